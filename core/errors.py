@@ -1,0 +1,204 @@
+"""The error tree: each names a fact, carries its values and says what to do.
+
+CoreError
+├── NotFound
+│   ├── TableNotFound
+│   ├── VersionNotFound
+│   ├── ColumnNotFound
+│   ├── RunNotFound
+│   ├── ModelNotFound
+│   ├── ModelVersionNotFound
+│   ├── RequestNotFound
+│   ├── BatchNotFound
+│   ├── RecipeNotFound
+│   ├── ArtifactNotFound
+│   └── JobNotFound
+├── DataUnreadable
+│   ├── FilesVacuumed
+│   ├── LogExpired
+│   ├── LogCorrupt
+│   └── FeatureUnsupported
+├── CommitConflict
+├── BadInput
+│   ├── BadName
+│   ├── BadFile
+│   ├── SchemaMismatch
+│   ├── BadQuery
+│   ├── BadParameter
+│   └── ReasonMissing
+├── Refused
+│   ├── Forbidden
+│   ├── SelfApproval
+│   ├── AlreadyDecided
+│   ├── GatesFailed
+│   ├── NothingInProduction
+│   └── DataVersionMissing
+├── TrainingFailed
+├── ModelUnloadable
+├── Unavailable
+│   ├── RegistryUnavailable
+│   ├── StorageUnavailable
+│   ├── DatabaseUnavailable
+│   └── EngineUnavailable
+├── JobCancelled
+├── LeaseLost
+├── AuditBroken
+└── BadSettings
+
+The message is one sentence that says what is and what to do; values are attributes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CoreError(Exception):
+    """Root of every error that ModelLedger raises on purpose. str() is for people."""
+
+    def __init__(self, message: str, **values: Any) -> None:
+        super().__init__(message)
+        self.values = values
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+class NotFound(CoreError):
+    """Something that was asked for by name is not there."""
+
+
+class TableNotFound(NotFound): ...
+
+
+class VersionNotFound(NotFound): ...
+
+
+class ColumnNotFound(NotFound): ...
+
+
+class RunNotFound(NotFound): ...
+
+
+class ModelNotFound(NotFound): ...
+
+
+class ModelVersionNotFound(NotFound): ...
+
+
+class RequestNotFound(NotFound): ...
+
+
+class BatchNotFound(NotFound): ...
+
+
+class RecipeNotFound(NotFound): ...
+
+
+class ArtifactNotFound(NotFound): ...
+
+
+class JobNotFound(NotFound): ...
+
+
+class DataUnreadable(CoreError):
+    """The version exists or existed, but its rows cannot be shown."""
+
+
+class FilesVacuumed(DataUnreadable): ...
+
+
+class LogExpired(DataUnreadable): ...
+
+
+class LogCorrupt(DataUnreadable): ...
+
+
+class FeatureUnsupported(DataUnreadable): ...
+
+
+class CommitConflict(CoreError):
+    """Another writer committed first. Nothing of ours was written."""
+
+
+class BadInput(CoreError):
+    """What was handed in cannot be used; nothing was changed."""
+
+
+class BadName(BadInput): ...
+
+
+class BadFile(BadInput): ...
+
+
+class SchemaMismatch(BadInput): ...
+
+
+class BadQuery(BadInput): ...
+
+
+class BadParameter(BadInput): ...
+
+
+class ReasonMissing(BadInput): ...
+
+
+class Refused(CoreError):
+    """The rules do not allow it; nothing was changed."""
+
+
+class Forbidden(Refused): ...
+
+
+class SelfApproval(Refused): ...
+
+
+class AlreadyDecided(Refused): ...
+
+
+class GatesFailed(Refused): ...
+
+
+class NothingInProduction(Refused): ...
+
+
+class DataVersionMissing(Refused): ...
+
+
+class TrainingFailed(CoreError):
+    """The estimator or the data would not; the reason is the library's own, in one line."""
+
+
+class ModelUnloadable(CoreError):
+    """The model's artifact does not load, or loading it would run its author's code."""
+
+
+class Unavailable(CoreError):
+    """A service that we depend on does not answer; the work is kept and can be tried again."""
+
+
+class RegistryUnavailable(Unavailable): ...
+
+
+class StorageUnavailable(Unavailable): ...
+
+
+class DatabaseUnavailable(Unavailable): ...
+
+
+class EngineUnavailable(Unavailable): ...
+
+
+class JobCancelled(CoreError):
+    """Somebody asked the running job to stop."""
+
+
+class LeaseLost(CoreError):
+    """This process no longer owns the job it works on; another may. Nothing more may be written."""
+
+
+class AuditBroken(CoreError):
+    """The audit log's chain does not hold."""
+
+
+class BadSettings(CoreError):
+    """A setting cannot be used; the message names it and what it takes."""

@@ -1,0 +1,92 @@
+"""Settings: environment variables MODELLEDGER_… or lines of .env, read once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import BadSettings
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. `python -m core doctor` lists them with their source."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MODELLEDGER_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(_CHECKOUT / "workspace", description="Folder of everything the embedded default keeps")
+    engine: Literal["delta-rs", "spark"] = Field("delta-rs", description="Delta engine")
+    spark_master: str = Field("local[*]", description="local[*], spark://host:port or sc://host:port")
+    spark_jars: str | None = Field(None, description="Folder of Delta's jars, for machines without a registry")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home", json_schema_extra={"secret": True})
+    tables: str | None = Field(
+        None,
+        description="Where tables are: folders or URIs holding tables, and name=uri pairs, separated by commas",
+    )
+    storage_options: dict[str, str] = Field(
+        default_factory=dict, description="Options of the object store, as JSON", json_schema_extra={"secret": True}
+    )
+    mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking store or server")
+    mlflow_registry_uri: str | None = Field(None, validation_alias="MLFLOW_REGISTRY_URI", description="MLflow model registry, where it is another one")
+    registry_stages: Literal["native", "aliases"] = Field("native", description="Where stages live in the registry")
+    mlflow_timeout_s: float = Field(5.0, description="Longest wait for one answer of MLflow")
+    experiment: str = Field("modelledger", description="MLflow experiment of trainings started here")
+    policies: dict[str, Any] = Field(
+        default_factory=dict, description="Promotion policy per model, as JSON: {model or '*': [{gate: …}, …]}"
+    )
+    language: Literal["en"] = Field("en", description="Language of the pages")
+    upload_limit_mb: int = Field(200, description="Largest file that a page takes")
+    sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")
+    worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether everything lies in home: no foreign MLflow, no foreign tables. Only then is the sample built."""
+        return self.mlflow_tracking_uri is None and self.mlflow_registry_uri is None and self.tables is None
+
+    @cached_property
+    def tracking_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @cached_property
+    def registry_uri(self) -> str:
+        return self.mlflow_registry_uri or self.tracking_uri
+
+    @property
+    def artifact_root(self) -> Path:
+        """Where the embedded MLflow store keeps artifacts."""
+        return self.home / "artifacts"
+
+    @cached_property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'modelledger.db'}"
+
+    @property
+    def recipes_folder(self) -> Path:
+        return self.home / "recipes"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment and .env; *overrides* win. Raises BadSettings in one line."""
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
+        raise BadSettings(f"{full} cannot be used: {first['msg']}.", setting=full) from error
+    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+
+
+def masked(url: str) -> str:
+    """A URL without its password."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
