@@ -1,0 +1,49 @@
+"""open_stores: the only place that picks an implementation."""
+
+from __future__ import annotations
+
+from core.audit.decisions import Decisions
+from core.audit.log import AuditLog
+from core.database import Database
+from core.delta.catalog import Catalog
+from core.delta.engine import DeltaEngine
+from core.jobs.store import JobStore
+from core.registry.aliases import AliasRegistry
+from core.registry.models import ModelRegistry
+from core.registry.runs import Runs
+from core.registry.stages import StageRegistry
+from core.services.stores import Stores
+from core.settings import Settings, load_settings
+
+
+def open_stores(settings: Settings | None = None) -> Stores:
+    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used."""
+    settings = settings or load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    return Stores(
+        settings=settings,
+        catalog=Catalog(settings.tables, settings.home / "tables"),
+        engine=_engine(settings),
+        runs=_runs(settings),
+        models=_models(settings),
+        audit=AuditLog(database),
+        decisions=Decisions(database),
+        jobs=JobStore(database, settings.worker_lease_s),
+    )
+
+
+def _engine(settings: Settings) -> DeltaEngine:
+    from core.delta.delta_rs import DeltaRsEngine
+
+    return DeltaRsEngine(settings.storage_options)
+
+
+def _runs(settings: Settings) -> Runs:
+    root = settings.artifact_root if settings.mlflow_tracking_uri is None else None
+    return Runs(settings.tracking_uri, timeout_s=settings.mlflow_timeout_s, artifact_root=root)
+
+
+def _models(settings: Settings) -> ModelRegistry:
+    make = StageRegistry if settings.registry_stages == "native" else AliasRegistry
+    return make(settings.tracking_uri, settings.registry_uri, timeout_s=settings.mlflow_timeout_s)

@@ -1,0 +1,53 @@
+"""Performs a job: which service does which kind of long work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.entities import Actor
+from core.errors import BadInput
+from core.jobs.progress import Progress
+from core.services.score import score
+from core.services.stores import Stores
+from core.services.train import train
+
+Handler = Callable[[Stores, Actor, Mapping[str, Any], Progress], Mapping[str, Any]]
+
+
+def _train(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    result = train(stores, actor, progress=progress, **arguments)
+    return {
+        "run_id": result.run_id,
+        "model": result.model.model,
+        "version": result.model.version,
+        "table": result.data.table,
+        "data_version": result.data.version,
+        "metrics": dict(result.metrics),
+    }
+
+
+def _score(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    batch = score(stores, actor, progress=progress, **arguments)
+    return {
+        "batch_id": batch.batch_id,
+        "model": batch.model,
+        "version": batch.model_version,
+        "table": batch.source.table,
+        "data_version": batch.source.version,
+        "into": str(batch.into),
+        "rows": batch.rows,
+    }
+
+
+HANDLERS: dict[str, Handler] = {"train": _train, "score": _score}
+
+
+def perform(
+    stores: Stores, actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progress
+) -> Mapping[str, Any]:
+    """Does one job's work and returns its result for the job table. Raises what the service raises."""
+    handler = HANDLERS.get(kind)
+    if handler is None:
+        raise BadInput(f"No work of the kind {kind!r}; kinds are {', '.join(HANDLERS)}.", kind=kind)
+    return handler(stores, actor, arguments, progress)

@@ -1,0 +1,65 @@
+"""Fixtures that every test may use: a home of its own, opened stores, the demo identities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.bootstrap import open_stores
+from core.entities import Actor, Role
+from core.services.stores import Stores
+from core.settings import Settings, load_settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MODELLEDGER_HOME; no setting of the developer's own machine leaks in."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("MODELLEDGER_", "MLFLOW_")):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("MODELLEDGER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return load_settings(home=home)
+
+
+@pytest.fixture
+def stores(settings: Settings) -> Stores:
+    """The embedded default, opened on an empty home."""
+    return open_stores(settings)
+
+
+def _actor(name: str, role: Role) -> Actor:
+    return Actor(name=name, roles=frozenset({role}), channel="test")
+
+
+@pytest.fixture
+def auditor() -> Actor:
+    return _actor("auditor", Role.AUDITOR)
+
+
+@pytest.fixture
+def scientist() -> Actor:
+    return _actor("scientist", Role.SCIENTIST)
+
+
+@pytest.fixture
+def manager() -> Actor:
+    return _actor("manager", Role.MANAGER)
+
+
+@pytest.fixture
+def manager2() -> Actor:
+    return _actor("manager2", Role.MANAGER)
+
+
+@pytest.fixture
+def admin() -> Actor:
+    return _actor("admin", Role.ADMIN)
