@@ -1,0 +1,79 @@
+"""Serves the app: Streamlit and one worker as child processes, ended together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from core.errors import BadSettings
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+_RESTART_AFTER_S = 2.0
+_GRACE_S = 10.0
+
+
+def serve(*, port: int, address: str = "127.0.0.1", with_worker: bool = True) -> int:
+    """Runs until interrupted or until Streamlit ends; returns Streamlit's exit code.
+
+    The worker is started again when it dies. Raises BadSettings where the port is taken.
+    """
+    _require_free(address, port)
+    web = subprocess.Popen(_web_command(port, address), cwd=_CHECKOUT)
+    worker: subprocess.Popen[bytes] | None = None
+    stopping = False
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    try:
+        while not stopping and web.poll() is None:
+            if with_worker and (worker is None or worker.poll() is not None):
+                if worker is not None:
+                    print(f"The worker ended with {worker.returncode}; starting it again.", file=sys.stderr)
+                    time.sleep(_RESTART_AFTER_S)
+                worker = subprocess.Popen([sys.executable, "-m", "core", "worker"], cwd=_CHECKOUT)
+            time.sleep(0.3)
+    finally:
+        for child in filter(None, (web, worker)):
+            _end(child)
+    return 0 if stopping else web.returncode
+
+
+def _web_command(port: int, address: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "streamlit", "run", "app.py"),
+        *("--server.port", str(port), "--server.address", address, "--server.headless", "true"),
+    ]
+
+
+def _require_free(address: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise BadSettings(
+                f"Port {port} on {address} cannot be used ({os.strerror(error.errno or 0)}); "
+                f"stop what runs there or choose another: make run PORT={port + 1}.",
+                port=port,
+            ) from error
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
