@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     engine: Literal["delta-rs", "spark"] = Field("delta-rs", description="Delta engine")
     spark_master: str = Field("local[*]", description="local[*], spark://host:port or sc://host:port")
     spark_jars: str | None = Field(None, description="Folder of Delta's jars, for machines without a registry")
-    database_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home", json_schema_extra={"secret": True})
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL; default: SQLite in home", json_schema_extra={"secret": True}
+    )
     tables: str | None = Field(
         None,
         description="Where tables are: folders or URIs holding tables, and name=uri pairs, separated by commas",
@@ -34,8 +36,12 @@ class Settings(BaseSettings):
     storage_options: dict[str, str] = Field(
         default_factory=dict, description="Options of the object store, as JSON", json_schema_extra={"secret": True}
     )
-    mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking store or server")
-    mlflow_registry_uri: str | None = Field(None, validation_alias="MLFLOW_REGISTRY_URI", description="MLflow model registry, where it is another one")
+    mlflow_tracking_uri: str | None = Field(
+        None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking store or server"
+    )
+    mlflow_registry_uri: str | None = Field(
+        None, validation_alias="MLFLOW_REGISTRY_URI", description="MLflow model registry, where it is another one"
+    )
     registry_stages: Literal["native", "aliases"] = Field("native", description="Where stages live in the registry")
     mlflow_timeout_s: float = Field(5.0, description="Longest wait for one answer of MLflow")
     experiment: str = Field("modelledger", description="MLflow experiment of trainings started here")

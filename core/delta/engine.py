@@ -63,7 +63,9 @@ class DeltaEngine(ABC):
         """Rows at a version, in the engine's order. Raises ColumnNotFound for an unknown column."""
 
     @abstractmethod
-    def scan(self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def scan(
+        self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """The same rows as a stream of Arrow record batches, for what may not fit in memory."""
 
     @abstractmethod

@@ -26,7 +26,9 @@ class Stores:
     decisions: Decisions
     jobs: JobStore
 
-    def pin(self, table: str, version: int | None = None, *, registered_only: bool = False) -> tuple[Table, TableVersion]:
+    def pin(
+        self, table: str, version: int | None = None, *, registered_only: bool = False
+    ) -> tuple[Table, TableVersion]:
         """Resolves a table's name and "latest" once: the table and its pinned version."""
         resolved = self.catalog.resolve(table, registered_only=registered_only)
         pinned = self.engine.latest_version(resolved) if version is None else version
