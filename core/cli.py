@@ -1,0 +1,56 @@
+"""The command line: the same services without a browser. Stable: jobs and schedules of users build on it.
+
+Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage. With --json stdout holds one JSON document.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from core.commands import audit, data, models, promotions, work
+from core.errors import CoreError
+
+app = typer.Typer(
+    name="modelledger",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="ModelLedger: which data made a model, who let it into production and why.",
+)
+data.add_to(app)
+models.add_to(app)
+promotions.add_to(app)
+audit.add_to(app)
+work.add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; nothing but the answer goes to stdout."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        result = app(args=arguments, standalone_mode=False)
+    except CoreError as error:
+        _say(str(error))
+        return 1
+    except click.UsageError as error:
+        error.show(file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        error.show(file=sys.stderr)
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        _say("Interrupted; what was recorded as begun is shown as unfinished.")
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str) -> None:
+    print(" ".join(message.split()), file=sys.stderr)

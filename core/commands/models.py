@@ -1,0 +1,219 @@
+"""Commands about models: models, train, runs, compare, lineage, impact, score."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from core.commands.options import As, Json, OptionalReason, acting, model_version, opened, write_answer
+from core.delta.catalog import split_version
+from core.entities import Node, NodeKind, Run
+from core.errors import BadParameter
+from core.services import compare as comparing
+from core.services import models as registered
+from core.services import trace
+from core.services.score import score as score_rows
+from core.services.train import train as train_model
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (models, train, runs, compare, lineage, impact, score):
+        app.command()(command)
+
+
+def models(as_: As = None, as_json: Json = False) -> None:
+    """Registered models with their versions, stages, metrics and data."""
+    found = registered.list_models(opened(), acting(as_))
+    write_answer(
+        [
+            {
+                "name": model.name,
+                "versions": [
+                    {
+                        "version": v.version,
+                        "stage": v.stage,
+                        "run_id": v.run_id,
+                        "metrics": dict(v.metrics),
+                        "data": [{"table": d.table, "version": d.version} for d in v.data],
+                    }
+                    for v in model.versions
+                ],
+            }
+            for model in found
+        ],
+        as_json=as_json,
+    )
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE")],
+    table: Annotated[
+        str | None, typer.Option(metavar="TABLE[@N]", help="Default: the recipe's table, its latest version.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the estimator; may be repeated.")
+    ] = None,
+    reason: OptionalReason = "",
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Trains a recipe on a pinned version and registers the model."""
+    name, version = (None, None) if table is None else split_version(table)
+    result = train_model(
+        opened(),
+        acting(as_, "scientist"),
+        recipe=recipe,
+        table=name,
+        version=version,
+        params=dict(_pair(text) for text in param or []),
+        reason=reason,
+    )
+    write_answer(
+        {
+            "run_id": result.run_id,
+            "model": result.model.model,
+            "version": result.model.version,
+            "model_version": str(result.model),
+            "data": {"table": result.data.table, "version": result.data.version},
+            "metrics": dict(result.metrics),
+            "params": dict(result.params),
+        },
+        as_json=as_json,
+    )
+
+
+def runs(
+    experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 100,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Runs with their parameters, metrics and data version."""
+    page = comparing.list_runs(opened(), acting(as_), experiments=(experiment,) if experiment else (), limit=limit)
+    write_answer([_run(run) for run in page.runs], as_json=as_json)
+
+
+def compare(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…")],
+    baseline: Annotated[str | None, typer.Option(metavar="RUN", help="Default: the run in Production.")] = None,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Runs side by side, and what differs."""
+    found = comparing.compare_runs(opened(), acting(as_), run_ids, baseline=baseline)
+    write_answer(
+        {
+            "runs": [_run(run) for run in found.runs],
+            "baseline": found.baseline.run_id if found.baseline else None,
+            "deltas": {run_id: dict(values) for run_id, values in found.deltas.items()},
+            "differing_params": list(found.differing_params),
+            "differing_metrics": list(found.differing_metrics),
+        },
+        as_json=as_json,
+    )
+
+
+def lineage(model: Annotated[str, typer.Argument(metavar="MODEL/N")], as_: As = None, as_json: Json = False) -> None:
+    """A model version back to its run, data, code and decisions, and forward to its predictions."""
+    origin = trace.origin_of_model(opened(), acting(as_), model_version(model))
+    write_answer(
+        {
+            "model": {"name": origin.version.model, "version": origin.version.version, "stage": origin.version.stage},
+            "run": None if origin.run is None else _run(origin.run),
+            "data": [
+                {
+                    "table": d.table,
+                    "version": d.version,
+                    "source_of_truth": d.source_of_truth,
+                    "findings": list(d.findings),
+                }
+                for d in origin.data
+            ],
+            "code": dict(origin.code),
+            "decisions": [_node(n) for n in origin.graph.nodes if n.kind is NodeKind.DECISION],
+            "predictions": [_node(n) for n in origin.graph.nodes if n.kind is NodeKind.BATCH],
+        },
+        as_json=as_json,
+    )
+
+
+def impact(table: Annotated[str, typer.Argument(metavar="TABLE@N")], as_: As = None, as_json: Json = False) -> None:
+    """What a data version reached: models trained on it and predictions made with them or from it."""
+    name, version = split_version(table)
+    if version is None:
+        raise BadParameter(f"Say which version of {name}: {name}@N.", name="TABLE@N")
+    graph = trace.impact_of_version(opened(), acting(as_), name, version)
+    write_answer(
+        {
+            "models": [_node(n) for n in graph.nodes if n.kind is NodeKind.MODEL],
+            "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
+        },
+        as_json=as_json,
+    )
+
+
+def score(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Whatever is in Production; MODEL/N scores that version.")
+    ],
+    table: Annotated[str, typer.Argument(metavar="TABLE[@N]")],
+    into: Annotated[str, typer.Option("--into", metavar="TABLE", help="Where the predictions go.")] = "predictions",
+    reason: OptionalReason = "",
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Scores a version of a table and saves the predictions as one commit."""
+    name, version = split_version(table)
+    key = model_version(model) if "/" in model else None
+    batch = score_rows(
+        opened(),
+        acting(as_, "scientist"),
+        model=key.model if key else model,
+        model_version=key.version if key else None,
+        table=name,
+        version=version,
+        into=into,
+        reason=reason,
+    )
+    write_answer(
+        {
+            "batch_id": batch.batch_id,
+            "model": batch.model,
+            "model_version": str(batch.key),
+            "run_id": batch.run_id,
+            "table": batch.source.table,
+            "version": batch.source.version,
+            "into": {"table": batch.into.table, "version": batch.into.version},
+            "rows": batch.rows,
+        },
+        as_json=as_json,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise BadParameter(f"{text!r} is no parameter; write NAME=VALUE.", name=text)
+    return name, value
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "experiment": run.experiment,
+        "status": run.status,
+        "started": run.started,
+        "ended": run.ended,
+        "user": run.user,
+        "table": run.data.table if run.data else None,
+        "version": run.data.version if run.data else None,
+        "params": dict(run.params),
+        "metrics": dict(run.metrics),
+        "is_deleted": run.is_deleted,
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {"subject": node.subject, "label": node.label, "problem": node.problem, **node.detail}

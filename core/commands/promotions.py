@@ -1,0 +1,117 @@
+"""Commands that decide: request, approve, reject, rollback, requests, reconcile."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from core.commands.options import As, Decider, Json, OptionalReason, Reason, acting, model_version, opened, write_answer
+from core.entities import PromotionRequest, Stage
+from core.services import decide, reconcile
+
+RequestId = Annotated[str, typer.Argument(metavar="ID")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (request, approve, reject, rollback, requests):
+        app.command()(command)
+    app.command("reconcile")(reconcile_registry)
+
+
+def request(
+    model: Annotated[str, typer.Argument(metavar="MODEL/N")],
+    to: Annotated[Literal["Staging", "Production", "Archived", "None"], typer.Option("--to", case_sensitive=False)],
+    as_: Decider,
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Asks that a model version be moved to a stage."""
+    key = model_version(model)
+    asked = decide.request_promotion(
+        opened(), acting(as_), model=key.model, version=key.version, to=Stage(to), reason=reason
+    )
+    write_answer(answer(asked), as_json=as_json)
+
+
+def approve(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
+    """Approves a request; the old Production version becomes Archived in the same step."""
+    write_answer(answer(decide.approve(opened(), acting(as_), request_id, reason=reason)), as_json=as_json)
+
+
+def reject(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
+    """Rejects a request; nothing changes."""
+    write_answer(answer(decide.reject(opened(), acting(as_), request_id, reason=reason)), as_json=as_json)
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(metavar="MODEL")],
+    as_: Decider,
+    reason: Reason,
+    to: Annotated[int | None, typer.Option("--to", min=1, metavar="N", help="Default: the version before.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Puts an earlier version back into Production, after a check that it loads and its data is readable."""
+    write_answer(answer(decide.roll_back(opened(), acting(as_), model, to=to, reason=reason)), as_json=as_json)
+
+
+def requests(
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that wait for a decision.")] = False,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Open and past requests, newest first."""
+    found = decide.list_requests(opened(), acting(as_), model=model)
+    write_answer(
+        [answer(r) for r in found if not only_open or r.status.value in ("open", "unfinished")], as_json=as_json
+    )
+
+
+def reconcile_registry(
+    resolve: Annotated[
+        str | None, typer.Option(metavar="ID", help="Finish or undo this unfinished request or operation.")
+    ] = None,
+    reason: OptionalReason = "",
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """What differs between the registry and the decisions, and what never finished."""
+    if resolve is not None:
+        write_answer(answer(reconcile.resolve(opened(), acting(as_), resolve, reason=reason)), as_json=as_json)
+        return
+    found = reconcile.differences(opened(), acting(as_))
+    write_answer(
+        [
+            {
+                "kind": d.kind,
+                "subject": d.subject,
+                "expected": d.expected,
+                "found": d.found,
+                "detail": d.detail,
+                "request_id": d.request_id,
+            }
+            for d in found
+        ],
+        as_json=as_json,
+    )
+
+
+def answer(request: PromotionRequest) -> dict[str, Any]:
+    """A request with the keys that stay."""
+    return {
+        "id": request.id,
+        "kind": request.kind,
+        "model": request.model,
+        "version": request.version,
+        "to": request.to,
+        "status": request.status,
+        "gates": [{"name": g.name, "passed": g.passed, "detail": g.detail} for g in request.gates],
+        "requested_by": request.requested_by,
+        "requested_at": request.requested_at,
+        "request_reason": request.request_reason,
+        "decided_by": request.decided_by,
+        "decided_at": request.decided_at,
+        "reason": request.reason,
+        "stages": dict(request.stages),
+    }

@@ -1,0 +1,77 @@
+"""Commands that run things: demo, doctor, serve, worker, perform."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from core.bootstrap import open_stores
+from core.commands.options import Json, opened, write_answer
+from core.entities import JobStatus
+from core.jobs.worker import run_job, run_worker
+from core.serve import serve as serve_app
+from core.services.doctor import checkup
+from core.services.perform import perform as perform_work
+from core.services.sample import build_sample
+from core.services.schedule import fire_due
+from core.settings import load_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (demo, doctor, serve, worker):
+        app.command()(command)
+    app.command(hidden=True)(perform)
+
+
+def demo(as_json: Json = False) -> None:
+    """Builds the sample workspace; a second call changes nothing."""
+    made = build_sample(opened(), tell=lambda line: print(line, file=sys.stderr))
+    write_answer({"made": list(made), "home": str(opened().settings.home)}, as_json=as_json)
+
+
+def doctor(as_json: Json = False) -> int:
+    """Each connection and setting: ok, or what to do."""
+    checks = checkup(load_settings(), open_stores)
+    write_answer(
+        [{"name": c.name, "ok": c.ok, "detail": c.detail, "source": c.source, "advice": c.advice} for c in checks],
+        as_json=as_json,
+    )
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Where to listen; loopback unless a sign-in provider is configured.")
+    ] = "127.0.0.1",
+    with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Start a worker beside the app.")] = True,
+) -> int:
+    """Serves the app and a worker; builds the sample workspace on a first start of the embedded default."""
+    settings = load_settings()
+    if settings.is_embedded and settings.sample:
+        build_sample(opened(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
+    return serve_app(port=port, address=address, with_worker=with_worker)
+
+
+def worker() -> int:
+    """Runs jobs and triggers until it is stopped."""
+    stores = opened()
+    return run_worker(stores.jobs, command=_perform_command, between=lambda: fire_due(stores))
+
+
+def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> int:
+    """Does one claimed job; the worker's child process."""
+    stores = opened()
+    status = run_job(
+        stores.jobs,
+        job_id,
+        attempt=attempt,
+        work=lambda actor, kind, arguments, progress: perform_work(stores, actor, kind, arguments, progress),
+    )
+    return 0 if status is JobStatus.FINISHED else 1
+
+
+def _perform_command(job_id: str, attempt: int) -> list[str]:
+    return [sys.executable, "-m", "core", "perform", job_id, "--attempt", str(attempt)]
