@@ -1,4 +1,4 @@
-"""Which data a run says it was trained on: every claim it left, each with where it was found and what contradicts it."""
+"""Which data a run says it was trained on: every claim it left, where it was found and what contradicts it."""
 
 from __future__ import annotations
 
