@@ -1,0 +1,183 @@
+"""A connection to MLflow: one client, a bounded wait, and every error of the library translated.
+
+Never the global `mlflow.set_tracking_uri`: it leaks from one session of the app into the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from core.errors import BadInput, CoreError, Forbidden, RegistryUnavailable
+from core.settings import masked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# What a server or a database says when it is there but will not; everything else is an outage.
+_BAD_INPUT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT"})
+_REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
+_DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+# After an outage the next calls fail at once for this long: a page with ten calls waits once, not ten times.
+_DOWN_S = 2.0
+
+
+class Connection:
+    """Where MLflow is. The client is made on first use: importing MLflow costs a second.
+
+    *timeout_s* bounds the wait for one answer. *artifact_root* is where an embedded store keeps artifacts.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        registry_uri: str | None = None,
+        *,
+        timeout_s: float = 5.0,
+        artifact_root: Path | None = None,
+    ) -> None:
+        self.tracking_uri = tracking_uri
+        self.registry_uri = registry_uri or tracking_uri
+        self.timeout_s = timeout_s
+        self.artifact_root = artifact_root
+        self._making = threading.Lock()
+        self._down_until = 0.0
+        self._down_reason = ""
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        _quiet_environment(self.timeout_s)
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        for uri in {self.tracking_uri, self.registry_uri}:
+            _check_reachable(uri, self.timeout_s)
+        with _one_maker(self.tracking_uri):
+            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
+            # Opens both stores now, under the lock: two processes that migrate one SQLite file break it.
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+        return client
+
+    @contextmanager
+    def answering(self, missing: CoreError | None = None) -> Iterator[MlflowClient]:
+        """The client; whatever MLflow raises inside becomes an error of ours. *missing* is raised for "not there".
+
+        Raises RegistryUnavailable after a bounded wait, BadInput, Forbidden, or *missing*.
+        """
+        if time.monotonic() < self._down_until:
+            raise RegistryUnavailable(self._down_reason, uri=masked(self.tracking_uri))
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.db.utils import sqlalchemy  # MLflow lets SQLAlchemy's errors through while it opens a store
+        from requests.exceptions import RequestException
+
+        try:
+            with self._making:
+                client = self._client
+            yield client
+        except MlflowException as error:
+            raise self._translated(error.error_code, error, missing) from error
+        except (RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+            raise self._outage(error) from error
+
+    def _translated(self, code: str, error: Exception, missing: CoreError | None) -> CoreError:
+        if code in _MISSING and missing is not None:
+            return missing
+        if code in _BAD_INPUT:
+            return BadInput(f"MLflow does not take this: {one_line(error)}", code=code)
+        if code in _REFUSED:
+            return Forbidden(f"MLflow refuses us: {one_line(error)} Check its credentials.", code=code)
+        return self._outage(error)
+
+    def _outage(self, error: Exception) -> RegistryUnavailable:
+        if isinstance(error, RegistryUnavailable):
+            return error
+        reason = (
+            f"MLflow at {masked(self.tracking_uri)} does not answer ({one_line(error)}). "
+            "Check that it runs and that MLFLOW_TRACKING_URI is right, then try again."
+        )
+        self._down_reason, self._down_until = reason, time.monotonic() + _DOWN_S
+        return RegistryUnavailable(reason, uri=masked(self.tracking_uri))
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes whenever an embedded SQLite store was written to; None for a server, where that cannot be told.
+
+        While the last write is so young that the file system's clock could hide another, no two are equal.
+        """
+        paths = [_sqlite_path(uri) for uri in {self.tracking_uri, self.registry_uri}]
+        found: list[int] = []
+        for path in paths:
+            if path is None:
+                return None
+            for name in (path, Path(f"{path}-wal")):
+                try:
+                    stat = name.stat()
+                except FileNotFoundError:
+                    continue
+                if time.time_ns() - stat.st_mtime_ns < 50_000_000:
+                    return (time.time_ns(),)
+                found += [stat.st_mtime_ns, stat.st_size]
+        return tuple(found)
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of a library's message, without the addresses of Python objects, at most 240 characters."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", text)
+    return text if len(text) <= 240 else text[:237] + "…"
+
+
+def _quiet_environment(timeout_s: float) -> None:
+    """MLflow reads these at each call. What a user has set himself stays."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.setdefault("MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _check_reachable(uri: str, timeout_s: float) -> None:
+    """MLflow tries a database ten times over 100 s before it gives up: one look first.
+
+    Raises OSError, which the caller translates.
+    """
+    path = _sqlite_path(uri)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            return
+    parts = urlsplit(uri)
+    port = _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
+    if port is not None and parts.hostname:
+        socket.create_connection((parts.hostname, parts.port or port), timeout=timeout_s).close()
+
+
+@contextmanager
+def _one_maker(uri: str) -> Iterator[None]:
+    """Only one process at a time opens (and so creates or migrates) an embedded store."""
+    path = _sqlite_path(uri)
+    if path is None:
+        yield
+        return
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

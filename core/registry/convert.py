@@ -1,0 +1,122 @@
+"""MLflow's entities turned into ours: the only place that knows their shape."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from core.entities import Artifact, MetricPoint, ModelVersion, RegisteredModel, Run, RunStatus, Stage, TableVersion
+
+# MLflow's databases hold no infinity: it comes back as the largest double, or a little below.
+_LARGEST = 1.797e308
+_SPARK_LINE = re.compile(r"^path=(?P<path>.+),version=(?P<version>\d*),format=(?P<format>\w*)$")
+
+
+def to_time(milliseconds: int | None) -> datetime | None:
+    """An aware UTC time from MLflow's milliseconds; None stays None."""
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+
+
+def to_number(value: float) -> float:
+    """A metric's value with MLflow's stand-ins for infinity turned back."""
+    return math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
+
+
+def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
+    """A run; *experiments* maps id to name."""
+    info, tags = run.info, dict(run.data.tags)
+    inputs = run.inputs.dataset_inputs if run.inputs is not None else ()
+    return Run(
+        run_id=info.run_id,
+        name=info.run_name or tags.get("mlflow.runName", ""),
+        experiment=experiments.get(info.experiment_id, info.experiment_id),
+        status=RunStatus(str(info.status).lower()),
+        started=to_time(info.start_time),
+        ended=to_time(info.end_time or None),
+        user=tags.get("mlflow.user") or info.user_id or None,
+        params=dict(run.data.params),
+        metrics={name: to_number(value) for name, value in run.data.metrics.items()},
+        tags=tags,
+        data=data_version(tags, (item.dataset.source for item in inputs)),
+        is_deleted=info.lifecycle_stage == "deleted",
+    )
+
+
+def data_version(tags: Mapping[str, str], sources: Iterable[str]) -> TableVersion | None:
+    """The data version of a run: our tags, else an MLflow dataset input, else Spark's autolog tag.
+
+    Only a version that was written down counts: MLflow's own Delta source leaves version 0 out, and that is
+    not told from "no version".
+    """
+    table, version = tags.get("delta.table"), tags.get("delta.version", "")
+    if table and version.isdigit():
+        return TableVersion(table=table, version=int(version))
+    for source in sources:
+        found = _from_dataset_source(source)
+        if found is not None:
+            return found
+    for line in tags.get("sparkDatasourceInfo", "").splitlines():
+        match = _SPARK_LINE.match(line.strip())
+        if match is not None and match["format"] == "delta" and match["version"]:
+            return TableVersion(table=match["path"], version=int(match["version"]))
+    return None
+
+
+def _from_dataset_source(source: str) -> TableVersion | None:
+    try:
+        known = json.loads(source)
+    except ValueError:
+        return None
+    if not isinstance(known, dict):
+        return None
+    table, version = known.get("delta_table_name") or known.get("path"), known.get("delta_table_version")
+    if isinstance(table, str) and str(version).isdigit():
+        return TableVersion(table=table, version=int(str(version)))
+    return None
+
+
+def to_point(metric: Any) -> MetricPoint:
+    """One logged value of a metric."""
+    time = to_time(metric.timestamp)
+    assert time is not None
+    return MetricPoint(value=to_number(metric.value), timestamp=time, step=metric.step)
+
+
+def to_artifact(info: Any) -> Artifact:
+    """One file or folder of an artifact listing."""
+    return Artifact(path=info.path, is_folder=bool(info.is_dir), size_bytes=None if info.is_dir else info.file_size)
+
+
+def to_model(model: Any) -> RegisteredModel:
+    """A registered model."""
+    created, updated = to_time(model.creation_timestamp), to_time(model.last_updated_timestamp)
+    assert created is not None
+    return RegisteredModel(
+        name=model.name,
+        description=model.description or "",
+        created=created,
+        updated=updated or created,
+        tags=dict(model.tags or {}),
+    )
+
+
+def to_version(version: Any, *, stage: Stage, aliases: Iterable[str]) -> ModelVersion:
+    """A model version with the stage and aliases that the registry's implementation found for it."""
+    created, updated = to_time(version.creation_timestamp), to_time(version.last_updated_timestamp)
+    assert created is not None
+    return ModelVersion(
+        model=version.name,
+        version=int(version.version),
+        stage=stage,
+        run_id=version.run_id or None,
+        source=version.source or None,
+        created=created,
+        updated=updated or created,
+        description=version.description or "",
+        tags=dict(version.tags or {}),
+        aliases=tuple(sorted(aliases)),
+    )

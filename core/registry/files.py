@@ -1,0 +1,68 @@
+"""Artifact files of runs and model versions: listed and copied, never loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from core.entities import Artifact
+from core.errors import ArtifactNotFound, BadInput
+from core.registry.connection import Connection
+from core.registry.convert import to_artifact
+
+_TOO_LARGE_BYTES = 5_000_000
+
+
+def safe_path(path: str) -> str:
+    """*path* inside an artifact: relative, without steps upwards. Raises BadInput."""
+    parts = PurePosixPath(path).parts
+    if path.startswith(("/", "\\")) or ".." in parts or "\x00" in path or urlsplit(path).scheme:
+        raise BadInput(f"{path!r} does not name a file inside the artifact.", path=path)
+    return "/".join(parts)
+
+
+def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Artifact, ...]:
+    """Files and folders one level below *below* in the artifact at *uri*. Raises ArtifactNotFound."""
+    below = safe_path(below)
+    missing = ArtifactNotFound(f"There is no artifact at {uri}: it was deleted or moved.", uri=uri)
+    _require_local(uri, missing)
+    with connection.answering(missing):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+        return tuple(to_artifact(info) for info in repository.list_artifacts(below or None))
+
+
+def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Path:
+    """Copies the artifact at *uri* (or one file of it) below *into*. Raises ArtifactNotFound."""
+    path = safe_path(path)
+    where = f"{uri}/{path}" if path else uri
+    missing = ArtifactNotFound(f"There is no artifact at {where}: it was deleted or moved.", uri=uri, path=path)
+    _require_local(where, missing)
+    into.mkdir(parents=True, exist_ok=True)
+    with connection.answering(missing):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+        return Path(repository.download_artifacts(path, dst_path=str(into)))
+
+
+def read_bytes(connection: Connection, uri: str, path: str, into: Path) -> bytes:
+    """One file of the artifact. Raises ArtifactNotFound, BadInput where it is too large to be shown."""
+    parent = str(PurePosixPath(safe_path(path)).parent)
+    listed = list_files(connection, uri, below="" if parent == "." else parent)
+    known = next((item for item in listed if item.path == safe_path(path) and not item.is_folder), None)
+    if known is None:
+        raise ArtifactNotFound(f"{path!r} is no file of this artifact.", uri=uri, path=path)
+    if known.size_bytes is not None and known.size_bytes > _TOO_LARGE_BYTES:
+        raise BadInput(f"{path!r} has {known.size_bytes} bytes: too large to be shown here.", path=path)
+    return fetch(connection, uri, into, path=path).read_bytes()
+
+
+def _require_local(uri: str, missing: ArtifactNotFound) -> None:
+    """MLflow lists an absent local folder as empty; absent is not empty."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file" or not parts.scheme:
+        path = Path(unquote(parts.path) if parts.scheme else uri)
+        if not path.exists():
+            raise missing
