@@ -12,7 +12,7 @@ from core.entities import Node, NodeKind, Run
 from core.errors import BadParameter
 from core.services import compare as comparing
 from core.services import models as registered
-from core.services import trace
+from core.services import origin, trace
 from core.services.score import score as score_rows
 from core.services.train import train as train_model
 
@@ -116,11 +116,11 @@ def compare(
 
 def lineage(model: Annotated[str, typer.Argument(metavar="MODEL/N")], as_: As = None, as_json: Json = False) -> None:
     """A model version back to its run, data, code and decisions, and forward to its predictions."""
-    origin = trace.origin_of_model(opened(), acting(as_), model_version(model))
+    found = origin.origin_of_model(opened(), acting(as_), model_version(model))
     write_answer(
         {
-            "model": {"name": origin.version.model, "version": origin.version.version, "stage": origin.version.stage},
-            "run": None if origin.run is None else _run(origin.run),
+            "model": {"name": found.version.model, "version": found.version.version, "stage": found.version.stage},
+            "run": None if found.run is None else _run(found.run),
             "data": [
                 {
                     "table": d.table,
@@ -128,11 +128,11 @@ def lineage(model: Annotated[str, typer.Argument(metavar="MODEL/N")], as_: As = 
                     "source_of_truth": d.source_of_truth,
                     "findings": list(d.findings),
                 }
-                for d in origin.data
+                for d in found.data
             ],
-            "code": dict(origin.code),
-            "decisions": [_node(n) for n in origin.graph.nodes if n.kind is NodeKind.DECISION],
-            "predictions": [_node(n) for n in origin.graph.nodes if n.kind is NodeKind.BATCH],
+            "code": dict(found.code),
+            "decisions": [_node(n) for n in found.graph.nodes if n.kind is NodeKind.DECISION],
+            "predictions": [_node(n) for n in found.graph.nodes if n.kind is NodeKind.BATCH],
         },
         as_json=as_json,
     )
