@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
+from core.services.sample import build_sample
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 
@@ -15,8 +18,6 @@ from core.settings import Settings, load_settings
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty MODELLEDGER_HOME; no setting of the developer's own machine leaks in."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("MODELLEDGER_", "MLFLOW_")):
             monkeypatch.delenv(name)
@@ -63,3 +64,18 @@ def manager2() -> Actor:
 @pytest.fixture
 def admin() -> Actor:
     return _actor("admin", Role.ADMIN)
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample workspace, built once. Copy it before changing it: `sample_stores` does."""
+    home = tmp_path_factory.mktemp("sample") / "home"
+    build_sample(open_stores(load_settings(home=home)))
+    return home
+
+
+@pytest.fixture
+def sample_stores(home: Path, sample_home: Path) -> Stores:
+    """Stores on a copy of the sample workspace of the test's own."""
+    shutil.copytree(sample_home, home)
+    return open_stores(load_settings(home=home))

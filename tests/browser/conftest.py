@@ -1,0 +1,138 @@
+"""A real server (app and worker) and a real headless Chromium. Missing Chromium skips, except under CI=true."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "test-results" / "screenshots"
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+expect.set_options(timeout=30_000)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running ModelLedger on a home of its own."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command line on the same home."""
+        return subprocess.run(
+            [sys.executable, "-m", "core", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment without any setting of the developer's own machine."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MODELLEDGER_", "MLFLOW_"))}
+    return kept | {"MODELLEDGER_HOME": str(home)}
+
+
+def start_server(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    """`python -m core serve`, waited for until Streamlit is healthy (a first start builds the sample)."""
+    log = Path(environment["MODELLEDGER_HOME"]).parent / f"server-{port}.log"
+    with log.open("ab") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "core", "serve", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    for _ in range(720):
+        if server.poll() is not None:
+            pytest.fail(f"serve ended with {server.returncode}:\n{log.read_text()[-3000:]}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+                return server
+        except OSError:
+            time.sleep(0.25)
+    stop_server(server)
+    pytest.fail(f"the app did not start:\n{log.read_text()[-3000:]}")
+
+
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if _CHROMIUM is None:
+        message = "Chromium is missing: install it with `apt-get install chromium` (Debian) and run again."
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app with the sample workspace."""
+    home = tmp_path_factory.mktemp("served") / "home"
+    environment = clean_environment(home)
+    port = free_port()
+    server = start_server(environment, port)
+    yield Served(url=f"http://127.0.0.1:{port}", home=home, environment=environment)
+    stop_server(server)
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def settled(page: Page) -> None:
+    """Waits until the script has run and nothing is stale."""
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=60_000)
+
+
+def picture(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    settled(page)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)

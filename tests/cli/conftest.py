@@ -1,0 +1,54 @@
+"""The command line in this process: exit code, stdout, stderr. The sample workspace is built once and copied."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.bootstrap import open_stores
+from core.cli import main
+from core.commands import options
+from core.services.sample import build_sample
+from core.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def command(home: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs one command on `home`."""
+    options.opened.cache_clear()
+
+    def run(*arguments: str) -> Answer:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Answer(code, out, err)
+
+    yield run
+    options.opened.cache_clear()
+
+
+@pytest.fixture
+def sample(home: Path, sample_home: Path) -> Path:
+    """`home`, filled with a copy of the sample workspace."""
+    shutil.copytree(sample_home, home, dirs_exist_ok=True)
+    return home
