@@ -11,11 +11,8 @@ from typing import Any
 
 import pytest
 
-from core.bootstrap import open_stores
 from core.cli import main
 from core.commands import options
-from core.services.sample import build_sample
-from core.settings import load_settings
 
 
 @dataclass(frozen=True)
