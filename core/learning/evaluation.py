@@ -1,0 +1,94 @@
+"""Evaluation: the KPIs of a model under MLflow's names, and which way is better.
+
+precision, recall, f1 and roc_auc are macro averages (one class against the rest, each class counting the same
+whatever its size); in two classes that is the mean over both, so no class has to be declared the positive one.
+A KPI that the test rows leave undefined is NaN, never a stand-in number.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn import metrics as sk
+
+from core.entities import Task
+
+CLASSIFICATION_METRICS = ("precision", "recall", "f1", "accuracy", "roc_auc", "log_loss")
+REGRESSION_METRICS = ("rmse", "mae", "mape", "r2")
+_LOWER_IS_BETTER = ("rmse", "mae", "mape", "mse", "log_loss", "loss", "error", "brier", "deviance", "perplexity")
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """The KPIs of a task, in the order in which they are shown."""
+    return CLASSIFICATION_METRICS if task is Task.CLASSIFICATION else REGRESSION_METRICS
+
+
+def primary_metric(task: Task) -> str:
+    """The KPI that a comparison leads with."""
+    return "f1" if task is Task.CLASSIFICATION else "rmse"
+
+
+def is_lower_better(metric: str) -> bool:
+    """Whether a smaller value of *metric* is the better one; also for names of others such as val_log_loss."""
+    name = metric.lower()
+    return any(name == word or name.endswith((f"_{word}", f".{word}", f" {word}")) for word in _LOWER_IS_BETTER)
+
+
+def is_kpi(metric: str) -> bool:
+    """Whether *metric* says how good a model is; TrainRows and TestRows do not."""
+    return metric not in {"TrainRows", "TestRows"}
+
+
+def evaluate_classes(
+    actual: Sequence[object] | np.ndarray,
+    predicted: Sequence[object] | np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[object] | np.ndarray,
+) -> dict[str, float]:
+    """KPIs of a classification; *probabilities* has one column per class, in the order of *classes*."""
+    actual, predicted, classes = np.asarray(actual), np.asarray(predicted), np.asarray(classes)
+    labels = np.unique(np.concatenate([actual, predicted]))
+    averaged = {"average": "macro", "labels": labels, "zero_division": 0.0}
+    return {
+        "precision": float(sk.precision_score(actual, predicted, **averaged)),
+        "recall": float(sk.recall_score(actual, predicted, **averaged)),
+        "f1": float(sk.f1_score(actual, predicted, **averaged)),
+        "accuracy": float(sk.accuracy_score(actual, predicted)),
+        "roc_auc": _roc_auc(actual, probabilities, classes),
+        "log_loss": _log_loss(actual, probabilities, classes),
+    }
+
+
+def evaluate_numbers(actual: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """KPIs of a regression. mape is a fraction (0.1 is 10 %), NaN where an actual value is 0; r2 needs two rows."""
+    actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
+    return {
+        "rmse": float(sk.root_mean_squared_error(actual, predicted)),
+        "mae": float(sk.mean_absolute_error(actual, predicted)),
+        "mape": math.nan if np.any(actual == 0) else float(sk.mean_absolute_percentage_error(actual, predicted)),
+        "r2": math.nan if len(actual) < 2 else float(sk.r2_score(actual, predicted)),
+    }
+
+
+def _roc_auc(actual: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
+    """Mean over the classes of "this one against the rest"; NaN where the test rows lack a class."""
+    areas = []
+    for column, label in enumerate(classes):
+        is_this = actual == label
+        if is_this.all() or not is_this.any():
+            return math.nan
+        areas.append(sk.roc_auc_score(is_this, probabilities[:, column]))
+    return float(np.mean(areas)) if areas else math.nan
+
+
+def _log_loss(actual: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
+    """NaN where a test row's class was never learned: no probability was given to it."""
+    if not np.isin(actual, classes).all() or len(classes) < 2:
+        return math.nan
+    with warnings.catch_warnings():
+        # Rows that sum to 1 within rounding only: scikit-learn renormalises them and says so.
+        warnings.simplefilter("ignore", UserWarning)
+        return float(sk.log_loss(actual, probabilities, labels=classes))

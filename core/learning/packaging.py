@@ -1,0 +1,74 @@
+"""Packages a fitted pipeline as an MLflow model folder: skops, signature, pinned requirements. Never a pickle."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from core.entities import Recipe, Task
+from core.errors import TrainingFailed
+from core.learning.safety import split_trusted
+from core.learning.training import Fitted, Split
+
+# What it takes to load and run the model: nothing is inferred, so nothing is forgotten and nothing is run to find out.
+_NEEDED = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow")
+
+
+def requirements() -> tuple[str, ...]:
+    """The packages that the model was made with, pinned."""
+    return tuple(f"{name}=={version(name)}" for name in _NEEDED)
+
+
+def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
+    """Writes the model below *folder* and returns its place: MLmodel, model.skops, requirements.txt, environments.
+
+    Raises TrainingFailed where skops cannot hold the pipeline without types that we do not know.
+    """
+    import mlflow.sklearn
+    import skops.io
+
+    with tempfile.NamedTemporaryFile(suffix=".skops") as draft:
+        skops.io.dump(fitted.pipeline, draft.name)
+        known, unknown = split_trusted(skops.io.get_untrusted_types(file=draft.name))
+    if unknown:
+        raise TrainingFailed(
+            f"The model holds types that ModelLedger does not load ({', '.join(unknown)}); choose another estimator.",
+            types=unknown,
+        )
+    place = folder / "model"
+    mlflow.sklearn.save_model(
+        fitted.pipeline,
+        str(place),
+        serialization_format="skops",
+        skops_trusted_types=list(known),
+        signature=_signature(data, recipe),
+        pip_requirements=list(requirements()),
+        metadata={"recipe": recipe.name, "estimator": recipe.estimator, "target": recipe.target},
+    )
+    return place
+
+
+def _signature(data: Split, recipe: Recipe) -> object:
+    """Every input by name: numbers as optional doubles, texts as optional strings. The output is the target."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = [
+        ColSpec("string" if data.train[name].dtype == object else "double", str(name), required=False)
+        for name in data.train.columns
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(_kind(data, recipe), recipe.target)]))
+
+
+def _kind(data: Split, recipe: Recipe) -> str:
+    if recipe.task is Task.REGRESSION:
+        return "double"
+    target = data.train_target
+    if target.dtype == object:
+        return "string"
+    if np.issubdtype(target.dtype, np.bool_):
+        return "boolean"
+    return "long" if np.issubdtype(target.dtype, np.integer) else "double"
