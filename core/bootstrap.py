@@ -34,6 +34,15 @@ def open_stores(settings: Settings | None = None) -> Stores:
 
 
 def _engine(settings: Settings) -> DeltaEngine:
+    if settings.engine == "spark":
+        from core.delta.spark import SparkEngine
+
+        return SparkEngine(
+            settings.spark_master,
+            jars=settings.spark_jars,
+            storage_options=settings.storage_options,
+            conf=settings.spark_conf,
+        )
     from core.delta.delta_rs import DeltaRsEngine
 
     return DeltaRsEngine(settings.storage_options)

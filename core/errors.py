@@ -17,7 +17,8 @@ CoreError
 │   ├── FilesVacuumed
 │   ├── LogExpired
 │   ├── LogCorrupt
-│   └── FeatureUnsupported
+│   ├── FeatureUnsupported
+│   └── TimeTravelRefused
 ├── CommitConflict
 ├── BadInput
 │   ├── BadName
@@ -40,6 +41,7 @@ CoreError
 │   ├── StorageUnavailable
 │   ├── DatabaseUnavailable
 │   └── EngineUnavailable
+├── EngineFailed
 ├── JobCancelled
 ├── LeaseLost
 ├── AuditBroken
@@ -116,6 +118,10 @@ class LogCorrupt(DataUnreadable): ...
 class FeatureUnsupported(DataUnreadable): ...
 
 
+class TimeTravelRefused(DataUnreadable):
+    """The engine will not read a version so old, whether or not its files are there."""
+
+
 class CommitConflict(CoreError):
     """Another writer committed first. Nothing of ours was written."""
 
@@ -186,6 +192,10 @@ class DatabaseUnavailable(Unavailable): ...
 
 
 class EngineUnavailable(Unavailable): ...
+
+
+class EngineFailed(CoreError):
+    """The engine's own work failed for a reason that has no name here; the message ends with its root cause."""
 
 
 class JobCancelled(CoreError):

@@ -26,6 +26,11 @@ class Settings(BaseSettings):
     engine: Literal["delta-rs", "spark"] = Field("delta-rs", description="Delta engine")
     spark_master: str = Field("local[*]", description="local[*], spark://host:port or sc://host:port")
     spark_jars: str | None = Field(None, description="Folder of Delta's jars, for machines without a registry")
+    spark_conf: dict[str, str] = Field(
+        default_factory=dict,
+        description="Spark's own settings, as JSON: {\"spark.executor.memory\": \"4g\"}",
+        json_schema_extra={"secret": True},
+    )
     database_url: str | None = Field(
         None, description="SQLAlchemy URL; default: SQLite in home", json_schema_extra={"secret": True}
     )

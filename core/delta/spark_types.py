@@ -1,0 +1,87 @@
+"""Names and types on the border to Spark: how tables are addressed, Delta's own words for types, Arrow for Spark."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from core.entities import Field, Table
+
+_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,2}$")
+
+# Spark has no unsigned integers: the next wider signed type holds every value of 8, 16 and 32 bits.
+_SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
+
+
+def is_catalog_name(uri: str) -> bool:
+    """Whether *uri* is a name in Spark's catalog (main.risk.loans) rather than a path or URI."""
+    return _CATALOG_NAME.match(uri) is not None
+
+
+def identifier(table: Table) -> str:
+    """The table in SQL: its catalog name, or its path; quoted either way."""
+    if is_catalog_name(table.uri):
+        return ".".join(quoted(part) for part in table.uri.split("."))
+    return f"delta.{quoted(table.uri)}"
+
+
+def quoted(name: str) -> str:
+    """*name* as an identifier in SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def local_path(uri: str) -> str | None:
+    """The path of *uri* on this machine's disk, or None for object stores and catalog names."""
+    if is_catalog_name(uri):
+        return None
+    if uri.startswith("file:"):
+        return unquote(urlsplit(uri).path)
+    return None if "://" in uri else uri
+
+
+def fields(schema: Any) -> tuple[Field, ...]:
+    """A Spark schema as the table's fields in Delta's words."""
+    return tuple(
+        Field(name=field.name, type=type_name(field.dataType.jsonValue()), nullable=field.nullable) for field in schema
+    )
+
+
+def type_name(value: Any) -> str:
+    """A type of Delta's schema JSON in one line: "long", "array<string>", "struct<a:long>"."""
+    if isinstance(value, str):
+        return value
+    kind = value["type"]
+    if kind == "array":
+        return f"array<{type_name(value['elementType'])}>"
+    if kind == "map":
+        return f"map<{type_name(value['keyType'])},{type_name(value['valueType'])}>"
+    if kind == "struct":
+        inner = ",".join(f"{part['name']}:{type_name(part['type'])}" for part in value["fields"])
+        return f"struct<{inner}>"
+    return str(kind)
+
+
+def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:
+    """*data* in types that Spark has: no unsigned integers, dictionaries or nanoseconds."""
+    table = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
+    schema = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in table.schema])
+    return table.cast(schema) if schema != table.schema else table.replace_schema_metadata(None)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if kind in _SIGNED:
+        return _SIGNED[kind]
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_timestamp(kind) and kind.unit != "us":
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    return kind
