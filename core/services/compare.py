@@ -1,0 +1,206 @@
+"""Compare: runs side by side, what differs, and how far each is from the run in Production."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from core.entities import Actor, ModelVersion, Run, RunStatus, Stage, TableVersion
+from core.errors import RunNotFound
+from core.learning.evaluation import is_kpi, is_lower_better
+from core.permissions import Action, require
+from core.registry.runs import RunPage, failure_reason
+from core.services.stores import Stores
+
+
+class Direction(str, Enum):
+    """What a difference from the baseline means."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    SAME = "same"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Runs in the order asked for. *deltas* are run minus baseline, only where both have a finite value.
+
+    *differing_…* are the names whose values are not the same (or not there) in all runs. *notes* say what is odd
+    about a run. *versions* are the model versions registered from each run. *baseline* is None with a reason.
+    """
+
+    runs: tuple[Run, ...]
+    params: tuple[str, ...]
+    metrics: tuple[str, ...]
+    differing_params: tuple[str, ...]
+    differing_metrics: tuple[str, ...]
+    baseline: Run | None
+    baseline_version: ModelVersion | None
+    baseline_reason: str
+    deltas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    directions: Mapping[str, Mapping[str, Direction]] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    versions: Mapping[str, tuple[ModelVersion, ...]] = field(default_factory=dict)
+
+    @property
+    def is_same_data(self) -> bool:
+        """Whether all runs were trained on one and the same known data version."""
+        return len({run.data for run in self.runs}) == 1 and all(run.data is not None for run in self.runs)
+
+
+def list_runs(
+    stores: Stores,
+    actor: Actor,
+    *,
+    experiments: Sequence[str] = (),
+    text: str = "",
+    table: str | None = None,
+    version: int | None = None,
+    status: RunStatus | None = None,
+    limit: int = 100,
+    token: str | None = None,
+) -> RunPage:
+    """One page of runs, newest first; *table* and *version* keep those trained on it."""
+    require(actor, Action.RUN_READ)
+    data = TableVersion(table=table, version=version) if table is not None and version is not None else None
+    return stores.runs.page(experiments, text, table=table, data=data, status=status, limit=limit, token=token)
+
+
+def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:
+    """Names of MLflow's experiments."""
+    require(actor, Action.RUN_READ)
+    return stores.runs.experiments()
+
+
+def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None) -> Comparison:
+    """Runs beside *baseline* (a run id), or beside the run in Production of the model they belong to.
+
+    Deleted runs are compared too and noted. Raises RunNotFound (`missing` names all that are not there).
+    """
+    require(actor, Action.RUN_READ)
+    wanted = list(dict.fromkeys(run_ids))
+    registered = _versions_by_run(stores.models.versions())
+    found = stores.runs.get_many([*wanted, *([baseline] if baseline else [])])
+    missing = tuple(run_id for run_id in [*wanted, *([baseline] if baseline else [])] if run_id not in found)
+    if missing:
+        raise RunNotFound(
+            f"There is no run {', '.join(missing)} in MLflow; pick runs from the list of runs.", missing=missing
+        )
+    runs = tuple(found[run_id] for run_id in wanted)
+    base: Run | None
+    if baseline:
+        base, base_version, why = found[baseline], _newest(registered.get(baseline, ())), "chosen by you"
+    else:
+        base, base_version, why = _production_run(stores, runs, registered)
+    deltas = {run.run_id: _deltas(run, base) for run in runs}
+    return Comparison(
+        runs=runs,
+        params=_names(run.params for run in runs),
+        metrics=_names(run.metrics for run in runs),
+        differing_params=_differing([run.params for run in runs]),
+        differing_metrics=_differing([run.metrics for run in runs]),
+        baseline=base,
+        baseline_version=base_version,
+        baseline_reason=why,
+        deltas=deltas,
+        directions={
+            run_id: {name: direction(name, delta) for name, delta in values.items()}
+            for run_id, values in deltas.items()
+        },
+        notes={run.run_id: run_notes(run) for run in runs},
+        versions={run.run_id: registered.get(run.run_id, ()) for run in runs},
+    )
+
+
+def direction(metric: str, delta: float | None) -> Direction:
+    """What *delta* (value minus baseline) of *metric* means; a metric that is no KPI has no better and worse."""
+    if delta is None or not math.isfinite(delta) or not is_kpi(metric):
+        return Direction.UNKNOWN
+    if math.isclose(delta, 0.0, abs_tol=1e-12):
+        return Direction.SAME
+    return Direction.BETTER if (delta < 0) == is_lower_better(metric) else Direction.WORSE
+
+
+def run_notes(run: Run) -> tuple[str, ...]:
+    """What a reader must know before believing a run's numbers."""
+    notes = []
+    if run.is_deleted:
+        notes.append("deleted in MLflow")
+    if run.data is None:
+        notes.append("no data version was logged")
+    if run.status in (RunStatus.FAILED, RunStatus.KILLED):
+        reason = failure_reason(run)
+        notes.append(f"{run.status.value}: {reason}" if reason else run.status.value)
+    if run.status is RunStatus.RUNNING:
+        notes.append("still running")
+    undefined = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
+    if undefined:
+        notes.append(f"no finite value of {', '.join(undefined)}")
+    return tuple(notes)
+
+
+def _production_run(
+    stores: Stores, runs: Sequence[Run], registered: Mapping[str, tuple[ModelVersion, ...]]
+) -> tuple[Run | None, ModelVersion | None, str]:
+    """The run behind the Production version of the one model that these runs belong to."""
+    models = {version.model for run in runs for version in registered.get(run.run_id, ())}
+    models |= {run.tags["model.name"] for run in runs if run.tags.get("model.name")}
+    if not models:
+        return None, None, "none of these runs was registered as a model"
+    if len(models) > 1:
+        return None, None, f"these runs belong to several models ({', '.join(sorted(models))}); choose a baseline"
+    model = models.pop()
+    serving = [
+        version
+        for versions in registered.values()
+        for version in versions
+        if version.model == model and version.stage is Stage.PRODUCTION
+    ]
+    version = _newest(serving)
+    if version is None:
+        return None, None, f"{model} has no version in Production"
+    run = stores.runs.get_many([version.run_id]).get(version.run_id) if version.run_id else None
+    if run is None:
+        return None, version, f"the run of {version.key}, which is in Production, is not in MLflow"
+    return run, version, f"{version.key} is in Production"
+
+
+def _versions_by_run(versions: Sequence[ModelVersion]) -> dict[str, tuple[ModelVersion, ...]]:
+    found: dict[str, tuple[ModelVersion, ...]] = {}
+    for version in versions:
+        key = version.run_id or ""
+        found[key] = (*found.get(key, ()), version)
+    return found
+
+
+def _newest(versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    return max(versions, key=lambda version: version.version, default=None)
+
+
+def _deltas(run: Run, baseline: Run | None) -> dict[str, float]:
+    if baseline is None:
+        return {}
+    both = (name for name in run.metrics if name in baseline.metrics)
+    return {
+        name: run.metrics[name] - baseline.metrics[name]
+        for name in both
+        if math.isfinite(run.metrics[name]) and math.isfinite(baseline.metrics[name])
+    }
+
+
+def _names(mappings: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
+    """Every name, in the order in which it first occurs."""
+    return tuple(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _differing(mappings: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """Names whose values are not all the same; NaN is the same as NaN, absent is not the same as present."""
+    return tuple(
+        name for name in _names(mappings) if len({repr(mapping.get(name, _ABSENT)) for mapping in mappings}) > 1
+    )
+
+
+_ABSENT = object()
