@@ -7,6 +7,7 @@ Connect (sc://), where Delta's own Python classes are not to be had.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -59,7 +60,7 @@ class SparkEngine(DeltaEngine):
     def exists(self, table: Table) -> bool:
         path = self._local(table)
         if path is not None:
-            return os.path.isdir(os.path.join(path, "_delta_log"))
+            return _holds_log(path)
         try:
             self._sql(table, f"DESCRIBE DETAIL {spark_types.identifier(table)}")
         except TableNotFound:
@@ -199,15 +200,18 @@ class SparkEngine(DeltaEngine):
         with translated(table):
             if mode == "append" and latest >= 0:
                 frame = spark_write.fitting(frame, self._frame(table, None).schema, table)
-            version = spark_write.commit(
-                self.session,
-                table,
-                frame,
-                mode=mode,
-                metadata=metadata,
-                transaction=transaction,
-                only_at=expected_version,
-            )
+            try:
+                version = spark_write.commit(
+                    self.session,
+                    table,
+                    frame,
+                    mode=mode,
+                    metadata=metadata,
+                    transaction=transaction,
+                    only_at=expected_version,
+                )
+            finally:
+                self._forget_empty_log(table)
         if version is None:
             assert transaction is not None, "Delta commits nothing only where a transaction was written before"
             first = self.version_of(table, transaction)
@@ -236,6 +240,12 @@ class SparkEngine(DeltaEngine):
     def _local(self, table: Table) -> str | None:
         """The table's folder, where this process and Spark's driver share the disk."""
         return None if self.settings.is_connect else spark_types.local_path(table.uri)
+
+    def _forget_empty_log(self, table: Table) -> None:
+        """Removes the log folder that Delta makes before the first commit, where that commit never came."""
+        path = self._local(table)
+        if path is not None and os.path.isdir(os.path.join(path, "_delta_log")) and not _holds_log(path):
+            shutil.rmtree(os.path.join(path, "_delta_log"), ignore_errors=True)
 
     def _sql(self, table: Table, sql: str) -> pa.Table:
         with translated(table):
@@ -278,6 +288,12 @@ class SparkEngine(DeltaEngine):
         except (TableNotFound, FilesVacuumed) as error:
             return str(error).rsplit("/", 1)[-1].split(".parquet")[0] + ".parquet"
         return None
+
+
+def _holds_log(path: str) -> bool:
+    """Whether anything was ever committed below *path*: a commit, a checkpoint or what is left of them."""
+    log = os.path.join(path, "_delta_log")
+    return os.path.isdir(log) and any(entry.is_file() for entry in os.scandir(log))
 
 
 def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:
