@@ -24,9 +24,8 @@ def safe_path(path: str) -> str:
 def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Artifact, ...]:
     """Files and folders one level below *below* in the artifact at *uri*. Raises ArtifactNotFound."""
     below = safe_path(below)
-    missing = ArtifactNotFound(f"There is no artifact at {uri}: it was deleted or moved.", uri=uri)
-    _require_local(uri, missing)
-    with connection.answering(missing):
+    _require_local(uri)
+    with connection.answering(_gone(uri)):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
@@ -34,35 +33,47 @@ def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Ar
 
 
 def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Path:
-    """Copies the artifact at *uri* (or one file of it) below *into*. Raises ArtifactNotFound."""
+    """Copies the artifact at *uri* (or one file or folder of it) below *into*. Raises ArtifactNotFound."""
     path = safe_path(path)
-    where = f"{uri}/{path}" if path else uri
-    missing = ArtifactNotFound(f"There is no artifact at {where}: it was deleted or moved.", uri=uri, path=path)
-    _require_local(where, missing)
+    if path:
+        find_file(connection, uri, path)
+    elif not list_files(connection, uri):
+        raise ArtifactNotFound(f"The artifact at {uri} is empty: it was deleted or moved.", uri=uri)
     into.mkdir(parents=True, exist_ok=True)
-    with connection.answering(missing):
+    with connection.answering(_gone(uri)):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
         return Path(repository.download_artifacts(path, dst_path=str(into)))
 
 
+def find_file(connection: Connection, uri: str, path: str) -> Artifact:
+    """The file or folder *path* of the artifact. Raises ArtifactNotFound, which MLflow's stores each say differently."""
+    parent = str(PurePosixPath(path).parent)
+    for item in list_files(connection, uri, below="" if parent == "." else parent):
+        if item.path == path:
+            return item
+    raise ArtifactNotFound(f"There is no {path!r} in this artifact; pick a file from its list.", uri=uri, path=path)
+
+
 def read_bytes(connection: Connection, uri: str, path: str, into: Path) -> bytes:
     """One file of the artifact. Raises ArtifactNotFound, BadInput where it is too large to be shown."""
-    parent = str(PurePosixPath(safe_path(path)).parent)
-    listed = list_files(connection, uri, below="" if parent == "." else parent)
-    known = next((item for item in listed if item.path == safe_path(path) and not item.is_folder), None)
-    if known is None:
-        raise ArtifactNotFound(f"{path!r} is no file of this artifact.", uri=uri, path=path)
+    known = find_file(connection, uri, safe_path(path))
+    if known.is_folder:
+        raise BadInput(f"{path!r} is a folder; pick a file in it.", path=path)
     if known.size_bytes is not None and known.size_bytes > _TOO_LARGE_BYTES:
         raise BadInput(f"{path!r} has {known.size_bytes} bytes: too large to be shown here.", path=path)
     return fetch(connection, uri, into, path=path).read_bytes()
 
 
-def _require_local(uri: str, missing: ArtifactNotFound) -> None:
+def _gone(uri: str) -> ArtifactNotFound:
+    return ArtifactNotFound(f"There is no artifact at {uri}: it was deleted or moved.", uri=uri)
+
+
+def _require_local(uri: str) -> None:
     """MLflow lists an absent local folder as empty; absent is not empty."""
     parts = urlsplit(uri)
     if parts.scheme == "file" or not parts.scheme:
         path = Path(unquote(parts.path) if parts.scheme else uri)
         if not path.exists():
-            raise missing
+            raise _gone(uri)

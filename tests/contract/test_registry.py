@@ -1,0 +1,235 @@
+"""The model registry's contract: native stages and aliases, over an embedded store and over a server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.entities import ModelVersionKey, RunStatus, Stage
+from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound
+from core.registry.aliases import AliasRegistry
+from core.registry.connection import Connection
+from core.registry.models import ModelRegistry
+from core.registry.runs import Runs
+from core.registry.stages import StageRegistry
+from tests.contract.mlflow_server import mlflow_server
+
+REGISTRIES = {"native": StageRegistry, "aliases": AliasRegistry}
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path | None]]:
+    """A store's URI, and its artifact root where the store is embedded."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    if request.param == "embedded":
+        yield f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
+    else:
+        with mlflow_server(folder) as uri:
+            yield uri, None
+
+
+@pytest.fixture(params=sorted(REGISTRIES))
+def registry(request: pytest.FixtureRequest, place: tuple[str, Path | None]) -> ModelRegistry:
+    return REGISTRIES[request.param](place[0], timeout_s=30.0)
+
+
+@pytest.fixture
+def runs(place: tuple[str, Path | None]) -> Runs:
+    return Runs(place[0], 30.0, place[1])
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses."""
+    return re.sub(r"\W+", "-", request.node.name)
+
+
+def add_versions(registry: ModelRegistry, runs: Runs, model: str, count: int, folder: Path) -> str:
+    """Registers *count* versions of one run's artifact; returns the run's id."""
+    run_id = runs.start("contract", model, "scientist", {})
+    made = folder / "model"
+    (made / "deep").mkdir(parents=True)
+    (made / "MLmodel").write_text("flavors: {}\n")
+    (made / "deep" / "note.txt").write_text("hello")
+    source = runs.log_model(run_id, made)
+    for _ in range(count):
+        registry.register(model, source=source, run_id=run_id, tags={"delta.table": "t", "delta.version": "0"})
+    runs.end(run_id, RunStatus.FINISHED)
+    return run_id
+
+
+def stages(registry: ModelRegistry, model: str) -> dict[int, str]:
+    return {version.version: version.stage.value for version in registry.versions(model)}
+
+
+def test_versions_count_from_one_and_start_in_no_stage(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path
+) -> None:
+    run_id = add_versions(registry, runs, model, 2, tmp_path)
+    newest, oldest = registry.versions(model)
+    assert (newest.version, oldest.version) == (2, 1)
+    assert oldest.stage is Stage.NONE
+    assert oldest.run_id == run_id
+    assert oldest.data is not None
+    assert str(oldest.data) == "t@0"
+    assert registry.production(model) is None
+    assert model in [one.name for one in registry.models()]
+
+
+def test_a_promotion_leaves_one_version_in_production_and_moves_the_alias(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path
+) -> None:
+    add_versions(registry, runs, model, 3, tmp_path)
+    registry.set_stages(model, {1: Stage.PRODUCTION})
+    registry.set_stages(model, {1: Stage.ARCHIVED, 2: Stage.PRODUCTION, 3: Stage.STAGING})
+    assert stages(registry, model) == {1: "Archived", 2: "Production", 3: "Staging"}
+    serving = registry.production(model)
+    assert serving is not None
+    assert (serving.version, serving.aliases) == (2, ("production",))
+    assert registry.version(ModelVersionKey(model=model, version=3)).aliases == ("staging",)
+
+
+def test_models_at_production_resolves_in_mlflow_itself(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    from mlflow import MlflowClient
+
+    add_versions(registry, runs, model, 2, tmp_path)
+    registry.set_stages(model, {2: Stage.PRODUCTION})
+    client = MlflowClient(place[0], place[0])
+    assert int(client.get_model_version_by_alias(model, "production").version) == 2
+    registry.set_stages(model, {2: Stage.ARCHIVED})
+    assert "production" not in client.get_registered_model(model).aliases
+
+
+def test_both_registries_name_the_same_version_as_production(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    add_versions(registry, runs, model, 2, tmp_path)
+    native = StageRegistry(place[0], timeout_s=30.0)
+    native.set_stages(model, {1: Stage.PRODUCTION})
+    serving = AliasRegistry(place[0], timeout_s=30.0).production(model)
+    assert serving is not None
+    assert serving.version == 1
+
+
+def test_a_stage_for_a_version_that_does_not_exist_changes_nothing(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path)
+    with pytest.raises(ModelVersionNotFound, match="has no version 9"):
+        registry.set_stages(model, {1: Stage.PRODUCTION, 9: Stage.ARCHIVED})
+    assert stages(registry, model) == {1: "None"}
+
+
+def test_a_change_by_somebody_else_is_seen_at_once(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    add_versions(registry, runs, model, 2, tmp_path)
+    assert stages(registry, model) == {1: "None", 2: "None"}
+    type(registry)(place[0], timeout_s=30.0).set_stages(model, {1: Stage.PRODUCTION})
+    assert stages(registry, model) == {1: "Production", 2: "None"}
+
+
+def test_the_number_of_calls_does_not_depend_on_the_number_of_versions(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path / "one")
+    add_versions(registry, runs, f"{model}-many", 20, tmp_path / "many")
+    calls: list[str] = []
+    answering = Connection.answering
+
+    def counted(self: Connection, missing: Exception | None = None) -> object:
+        calls.append("call")
+        return answering(self, missing)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Connection, "answering", counted)
+    assert len(registry.versions(model)) == 1
+    for_one, _ = len(calls), calls.clear()
+    assert len(registry.versions(f"{model}-many")) == 20
+    assert len(calls) == for_one <= 2
+
+
+@pytest.mark.parametrize("name", ["it's", '<b onmouseover="x">', "Blüte 🌸", "a b;--"])
+def test_names_are_taken_as_they_are(registry: ModelRegistry, runs: Runs, name: str, tmp_path: Path) -> None:
+    model = f"{name} {registry.name}"
+    add_versions(registry, runs, model, 1, tmp_path)
+    registry.set_stages(model, {1: Stage.PRODUCTION})
+    serving = registry.production(model)
+    assert serving is not None
+    assert serving.model == model
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b"])
+def test_a_name_that_mlflow_cannot_address_is_refused(registry: ModelRegistry, name: str) -> None:
+    with pytest.raises(BadInput):
+        registry.register(name, source="file:///nowhere", run_id="0" * 32, tags={})
+
+
+def test_unknown_models_and_versions_are_named(registry: ModelRegistry) -> None:
+    with pytest.raises(ModelNotFound, match="nobody"):
+        registry.versions("nobody")
+    with pytest.raises(ModelNotFound, match="nobody"):
+        registry.version(ModelVersionKey(model="nobody", version=1))
+
+
+def test_artifact_files_are_listed_level_by_level_and_copied(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path)
+    key = ModelVersionKey(model=model, version=1)
+    assert [(item.path, item.is_folder) for item in registry.artifacts(key)] == [("MLmodel", False), ("deep", True)]
+    assert [(item.path, item.size_bytes) for item in registry.artifacts(key, below="deep")] == [("deep/note.txt", 5)]
+    folder = registry.download(key, tmp_path / "copy")
+    assert (folder / "deep" / "note.txt").read_text() == "hello"
+    assert registry.download(key, tmp_path / "one", path="deep/note.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "deep/../../x", "file:///etc/passwd"])
+def test_a_path_cannot_leave_the_artifact(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, path: str
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path)
+    key = ModelVersionKey(model=model, version=1)
+    with pytest.raises(BadInput):
+        registry.download(key, tmp_path / "copy", path=path)
+    with pytest.raises(BadInput):
+        registry.artifacts(key, below=path)
+
+
+def test_a_file_that_is_not_in_the_artifact_is_not_found(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path)
+    with pytest.raises(ArtifactNotFound):
+        registry.download(ModelVersionKey(model=model, version=1), tmp_path / "copy", path="nothing.txt")
+
+
+def test_a_version_may_name_a_run_that_never_existed(
+    registry: ModelRegistry, runs: Runs, model: str, place: tuple[str, Path | None]
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(place[0], place[0])
+    client.create_registered_model(model)
+    client.create_model_version(model, "s3://elsewhere/model", "f" * 32)
+    (version,) = registry.versions(model)
+    assert version.run_id == "f" * 32
+    assert runs.get_many([version.run_id]) == {}
+
+
+def test_a_deleted_version_leaves_a_gap(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    from mlflow import MlflowClient
+
+    add_versions(registry, runs, model, 3, tmp_path)
+    MlflowClient(place[0], place[0]).delete_model_version(model, "2")
+    assert [version.version for version in registry.versions(model)] == [3, 1]
+    with pytest.raises(ModelVersionNotFound):
+        registry.version(ModelVersionKey(model=model, version=2))
