@@ -48,7 +48,7 @@ def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Pa
 
 
 def find_file(connection: Connection, uri: str, path: str) -> Artifact:
-    """The file or folder *path* of the artifact. Raises ArtifactNotFound, which MLflow's stores each say differently."""
+    """The file or folder *path* of the artifact. Raises ArtifactNotFound; MLflow's stores say it differently."""
     parent = str(PurePosixPath(path).parent)
     for item in list_files(connection, uri, below="" if parent == "." else parent):
         if item.path == path:

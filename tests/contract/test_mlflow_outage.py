@@ -1,0 +1,146 @@
+"""MLflow that is down, hangs or answers nonsense: one clear error within a bounded time, whatever was asked."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from core.entities import ModelVersionKey, RunStatus, Stage
+from core.errors import BadInput, CoreError, Forbidden, RegistryUnavailable, RunNotFound
+from core.registry.connection import Connection
+from core.registry.runs import Runs
+from core.registry.stages import StageRegistry
+from tests.contract.mlflow_server import free_port
+
+CALLS: dict[str, Callable[[str], object]] = {
+    "experiments": lambda uri: Runs(uri, 1.0).experiments(),
+    "page": lambda uri: Runs(uri, 1.0).page(),
+    "get": lambda uri: Runs(uri, 1.0).get("a" * 32),
+    "get_many": lambda uri: Runs(uri, 1.0).get_many(["a" * 32]),
+    "start": lambda uri: Runs(uri, 1.0).start("e", "n", "u", {}),
+    "end": lambda uri: Runs(uri, 1.0).end("a" * 32, RunStatus.FAILED, "x"),
+    "models": lambda uri: StageRegistry(uri, timeout_s=1.0).models(),
+    "versions": lambda uri: StageRegistry(uri, timeout_s=1.0).versions("m"),
+    "version": lambda uri: StageRegistry(uri, timeout_s=1.0).version(ModelVersionKey(model="m", version=1)),
+    "set_stages": lambda uri: StageRegistry(uri, timeout_s=1.0).set_stages("m", {1: Stage.PRODUCTION}),
+    "artifacts": lambda uri: StageRegistry(uri, timeout_s=1.0).artifacts(ModelVersionKey(model="m", version=1)),
+}
+
+
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow reads these at each call; another test of this process may have set a longer wait."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+def test_a_server_that_is_down_is_named_at_once(call: Callable[[str], object]) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    started = time.monotonic()
+    with pytest.raises(RegistryUnavailable, match=f"{uri}.*MLFLOW_TRACKING_URI"):
+        call(uri)
+    assert time.monotonic() - started < 5
+
+
+@contextmanager
+def hanging_server() -> Iterator[str]:
+    """Takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
+    with hanging_server() as uri:
+        started = time.monotonic()
+        with pytest.raises(RegistryUnavailable):
+            Runs(uri, 1.0).page()
+        assert time.monotonic() - started < 5
+
+
+def test_the_second_call_after_an_outage_does_not_wait_again() -> None:
+    with hanging_server() as uri:
+        runs = Runs(uri, 1.0)
+        with pytest.raises(RegistryUnavailable):
+            runs.page()
+        started = time.monotonic()
+        with pytest.raises(RegistryUnavailable):
+            runs.page()
+        assert time.monotonic() - started < 0.2
+
+
+@contextmanager
+def answering_server(status: int, body: bytes) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (200, b"<html>a proxy's login page</html>", RegistryUnavailable),
+        (500, b"oops", RegistryUnavailable),
+        (502, b"", RegistryUnavailable),
+        (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}', Forbidden),
+        (401, b"who are you", Forbidden),
+        (400, b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "no"}', BadInput),
+    ],
+)
+def test_every_odd_answer_is_an_error_of_ours(status: int, body: bytes, error: type[CoreError]) -> None:
+    with answering_server(status, body) as uri, pytest.raises(error):
+        Runs(uri, 1.0).page()
+
+
+def test_every_error_code_of_mlflow_is_translated() -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    connection = Connection("http://127.0.0.1:9")
+    missing = RunNotFound("gone")
+    for code in ErrorCode.keys():  # noqa: SIM118 - a protobuf enum is no mapping
+        found = connection._translated(code, MlflowException("reason", ErrorCode.Value(code)), missing)
+        assert isinstance(found, RegistryUnavailable | BadInput | Forbidden | RunNotFound), code
+        assert "reason" in str(found) or found is missing
+
+
+@pytest.mark.parametrize("kind", ["a folder", "no database", "a port where nothing listens"])
+def test_a_store_that_cannot_be_opened_is_unavailable(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database, and it is long enough to be read as a header " * 20)
+    uri = {
+        "a folder": f"sqlite:///{tmp_path}",
+        "no database": f"sqlite:///{tmp_path / 'text.db'}",
+        "a port where nothing listens": f"postgresql+psycopg2://me:secret@127.0.0.1:{free_port()}/mlflow",
+    }[kind]
+    started = time.monotonic()
+    with pytest.raises(RegistryUnavailable) as caught:
+        Runs(uri, 1.0).page()
+    assert "secret" not in str(caught.value)
+    assert time.monotonic() - started < 10
