@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
-from core.delta import spark_describe, spark_scan, spark_session, spark_types, spark_write
+from core.delta import spark_describe, spark_jobs, spark_scan, spark_session, spark_types, spark_write
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.spark_errors import translated
 from core.delta.spark_session import SparkSettings
@@ -29,6 +29,8 @@ from core.errors import (
     TimeTravelRefused,
     VersionNotFound,
 )
+
+T = TypeVar("T")
 
 # What is smaller is written as one file, in the order it came.
 _ONE_FILE_BYTES = 128 * 1024 * 1024
@@ -227,6 +229,18 @@ class SparkEngine(DeltaEngine):
                 self.session.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version - 1}").collect()
             raise _moved_on(table, expected_version, version - 1)
         return version
+
+    def watched(
+        self,
+        work: Callable[[], T],
+        *,
+        report: Callable[[float, str], None],
+        checkpoint: Callable[[], None],
+        what: str,
+        table: Table | None = None,
+    ) -> T:
+        """Does *work*; meanwhile *report* hears the stages done, and what *checkpoint* raises ends the Spark jobs."""
+        return spark_jobs.watch(self.session, work, report=report, checkpoint=checkpoint, what=what, table=table)
 
     def version_of(self, table: Table, transaction: str) -> int | None:
         """The version that the write named *transaction* made, or None if it is not in the log."""

@@ -116,6 +116,7 @@ def _conf(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / f"modelledger-warehouse-{os.getuid()}"),
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         "spark.driver.memory": "1g",
         "spark.jars.ivy": str(spark_java.cache_folder()),

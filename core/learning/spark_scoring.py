@@ -16,6 +16,7 @@ from core.learning.artifacts import ModelInfo, require_safe
 from core.learning.frames import ColumnKind, column_kind
 from core.learning.model_process import PREDICTION, PROBABILITY
 from core.learning.scoring import check_signature, predict
+from core.learning.spark_models import is_spark_model, with_spark_predictions
 
 _SPARK_TYPES = {pa.string(): "string", pa.large_string(): "string", pa.bool_(): "boolean", pa.float64(): "double"}
 
@@ -29,6 +30,8 @@ def with_predictions(frame: Any, folder: Path, *, scratch: Path, served_as: str 
     such a batch has no probabilities.
     Raises ModelUnloadable (unsafe, broken) and SchemaMismatch.
     """
+    if is_spark_model(folder):
+        return with_spark_predictions(frame, folder, scratch)
     info = require_safe(folder)
     sample = frame.limit(1).toArrow()
     columns = check_signature(info, sample.schema)
