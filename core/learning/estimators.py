@@ -101,6 +101,7 @@ _ZERO_IS_NONE = frozenset({"max_depth", "class_weight"})
 _TREES = Parameter(name="n_estimators", kind="int", default=100, low=1, high=2000, help="Number of trees")
 _DEPTH = Parameter(name="max_depth", kind="int", default=0, low=0, high=100, help="Deepest tree; 0 sets no limit")
 _LEAF = Parameter(name="min_samples_leaf", kind="int", default=1, low=1, high=10_000, help="Fewest rows in a leaf")
+_LEAF_20 = Parameter(name="min_samples_leaf", kind="int", default=20, low=1, high=10_000, help="Fewest rows in a leaf")
 _RATE = Parameter(name="learning_rate", kind="float", default=0.1, low=0.0001, high=1.0, help="Weight of each round")
 _ROUNDS = Parameter(name="max_iter", kind="int", default=100, low=1, high=2000, help="Number of rounds")
 _NEIGHBOURS = Parameter(name="n_neighbors", kind="int", default=5, low=1, high=500, help="Rows that are asked")
@@ -162,6 +163,7 @@ _ALL = (
         _ROUNDS,
         _RATE,
         _DEPTH,
+        _LEAF_20,
         grows="max_iter",
         fixed={"early_stopping": False},
     ),
@@ -205,6 +207,7 @@ _ALL = (
         _ROUNDS,
         _RATE,
         _DEPTH,
+        _LEAF_20,
         grows="max_iter",
         fixed={"early_stopping": False},
     ),

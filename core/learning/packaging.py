@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,6 @@ def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
 
     Raises TrainingFailed where skops cannot hold the pipeline without types that we do not know.
     """
-    import mlflow.sklearn
     import skops.io
 
     with tempfile.NamedTemporaryFile(suffix=".skops") as draft:
@@ -39,15 +39,20 @@ def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
             types=unknown,
         )
     place = folder / "model"
-    mlflow.sklearn.save_model(
-        fitted.pipeline,
-        str(place),
-        serialization_format="skops",
-        skops_trusted_types=list(known),
-        signature=_signature(data, recipe),
-        pip_requirements=list(requirements()),
-        metadata={"recipe": recipe.name, "estimator": recipe.estimator, "target": recipe.target},
-    )
+    with warnings.catch_warnings():
+        # MLflow warns about its own type hints while its modules are imported; nobody here can act on that.
+        warnings.simplefilter("ignore")
+        import mlflow.sklearn
+
+        mlflow.sklearn.save_model(
+            fitted.pipeline,
+            str(place),
+            serialization_format="skops",
+            skops_trusted_types=list(known),
+            signature=_signature(data, recipe),
+            pip_requirements=list(requirements()),
+            metadata={"recipe": recipe.name, "estimator": recipe.estimator, "target": recipe.target},
+        )
     return place
 
 
