@@ -1,0 +1,62 @@
+"""Canonical JSON: one value, one text, whatever the machine, so that a hash over it means something.
+
+Keys are sorted; no white space; strings in Unicode normal form C; 1 and 1.0 are the same number and written 1; other
+floats are Python's shortest round-trip; NaN and the infinities are the strings "NaN", "Infinity", "-Infinity"; times
+are ISO 8601 in UTC with microseconds. What has no such text is refused with TypeError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from unicodedata import normalize
+
+_INTEGRAL_BELOW = 2**53
+
+
+def canonical(value: Any) -> str:
+    """*value* as canonical JSON."""
+    return json.dumps(settled(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def settled(value: Any) -> Any:
+    """*value* made of None, bool, int, float, str, list and dict alone, each in its one form."""
+    match value:
+        case Enum():
+            return settled(value.value)
+        case None | bool() | int():
+            return value
+        case str():
+            return normalize("NFC", value)
+        case float():
+            return _number(value)
+        case Decimal():
+            return str(value.normalize())
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="microseconds")
+        case Mapping():
+            return _object(value)
+        case Sequence() if not isinstance(value, bytes | bytearray):
+            return [settled(item) for item in value]
+        case _:
+            raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _number(value: float) -> int | float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return int(value) if value.is_integer() and abs(value) < _INTEGRAL_BELOW else value
+
+
+def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
+    found = {normalize("NFC", str(settled(key))): settled(item) for key, item in value.items()}
+    if len(found) != len(value):
+        raise TypeError("two keys are the same in Unicode normal form C")
+    return found

@@ -1,0 +1,182 @@
+"""Requests for a stage and what was decided on them: the truth, of which the registry's stages are the projection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from core.audit.canonical import canonical
+from core.database import Database, locks, requests
+from core.entities import GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
+from core.errors import AlreadyDecided, DatabaseUnavailable, RequestNotFound
+
+# A promoter that died holds its model's lock no longer than this; a live one is done in a second or two.
+_LOCK_LEASE = timedelta(seconds=60)
+_LOCK_WAIT_S = 30.0
+_LOCK_POLL_S = 0.05
+
+
+class Decisions:
+    """Requests in one database; state changes are compare-and-set, so that of two deciders one wins."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, request: PromotionRequest) -> PromotionRequest:
+        """Keeps a new request."""
+        with self._database.write() as connection:
+            connection.execute(sa.insert(requests).values(_columns(request)))
+        return request
+
+    def get(self, request_id: str) -> PromotionRequest:
+        """Raises RequestNotFound."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(requests).where(requests.c.id == request_id)).mappings().first()
+        if row is None:
+            raise RequestNotFound(
+                f"There is no request {request_id!r}; `requests` lists them all.", request_id=request_id
+            )
+        return _request(row)
+
+    def list(
+        self,
+        *,
+        model: str | None = None,
+        statuses: tuple[RequestStatus, ...] = (),
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> tuple[PromotionRequest, ...]:
+        """Requests, newest first."""
+        query = sa.select(requests).order_by(requests.c.requested_at.desc(), requests.c.id)
+        if model is not None:
+            query = query.where(requests.c.model == model)
+        if statuses:
+            query = query.where(requests.c.status.in_([status.value for status in statuses]))
+        if until is not None:
+            query = query.where(requests.c.requested_at <= until)
+        with self._database.read() as connection:
+            return tuple(_request(row) for row in connection.execute(query.limit(limit)).mappings())
+
+    def move(self, request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any) -> PromotionRequest:
+        """Changes a request's status if it still is *before*. Raises AlreadyDecided, which names who was first."""
+        values = {"status": after.value} | {name: _column(value) for name, value in changes.items()}
+        with self._database.write() as connection:
+            changed = connection.execute(
+                sa.update(requests).where(requests.c.id == request_id, requests.c.status == before.value).values(values)
+            )
+        current = self.get(request_id)
+        if changed.rowcount != 1:
+            raise AlreadyDecided(_who_was_first(current), request_id=request_id, status=current.status)
+        return current
+
+    @contextmanager
+    def lock(self, model: str) -> Iterator[None]:
+        """One promoter per model, over processes and machines: a lease row, so that the audit log stays writable.
+
+        Raises DatabaseUnavailable where another promoter of the model does not finish in time.
+        """
+        owner = uuid4().hex
+        self._acquire(model, owner)
+        try:
+            yield
+        finally:
+            with self._database.write() as connection:
+                connection.execute(sa.delete(locks).where(locks.c.name == model, locks.c.owner == owner))
+
+    def _acquire(self, model: str, owner: str) -> None:
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        while not self._try_lock(model, owner):
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"Another decision on {model} has been going on for {_LOCK_WAIT_S:.0f} s; try again in a minute.",
+                    model=model,
+                )
+            time.sleep(_LOCK_POLL_S)
+
+    def _try_lock(self, model: str, owner: str) -> bool:
+        now = datetime.now(UTC)
+        values = {"owner": owner, "expires": now + _LOCK_LEASE}
+        with self._database.write() as connection:
+            taken = connection.execute(
+                sa.update(locks).where(locks.c.name == model, locks.c.expires < now).values(values)
+            )
+            if taken.rowcount == 1:
+                return True
+            insert = _insert_or_ignore(connection.dialect.name)
+            return connection.execute(insert.values(name=model, **values)).rowcount == 1
+
+
+def _insert_or_ignore(dialect: str) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return make(locks).on_conflict_do_nothing()
+
+
+def _who_was_first(request: PromotionRequest) -> str:
+    if request.decided_by is None:
+        return f"Request {request.id} is {request.status.value} now; reload to see it."
+    when = request.decided_at.strftime("%Y-%m-%d %H:%M UTC") if request.decided_at else "just now"
+    word = "is being decided" if request.status is RequestStatus.UNFINISHED else f"was {request.status.value}"
+    return f"Request {request.id} {word} by {request.decided_by} ({when}); nothing was changed."
+
+
+def _column(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return canonical(value)
+    if isinstance(value, tuple):
+        return canonical([_gate(gate) if isinstance(gate, GateResult) else gate for gate in value])
+    return value
+
+
+def _gate(gate: GateResult) -> dict[str, Any]:
+    return {"name": gate.name, "passed": gate.passed, "detail": gate.detail}
+
+
+def _columns(request: PromotionRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "kind": request.kind.value,
+        "model": request.model,
+        "version": request.version,
+        "to_stage": request.to.value,
+        "status": request.status.value,
+        "gates": _column(request.gates),
+        "requested_by": request.requested_by,
+        "requested_at": request.requested_at,
+        "request_reason": request.request_reason,
+        "decided_by": request.decided_by,
+        "decided_at": request.decided_at,
+        "reason": request.reason,
+        "evidence": _column(request.evidence),
+        "intended": _column(request.intended),
+        "stages": _column(request.stages),
+        "previous": request.previous,
+    }
+
+
+def _request(row: Mapping[Any, Any]) -> PromotionRequest:
+    plain = {
+        name: row[name]
+        for name in (
+            *("id", "model", "version", "requested_by", "requested_at", "request_reason"),
+            *("decided_by", "decided_at", "reason", "previous"),
+        )
+    }
+    return PromotionRequest(
+        **plain,
+        kind=RequestKind(row["kind"]),
+        to=Stage(row["to_stage"]),
+        status=RequestStatus(row["status"]),
+        gates=tuple(GateResult(**gate) for gate in json.loads(row["gates"])),
+        evidence=json.loads(row["evidence"]),
+        intended=json.loads(row["intended"]),
+        stages=json.loads(row["stages"]),
+    )

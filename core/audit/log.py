@@ -1,0 +1,286 @@
+"""The audit log: append-only, each event chained to the one before by SHA-256 over canonical JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from core.audit.canonical import canonical
+from core.database import Database, events
+from core.entities import Actor, ChainVerdict, Event, Outcome
+from core.errors import AuditBroken, Forbidden, Refused
+from core.permissions import Action
+from core.permissions import require as require_permission
+
+GENESIS = "0" * 64
+_CHUNK = 5_000
+# Any number of our own; it serialises appends on PostgreSQL.
+_APPEND_LOCK = 7_310_946_222
+
+
+@dataclass(kw_only=True)
+class Recording:
+    """What the body of `recording` may still say: *subject* and *after* go into the outcome."""
+
+    operation: str
+    subject: str
+    after: dict[str, Any] = field(default_factory=dict)
+
+
+class AuditLog:
+    """Events in one database. Reading and appending are safe from any number of processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(
+        self,
+        actor: Actor,
+        action: str,
+        subject: str,
+        outcome: Outcome,
+        *,
+        reason: str = "",
+        operation: str | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """Adds one event; it is durable when this returns. Raises DatabaseUnavailable."""
+        with self._database.write() as connection:
+            return self.append_within(
+                connection,
+                actor,
+                action,
+                subject,
+                outcome,
+                reason=reason,
+                operation=operation,
+                before=before,
+                after=after,
+            )
+
+    def append_within(
+        self,
+        connection: Connection,
+        actor: Actor,
+        action: str,
+        subject: str,
+        outcome: Outcome,
+        *,
+        reason: str = "",
+        operation: str | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """The same within a caller's writing transaction: both happen, or neither."""
+        if self._database.is_postgres:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
+        sequence, previous = _head(connection)
+        values: dict[str, Any] = {
+            "sequence": sequence + 1,
+            "time": datetime.now(UTC),
+            "actor": actor.name,
+            "role": ",".join(sorted(role.value for role in actor.roles)),
+            "channel": actor.channel,
+            "action": str(getattr(action, "value", action)),
+            "subject": subject,
+            "outcome": outcome.value,
+            "reason": reason,
+            "operation": operation or uuid4().hex,
+            "before": canonical(before or {}),
+            "after": canonical(after or {}),
+            "previous": previous,
+        }
+        values["hash"] = event_hash(values)
+        connection.execute(sa.insert(events).values(values))
+        return _event(values)
+
+    def require(self, actor: Actor, action: Action, subject: str = "") -> None:
+        """permissions.require; a refusal is written as one denied event before Forbidden is raised."""
+        try:
+            require_permission(actor, action)
+        except Forbidden as error:
+            self.append(actor, action.value, subject, Outcome.DENIED, reason=str(error))
+            raise
+
+    @contextmanager
+    def recording(
+        self,
+        actor: Actor,
+        action: Action,
+        subject: str,
+        *,
+        reason: str = "",
+        before: Mapping[str, Any] | None = None,
+    ) -> Iterator[Recording]:
+        """Requires the permission, writes the intent, and on leaving the outcome: success, denied or failed.
+
+        A process that dies in between leaves the intent without an outcome: see `unfinished`.
+        """
+        self.require(actor, action, subject)
+        record = Recording(operation=uuid4().hex, subject=subject)
+        self.append(
+            actor, action.value, subject, Outcome.INTENT, reason=reason, operation=record.operation, before=before
+        )
+
+        def close(outcome: Outcome, why: str) -> None:
+            self.append(
+                actor,
+                action.value,
+                record.subject,
+                outcome,
+                reason=why,
+                operation=record.operation,
+                before=before,
+                after=record.after,
+            )
+
+        try:
+            yield record
+        except Refused as error:
+            close(Outcome.DENIED, str(error))
+            raise
+        except BaseException as error:
+            # Interrupts included: the action is over, and the log says how it ended.
+            close(Outcome.FAILED, str(error) or type(error).__name__)
+            raise
+        close(Outcome.SUCCESS, reason)
+
+    def search(
+        self,
+        *,
+        subject: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        outcome: str | None = None,
+        operation: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        text: str | None = None,
+        limit: int | None = 100,
+        before_sequence: int | None = None,
+    ) -> tuple[Event, ...]:
+        """Events that match all that is given, newest first; *text* may stand anywhere in them."""
+        query = sa.select(events).order_by(events.c.sequence.desc())
+        exact = {"subject": subject, "actor": actor, "action": action, "outcome": outcome, "operation": operation}
+        for name, value in exact.items():
+            if value:
+                query = query.where(events.c[name] == value)
+        if since is not None:
+            query = query.where(events.c.time >= since)
+        if until is not None:
+            query = query.where(events.c.time <= until)
+        if before_sequence is not None:
+            query = query.where(events.c.sequence < before_sequence)
+        if text:
+            places = (events.c[name] for name in ("subject", "reason", "before", "after", "actor", "action"))
+            query = query.where(sa.or_(*(place.icontains(text, autoescape=True) for place in places)))
+        if limit is not None:
+            query = query.limit(limit)
+        with self._database.read() as connection:
+            return tuple(_event(row) for row in connection.execute(query).mappings())
+
+    def events(self, *, after_sequence: int = 0, limit: int | None = None) -> Iterator[Event]:
+        """Events oldest first, in chunks, so that any number fits."""
+        left = limit
+        while left is None or left > 0:
+            rows = self._chunk(after_sequence, _CHUNK if left is None else min(left, _CHUNK))
+            if not rows:
+                return
+            yield from (_event(row._mapping) for row in rows)
+            after_sequence = rows[-1].sequence
+            left = None if left is None else left - len(rows)
+
+    def count(self) -> int:
+        with self._database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).select_from(events)).scalar_one())
+
+    def head(self) -> tuple[int, str]:
+        """Sequence number and hash of the newest event; (0, zeros) for an empty log."""
+        with self._database.read() as connection:
+            return _head(connection)
+
+    def verify(self, *, on_progress: Callable[[int, int], None] | None = None) -> ChainVerdict:
+        """Recomputes the chain and names the first event that does not hold.
+
+        Found: an event altered, removed, inserted or moved. Not found by the chain alone: a tail cut off, or a chain
+        rewritten from the start; that takes a head kept elsewhere.
+        """
+        total, seen, sequence, previous = self.count(), 0, 0, GENESIS
+        while rows := self._chunk(sequence, _CHUNK):
+            for row in rows:
+                fault = _fault(row._mapping, sequence + 1, previous)
+                if fault:
+                    return ChainVerdict(ok=False, events=total, first_broken=sequence + 1, detail=fault, head=previous)
+                sequence, previous, seen = row.sequence, row.hash, seen + 1
+            if on_progress is not None:
+                on_progress(seen, total)
+        if seen != total:
+            return ChainVerdict(
+                ok=False,
+                events=total,
+                first_broken=sequence + 1,
+                detail=f"{total - seen} events lie outside the chain, before number 1",
+                head=previous,
+            )
+        return ChainVerdict(ok=True, events=total, first_broken=None, detail=f"All {total} events hold.", head=previous)
+
+    def require_intact(self) -> None:
+        """Raises AuditBroken where the chain does not hold."""
+        verdict = self.verify()
+        if not verdict.ok:
+            raise AuditBroken(f"The audit log is broken at event {verdict.first_broken}: {verdict.detail}.")
+
+    def unfinished(self) -> tuple[Event, ...]:
+        """Intents without an outcome, oldest first: going on now, or dead before they could say how they ended."""
+        outcome = events.alias()
+        ended = sa.exists().where(outcome.c.operation == events.c.operation, outcome.c.outcome != Outcome.INTENT.value)
+        query = sa.select(events).where(events.c.outcome == Outcome.INTENT.value, ~ended).order_by(events.c.sequence)
+        with self._database.read() as connection:
+            return tuple(_event(row) for row in connection.execute(query).mappings())
+
+    def _chunk(self, after: int, size: int) -> list[Row[Any]]:
+        query = sa.select(events).where(events.c.sequence > after).order_by(events.c.sequence).limit(size)
+        with self._database.read() as connection:
+            return list(connection.execute(query))
+
+
+def event_hash(values: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, over the canonical JSON of an event's columns but its hash; before and after as stored text."""
+    body = {name: value for name, value in values.items() if name != "hash"}
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def _head(connection: Connection) -> tuple[int, str]:
+    query = sa.select(events.c.sequence, events.c.hash).order_by(events.c.sequence.desc()).limit(1)
+    row = connection.execute(query).first()
+    return (0, GENESIS) if row is None else (int(row.sequence), str(row.hash))
+
+
+def _fault(row: Mapping[Any, Any], expected: int, previous: str) -> str | None:
+    if row["sequence"] != expected:
+        return f"event {expected} is missing; the next one here is {row['sequence']}"
+    if row["previous"] != previous:
+        return f"event {expected} does not follow the one before it: an event was removed, inserted or moved here"
+    if row["hash"] != event_hash(row):
+        return f"event {expected} was altered: its content does not give its hash"
+    return None
+
+
+def _event(row: Mapping[Any, Any]) -> Event:
+    values = dict(row)
+    return Event(
+        **{name: values[name] for name in values if name not in ("outcome", "before", "after")},
+        outcome=Outcome(values["outcome"]),
+        before=json.loads(values["before"]),
+        after=json.loads(values["after"]),
+    )
