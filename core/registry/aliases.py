@@ -32,10 +32,13 @@ class AliasRegistry(MlflowRegistry):
         return Stage(tagged) if tagged in {Stage.NONE.value, Stage.ARCHIVED.value} else Stage.NONE
 
     def _move(self, client: Any, model: str, version: int, stage: Stage) -> None:
-        aliases = {alias: int(number) for alias, number in client.get_registered_model(model).aliases.items()}
+        found = client.get_registered_model(model)
+        aliases = {alias: int(number) for alias, number in found.aliases.items()}
         for held, alias in ((Stage.PRODUCTION, PRODUCTION_ALIAS), (Stage.STAGING, STAGING_ALIAS)):
             if stage is held:
                 client.set_registered_model_alias(model, alias, str(version))
             elif aliases.get(alias) == version:
                 client.delete_registered_model_alias(model, alias)
         client.set_model_version_tag(model, str(version), STAGE_TAG, stage.value)
+        # A tag moves no time of last change, by which other readers learn of it; writing the description does.
+        client.update_registered_model(model, found.description or "")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,24 @@ ALIASES = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
 ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
 _MOST_VERSIONS = 200_000
 _MOST_MODELS = 1_000
+_TRUST_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Versions as they were read, with what tells whether they changed since."""
+
+    stamp: tuple[int, ...] | None
+    marks: tuple[object, ...]
+    read_at: float
+    versions: tuple[ModelVersion, ...]
 
 
 class MlflowRegistry(ModelRegistry):
     """MLflow's registry without an opinion where the stage is kept: `_stage_of` and `_move` say that.
 
-    Versions read once are kept while an embedded store's file is unchanged; behind a server each call asks.
+    Versions are kept while an embedded store's file is unchanged; behind a server while the model's time of last
+    change and its aliases are (one small call), at most a minute: a tag that somebody edits moves neither.
     """
 
     def __init__(
@@ -37,8 +50,7 @@ class MlflowRegistry(ModelRegistry):
         artifact_root: Path | None = None,
     ) -> None:
         self._connection = Connection(tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root)
-        self._kept: dict[str | None, tuple[tuple[int, ...], tuple[ModelVersion, ...]]] = {}
-        self._lock = threading.Lock()
+        self._kept: dict[str | None, _Kept] = {}
 
     # ------------------------------------------------------------------------------ what differs
 
@@ -57,21 +69,20 @@ class MlflowRegistry(ModelRegistry):
 
     def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
         stamp = self._connection.stamp()
-        with self._lock:
-            kept = self._kept.get(model)
-        if kept is not None and stamp is not None and kept[0] == stamp:
-            return kept[1]
-        found = self._read_versions(model)
-        if stamp is not None:
-            with self._lock:
-                self._kept[model] = (stamp, found)
+        kept = self._kept.get(model)
+        if kept is not None and stamp is not None and kept.stamp == stamp:
+            return kept.versions
+        models = self._search_models() if model is None else [self._model(model)]
+        marks = tuple((one.name, one.last_updated_timestamp, *sorted(_aliases(one).items())) for one in models)
+        if kept is not None and stamp is None and kept.marks == marks and time.monotonic() - kept.read_at < _TRUST_S:
+            return kept.versions
+        found = self._read_versions(model, models)
+        self._kept[model] = _Kept(stamp, marks, time.monotonic(), found)
         return found
 
-    def _read_versions(self, model: str | None) -> tuple[ModelVersion, ...]:
-        """Two calls: the versions, and the aliases, which a search of versions may leave empty."""
-        aliases = {
-            one.name: _aliases(one) for one in (self._search_models() if model is None else [self._model(model)])
-        }
+    def _read_versions(self, model: str | None, models: Sequence[Any]) -> tuple[ModelVersion, ...]:
+        """One call. A search of versions may leave aliases empty: they come from *models*."""
+        aliases = {one.name: _aliases(one) for one in models}
         with self._connection.answering() as client:
             found = client.search_model_versions(
                 "" if model is None else f"name = {_quoted(model)}", max_results=_MOST_VERSIONS
@@ -106,9 +117,9 @@ class MlflowRegistry(ModelRegistry):
 
     def _keep_aliases(self, model: str) -> None:
         """Points `production` and `staging` at the versions in those stages, or removes them."""
-        with self._lock:
-            self._kept.clear()
-        aliases, current = _aliases(self._model(model)), self._read_versions(model)
+        self._kept.clear()
+        found = self._model(model)
+        aliases, current = _aliases(found), self._read_versions(model, [found])
         for stage, alias in ALIASES.items():
             holder = max((version.version for version in current if version.stage is stage), default=None)
             with self._connection.answering() as client:
