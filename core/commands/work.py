@@ -14,6 +14,7 @@ from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
 from core.services.doctor import checkup
 from core.services.perform import perform as perform_work
+from core.services.perform import tidy
 from core.services.sample import build_sample
 from core.services.schedule import fire_due
 from core.settings import load_settings
@@ -58,7 +59,9 @@ def serve(
 def worker() -> int:
     """Runs jobs and triggers until it is stopped."""
     stores = opened()
-    return run_worker(stores.jobs, command=_perform_command, between=lambda: fire_due(stores))
+    return run_worker(
+        stores.jobs, command=_perform_command, between=lambda: fire_due(stores), on_lost=lambda job: tidy(stores, job)
+    )
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> int:

@@ -14,6 +14,9 @@ class Progress(Protocol):
     def line(self, text: str) -> None:
         """Appends one line to the job's log."""
 
+    def remember(self, **facts: str) -> None:
+        """Keeps what must be tidied up if this process dies: run_id (an MLflow run), operation (of the audit log)."""
+
     def checkpoint(self) -> None:
         """Call before anything that cannot be undone. Raises JobCancelled or LeaseLost."""
 
@@ -26,6 +29,9 @@ class Silent:
 
     def line(self, text: str) -> None:
         """Nothing to tell."""
+
+    def remember(self, **facts: str) -> None:
+        """Nobody would tidy up; what was begun shows as unfinished."""
 
     def checkpoint(self) -> None:
         """Nobody can cancel it."""

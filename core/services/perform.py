@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.entities import Actor
+from core.entities import Actor, Job, Outcome, RunStatus
 from core.errors import BadInput
 from core.jobs.progress import Progress
+from core.jobs.store import actor_of
 from core.services.score import score
 from core.services.stores import Stores
 from core.services.train import train
@@ -41,6 +42,19 @@ def _score(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress:
 
 
 HANDLERS: dict[str, Handler] = {"train": _train, "score": _score}
+
+
+def tidy(stores: Stores, job: Job) -> None:
+    """Ends what a job left open whose process died: its MLflow run, its intent in the audit log. Nothing stays silent."""
+    why = job.error or f"its process died; the job is {job.status.value} again"
+    run_id, operation = job.result.get("run_id"), job.result.get("operation")
+    if operation:
+        for intent in (event for event in stores.audit.unfinished() if event.operation == operation):
+            stores.audit.append(
+                actor_of(job), intent.action, intent.subject, Outcome.FAILED, reason=why, operation=operation
+            )
+    if run_id and stores.runs.get(run_id).status is RunStatus.RUNNING:
+        stores.runs.end(run_id, RunStatus.KILLED, why)
 
 
 def perform(

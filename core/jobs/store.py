@@ -1,0 +1,235 @@
+"""The job table: submit, claim under a lease, report, finish, take over what fell silent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.database import Database, job_lines, jobs
+from core.entities import Actor, Job, JobLine, JobStatus, Role
+from core.errors import JobNotFound, LeaseLost
+from core.jobs.triggers import Triggers
+
+MOST_ATTEMPTS = 2
+_LIVE = (JobStatus.SCHEDULED.value, JobStatus.RUNNING.value)
+
+
+class JobStore:
+    """Jobs in one database. *lease_s*: how long a worker may be silent before its job is taken over.
+
+    Every change by a worker names the attempt it works on: after a takeover the old attempt may change nothing.
+    """
+
+    def __init__(self, database: Database, lease_s: float) -> None:
+        self._database = database
+        self.lease = timedelta(seconds=lease_s)
+        self.triggers = Triggers(database)
+
+    def submit(self, kind: str, arguments: Mapping[str, Any], actor: Actor, *, trigger_id: str | None = None) -> Job:
+        """Puts work into the table; some worker does it, in order."""
+        job = Job(
+            id=uuid4().hex[:12],
+            kind=kind,
+            arguments=dict(arguments),
+            status=JobStatus.SCHEDULED,
+            actor=actor.name,
+            role=",".join(sorted(role.value for role in actor.roles)),
+            created=datetime.now(UTC),
+            step="waiting for a worker",
+            trigger_id=trigger_id,
+        )
+        with self._database.write() as connection:
+            connection.execute(
+                sa.insert(jobs).values(
+                    id=job.id,
+                    kind=kind,
+                    arguments=json.dumps(job.arguments),
+                    status=job.status.value,
+                    actor=job.actor,
+                    role=job.role,
+                    created=job.created,
+                    progress=0.0,
+                    step=job.step,
+                    result="{}",
+                    attempt=0,
+                    cancel_requested=False,
+                    trigger_id=trigger_id,
+                )
+            )
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+        if row is None:
+            raise JobNotFound(f"There is no job {job_id!r}.", job_id=job_id)
+        return _job(row)
+
+    def list(self, *, kind: str | None = None, live_only: bool = False, limit: int = 100) -> tuple[Job, ...]:
+        """Jobs, newest first."""
+        query = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind)
+        if live_only:
+            query = query.where(jobs.c.status.in_(_LIVE))
+        with self._database.read() as connection:
+            return tuple(_job(row) for row in connection.execute(query).mappings())
+
+    def claim(self, worker: str) -> Job | None:
+        """Takes the oldest scheduled job for *worker*, or None; of several workers one gets it."""
+        now = datetime.now(UTC)
+        oldest = (
+            sa.select(jobs.c.id)
+            .where(jobs.c.status == JobStatus.SCHEDULED.value)
+            .order_by(jobs.c.created, jobs.c.id)
+            .limit(1)
+        )
+        with self._database.write() as connection:
+            if self._database.is_postgres:
+                oldest = oldest.with_for_update(skip_locked=True)
+            job_id = connection.execute(oldest).scalar()
+            if job_id is None:
+                return None
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(
+                    status=JobStatus.RUNNING.value,
+                    worker=worker,
+                    started=sa.func.coalesce(jobs.c.started, sa.literal(now, jobs.c.started.type)),
+                    heartbeat=now,
+                    attempt=jobs.c.attempt + 1,
+                    step="starting",
+                )
+            )
+        return self.get(job_id)
+
+    def beat(self, job_id: str, attempt: int) -> bool:
+        """Renews the lease; returns whether somebody asked the job to stop. Raises LeaseLost."""
+        self._change(job_id, attempt, heartbeat=datetime.now(UTC))
+        return self.get(job_id).cancel_requested
+
+    def report(self, job_id: str, attempt: int, progress: float, step: str) -> None:
+        """Raises LeaseLost."""
+        self._change(job_id, attempt, progress=min(max(progress, 0.0), 1.0), step=step, heartbeat=datetime.now(UTC))
+
+    def remember(self, job_id: str, attempt: int, facts: Mapping[str, str]) -> None:
+        """Merges *facts* into the job's result while it runs. Raises LeaseLost."""
+        self._change(job_id, attempt, result=json.dumps({**self.get(job_id).result, **facts}))
+
+    def write_line(self, job_id: str, text: str) -> None:
+        """Adds one line to the job's log."""
+        number = sa.select(sa.func.coalesce(sa.func.max(job_lines.c.number), 0) + 1).where(job_lines.c.job_id == job_id)
+        with self._database.write() as connection:
+            if self._database.is_postgres:
+                connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+            connection.execute(
+                sa.insert(job_lines).values(
+                    job_id=job_id, number=number.scalar_subquery(), time=datetime.now(UTC), text=text
+                )
+            )
+
+    def lines(self, job_id: str, *, after: int = 0) -> tuple[JobLine, ...]:
+        """The job's log, oldest first, after line number *after*."""
+        query = (
+            sa.select(job_lines)
+            .where(job_lines.c.job_id == job_id, job_lines.c.number > after)
+            .order_by(job_lines.c.number)
+        )
+        with self._database.read() as connection:
+            return tuple(JobLine(**row) for row in connection.execute(query).mappings())
+
+    def finish(self, job_id: str, attempt: int, result: Mapping[str, Any]) -> None:
+        """Raises LeaseLost."""
+        self._end(job_id, attempt, JobStatus.FINISHED, progress=1.0, step="done", result=json.dumps(dict(result)))
+
+    def fail(self, job_id: str, attempt: int, error: str) -> None:
+        """Raises LeaseLost."""
+        self._end(job_id, attempt, JobStatus.FAILED, error=error)
+
+    def kill(self, job_id: str, attempt: int, why: str) -> None:
+        """Ends a job that was cancelled. Raises LeaseLost."""
+        self._end(job_id, attempt, JobStatus.KILLED, error=why)
+
+    def release(self, job_id: str, attempt: int, why: str) -> None:
+        """Puts a running job back for another worker, from its beginning. Raises LeaseLost."""
+        self._change(job_id, attempt, status=JobStatus.SCHEDULED.value, step=f"waiting: {why}", progress=0.0)
+
+    def request_cancel(self, job_id: str, by: str) -> Job:
+        """Asks a job to stop; one that has not begun ends at once. A job that is over stays as it is."""
+        job = self.get(job_id)
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.status == JobStatus.SCHEDULED.value)
+                .values(status=JobStatus.KILLED.value, ended=datetime.now(UTC), error=f"cancelled by {by}")
+            )
+            connection.execute(
+                sa.update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(_LIVE)).values(cancel_requested=True)
+            )
+        if not job.status.is_over:
+            self.write_line(job_id, f"{by} asked to cancel")
+        return self.get(job_id)
+
+    def reap(self) -> tuple[Job, ...]:
+        """Running jobs whose lease ran out: scheduled again, or failed after the last attempt. Returns them."""
+        silent_since = datetime.now(UTC) - self.lease
+        query = sa.select(jobs).where(jobs.c.status == JobStatus.RUNNING.value, jobs.c.heartbeat < silent_since)
+        reaped = []
+        with self._database.write() as connection:
+            for row in connection.execute(query).mappings().all():
+                self._take_over(connection, _job(row), silent_since)
+                reaped.append(row["id"])
+        for job_id in reaped:
+            self.write_line(job_id, f"its worker fell silent for more than {self.lease.total_seconds():.0f} s")
+        return tuple(self.get(job_id) for job_id in reaped)
+
+    def _take_over(self, connection: Connection, job: Job, silent_since: datetime) -> None:
+        now = datetime.now(UTC)
+        if job.cancel_requested:
+            values: dict[str, Any] = {"status": JobStatus.KILLED.value, "ended": now, "error": "cancelled"}
+        elif job.attempt < MOST_ATTEMPTS:
+            values = {"status": JobStatus.SCHEDULED.value, "step": "waiting: its worker was lost", "progress": 0.0}
+        else:
+            why = f"its worker was lost {job.attempt} times (last sign of life {job.heartbeat:%Y-%m-%d %H:%M:%S} UTC)"
+            values = {"status": JobStatus.FAILED.value, "ended": now, "error": why}
+        connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job.id, jobs.c.attempt == job.attempt, jobs.c.heartbeat < silent_since)
+            .values(values)
+        )
+
+    def _end(self, job_id: str, attempt: int, status: JobStatus, **values: Any) -> None:
+        self._change(job_id, attempt, status=status.value, ended=datetime.now(UTC), **values)
+
+    def _change(self, job_id: str, attempt: int, **values: Any) -> None:
+        with self._database.write() as connection:
+            changed = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.attempt == attempt, jobs.c.status == JobStatus.RUNNING.value)
+                .values(values)
+            )
+        if changed.rowcount != 1:
+            raise LeaseLost(f"Attempt {attempt} no longer owns job {job_id}; it writes nothing more.", job_id=job_id)
+
+
+def actor_of(job: Job) -> Actor:
+    """The person on whose behalf a job runs."""
+    return Actor(name=job.actor, roles=frozenset(Role(role) for role in job.role.split(",") if role), channel="worker")
+
+
+def _job(row: Mapping[Any, Any]) -> Job:
+    values = {name: row[name] for name in row if name not in ("arguments", "result", "status", "worker")}
+    return Job(
+        **values,
+        arguments=json.loads(row["arguments"]),
+        result=json.loads(row["result"]),
+        status=JobStatus(row["status"]),
+    )
