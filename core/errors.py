@@ -32,6 +32,7 @@ CoreError
 │   ├── SelfApproval
 │   ├── AlreadyDecided
 │   ├── GatesFailed
+│   ├── EvidenceChanged
 │   ├── NothingInProduction
 │   └── DataVersionMissing
 ├── TrainingFailed
@@ -162,6 +163,9 @@ class AlreadyDecided(Refused): ...
 
 
 class GatesFailed(Refused): ...
+
+
+class EvidenceChanged(Refused): ...
 
 
 class NothingInProduction(Refused): ...

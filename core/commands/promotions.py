@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from core.commands.options import As, Decider, Json, OptionalReason, Reason, acting, model_version, opened, write_answer
-from core.entities import PromotionRequest, Stage
+from core.entities import Actor, PromotionRequest, Stage
 from core.services import decide, reconcile
 
 RequestId = Annotated[str, typer.Argument(metavar="ID")]
@@ -78,7 +78,7 @@ def reconcile_registry(
 ) -> None:
     """What differs between the registry and the decisions, and what never finished."""
     if resolve is not None:
-        write_answer(answer(reconcile.resolve(opened(), acting(as_), resolve, reason=reason)), as_json=as_json)
+        write_answer(_resolved(resolve, acting(as_), reason), as_json=as_json)
         return
     found = reconcile.differences(opened(), acting(as_))
     write_answer(
@@ -95,6 +95,14 @@ def reconcile_registry(
         ],
         as_json=as_json,
     )
+
+
+def _resolved(identifier: str, actor: Actor, reason: str) -> dict[str, Any]:
+    """An unfinished request is finished or undone; any other unfinished action is closed."""
+    if any(request.id == identifier for request in decide.list_requests(opened(), actor)):
+        return answer(reconcile.resolve(opened(), actor, identifier, reason=reason))
+    closed = reconcile.close_action(opened(), actor, identifier, reason=reason)
+    return {"id": identifier, "subject": closed.subject, "action": closed.action, "status": "closed"}
 
 
 def answer(request: PromotionRequest) -> dict[str, Any]:

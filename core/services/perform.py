@@ -45,7 +45,7 @@ HANDLERS: dict[str, Handler] = {"train": _train, "score": _score}
 
 
 def tidy(stores: Stores, job: Job) -> None:
-    """Ends what a job left open whose process died: its MLflow run, its intent in the audit log. Nothing stays silent."""
+    """Ends what a job left open whose process died: its MLflow run and its intent in the audit log."""
     why = job.error or f"its process died; the job is {job.status.value} again"
     run_id, operation = job.result.get("run_id"), job.result.get("operation")
     if operation:

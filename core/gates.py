@@ -1,0 +1,251 @@
+"""Promotion policy: small gates combined by AllOf. A gate says what it saw in numbers; what it cannot see fails."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from core.entities import GateResult, ReadVerdict, Stage, TableVersion, Task
+from core.errors import BadSettings
+from core.learning.evaluation import is_lower_better, primary_metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What gates see. *production* is the version it would replace, None where nothing serves yet."""
+
+    candidate: str
+    stage: Stage
+    to: Stage
+    metrics: Mapping[str, float]
+    production: str | None = None
+    production_metrics: Mapping[str, float] = field(default_factory=dict)
+    data: TableVersion | None = None
+    verdict: ReadVerdict | None = None
+    artifact_format: str = "unknown"
+    is_artifact_safe: bool = False
+    run_problem: str | None = None
+
+
+class Gate(ABC):
+    """One condition of a promotion."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What is asked, in a few words."""
+
+    @abstractmethod
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        """Whether it holds, and the numbers in one sentence."""
+
+    def check(self, evidence: Evidence) -> GateResult:
+        passed, detail = self.judge(evidence)
+        return GateResult(name=self.name, passed=passed, detail=detail)
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every gate must hold; a policy without gates lets nothing through."""
+
+    gates: Sequence[Gate]
+
+    def check(self, evidence: Evidence) -> tuple[GateResult, ...]:
+        if not self.gates:
+            return (GateResult(name="policy", passed=False, detail="The policy has no gates, so nothing can pass it."),)
+        return tuple(gate.check(evidence) for gate in self.gates)
+
+
+def passes(results: Sequence[GateResult]) -> bool:
+    """Whether all gates hold; none at all is no pass."""
+    return bool(results) and all(result.passed for result in results)
+
+
+@dataclass(frozen=True)
+class StageChanges(Gate):
+    @property
+    def name(self) -> str:
+        return "stage changes"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.stage is evidence.to:
+            return False, f"{evidence.candidate} is in {evidence.to.value} already."
+        return True, f"{evidence.candidate}: {evidence.stage.value} to {evidence.to.value}."
+
+
+@dataclass(frozen=True)
+class NotBelowProduction(Gate):
+    """The metric is not worse than Production's, in the direction that is better for it."""
+
+    metric: str
+    tolerance: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} not worse than Production"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = _number(evidence.metrics, self.metric)
+        if found is None:
+            return False, f"{evidence.candidate} has no {self.metric}, or it is not a number."
+        if evidence.production is None:
+            return True, f"{self.metric} {found:.4f}; nothing is in Production to compare with."
+        bound = _number(evidence.production_metrics, self.metric)
+        if bound is None:
+            return False, f"{evidence.production} in Production has no {self.metric}, so nothing can be compared."
+        worse_by = found - bound if is_lower_better(self.metric) else bound - found
+        within = f" (tolerance {self.tolerance:g})" if self.tolerance else ""
+        word = "lower is better" if is_lower_better(self.metric) else "higher is better"
+        detail = f"{self.metric} {found:.4f} against {bound:.4f} of {evidence.production}, {word}{within}."
+        return worse_by <= self.tolerance, detail
+
+
+@dataclass(frozen=True)
+class BetterThanProduction(Gate):
+    """The metric is better than Production's by at least *by*; equal is not enough."""
+
+    metric: str
+    by: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} better than Production"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        comparable, detail = NotBelowProduction(self.metric).judge(evidence)
+        if not comparable or evidence.production is None:
+            return comparable, detail
+        gain = evidence.metrics[self.metric] - evidence.production_metrics[self.metric]
+        gain = -gain if is_lower_better(self.metric) else gain
+        return gain > 0 and gain >= self.by, f"{detail} Better by {gain:.4f}, {self.by:g} is asked."
+
+
+@dataclass(frozen=True)
+class AtLeast(Gate):
+    metric: str
+    bound: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} at least {self.bound:g}"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = _number(evidence.metrics, self.metric)
+        if found is None:
+            return False, f"{evidence.candidate} has no {self.metric}, or it is not a number."
+        return found >= self.bound, f"{self.metric} is {found:g}, at least {self.bound:g} is asked."
+
+
+@dataclass(frozen=True)
+class AtMost(Gate):
+    metric: str
+    bound: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} at most {self.bound:g}"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = _number(evidence.metrics, self.metric)
+        if found is None:
+            return False, f"{evidence.candidate} has no {self.metric}, or it is not a number."
+        return found <= self.bound, f"{self.metric} is {found:g}, at most {self.bound:g} is asked."
+
+
+@dataclass(frozen=True)
+class DataRecorded(Gate):
+    @property
+    def name(self) -> str:
+        return "data version recorded"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.run_problem:
+            return False, evidence.run_problem
+        if evidence.data is None:
+            return False, "The run names no data version, so nobody can say what it was trained on."
+        return True, f"Trained on {evidence.data}."
+
+
+@dataclass(frozen=True)
+class DataReadable(Gate):
+    @property
+    def name(self) -> str:
+        return "data still readable"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.data is None or evidence.verdict is None:
+            return False, "There is no data version to read."
+        return evidence.verdict.is_readable, f"{evidence.data}: {evidence.verdict.reason}"
+
+
+@dataclass(frozen=True)
+class ArtifactSafe(Gate):
+    """The artifact runs no code when loaded; *allow* names formats that policy accepts all the same."""
+
+    allow: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "artifact runs no code on load"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.is_artifact_safe:
+            return True, f"Saved as {evidence.artifact_format}."
+        if evidence.artifact_format in self.allow:
+            return True, f"Saved as {evidence.artifact_format}, which this policy allows by name."
+        return False, f"Saved as {evidence.artifact_format}, which may run its author's code when it is loaded."
+
+
+GATES: dict[str, type[Gate]] = {
+    "stage_changes": StageChanges,
+    "not_below_production": NotBelowProduction,
+    "better_than_production": BetterThanProduction,
+    "at_least": AtLeast,
+    "at_most": AtMost,
+    "data_recorded": DataRecorded,
+    "data_readable": DataReadable,
+    "artifact_safe": ArtifactSafe,
+}
+
+
+def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:
+    """The policy of *model*: its own in settings, else that of '*', else the default of its task.
+
+    Gates guard Production; any other stage asks only that it changes. Raises BadSettings.
+    """
+    if to is not Stage.PRODUCTION:
+        return AllOf((StageChanges(),))
+    lines = policies.get(model, policies.get("*"))
+    if lines is None:
+        return AllOf((StageChanges(), DataRecorded(), DataReadable(), ArtifactSafe(), *_comparisons(task)))
+    if not isinstance(lines, list):
+        raise BadSettings(f"MODELLEDGER_POLICIES: the policy of {model!r} must be a list of gates.")
+    return AllOf(tuple(_gate(model, line) for line in lines))
+
+
+def _comparisons(task: Task | None) -> tuple[Gate, ...]:
+    if task is Task.CLASSIFICATION:
+        return (NotBelowProduction("precision"), NotBelowProduction(primary_metric(task)))
+    return (NotBelowProduction(primary_metric(task)),) if task else ()
+
+
+def _gate(model: str, line: Any) -> Gate:
+    if not isinstance(line, dict) or line.get("gate") not in GATES:
+        raise BadSettings(
+            f'MODELLEDGER_POLICIES: {line!r} is no gate; write {{"gate": NAME}} with one of {", ".join(GATES)}.'
+        )
+    kind = GATES[line["gate"]]
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in line.items() if name != "gate"}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        takes = ", ".join(f.name for f in fields(kind)) or "nothing"  # type: ignore[arg-type]
+        raise BadSettings(f"MODELLEDGER_POLICIES: gate {line['gate']!r} of {model!r} takes {takes}.") from error
+
+
+def _number(metrics: Mapping[str, float], name: str) -> float | None:
+    value = metrics.get(name)
+    return None if value is None or math.isnan(value) else value

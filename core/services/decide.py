@@ -1,0 +1,309 @@
+"""Decides: asks for a stage, approves, rejects, rolls back. The decision is the truth, the stage its projection."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from core.entities import (
+    Actor,
+    GateResult,
+    ModelVersion,
+    ModelVersionKey,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+    Stage,
+)
+from core.errors import (
+    AlreadyDecided,
+    CoreError,
+    EvidenceChanged,
+    GatesFailed,
+    ModelVersionNotFound,
+    NothingInProduction,
+    ReasonMissing,
+    Refused,
+    SelfApproval,
+)
+from core.gates import AllOf, ArtifactSafe, DataReadable, DataRecorded, passes
+from core.learning.artifacts import check_loads
+from core.permissions import Action
+from core.services.appraise import Appraisal, appraise
+from core.services.stores import Stores
+
+_LONGEST_REASON = 4_000
+# KPIs are not compared: a rollback goes back to a version that was measured as worse, on purpose.
+_FOR_ROLLBACK = AllOf((DataRecorded(), DataReadable(), ArtifactSafe()))
+
+
+def list_requests(
+    stores: Stores, actor: Actor, *, model: str | None = None, until: datetime | None = None
+) -> tuple[PromotionRequest, ...]:
+    """Requests and rollbacks, newest first."""
+    stores.audit.require(actor, Action.PROMOTION_READ, model or "")
+    return stores.decisions.list(model=model, until=until)
+
+
+def preview_gates(stores: Stores, actor: Actor, key: ModelVersionKey, to: Stage) -> Appraisal:
+    """What the gates would say now. Changes nothing."""
+    stores.audit.require(actor, Action.PROMOTION_READ, str(key))
+    return appraise(stores, key, to)
+
+
+def request_promotion(
+    stores: Stores, actor: Actor, *, model: str, version: int, to: Stage, reason: str
+) -> PromotionRequest:
+    """Asks that a version be moved to *to*; the gates' verdicts and the evidence are kept with the request.
+
+    A request whose gates fail is kept too: it cannot be approved, but it shows that it was asked and why not.
+    Raises ReasonMissing, ModelVersionNotFound, AlreadyDecided (the same is already asked), RegistryUnavailable.
+    """
+    key = ModelVersionKey(model=model, version=version)
+    with stores.audit.recording(actor, Action.PROMOTION_REQUEST, str(key), reason=reason) as record:
+        reason = needed_reason(reason)
+        for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):
+            if other.version == version and other.to is to:
+                raise AlreadyDecided(
+                    f"{other.requested_by} already asked for {key} in {to.value} (request {other.id}); it is open.",
+                    request_id=other.id,
+                )
+        seen = appraise(stores, key, to)
+        request = PromotionRequest(
+            id=uuid4().hex[:12],
+            kind=RequestKind.PROMOTION,
+            model=model,
+            version=version,
+            to=to,
+            status=RequestStatus.OPEN,
+            gates=seen.gates,
+            requested_by=actor.name,
+            requested_at=datetime.now(UTC),
+            request_reason=reason,
+            evidence=seen.evidence,
+        )
+        stores.decisions.add(request)
+        record.after = {"request": request.id, "to": to.value, "gates_passed": seen.passed}
+    return request
+
+
+def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
+    """Approves an open request and carries it out: the old Production version becomes Archived in the same step.
+
+    Raises SelfApproval, AlreadyDecided (names who was first), GatesFailed (the request stays open), EvidenceChanged
+    (the request expires), ReasonMissing, RegistryUnavailable (open where nothing was changed, else unfinished).
+    """
+    request = stores.decisions.get(request_id)
+    before = {"request": request.id, "status": request.status.value}
+    with stores.audit.recording(
+        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
+    ) as record:
+        reason = needed_reason(reason)
+        _refuse_own(request, actor)
+        with stores.decisions.lock(request.model):
+            _refuse_unless_open(stores, request.id)
+            seen = appraise(stores, request.key, request.to)
+            _expire_if_changed(stores, request, seen)
+            if not seen.passed:
+                raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
+            done = carry_out(
+                stores,
+                request,
+                actor=actor,
+                reason=reason,
+                gates=seen.gates,
+                versions=stores.models.versions(request.model),
+            )
+        record.after = {"request": done.id, "decision": "approved", "stages": dict(done.stages)}
+    return done
+
+
+def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
+    """Rejects an open request; no stage changes. Raises AlreadyDecided, SelfApproval, ReasonMissing."""
+    request = stores.decisions.get(request_id)
+    before = {"request": request.id, "status": request.status.value}
+    with stores.audit.recording(
+        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
+    ) as record:
+        reason = needed_reason(reason)
+        _refuse_own(request, actor)
+        done = stores.decisions.move(
+            request.id,
+            RequestStatus.OPEN,
+            RequestStatus.REJECTED,
+            decided_by=actor.name,
+            decided_at=datetime.now(UTC),
+            reason=reason,
+        )
+        record.after = {"request": done.id, "decision": "rejected"}
+    return done
+
+
+def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None, reason: str) -> PromotionRequest:
+    """Puts an earlier version back into Production, after a check that it loads and that its data can be read.
+
+    *to*: default the version that was in Production before. Raises NothingInProduction, ModelVersionNotFound,
+    GatesFailed (with what the check found), ReasonMissing, RegistryUnavailable.
+    """
+    with stores.audit.recording(actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before={"to": to}) as record:
+        reason = needed_reason(reason)
+        with stores.decisions.lock(model):
+            versions = stores.models.versions(model)
+            key = ModelVersionKey(model=model, version=_earlier(stores, model, versions) if to is None else to)
+            record.subject = str(key)
+            seen = appraise(stores, key, Stage.PRODUCTION)
+            if seen.version.stage is Stage.PRODUCTION:
+                raise Refused(f"{key} is in Production already; nothing to roll back.")
+            gates = (*_FOR_ROLLBACK.check(seen.seen), _loads(stores, key))
+            request = PromotionRequest(
+                id=uuid4().hex[:12],
+                kind=RequestKind.ROLLBACK,
+                model=model,
+                version=key.version,
+                to=Stage.PRODUCTION,
+                status=RequestStatus.OPEN,
+                gates=gates,
+                requested_by=actor.name,
+                requested_at=datetime.now(UTC),
+                request_reason=reason,
+                evidence=seen.evidence,
+            )
+            if not passes(gates):
+                raise GatesFailed(_failed(request, gates), request_id=None)
+            stores.decisions.add(request)
+            done = carry_out(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
+        record.after = {"request": done.id, "decision": "rolled back", "stages": dict(done.stages)}
+    return done
+
+
+def carry_out(
+    stores: Stores,
+    request: PromotionRequest,
+    *,
+    actor: Actor,
+    reason: str,
+    gates: tuple[GateResult, ...],
+    versions: tuple[ModelVersion, ...],
+) -> PromotionRequest:
+    """Intent into the request, stages into the registry, outcome into the request. Hold the model's lock."""
+    intended = intended_stages(versions, request.version, request.to)
+    before = {v.version: v.stage for v in versions}
+    serving = next((v.version for v in versions if v.stage is Stage.PRODUCTION), None)
+    stores.decisions.move(
+        request.id,
+        RequestStatus.OPEN,
+        RequestStatus.UNFINISHED,
+        decided_by=actor.name,
+        decided_at=datetime.now(UTC),
+        reason=reason,
+        gates=gates,
+        intended={str(number): stage.value for number, stage in intended.items()},
+        previous=serving,
+    )
+    try:
+        return carry_out_again(stores, request, intended)
+    except CoreError:
+        _reopen_if_nothing_changed(stores, request, before)
+        raise
+
+
+def carry_out_again(stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage]) -> PromotionRequest:
+    """The second half of carrying out: stages into the registry, outcome into the unfinished request."""
+    stores.models.set_stages(request.model, intended)
+    after = current_stages(stores, request.model)
+    return stores.decisions.move(
+        request.id,
+        RequestStatus.UNFINISHED,
+        RequestStatus.APPROVED,
+        stages={str(number): stage.value for number, stage in after.items()},
+    )
+
+
+def intended_stages(versions: tuple[ModelVersion, ...], version: int, to: Stage) -> dict[int, Stage]:
+    """What has to change so that *version* is in *to*; for Production every other one there becomes Archived."""
+    intended = {version: to}
+    if to is Stage.PRODUCTION:
+        intended |= {
+            v.version: Stage.ARCHIVED for v in versions if v.stage is Stage.PRODUCTION and v.version != version
+        }
+    return intended
+
+
+def current_stages(stores: Stores, model: str) -> dict[int, Stage]:
+    """Stage of every version as the registry says now."""
+    return {v.version: v.stage for v in stores.models.versions(model)}
+
+
+def _reopen_if_nothing_changed(stores: Stores, request: PromotionRequest, before: Mapping[int, Stage]) -> None:
+    try:
+        unchanged = current_stages(stores, request.model) == dict(before)
+    except CoreError:
+        return  # unknown: the request stays unfinished, and reconcile will look
+    if unchanged:
+        reopened: dict[str, Any] = {"decided_by": None, "decided_at": None, "reason": None, "intended": {}}
+        stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
+
+
+def _expire_if_changed(stores: Stores, request: PromotionRequest, seen: Appraisal) -> None:
+    if request.evidence.get("fingerprint") == seen.fingerprint:
+        return
+    then, now = request.evidence.get("candidate", {}), seen.evidence["candidate"]
+    changed = ", ".join(name for name in now if then.get(name) != now[name]) or "its evidence"
+    why = f"what was asked for has changed since ({changed})"
+    stores.decisions.move(
+        request.id, RequestStatus.OPEN, RequestStatus.EXPIRED, decided_at=datetime.now(UTC), reason=why
+    )
+    raise EvidenceChanged(
+        f"Request {request.id} has expired: {why}; look at {request.key} and ask again.", request_id=request.id
+    )
+
+
+def _refuse_own(request: PromotionRequest, actor: Actor) -> None:
+    if request.requested_by == actor.name:
+        raise SelfApproval(f"{actor.name} asked for {request.key}; somebody else has to decide.", actor=actor.name)
+
+
+def _refuse_unless_open(stores: Stores, request_id: str) -> None:
+    """Raises AlreadyDecided in the words of the decision store."""
+    stores.decisions.move(request_id, RequestStatus.OPEN, RequestStatus.OPEN)
+
+
+def _failed(request: PromotionRequest, gates: tuple[GateResult, ...]) -> str:
+    said = " ".join(f"{gate.name}: {gate.detail}" for gate in gates if not gate.passed)
+    return f"{request.key} does not pass for {request.to.value}. {said}"
+
+
+def _loads(stores: Stores, key: ModelVersionKey) -> GateResult:
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        try:
+            info = check_loads(stores.models.download(key, Path(folder)))
+        except CoreError as error:
+            return GateResult(name="artifact loads", passed=False, detail=str(error))
+    return GateResult(name="artifact loads", passed=True, detail=f"Loaded in a process of its own ({info.format}).")
+
+
+def _earlier(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int:
+    """The version that was in Production before, from the decisions."""
+    serving = next((v.version for v in versions if v.stage is Stage.PRODUCTION), None)
+    there = {v.version for v in versions}
+    for decision in stores.decisions.list(model=model, statuses=(RequestStatus.APPROVED,)):
+        if decision.to is Stage.PRODUCTION and decision.version == serving and decision.previous in there:
+            return int(decision.previous)
+    if serving is None:
+        raise NothingInProduction(f"No version of {model} is in Production; name one with --to N.", model=model)
+    raise ModelVersionNotFound(
+        f"No earlier version of {model} was in Production before version {serving}; name one with --to N.", model=model
+    )
+
+
+def needed_reason(reason: str) -> str:
+    text = reason.strip()
+    if not text:
+        raise ReasonMissing("A reason is needed: say in a sentence why; it is kept in the audit log.")
+    if len(text) > _LONGEST_REASON:
+        raise ReasonMissing(f"The reason is longer than {_LONGEST_REASON} characters; shorten it.")
+    return text

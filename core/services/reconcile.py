@@ -1,0 +1,165 @@
+"""Reconciles: what differs between the registry and the decisions, and what never finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from core.entities import Actor, Difference, Event, Outcome, PromotionRequest, RequestStatus, Stage
+from core.errors import AlreadyDecided, RequestNotFound
+from core.permissions import Action
+from core.services.decide import carry_out_again, current_stages, needed_reason
+from core.services.stores import Stores
+
+STAGE = "stage differs"
+SEVERAL = "several in Production"
+MISSING = "version missing"
+UNFINISHED_REQUEST = "unfinished decision"
+UNFINISHED_ACTION = "unfinished action"
+
+
+def differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
+    """Unfinished decisions and actions first, then stages moved behind the decisions' back. Nothing is repaired.
+
+    Raises RegistryUnavailable: what the registry says cannot be guessed.
+    """
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    return (*unfinished(stores), *_moved(stores))
+
+
+def unfinished(stores: Stores) -> tuple[Difference, ...]:
+    """Decisions and actions that were begun and never ended; work that a live job is doing is not among them."""
+    requests = stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))
+    of_requests = tuple(
+        Difference(
+            kind=UNFINISHED_REQUEST,
+            subject=str(request.key),
+            expected=", ".join(f"{number}: {stage}" for number, stage in sorted(request.intended.items())),
+            found="no outcome",
+            detail=f"{request.decided_by} approved {request.key} for {request.to.value}; it was begun and not ended.",
+            request_id=request.id,
+        )
+        for request in requests
+    )
+    live = {job.result.get("operation") for job in stores.jobs.list(live_only=True)}
+    known = {request.id for request in requests}
+    return of_requests + tuple(
+        Difference(
+            kind=UNFINISHED_ACTION,
+            subject=event.subject,
+            expected="an outcome",
+            found="intent only",
+            detail=f"{event.actor} began {event.action} at {event.time:%Y-%m-%d %H:%M:%S} UTC; no outcome was written.",
+            request_id=event.operation,
+        )
+        for event in stores.audit.unfinished()
+        if event.operation not in live and event.before.get("request") not in known
+    )
+
+
+def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
+    """Finishes or undoes an unfinished decision.
+
+    Where the registry shows some or all of the intended stages the rest is carried out and the request is approved, as
+    was decided; where it shows none, the request is open again. Raises AlreadyDecided where it is not unfinished.
+    """
+    request = stores.decisions.get(request_id)
+    before = {"request": request.id, "intended": dict(request.intended)}
+    with stores.audit.recording(
+        actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before
+    ) as record:
+        needed_reason(reason)
+        with stores.decisions.lock(request.model):
+            request = stores.decisions.get(request_id)
+            if request.status is not RequestStatus.UNFINISHED:
+                raise AlreadyDecided(f"Request {request.id} is {request.status.value}; nothing is unfinished.")
+            now = current_stages(stores, request.model)
+            intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
+            if any(now.get(number) is stage for number, stage in intended.items()) and request.version in now:
+                done = carry_out_again(stores, request, intended)
+            else:
+                done = stores.decisions.move(
+                    request.id,
+                    RequestStatus.UNFINISHED,
+                    RequestStatus.OPEN,
+                    decided_by=None,
+                    decided_at=None,
+                    reason=None,
+                    intended={},
+                )
+        for event in stores.audit.unfinished():
+            if event.before.get("request") == request.id and event.operation != record.operation:
+                _close(stores, actor, event, f"resolved by {actor.name}: the request is {done.status.value}")
+        record.after = {"request": done.id, "status": done.status.value, "stages": dict(done.stages)}
+    return done
+
+
+def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:
+    """Writes the missing outcome of an action that died: failed, with what was found. Raises RequestNotFound."""
+    intent = next((event for event in stores.audit.unfinished() if event.operation == operation), None)
+    if intent is None:
+        raise RequestNotFound(f"No unfinished request or action {operation!r}; `reconcile` lists them.", id=operation)
+    with stores.audit.recording(
+        actor, Action.RECONCILE_RESOLVE, intent.subject, reason=reason, before={"operation": operation}
+    ) as record:
+        needed_reason(reason)
+        closed = _close(stores, actor, intent, f"closed by {actor.name}: {reason}")
+        record.after = {"sequence": closed.sequence}
+    return closed
+
+
+def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
+    return stores.audit.append(
+        actor, intent.action, intent.subject, Outcome.FAILED, reason=why, operation=intent.operation
+    )
+
+
+def _moved(stores: Stores) -> Iterator[Difference]:
+    """The last approved decision of each model against the registry's stages."""
+    versions = stores.models.versions()
+    decided = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
+    busy = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
+    for model in sorted({v.model for v in versions} | {request.model for request in decided}):
+        if model in busy:
+            continue  # told as an unfinished decision
+        last = max((r for r in decided if r.model == model), key=_decided_at, default=None)
+        now = {v.version: v.stage for v in versions if v.model == model}
+        expected = {int(number): Stage(stage) for number, stage in last.stages.items()} if last else {}
+        yield from _compared(model, expected, now, last)
+
+
+def _compared(
+    model: str, expected: dict[int, Stage], now: dict[int, Stage], last: PromotionRequest | None
+) -> Iterator[Difference]:
+    by = f"decision {last.id} of {last.decided_by}" if last else "no decision was ever made"
+    serving = [number for number, stage in now.items() if stage is Stage.PRODUCTION]
+    if len(serving) > 1:
+        yield Difference(
+            kind=SEVERAL,
+            subject=model,
+            expected="one version in Production",
+            found=", ".join(map(str, sorted(serving))),
+            detail="More than one version is in Production; roll back to the one that should serve.",
+        )
+    for number in sorted(expected.keys() | now.keys()):
+        wanted = expected.get(number, Stage.NONE)
+        if number not in now:
+            yield Difference(
+                kind=MISSING,
+                subject=f"{model}/{number}",
+                expected=wanted.value,
+                found="not in the registry",
+                detail=f"The version was deleted from the registry; {by} knew it.",
+            )
+        elif now[number] is not wanted:
+            yield Difference(
+                kind=STAGE,
+                subject=f"{model}/{number}",
+                expected=wanted.value,
+                found=now[number].value,
+                detail=f"The stage was changed outside ModelLedger: {by}.",
+            )
+
+
+def _decided_at(request: PromotionRequest) -> datetime:
+    return request.decided_at or datetime.min.replace(tzinfo=UTC)
