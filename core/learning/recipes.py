@@ -11,6 +11,7 @@ from typing import Any
 from core.entities import Recipe, Task
 from core.errors import BadName, BadParameter
 from core.learning.estimators import find_estimator
+from core.learning.outside import check_outside, is_outside
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,63}$")
 _KNOWN = {
@@ -95,7 +96,14 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if not 0 <= recipe.seed < 2**32:
         raise BadParameter(f"seed takes an integer from 0 to {2**32 - 1}; {recipe.seed} is outside.", name="seed")
-    find_estimator(recipe.estimator, recipe.task).check(recipe.params)
+    check_params(recipe)
+
+
+def check_params(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's parameters, checked and with every default filled in. Raises BadParameter."""
+    if is_outside(recipe.estimator):
+        return check_outside(recipe.estimator, recipe.params)
+    return dict(find_estimator(recipe.estimator, recipe.task).check(recipe.params))
 
 
 def to_toml(recipe: Recipe) -> str:

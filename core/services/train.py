@@ -12,9 +12,9 @@ from core.delta.content import content_sha256
 from core.entities import Actor, Job, ModelVersion, Recipe, RunStatus, Snapshot, Table, TableVersion, TrainingResult
 from core.errors import CoreError, JobCancelled, LeaseLost, RecipeNotFound
 from core.jobs.progress import Progress, Silent
-from core.learning.estimators import find_estimator
+from core.learning.outside import is_outside
 from core.learning.packaging import package
-from core.learning.recipes import check_recipe, load_recipes
+from core.learning.recipes import check_params, check_recipe, load_recipes
 from core.learning.recipes import save_recipe as write_recipe
 from core.learning.training import Fitted, Split, evaluate, fit, split
 from core.permissions import Action, require
@@ -110,9 +110,25 @@ def train(
             _tags(chosen, pinned, snapshot, actor),
         )
         recording.after = {"run_id": run_id, "data": str(pinned)}
+        watch.remember(run_id=run_id, operation=recording.operation)
         watch.line(f"run {run_id} on {pinned}")
         try:
-            result = _train(stores, chosen, resolved, pinned, snapshot, run_id, watch)
+            if is_outside(chosen.estimator):
+                from core.services.train_outside import Outside, train_outside
+
+                result = train_outside(
+                    Outside(
+                        stores=stores,
+                        recipe=chosen,
+                        table=resolved,
+                        data=pinned,
+                        snapshot=snapshot,
+                        run_id=run_id,
+                        watch=watch,
+                    )
+                )
+            else:
+                result = _train(stores, chosen, resolved, pinned, snapshot, run_id, watch)
         except (JobCancelled, LeaseLost) as error:
             stores.runs.end(run_id, RunStatus.KILLED, str(error))
             raise
@@ -120,11 +136,13 @@ def train(
             # Interrupted and faults of ours included: the run must not look as if it still ran.
             _end_failed(stores, run_id, error)
             raise
+        recording.subject = str(result.model)
         recording.after = {
             "run_id": run_id,
             "data": str(pinned),
             "model": str(result.model),
             "metrics": dict(result.metrics),
+            "recipe": recipe,
         }
     return result
 
@@ -222,8 +240,8 @@ def _end_failed(stores: Stores, run_id: str, error: BaseException) -> None:
 def _with_params(recipe: Recipe, params: Mapping[str, Any] | None) -> Recipe:
     """The recipe with the parameters of this training, each checked and every default filled in."""
     check_recipe(recipe)
-    estimator = find_estimator(recipe.estimator, recipe.task)
-    return replace(recipe, params=estimator.check({**recipe.params, **(params or {})}))
+    changed = replace(recipe, params={**recipe.params, **(params or {})})
+    return replace(changed, params=check_params(changed))
 
 
 def _params(recipe: Recipe, pinned: TableVersion) -> dict[str, Any]:
