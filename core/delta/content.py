@@ -1,0 +1,272 @@
+"""The content of a table version as one SHA-256: of its rows whatever their order, and of its schema.
+
+The same rows give the same digest on every engine, file layout and order of rows. One row is one SHA-256 over a
+canonical encoding; equal are: any NaN and any other, 0.0 and -0.0, an instant in any time zone, a map in any
+order of its entries. Text is taken byte for byte (no Unicode normalization); null is a value of its own.
+The digests of rows are put into 256 buckets by their first byte, each bucket is sorted and hashed, and the
+buckets are hashed with the schema: a cluster can do each part where the rows are and hand over 32 bytes a bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from core.errors import FeatureUnsupported
+
+_FORMAT = "modelledger.content.1"
+_DIGEST_BYTES = 32
+_BUCKETS = 256
+_ROWS_AT_ONCE = 65_536
+_NULL, _VALUE = b"\x00", b"\x01"
+
+_NAMES: dict[pa.DataType, str] = {
+    pa.bool_(): "boolean",
+    pa.int8(): "byte",
+    pa.int16(): "short",
+    pa.int32(): "integer",
+    pa.int64(): "long",
+    # Delta has no unsigned integers: the next wider signed type is what writers store.
+    pa.uint8(): "short",
+    pa.uint16(): "integer",
+    pa.uint32(): "long",
+    pa.uint64(): "decimal(20,0)",
+    pa.float16(): "float",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.date32(): "date",
+    pa.date64(): "date",
+    pa.null(): "void",
+}
+
+
+def content_sha256(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
+    """SHA-256 of *schema* and all rows, as 64 hexadecimal digits; needs 32 bytes of memory a row.
+
+    Raises FeatureUnsupported for a column type that Delta does not have.
+    """
+    buckets = [bytearray() for _ in range(_BUCKETS)]
+    rows = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+            digests = _digests(batch.slice(start, _ROWS_AT_ONCE))
+            rows += len(digests)
+            for digest in digests:
+                buckets[digest[0]] += digest
+    return combined(schema, rows, [bucket_digest(bytes(bucket)) for bucket in buckets])
+
+
+def row_digests(batch: pa.RecordBatch) -> pa.FixedSizeBinaryArray:
+    """The SHA-256 of each row of *batch*, in its order: the part that runs beside the rows (mapInArrow)."""
+    return pa.array(_digests(batch), pa.binary(_DIGEST_BYTES))
+
+
+def bucket_digest(digests: bytes) -> bytes:
+    """SHA-256 over the digests of one bucket (32 bytes each, in any order), sorted."""
+    rows = np.frombuffer(digests, dtype=f"S{_DIGEST_BYTES}")
+    return hashlib.sha256(np.sort(rows).tobytes()).digest()
+
+
+def combined(schema: pa.Schema, rows: int, buckets: Sequence[bytes]) -> str:
+    """The digest of the whole: *buckets* are the 256 bucket digests by first byte, an empty one of no digests."""
+    if len(buckets) != _BUCKETS:
+        raise ValueError(f"there are {_BUCKETS} buckets, not {len(buckets)}")
+    whole = hashlib.sha256(f"{_FORMAT}\n{canonical_schema(schema)}\n{rows}\n".encode())
+    for bucket in buckets:
+        whole.update(bucket)
+    return whole.hexdigest()
+
+
+def canonical_schema(schema: pa.Schema) -> str:
+    """Column names and types in Delta's words, in order. Nullability and metadata, on which engines differ, are out."""
+    columns = [[field.name, type_name(field.type)] for field in schema]
+    return json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
+
+
+def type_name(kind: pa.DataType) -> str:
+    """An Arrow type in Delta's word. Raises FeatureUnsupported where Delta has none."""
+    if kind in _NAMES:
+        return _NAMES[kind]
+    if isinstance(kind, pa.BaseExtensionType):
+        return type_name(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    if _is_text(kind):
+        return "string"
+    if _is_bytes(kind):
+        return "binary"
+    if pa.types.is_timestamp(kind):
+        return "timestamp" if kind.tz else "timestamp_ntz"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_map(kind):
+        return f"map<{type_name(kind.key_type)},{type_name(kind.item_type)}>"
+    if _is_list(kind):
+        return f"array<{type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{part.name}:{type_name(part.type)}' for part in kind)}>"
+    raise FeatureUnsupported(
+        f"Delta has no type for a column of {kind}; cast it to one that Delta has.", type=str(kind)
+    )
+
+
+def _digests(batch: pa.RecordBatch) -> list[bytes]:
+    sha256 = hashlib.sha256
+    if batch.num_columns == 0:
+        return [sha256(b"").digest()] * batch.num_rows
+    encoded = _joined([_encoded(column) for column in batch.columns])
+    data, offsets = _parts(encoded)
+    view = memoryview(data)
+    ends = offsets.tolist()
+    return [sha256(view[start:end]).digest() for start, end in itertools.pairwise(ends)]
+
+
+def _encoded(column: pa.Array) -> pa.LargeBinaryArray:
+    """Each value as bytes that tell where they end: 0 for null, else 1 and the value (never null itself)."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _encoded(column.storage)
+    if pa.types.is_dictionary(kind):
+        return _encoded(column.dictionary_decode())
+    if pa.types.is_null(kind):
+        return pa.array([_NULL] * len(column), pa.large_binary())
+    if _is_text(kind) or _is_bytes(kind):
+        values = _large_binary(column)
+        return _marked(column, [_numbers(pc.fill_null(pc.binary_length(values), 0)), values])
+    if pa.types.is_struct(kind):
+        fields = [_encoded(column.field(position)) for position in range(kind.num_fields)]
+        return _marked(column, fields or [_same(b"", len(column))])
+    if pa.types.is_map(kind):
+        return _encoded_map(column)
+    if _is_list(kind):
+        return _encoded_list(column)
+    return _marked(column, [_fixed(column)])
+
+
+def _fixed(column: pa.Array) -> pa.LargeBinaryArray:
+    """Numbers, times and truth values, each as so many bytes as its type has here."""
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        return _decimals(column)
+    if pa.types.is_floating(kind):
+        numbers = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False) + 0.0  # -0.0 to 0.0
+        numbers[np.isnan(numbers)] = np.nan
+        return _bytes(numbers.astype("<f8"))
+    if kind == pa.uint64():
+        return _decimals(column.cast(pa.decimal128(20, 0)))
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.date32()).cast(pa.int32())
+    elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        type_name(kind)  # raises FeatureUnsupported in words
+    return _numbers(pc.fill_null(column.cast(pa.int64()), 0))
+
+
+def _decimals(column: pa.Array) -> pa.LargeBinaryArray:
+    """The unscaled integer in 16 bytes (32 where 38 digits do not do); the scale is the schema's."""
+    kind = column.type
+    wide = pa.decimal128(kind.precision, kind.scale) if kind.precision <= 38 else kind
+    column = column.cast(wide)
+    width = wide.byte_width
+    data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
+    return _bytes(data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width))
+
+
+def _encoded_list(column: pa.Array) -> pa.LargeBinaryArray:
+    if pa.types.is_fixed_size_list(column.type) or "view" in str(column.type):
+        column = column.cast(pa.large_list(column.type.value_type))
+    if len(column) == 0:
+        return _same(b"", 0)
+    bounds = column.offsets.to_numpy()
+    # The elements of a list lie one after the other, and so do their encodings.
+    elements, ends = _parts(_encoded(column.values.slice(bounds[0], bounds[-1] - bounds[0])))
+    items = _binary(elements, ends[bounds - bounds[0]])
+    return _marked(column, [_numbers(pa.array(np.diff(bounds).astype(np.int64))), items])
+
+
+def _encoded_map(column: pa.MapArray) -> pa.LargeBinaryArray:
+    if len(column) == 0:
+        return _same(b"", 0)
+    bounds = column.offsets.to_numpy()
+    first, count = int(bounds[0]), int(bounds[-1] - bounds[0])
+    pairs = _joined([_encoded(column.keys.slice(first, count)), _encoded(column.items.slice(first, count))]).to_pylist()
+    starts = (bounds - first).tolist()
+    maps = [b"".join(sorted(pairs[start:end])) for start, end in itertools.pairwise(starts)]
+    return _marked(column, [_numbers(pa.array(np.diff(bounds).astype(np.int64))), pa.array(maps, pa.large_binary())])
+
+
+def _marked(column: pa.Array, parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
+    """*parts* joined behind a 1; a 0 alone where *column* is null."""
+    parts = [part if part.null_count == 0 else pc.fill_null(part, b"") for part in parts]
+    whole = _joined([_same(_VALUE, len(column)), *parts])
+    if column.null_count == 0:
+        return whole
+    return pc.if_else(column.is_valid(), whole, pa.scalar(_NULL, pa.large_binary()))
+
+
+def _joined(parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
+    if len(parts) == 1:
+        return parts[0]
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+
+
+def _same(value: bytes, times: int) -> pa.LargeBinaryArray:
+    return _binary(value * times, np.arange(times + 1, dtype=np.int64) * len(value))
+
+
+def _numbers(values: pa.Array) -> pa.LargeBinaryArray:
+    return _bytes(values.to_numpy(zero_copy_only=False).astype("<i8"))
+
+
+def _bytes(values: np.ndarray) -> pa.LargeBinaryArray:
+    width = values.dtype.itemsize * (values.shape[1] if values.ndim > 1 else 1)
+    return _binary(values.tobytes(), np.arange(len(values) + 1, dtype=np.int64) * width)
+
+
+def _binary(data: bytes | pa.Buffer, offsets: np.ndarray) -> pa.LargeBinaryArray:
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, dtype=np.int64)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+
+
+def _parts(values: pa.LargeBinaryArray) -> tuple[pa.Buffer, np.ndarray]:
+    """The bytes of all values and where each one starts and ends in them."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    offsets = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values) + 1]
+    return values.buffers()[2] or pa.py_buffer(b""), offsets
+
+
+def _large_binary(column: pa.Array) -> pa.LargeBinaryArray:
+    if _is_text(column.type):
+        column = column.cast(pa.large_string())
+    return column.cast(pa.large_binary())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+    )
