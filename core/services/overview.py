@@ -67,7 +67,8 @@ class Overview:
 def overview(stores: Stores, actor: Actor) -> Overview:
     """A constant number of registry calls, whatever the number of models and versions."""
     stores.audit.require(actor, Action.MODEL_READ)
-    problem, serving = None, ()
+    problem: str | None = None
+    serving: tuple[Serving, ...] = ()
     risks = unfinished(stores)
     try:
         serving = _serving(stores)
