@@ -1,0 +1,206 @@
+"""Files of a Delta log: plain files where the table is local, an object store's client where it is not.
+
+Reading 10,000 small files through a store's client costs nine times what plain files cost; hence two ways.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore import exceptions
+from obstore.store import from_url
+
+from core.errors import StorageUnavailable
+
+LOG_FOLDER = "_delta_log"
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was read; *modified_s* is seconds since 1970."""
+
+    data: bytes
+    modified_s: float
+
+
+class LogFiles(ABC):
+    """Names are paths below the table's root, with /. A file that is not there raises FileNotFoundError.
+
+    Raises StorageUnavailable where the storage does not answer or refuses.
+    """
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Names of the files directly in the log folder, without the folder; [] where there is none."""
+
+    @abstractmethod
+    def read(self, name: str) -> File: ...
+
+    @abstractmethod
+    def read_all(self, names: Sequence[str]) -> Iterator[File]:
+        """The files in the order of *names*."""
+
+    @abstractmethod
+    def mark(self, name: str) -> Any:
+        """What changes when the file is written anew; None where it is not there."""
+
+    @abstractmethod
+    def missing(self, names: Iterable[str]) -> str | None:
+        """The first of *names* (relative, or absolute URIs) that is not there, or None."""
+
+
+class LocalFiles(LogFiles):
+    """Plain files below a folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        try:
+            return os.listdir(os.path.join(self.root, LOG_FOLDER))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _refused(self.root, error) from error
+
+    def read(self, name: str) -> File:
+        try:
+            # os.open and not open(): a third of the time for files of a few hundred bytes.
+            handle = os.open(f"{self.root}/{name}", os.O_RDONLY)
+            try:
+                status = os.fstat(handle)
+                data = os.read(handle, status.st_size)
+                while len(data) < status.st_size and (more := os.read(handle, status.st_size - len(data))):
+                    data += more
+            finally:
+                os.close(handle)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
+            raise _refused(f"{self.root}/{name}", error) from error
+        return File(data, status.st_mtime)
+
+    def read_all(self, names: Sequence[str]) -> Iterator[File]:
+        return map(self.read, names)
+
+    def mark(self, name: str) -> Any:
+        try:
+            status = os.stat(f"{self.root}/{name}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _refused(f"{self.root}/{name}", error) from error
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def missing(self, names: Iterable[str]) -> str | None:
+        for name in names:
+            path = local_path(name) if "://" in name or name.startswith(("file:", "/")) else f"{self.root}/{name}"
+            if path is not None and not os.path.exists(path):
+                return name
+        return None
+
+
+class StoreFiles(LogFiles):
+    """Objects below a URI (s3://, abfss://, gs://, …), many at a time."""
+
+    def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.uri = uri.rstrip("/")
+        self._store = _open(self.uri, dict(storage_options or {}))
+
+    def names(self) -> list[str]:
+        found = self._asked(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER)))
+        paths = (str(item["path"]) for chunk in found for item in chunk)
+        below = (path.rpartition(f"{LOG_FOLDER}/")[2] for path in paths)
+        return [name for name in below if "/" not in name]
+
+    def read(self, name: str) -> File:
+        def get() -> File:
+            answer = obstore.get(self._store, name)
+            return File(bytes(answer.bytes()), answer.meta["last_modified"].timestamp())
+
+        file: File = self._asked(get)
+        return file
+
+    def read_all(self, names: Sequence[str]) -> Iterator[File]:
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            yield from pool.map(self.read, names)
+
+    def mark(self, name: str) -> Any:
+        try:
+            meta = self._asked(lambda: obstore.head(self._store, name))
+        except FileNotFoundError:
+            return None
+        return meta.get("e_tag"), meta["size"], meta["last_modified"]
+
+    def missing(self, names: Iterable[str]) -> str | None:
+        # Absolute names (shallow clones) lie in another store, which these options need not open.
+        wanted = [name for name in names if "://" not in name]
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            for name, mark in zip(wanted, pool.map(self.mark, wanted), strict=True):
+                if mark is None:
+                    return name
+        return None
+
+    def _asked(self, ask: Any) -> Any:
+        try:
+            return ask()
+        except (exceptions.NotFoundError, FileNotFoundError) as error:
+            raise FileNotFoundError(str(error)) from error
+        except (exceptions.BaseError, OSError) as error:
+            raise _refused(self.uri, error) from error
+
+
+def files_of(uri: str, storage_options: Mapping[str, str] | None = None) -> LogFiles:
+    """The files of the table at *uri*. Raises StorageUnavailable for an address that no store serves."""
+    path = local_path(uri)
+    return LocalFiles(path) if path is not None else StoreFiles(uri, storage_options)
+
+
+def local_path(uri: str) -> str | None:
+    """The path of *uri* on this machine's disk, or None for an object store."""
+    if uri.startswith("file:"):
+        return unquote(urlsplit(uri).path)
+    return None if "://" in uri else os.path.expanduser(uri)
+
+
+# Options that object_store takes for its client rather than for the store.
+_CLIENT = frozenset(
+    {"allow_http", "allow_invalid_certificates", "connect_timeout", "timeout", "proxy_url", "user_agent"}
+)
+
+
+def _open(uri: str, options: dict[str, str]) -> Any:
+    client: dict[str, Any] = {}
+    config: dict[str, str] = {}
+    for key, value in options.items():
+        plain = key.lower().removeprefix("aws_").removeprefix("azure_").removeprefix("google_")
+        if plain in _CLIENT:
+            is_switch = plain.startswith("allow")
+            client[plain] = str(value).lower() in ("true", "1", "yes") if is_switch else value
+        else:
+            config[key] = str(value)
+    while True:
+        try:
+            return from_url(uri, config=config or None, client_options=client or None)
+        except exceptions.UnknownConfigurationKeyError as error:
+            # Options of delta-rs alone (its locks on S3, for example) are none of the store's.
+            said = str(error).lower()
+            unknown = next((key for key in config if key.lower() in said), None)
+            if unknown is None:
+                raise _refused(uri, error) from error
+            del config[unknown]
+        except (exceptions.BaseError, ValueError, OSError) as error:
+            raise _refused(uri, error) from error
+
+
+def _refused(where: str, error: Exception) -> StorageUnavailable:
+    first = (str(error).splitlines() or [""])[0]
+    return StorageUnavailable(f"The storage of {where} does not answer or refuses: {first}", uri=where)
