@@ -2,13 +2,15 @@
 
 Keys are sorted; no white space; strings in Unicode normal form C; 1 and 1.0 are the same number and written 1; other
 floats are Python's shortest round-trip; NaN and the infinities are the strings "NaN", "Infinity", "-Infinity"; times
-are ISO 8601 in UTC with microseconds. What has no such text is refused with TypeError.
+are ISO 8601 in UTC with microseconds. What has no such text is refused with TypeError: bytes, a time without a zone
+(it would mean another instant on another machine), two keys that are one key in normal form C.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,11 +19,18 @@ from typing import Any
 from unicodedata import normalize
 
 _INTEGRAL_BELOW = 2**53
+# No database and no UTF-8 holds all of these: NUL is refused by PostgreSQL, half a surrogate pair by any encoder.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def canonical(value: Any) -> str:
     """*value* as canonical JSON."""
     return json.dumps(settled(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def storable(text: str) -> str:
+    """*text* in normal form C, with U+FFFD for what neither database can hold."""
+    return normalize("NFC", _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def settled(value: Any) -> Any:
@@ -32,12 +41,14 @@ def settled(value: Any) -> Any:
         case None | bool() | int():
             return value
         case str():
-            return normalize("NFC", value)
+            return storable(value)
         case float():
             return _number(value)
         case Decimal():
             return str(value.normalize())
         case datetime():
+            if value.tzinfo is None:
+                raise TypeError("a time without a zone has no canonical JSON")
             return value.astimezone(UTC).isoformat(timespec="microseconds")
         case Mapping():
             return _object(value)
@@ -56,7 +67,7 @@ def _number(value: float) -> int | float | str:
 
 
 def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {normalize("NFC", str(settled(key))): settled(item) for key, item in value.items()}
+    found = {storable(str(settled(key))): settled(item) for key, item in value.items()}
     if len(found) != len(value):
         raise TypeError("two keys are the same in Unicode normal form C")
     return found

@@ -1,0 +1,132 @@
+"""A PostgreSQL server of the tests' own: private folder, private port, ended by its process id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+PASSWORD = "not-for-logs"
+_MISSING = "PostgreSQL is not installed; on Debian: apt-get install postgresql"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    port: int
+
+    def new_database(self) -> str:
+        """Makes an empty database and returns its URL, with user and password as a team would have them."""
+        name = f"t{uuid4().hex[:12]}"
+        connection = psycopg2.connect(self._address("postgres"))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return f"postgresql+psycopg2://ledger:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def run(self, url: str, sql: str) -> None:
+        """Statements as the database's owner, past the application: what somebody does by hand."""
+        connection = psycopg2.connect(self._address(url.rsplit("/", 1)[1]))
+        with connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+        connection.close()
+
+    def _address(self, database: str) -> str:
+        return f"host=127.0.0.1 port={self.port} user=ledger password={PASSWORD} dbname={database} connect_timeout=5"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server, started once. Skipped where PostgreSQL is missing, except under CI=true, where it must run."""
+    binaries = _binaries()
+    if binaries is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(_MISSING)
+        pytest.skip(_MISSING)
+    with _running(binaries) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'modelledger.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).parent if on_path else None
+
+
+@contextmanager
+def _running(binaries: Path) -> Iterator[PostgresServer]:
+    # PostgreSQL refuses to run as root; its own user may not look into pytest's folders.
+    who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="modelledger-postgres-"))
+    if who:
+        shutil.chown(folder, "postgres", "postgres")
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": folder, "env": {"LC_ALL": "C.UTF-8"}}
+    data, port = folder / "data", _free_port()
+    try:
+        subprocess.run(
+            [binaries / "initdb", "-D", data, "-U", "ledger", "--auth=trust", "--no-sync", "--encoding=UTF8"],
+            check=True,
+            **quiet,
+            **who,
+        )
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(folder),
+            "fsync": "off",
+            "max_connections": "200",
+        }
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-p", str(port), *(f"--{k}={v}" for k, v in options.items())],
+            stderr=subprocess.DEVNULL,
+            **quiet,
+            **who,
+        )
+        try:
+            _wait(server, port)
+            yield PostgresServer(port)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait(server: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "PostgreSQL ended while it was starting"
+        try:
+            psycopg2.connect(f"host=127.0.0.1 port={port} user=ledger dbname=postgres connect_timeout=2").close()
+            return
+        except psycopg2.OperationalError:
+            time.sleep(0.1)
+    raise AssertionError("PostgreSQL did not answer within 30 s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
