@@ -1,0 +1,130 @@
+"""Overview: what serves now, what waits for a decision, what changed lately, what is at risk."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Event
+from core.learning.evaluation import is_lower_better
+from core.permissions import Action
+from core.services.overview import Overview, Serving, overview
+from pages.shared import messages, session
+
+actor = session.require(Action.MODEL_READ)
+stores = session.stores()
+
+
+def serving(found: Overview) -> None:
+    st.subheader("In Production")
+    if found.registry_problem:
+        st.warning(messages.plain(found.registry_problem), icon=":material/cloud_off:")
+        return
+    if not found.serving:
+        st.info("No model is registered yet. Start a training on the page **Training**; it takes a minute.")
+    for one in found.serving:
+        with st.container(border=True):
+            _model(one)
+
+
+def _model(one: Serving) -> None:
+    name, action = st.columns([5, 2], vertical_alignment="center")
+    with name, st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{messages.plain(one.model)}**", width="content")
+        if one.production is None:
+            st.badge("nothing in Production", icon=":material/circle:", color="gray")
+        else:
+            messages.badge(one.production.stage)
+            st.markdown(f"version {one.production.version} of {one.versions}", width="content")
+    action.page_link(
+        "pages/models.py",
+        label="Look at its versions",
+        icon=":material/deployed_code:",
+        query_params={"models_model": one.model},
+    )
+    if one.production is None:
+        st.caption(f"{one.versions} versions wait. A data scientist asks for Production on the page Promotions.")
+        return
+    _facts(one)
+    shown = list(one.metrics)[:6]
+    for place, metric in zip(st.columns(max(len(shown), 1)), shown, strict=False):
+        known = [value for value in one.trend.get(metric, ()) if value is not None]
+        place.metric(
+            metric,
+            f"{one.metrics[metric]:.4f}",
+            chart_data=known if len(known) > 1 else None,
+            help=f"{'Lower' if is_lower_better(metric) else 'Higher'} is better. The line: all versions, oldest first.",
+        )
+
+
+def _facts(one: Serving) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"since {messages.local(one.since)}, {'by ' + messages.plain(one.decided_by) if one.decided_by else 'not decided here'}",
+            width="content",
+        )
+        st.caption(f"trained on {messages.plain(one.data) if one.data else 'unknown data'}", width="content")
+        if one.verdict is not None:
+            messages.badge(one.verdict.verdict)
+
+
+def waiting(found: Overview) -> None:
+    st.subheader("Waits for a decision")
+    if not found.waiting:
+        st.caption("Nothing waits.")
+    for request in found.waiting:
+        failed = [gate.name for gate in request.gates if not gate.passed]
+        with st.container(border=True):
+            st.markdown(f"**{messages.plain(request.key)}** to {request.to.value}")
+            st.caption(f"asked by {messages.plain(request.requested_by)}, {messages.local(request.requested_at)}")
+            st.text(request.request_reason)
+            if failed:
+                st.badge(f"{len(failed)} of {len(request.gates)} gates fail", icon=":material/close:", color="red")
+            else:
+                st.badge(f"all {len(request.gates)} gates pass", icon=":material/check:", color="green")
+            st.page_link(
+                "pages/promotions.py",
+                label="Decide",
+                icon=":material/gavel:",
+                query_params={"promotions_request": request.id},
+            )
+
+
+def at_risk(found: Overview) -> None:
+    if not found.risks and not found.failed_jobs:
+        return
+    st.subheader("At risk")
+    rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
+    rows += [{"what": "job failed", "subject": job.kind, "detail": job.error or ""} for job in found.failed_jobs]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="overview_risks")
+
+
+def changes(events: tuple[Event, ...]) -> None:
+    st.subheader("Changed lately")
+    if not events:
+        st.caption("Nothing happened yet.")
+        return
+    rows = [
+        {"when": event.time, "who": event.actor, "did": event.action, "to": event.subject, "why": event.reason}
+        for event in events
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={"when": messages.time_column("when")},
+        key="overview_changes",
+    )
+
+
+st.title("Overview")
+with messages.stopping():
+    found = overview(stores, actor)
+if not found.tables and not found.serving:
+    st.info("Nothing is here yet. Ingest a CSV or Parquet file on the page **Tables**, then train on it.")
+left, right = st.columns([2, 1], gap="large")
+with left:
+    serving(found)
+    changes(found.changes)
+with right:
+    waiting(found)
+    at_risk(found)

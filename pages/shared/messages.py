@@ -1,0 +1,140 @@
+"""Messages: what is told to a person, inert whatever the data says; verdicts and times in one form everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+from core.entities import JobStatus, Outcome, Readability, RequestStatus, Role, RunStatus, Stage
+from core.errors import CoreError, Forbidden, Refused, Unavailable
+
+Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
+
+# Each has its colour, its word (the value) and its mark: nobody needs to see colours.
+_MARKS: dict[Enum, tuple[Colour, str]] = {
+    Stage.NONE: ("gray", ":material/circle:"),
+    Stage.STAGING: ("orange", ":material/science:"),
+    Stage.PRODUCTION: ("green", ":material/verified:"),
+    Stage.ARCHIVED: ("gray", ":material/archive:"),
+    Readability.READABLE: ("green", ":material/check_circle:"),
+    Readability.FILES_VACUUMED: ("red", ":material/delete_forever:"),
+    Readability.LOG_EXPIRED: ("red", ":material/event_busy:"),
+    Readability.REFUSED: ("orange", ":material/block:"),
+    Readability.UNKNOWN: ("gray", ":material/help:"),
+    RequestStatus.OPEN: ("blue", ":material/hourglass_empty:"),
+    RequestStatus.APPROVED: ("green", ":material/check:"),
+    RequestStatus.REJECTED: ("red", ":material/close:"),
+    RequestStatus.EXPIRED: ("gray", ":material/schedule:"),
+    RequestStatus.UNFINISHED: ("orange", ":material/warning:"),
+    RunStatus.SCHEDULED: ("gray", ":material/schedule:"),
+    RunStatus.RUNNING: ("blue", ":material/progress_activity:"),
+    RunStatus.FINISHED: ("green", ":material/check:"),
+    RunStatus.FAILED: ("red", ":material/error:"),
+    RunStatus.KILLED: ("orange", ":material/cancel:"),
+    JobStatus.SCHEDULED: ("gray", ":material/schedule:"),
+    JobStatus.RUNNING: ("blue", ":material/progress_activity:"),
+    JobStatus.FINISHED: ("green", ":material/check:"),
+    JobStatus.FAILED: ("red", ":material/error:"),
+    JobStatus.KILLED: ("orange", ":material/cancel:"),
+    Outcome.INTENT: ("gray", ":material/pending:"),
+    Outcome.SUCCESS: ("green", ":material/check:"),
+    Outcome.DENIED: ("red", ":material/block:"),
+    Outcome.FAILED: ("orange", ":material/error:"),
+    Role.AUDITOR: ("violet", ":material/policy:"),
+    Role.SCIENTIST: ("blue", ":material/science:"),
+    Role.MANAGER: ("green", ":material/gavel:"),
+    Role.ADMIN: ("orange", ":material/settings:"),
+}
+_KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS.items()}
+
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
+_BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
+# Streamlit's Markdown makes links of bare addresses and pictures of :words: after escapes are gone.
+_AUTOLINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
+
+
+def badge(value: Enum) -> None:
+    """A stage, verdict, status, outcome or role: colour, mark and word."""
+    colour, icon = _KEYS[type(value).__name__, value.value]
+    st.badge(str(value.value), icon=icon, color=colour)
+
+
+def word(value: Enum) -> str:
+    """The same for a table cell: a mark that needs no colour, and the word."""
+    marks = {"green": "●", "red": "✕", "orange": "▲", "blue": "◐", "gray": "○", "violet": "◆", "yellow": "▲"}
+    colour, _ = _KEYS[type(value).__name__, value.value]
+    return f"{marks[colour]} {value.value}"
+
+
+def plain(text: object) -> str:
+    """*text* for a place that reads Markdown: shown as written, never as a link, picture or formula."""
+    shown = _BIDI.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", str(text))
+    shown = _AUTOLINK.sub("\\1\u2060", shown)
+    return _PUNCTUATION.sub(r"\\\1", " ".join(shown.split()))
+
+
+def show_error(error: CoreError) -> None:
+    """One sentence that says what is and what to do."""
+    if isinstance(error, Unavailable):
+        st.warning(plain(error), icon=":material/cloud_off:")
+    elif isinstance(error, Forbidden):
+        st.error(plain(error), icon=":material/lock:")
+    elif isinstance(error, Refused):
+        st.error(plain(error), icon=":material/block:")
+    else:
+        st.error(plain(error), icon=":material/error:")
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Shows a CoreError of the body and goes on behind it."""
+    try:
+        yield
+    except CoreError as error:
+        show_error(error)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Shows a CoreError of the body and ends the page there."""
+    try:
+        yield
+    except CoreError as error:
+        show_error(error)
+        st.stop()
+
+
+def viewer_zone() -> str:
+    """The viewer's time zone by its IANA name; UTC where the browser does not say."""
+    name = st.context.timezone or "UTC"
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return "UTC"
+    return name
+
+
+def local(moment: datetime | None, *, seconds: bool = False) -> str:
+    """A time in the viewer's zone, with UTC beside it."""
+    if moment is None:
+        return "–"
+    form = "%H:%M:%S" if seconds else "%H:%M"
+    here, utc = moment.astimezone(ZoneInfo(viewer_zone())), moment.astimezone(UTC)
+    shown = f"{here:%Y-%m-%d} {here.strftime(form)} {here:%Z}"
+    if here.utcoffset() == utc.utcoffset():
+        return shown
+    other_day = f"{utc:%m-%d} " if utc.date() != here.date() else ""
+    return f"{shown} ({other_day}{utc.strftime(form)} UTC)"
+
+
+def time_column(label: str) -> object:
+    """Column configuration of a time: in the viewer's zone, named in the header."""
+    zone = viewer_zone()
+    return st.column_config.DatetimeColumn(f"{label} ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone)

@@ -1,0 +1,78 @@
+"""Pickers: table, data version, model, model version. What is picked is in the address; a link opens the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.entities import Commit, ModelVersionKey
+from core.services.browse import TableSummary
+from core.services.models import ModelSummary
+from pages.shared import messages
+
+
+def table(
+    found: Sequence[TableSummary], key: str, *, label: str = "Table", at: DeltaGenerator | None = None
+) -> str | None:
+    """One of the registered tables by name; None where there are none."""
+    return choose(label, [one.name for one in found], key, at=at)
+
+
+def data_version(
+    commits: Sequence[Commit], key: str, *, label: str = "Version", at: DeltaGenerator | None = None
+) -> int | None:
+    """One version of a table, the newest first; version 0 is a version."""
+    words = {
+        str(c.version): f"{c.version} · {c.operation} · {messages.local(c.timestamp)}"
+        + (f" · +{c.rows_added} rows" if c.rows_added else "")
+        for c in commits
+    }
+    picked = choose(label, list(words), key, words=words, at=at)
+    return None if picked is None else int(picked)
+
+
+def model(
+    found: Sequence[ModelSummary], key: str, *, label: str = "Model", at: DeltaGenerator | None = None
+) -> str | None:
+    """One of the registered models by name."""
+    return choose(label, [one.name for one in found], key, at=at)
+
+
+def model_version(
+    summary: ModelSummary, key: str, *, label: str = "Version", at: DeltaGenerator | None = None
+) -> ModelVersionKey | None:
+    """One version of a model, with its stage; the newest first."""
+    words = {str(v.version): f"{v.version} · {messages.word(v.stage)}" for v in summary.versions}
+    picked = choose(label, list(words), key, words=words, at=at)
+    return None if picked is None else ModelVersionKey(model=summary.name, version=int(picked))
+
+
+def choose(
+    label: str,
+    options: Sequence[str],
+    key: str,
+    *,
+    words: dict[str, str] | None = None,
+    at: DeltaGenerator | None = None,
+    index: int | None = 0,
+) -> str | None:
+    """A select box bound to the address under *key*; a value in the address that is not here is told."""
+    place = at or st
+    asked = st.query_params.get(key)
+    if asked and asked not in options:
+        place.warning(
+            messages.plain(f"{label} {asked!r} of the address is not here; the first one is shown."),
+            icon=":material/link_off:",
+        )
+    if not options:
+        return None
+    return place.selectbox(
+        label,
+        list(options),
+        index=index,
+        format_func=lambda value: (words or {}).get(value, value),
+        key=key,
+        bind="query-params",
+    )

@@ -1,0 +1,91 @@
+"""The session: who is here, the guard of every page, the stores. The only user of st.user and of bootstrap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.bootstrap import open_stores
+from core.entities import Actor
+from core.errors import CoreError, Forbidden
+from core.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
+from core.permissions import Action, is_allowed
+from core.services.stores import Stores
+from core.settings import load_settings
+from pages.shared import messages
+
+# Set while app.py runs a page: it has drawn the banner and the identity already. A page opened cold draws its own.
+_run = threading.local()
+
+
+@contextmanager
+def opened() -> Iterator[Actor]:
+    """Around a whole run of app.py: draws banner and identity once and yields who is here."""
+    _run.actor = None
+    _run.actor = _identify()
+    try:
+        yield _run.actor
+    finally:
+        _run.actor = None
+
+
+def require(action: Action) -> Actor:
+    """The guard: first line of every page. Who is here, if they may do *action*; else says so and ends the page."""
+    actor = getattr(_run, "actor", None) or _identify()
+    try:
+        _require_once(actor, action)
+    except CoreError as error:
+        messages.show_error(error)
+        st.stop()
+    return actor
+
+
+def may(actor: Actor, action: Action) -> bool:
+    """Whether to offer a form at all; the service asks again."""
+    return is_allowed(actor, action)
+
+
+def stores() -> Stores:
+    """The stores of this server, opened once; a fault of settings or database is told and ends the page."""
+    with messages.stopping():
+        return _opened_stores()
+    raise AssertionError("unreachable: stopping() ends the page")
+
+
+@st.cache_resource(show_spinner=False)
+def _opened_stores() -> Stores:
+    return open_stores(load_settings())
+
+
+def _require_once(actor: Actor, action: Action) -> None:
+    """A refusal is recorded once per session and identity, not at every rerun."""
+    refused: dict[tuple[str, str], str] = st.session_state.setdefault("session.refused", {})
+    known = refused.get((actor.name, action.value))
+    if known is not None and not is_allowed(actor, action):
+        raise Forbidden(known)
+    try:
+        stores().audit.require(actor, action, "page")
+    except Forbidden as error:
+        refused[actor.name, action.value] = str(error)
+        raise
+
+
+def _identify() -> Actor:
+    """The demo identity chosen in the sidebar and kept in the address; a banner says that it is a demo."""
+    with st.sidebar:
+        name = st.selectbox(
+            "Acting as",
+            list(DEMO_ROLES),
+            index=list(DEMO_ROLES).index(DEFAULT_IDENTITY),
+            key="as",
+            bind="query-params",
+            help="Demo identities, named after their roles.",
+        )
+    st.caption(
+        ":material/badge: **Demo identities.** No sign-in provider is configured, so anybody at this machine may act "
+        f"as any role; you are **{messages.plain(name)}**."
+    )
+    return demo_actor(name or DEFAULT_IDENTITY, channel="page")
