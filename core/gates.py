@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from core.entities import GateResult, ReadVerdict, Stage, TableVersion, Task
 from core.errors import BadSettings
-from core.learning.evaluation import is_lower_better, primary_metric
+from core.learning.evaluation import is_kpi, is_lower_better, primary_metric
+
+# MLflow gives an infinity back as the largest float (±1.797e308): neither is a measurement.
+_LARGEST = 1e308
+# 0.90 - 0.88 is a hair more than 0.02 in floating point; nobody means that hair.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +96,15 @@ class NotBelowProduction(Gate):
         if found is None:
             return False, f"{evidence.candidate} has no {self.metric}, or it is not a number."
         if evidence.production is None:
-            return True, f"{self.metric} {found:.4f}; nothing is in Production to compare with."
+            return True, f"{self.metric} {found:.6g}; nothing is in Production to compare with."
         bound = _number(evidence.production_metrics, self.metric)
         if bound is None:
             return False, f"{evidence.production} in Production has no {self.metric}, so nothing can be compared."
         worse_by = found - bound if is_lower_better(self.metric) else bound - found
         within = f" (tolerance {self.tolerance:g})" if self.tolerance else ""
         word = "lower is better" if is_lower_better(self.metric) else "higher is better"
-        detail = f"{self.metric} {found:.4f} against {bound:.4f} of {evidence.production}, {word}{within}."
-        return worse_by <= self.tolerance, detail
+        detail = f"{self.metric} {found:.6g} against {bound:.6g} of {evidence.production}, {word}{within}."
+        return worse_by <= self.tolerance + _ROUNDING, detail
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class BetterThanProduction(Gate):
             return comparable, detail
         gain = evidence.metrics[self.metric] - evidence.production_metrics[self.metric]
         gain = -gain if is_lower_better(self.metric) else gain
-        return gain > 0 and gain >= self.by, f"{detail} Better by {gain:.4f}, {self.by:g} is asked."
+        return gain > 0 and gain >= self.by - _ROUNDING, f"{detail} Better by {gain:.6g}, {self.by:g} is asked."
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,63 @@ class AtMost(Gate):
         if found is None:
             return False, f"{evidence.candidate} has no {self.metric}, or it is not a number."
         return found <= self.bound, f"{self.metric} is {found:g}, at most {self.bound:g} is asked."
+
+
+@dataclass(frozen=True)
+class KpisLogged(Gate):
+    """At least one KPI was measured: a model that nobody measured cannot be compared with anything."""
+
+    @property
+    def name(self) -> str:
+        return "KPIs logged"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = [name for name in evidence.metrics if is_kpi(name) and _number(evidence.metrics, name) is not None]
+        if not found:
+            return False, f"{evidence.candidate} has no KPI with a value, so nothing says how good it is."
+        return True, f"{evidence.candidate} has {', '.join(sorted(found))}."
+
+
+@dataclass(frozen=True)
+class EnoughTestRows(Gate):
+    """It was measured on at least *rows* rows."""
+
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return f"at least {self.rows} test rows"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = _number(evidence.metrics, "TestRows")
+        if found is None:
+            return False, f"{evidence.candidate} has no TestRows, so nobody knows on how many rows it was measured."
+        return found >= self.rows, f"Measured on {found:.0f} rows, at least {self.rows} are asked."
+
+
+@dataclass(frozen=True)
+class RowsNotShrunk(Gate):
+    """Trained and tested on no fewer rows than Production, less at most the part *by* (0.1 is a tenth)."""
+
+    by: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return "rows not fewer than Production's"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        found = _rows(evidence.metrics)
+        if found is None:
+            return False, f"{evidence.candidate} has no TrainRows or no TestRows."
+        if evidence.production is None:
+            return True, f"{found:.0f} rows; nothing is in Production to compare with."
+        before = _rows(evidence.production_metrics)
+        if before is None:
+            return False, f"{evidence.production} in Production has no TrainRows or no TestRows to compare with."
+        detail = f"{found:.0f} rows against {before:.0f} of {evidence.production}"
+        return found >= before * (
+            1 - self.by
+        ), f"{detail}; {self.by:.0%} fewer are allowed." if self.by else f"{detail}."
 
 
 @dataclass(frozen=True)
@@ -205,6 +266,9 @@ GATES: dict[str, type[Gate]] = {
     "better_than_production": BetterThanProduction,
     "at_least": AtLeast,
     "at_most": AtMost,
+    "kpis_logged": KpisLogged,
+    "enough_test_rows": EnoughTestRows,
+    "rows_not_shrunk": RowsNotShrunk,
     "data_recorded": DataRecorded,
     "data_readable": DataReadable,
     "artifact_safe": ArtifactSafe,
@@ -221,15 +285,28 @@ def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, 
     lines = policies.get(model, policies.get("*"))
     if lines is None:
         return AllOf((StageChanges(), DataRecorded(), DataReadable(), ArtifactSafe(), *_comparisons(task)))
+    return _parsed(model, lines)
+
+
+def check_policies(policies: Mapping[str, Any]) -> None:
+    """Raises BadSettings, in one sentence, for the first policy that cannot be used."""
+    for model, lines in policies.items():
+        _parsed(model, lines)
+
+
+def _parsed(model: str, lines: Any) -> AllOf:
     if not isinstance(lines, list):
-        raise BadSettings(f"MODELLEDGER_POLICIES: the policy of {model!r} must be a list of gates.")
+        raise BadSettings(
+            f"MODELLEDGER_POLICIES: the policy of {model!r} must be a list of gates, "
+            'for example [{"gate": "data_readable"}].'
+        )
     return AllOf(tuple(_gate(model, line) for line in lines))
 
 
 def _comparisons(task: Task | None) -> tuple[Gate, ...]:
     if task is Task.CLASSIFICATION:
         return (NotBelowProduction("precision"), NotBelowProduction(primary_metric(task)))
-    return (NotBelowProduction(primary_metric(task)),) if task else ()
+    return (NotBelowProduction(primary_metric(task)),) if task else (KpisLogged(),)
 
 
 def _gate(model: str, line: Any) -> Gate:
@@ -240,12 +317,38 @@ def _gate(model: str, line: Any) -> Gate:
     kind = GATES[line["gate"]]
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in line.items() if name != "gate"}
     try:
-        return kind(**values)
+        gate = kind(**values)
     except TypeError as error:
         takes = ", ".join(f.name for f in fields(kind)) or "nothing"  # type: ignore[arg-type]
         raise BadSettings(f"MODELLEDGER_POLICIES: gate {line['gate']!r} of {model!r} takes {takes}.") from error
+    for name, hint in get_type_hints(kind).items():
+        if not _is_a(values.get(name, getattr(gate, name)), hint):
+            raise BadSettings(
+                f"MODELLEDGER_POLICIES: {name} of gate {line['gate']!r} of {model!r} must be {_WORDS[hint]}, "
+                f"not {line[name]!r}."
+            )
+    return gate
+
+
+_WORDS: dict[Any, str] = {str: "a name", int: "a whole number", float: "a number", tuple[str, ...]: "a list of names"}
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    if hint is str:
+        return isinstance(value, str) and bool(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+
+
+def _rows(metrics: Mapping[str, float]) -> float | None:
+    train, test = _number(metrics, "TrainRows"), _number(metrics, "TestRows")
+    return None if train is None or test is None else train + test
 
 
 def _number(metrics: Mapping[str, float], name: str) -> float | None:
+    """A measurement, or None: NaN fails this comparison, and so does an infinity."""
     value = metrics.get(name)
-    return None if value is None or math.isnan(value) else value
+    return value if value is not None and abs(value) < _LARGEST else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.audit.canonical import canonical
 from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Stage, Task
-from core.errors import CoreError, NotFound
+from core.errors import CoreError, NotFound, Unavailable
 from core.gates import Evidence, passes, policy_for
 from core.learning.artifacts import inspect_model
 from core.learning.evaluation import CLASSIFICATION_METRICS, REGRESSION_METRICS
@@ -70,7 +70,7 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
         is_artifact_safe=artifact["is_safe"],
         run_problem=run_problem,
     )
-    policy = policy_for(key.model, to, _task(run), stores.settings.policies)
+    policy = policy_for(key.model, to, _task(run, version), stores.settings.policies)
     facts = {
         "candidate": {
             "model_version": str(key),
@@ -124,6 +124,8 @@ def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:
         try:
             model = stores.models.download(key, Path(folder))
             info = inspect_model(model)
+        except Unavailable:
+            raise  # a registry that does not answer says nothing about the artifact
         except CoreError as error:
             return {"format": "unreadable", "is_safe": False, "why": str(error), "sha256": None}
         return {"format": info.format, "is_safe": info.is_safe, "why": info.why, "sha256": folder_sha256(model)}
@@ -139,8 +141,11 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _task(run: Run | None) -> Task | None:
-    """Told from the KPIs that the run logged; None where it logged none."""
+def _task(run: Run | None, version: ModelVersion) -> Task | None:
+    """As its training said, else told from the KPIs that the run logged; None where nothing tells."""
+    said = version.tags.get("task") or (run.tags.get("task") if run else None)
+    if said in [task.value for task in Task]:
+        return Task(said)
     logged = set(run.metrics) if run else set()
     if logged & set(CLASSIFICATION_METRICS):
         return Task.CLASSIFICATION
