@@ -59,10 +59,8 @@ def _model(one: Serving) -> None:
 
 def _facts(one: Serving) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            f"since {messages.local(one.since)}, {'by ' + messages.plain(one.decided_by) if one.decided_by else 'not decided here'}",
-            width="content",
-        )
+        who = f"by {messages.plain(one.decided_by)}" if one.decided_by else "not decided here"
+        st.caption(f"since {messages.local(one.since)}, {who}", width="content")
         st.caption(f"trained on {messages.plain(one.data) if one.data else 'unknown data'}", width="content")
         if one.verdict is not None:
             messages.badge(one.verdict.verdict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def checkup(settings: Settings, open_stores: Callable[[Settings], Stores]) -> tu
     except CoreError as error:
         checks.append(Check(name="database", ok=False, detail=masked(settings.database), advice=str(error)))
     else:
-        checks += _connections(settings, stores)
+        checks += check_stores(stores)
     return (*checks, *list_settings(settings))
 
 
@@ -64,21 +64,23 @@ def _home(home: Path) -> Check:
     return Check(name="home", ok=writable, detail=str(home), advice=advice)
 
 
-def _connections(settings: Settings, stores: Stores) -> Iterator[Check]:
-    yield _tried("database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events")
-    yield _tried("engine", lambda: f"{stores.engine.name}: {_tables(stores)}")
-    for table in _registered(stores):
-        yield _tried(
-            f"table {table.name}", lambda table=table: f"version {stores.engine.latest_version(table)}, {table.uri}"
-        )  # type: ignore[misc]
-    yield _tried(
-        "mlflow tracking", lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments"
-    )
-    yield _tried("mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models")
+def check_stores(stores: Stores) -> tuple[Check, ...]:
+    """Each connection of opened stores."""
+    settings = stores.settings
+    checks = [
+        _tried("database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
+        _tried("engine", lambda: f"{stores.engine.name}: {len(stores.catalog.tables())} tables"),
+        *(_check_table(stores, table) for table in _registered(stores)),
+        _tried(
+            "mlflow tracking", lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments"
+        ),
+        _tried("mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"),
+    ]
+    return tuple(checks)
 
 
-def _tables(stores: Stores) -> str:
-    return f"{len(stores.catalog.tables())} tables"
+def _check_table(stores: Stores, table: Table) -> Check:
+    return _tried(f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
 
 
 def _tried(name: str, look: Callable[[], str]) -> Check:

@@ -1,0 +1,116 @@
+"""Lineage: from a prediction or a model version back to its commits, and from a data version forward."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.delta.catalog import split_version
+from core.entities import Lineage, Node, NodeKind
+from core.errors import CoreError
+from core.permissions import Action
+from core.services.browse import list_tables, table_history
+from core.services.models import list_models
+from core.services.score import list_batches
+from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
+from pages.shared import lineage_graph, messages, pickers, session
+
+FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
+
+actor = session.require(Action.LINEAGE_READ)
+stores = session.stores()
+
+
+def start() -> Lineage | None:
+    """What to trace, as the address says or as it is picked."""
+    how = st.segmented_control(
+        "Start from",
+        [FROM_MODEL, FROM_BATCH, FROM_DATA],
+        default=FROM_MODEL,
+        required=True,
+        key="lineage_from",
+        bind="query-params",
+    )
+    first, second = st.columns(2)
+    if how == FROM_MODEL:
+        models = [one for one in list_models(stores, actor) if one.versions]
+        name = pickers.model(models, "lineage_model", at=first)
+        chosen = next((one for one in models if one.name == name), None)
+        key = pickers.model_version(chosen, "lineage_version", at=second) if chosen else None
+        return lineage_of_model(stores, actor, key) if key else None
+    if how == FROM_BATCH:
+        batches = list_batches(stores, actor)
+        words = {b.batch_id: f"{b.into} · {b.key} on {b.source} · {messages.local(b.time)}" for b in batches}
+        batch_id = pickers.choose("Batch", list(words), "lineage_batch", words=words, at=first)
+        return lineage_of_batch(stores, actor, batch_id) if batch_id else None
+    table = pickers.table(list_tables(stores, actor), "lineage_table", at=first)
+    if table is None:
+        return None
+    version = pickers.data_version(table_history(stores, actor, table), "lineage_data", at=second)
+    return None if version is None else impact_of_version(stores, actor, table, version)
+
+
+def details(node: Node) -> None:
+    """What is known of one node, and the way to its page."""
+    st.markdown(f"**{lineage_graph.kind_word(node).capitalize()}** {messages.plain(node.label)}")
+    if node.problem:
+        st.error(messages.plain(node.problem), icon=":material/error:")
+    facts = {"name": node.subject, **node.detail}
+    st.dataframe(
+        pd.DataFrame({"fact": list(facts), "value": [str(v) for v in facts.values()]}),
+        hide_index=True,
+        key="lineage_facts",
+    )
+    link(node)
+
+
+def link(node: Node) -> None:
+    if node.kind is NodeKind.COMMIT and node.subject:
+        table, version = split_version(node.subject)
+        asked = {"tables_table": table, "tables_version": str(version)}
+        st.page_link("pages/tables.py", label="Look at the rows", icon=":material/table:", query_params=asked)
+    elif node.kind is NodeKind.MODEL:
+        model, _, number = node.subject.rpartition("/")
+        asked = {"models_model": model, "models_version": number}
+        st.page_link("pages/models.py", label="Look at the model", icon=":material/deployed_code:", query_params=asked)
+    elif node.kind is NodeKind.RUN and not node.problem:
+        asked = {"runs_compared": node.subject}
+        st.page_link("pages/runs.py", label="Look at the run", icon=":material/compare:", query_params=asked)
+    elif node.kind is NodeKind.DECISION:
+        asked = {"promotions_request": node.subject}
+        st.page_link("pages/promotions.py", label="Look at the decision", icon=":material/gavel:", query_params=asked)
+    elif node.kind is NodeKind.BATCH:
+        asked = {"predictions_batch": node.subject}
+        st.page_link("pages/predictions.py", label="Look at the rows", icon=":material/insights:", query_params=asked)
+
+
+st.title("Lineage")
+graph = None
+try:
+    graph = start()
+except CoreError as error:
+    messages.show_error(error)
+    st.stop()
+if graph is None:
+    st.info(
+        "There is nothing to trace yet. Train a model on the page **Training**, or score a table on **Predictions**."
+    )
+    st.stop()
+problems = [node for node in graph.nodes if node.problem]
+if problems:
+    st.warning(
+        f"{len(problems)} of {len(graph.nodes)} nodes have a problem; they are marked with !", icon=":material/warning:"
+    )
+picture, beside = st.columns([3, 2], gap="medium")
+with picture:
+    clicked = lineage_graph.draw(graph, key="lineage_graph")
+with beside:
+    labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
+    ids = list(labels)
+    at = ids.index(clicked or graph.root)
+    chosen = st.selectbox(
+        "Node", ids, index=at, format_func=lambda i: labels[i], key=f"lineage_node_{clicked or graph.root}"
+    )
+    details(next(node for node in graph.nodes if node.id == chosen))
+st.subheader("The same in words")
+st.dataframe(lineage_graph.table(graph), hide_index=True, key="lineage_table_view")

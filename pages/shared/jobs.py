@@ -1,0 +1,84 @@
+"""Jobs on a page: progress and log of one while it runs, cancel, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Actor, Job
+from core.permissions import Action
+from core.services.jobs import cancel_job, job_lines, show_job
+from core.services.stores import Stores
+from pages.shared import messages, session
+
+_LINES = 300
+
+
+def watch(stores: Stores, actor: Actor, job_id: str, *, key: str) -> Job | None:
+    """Shows the job and returns it; while it is not over it is looked at again every second or so."""
+    with messages.telling():
+        job = show_job(stores, actor, job_id)
+        if job.status.is_over:
+            _draw(stores, actor, job, key)
+        else:
+            _live(stores, actor, job_id, key)
+        return job
+    return None
+
+
+@st.fragment(run_every=1.5)
+def _live(stores: Stores, actor: Actor, job_id: str, key: str) -> None:
+    with messages.telling():
+        job = show_job(stores, actor, job_id)
+        if job.status.is_over:
+            st.rerun()
+        _draw(stores, actor, job, key)
+
+
+def _draw(stores: Stores, actor: Actor, job: Job, key: str) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{messages.plain(job.kind)}** `{job.id}`", width="content")
+            messages.badge(job.status)
+            st.caption(f"{messages.plain(job.actor)}, {messages.local(job.created, seconds=True)}", width="content")
+        if job.error:
+            st.error(messages.plain(job.error), icon=":material/error:")
+        else:
+            st.progress(job.progress, text=messages.plain(job.step or job.status.value))
+        lines = job_lines(stores, actor, job.id)
+        with st.expander(f"Log ({len(lines)} lines)", expanded=not job.status.is_over):
+            st.code("\n".join(f"{line.time:%H:%M:%S}  {line.text}" for line in lines[-_LINES:]) or "–", language=None)
+        if not job.status.is_over and session.may(actor, Action.JOB_CANCEL):
+            stop = st.button("Cancel", icon=":material/cancel:", key=f"{key}_cancel", disabled=job.cancel_requested)
+            if stop:
+                cancel_job(stores, actor, job.id)
+                st.rerun()
+
+
+def table(jobs: Sequence[Job], *, key: str) -> None:
+    """Past and present jobs, newest first."""
+    rows = [
+        {
+            "job": job.id,
+            "status": messages.word(job.status),
+            "created": job.created,
+            "by": job.actor,
+            "what": ", ".join(
+                f"{name}={value}" for name, value in job.arguments.items() if value not in (None, "", {})
+            ),
+            "progress": job.progress,
+            "how it ended": job.error or job.step,
+        }
+        for job in jobs
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key=key,
+        column_config={
+            "created": messages.time_column("created"),
+            "progress": st.column_config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+        },
+    )

@@ -1,0 +1,132 @@
+"""The lineage graph: columns from data to predictions, each node clickable; and the same as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Lineage, Node, NodeKind
+from pages.shared import charts
+
+# Column, mark and word of each kind: colour is never the only sign.
+_KINDS: dict[NodeKind, tuple[int, str, str]] = {
+    NodeKind.COMMIT: (0, "rect", "data version"),
+    NodeKind.CODE: (0, "triangle", "code"),
+    NodeKind.RUN: (1, "circle", "run"),
+    NodeKind.MODEL: (2, "roundRect", "model version"),
+    NodeKind.DECISION: (3, "diamond", "decision"),
+    NodeKind.BATCH: (3, "pin", "predictions"),
+}
+_PROBLEM = "#D55E00"
+_LONGEST_LABEL = 30
+_ROW_HEIGHT = 74
+
+
+def draw(graph: Lineage, *, key: str) -> str | None:
+    """Draws the graph and returns the id of the node that was clicked, or None."""
+    rows: dict[int, int] = {}
+    places: dict[str, tuple[int, int]] = {}
+    for node in graph.nodes:
+        column = _KINDS[node.kind][0]
+        places[node.id] = (column, rows.get(column, 0))
+        rows[column] = rows.get(column, 0) + 1
+    height = max(260, _ROW_HEIGHT * max(rows.values(), default=1))
+    event = st.echarts_chart(
+        _spec(graph, places, rows),
+        height=height,
+        key=key,
+        on_select="rerun",
+        renderer="svg",
+        alt=f"Lineage graph of {graph.root}; the table beside it says the same in text.",
+    )
+    return _clicked(event, graph)
+
+
+def table(graph: Lineage) -> pd.DataFrame:
+    """One line per node: what it is, what it came from, what came from it, and what is wrong with it."""
+    names = {node.id: node.label for node in graph.nodes}
+    return pd.DataFrame(
+        [
+            {
+                "what": _KINDS[node.kind][2],
+                "name": node.label,
+                "from": ", ".join(names[e.source] for e in graph.edges if e.target == node.id),
+                "leads to": ", ".join(names[e.target] for e in graph.edges if e.source == node.id),
+                "problem": node.problem or "",
+            }
+            for node in sorted(graph.nodes, key=lambda node: _KINDS[node.kind][0])
+        ]
+    )
+
+
+def kind_word(node: Node) -> str:
+    return _KINDS[node.kind][2]
+
+
+def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[int, int]) -> dict[str, Any]:
+    colours = dict(zip(NodeKind, (*charts.colours(), *charts.colours()), strict=False))
+    ink = "#E6EBF0" if charts.is_dark() else "#17212B"
+    deepest = max(rows.values(), default=1)
+
+    def at(node: Node) -> tuple[float, float]:
+        column, row = places[node.id]
+        return column * 100.0, (row + 0.5) * deepest / rows[column] * 60.0
+
+    return {
+        "tooltip": {"trigger": "item", "formatter": "{b}", "renderMode": "richText"},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "left": "12%",
+                "right": "12%",
+                "top": 30,
+                "bottom": 40,
+                "symbolSize": 26,
+                "edgeSymbol": ["none", "arrow"],
+                "edgeSymbolSize": 8,
+                "label": {"show": True, "position": "bottom", "color": ink, "fontSize": 12},
+                "lineStyle": {"color": ink, "opacity": 0.5, "curveness": 0.08},
+                "emphasis": {"focus": "adjacency"},
+                "selectedMode": "single",
+                "select": {"itemStyle": {"borderColor": ink, "borderWidth": 4}},
+                "data": [
+                    {
+                        "id": node.id,
+                        "name": _short(node),
+                        "value": node.id,
+                        "x": at(node)[0],
+                        "y": at(node)[1],
+                        "symbol": _KINDS[node.kind][1],
+                        "symbolSize": 34 if node.id == graph.root else 24,
+                        "itemStyle": {
+                            "color": colours[node.kind],
+                            "borderColor": _PROBLEM if node.problem else ink,
+                            "borderWidth": 4 if node.problem else 1,
+                        },
+                    }
+                    for node in graph.nodes
+                ],
+                "links": [{"source": edge.source, "target": edge.target} for edge in graph.edges],
+            }
+        ],
+    }
+
+
+def _short(node: Node) -> str:
+    label = node.label if len(node.label) <= _LONGEST_LABEL else f"{node.label[: _LONGEST_LABEL - 1]}…"
+    return f"{'! ' if node.problem else ''}{_KINDS[node.kind][2]}\n{label}"
+
+
+def _clicked(event: Any, graph: Lineage) -> str | None:
+    """The chart tells what was clicked by its place in the data of the series; a click on an edge is none."""
+    for group in (event or {}).get("selection", {}).get("selected", []):
+        if group.get("data_type") not in (None, "node", "main"):
+            continue
+        for index in group.get("data_indices", []):
+            if 0 <= index < len(graph.nodes):
+                return graph.nodes[index].id
+    return None
