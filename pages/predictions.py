@@ -75,7 +75,7 @@ def back_links(batch: PredictionBatch) -> None:
         )
         data = {"tables_table": batch.source.table, "tables_version": str(batch.source.version)}
         st.page_link("pages/tables.py", label=messages.plain(batch.source), icon=":material/table:", query_params=data)
-    query = f"SELECT * FROM {batch.into.table} WHERE batch_id = '{batch.batch_id}' LIMIT 100"
+    query = f"SELECT * FROM {batch.into.table} WHERE batch_id = '{batch.batch_id}' LIMIT 100"  # noqa: S608 -- shown, not run; the SQL page parses it
     st.page_link(
         "pages/sql.py", label="Look at it by SQL", icon=":material/terminal:", query_params={"sql_query": query}
     )
