@@ -63,6 +63,19 @@ events = sa.Table(
     sa.Index("events_actor", "actor", "sequence"),
 )
 
+heads = sa.Table(
+    "heads",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("last_hash", sa.Text, nullable=False),
+    sa.Column("subtrees", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("made", Moment, nullable=False),
+    sa.Index("heads_size", "size"),
+)
+
 requests = sa.Table(
     "requests",
     metadata,

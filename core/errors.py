@@ -26,6 +26,8 @@ CoreError
 │   ├── SchemaMismatch
 │   ├── BadQuery
 │   ├── BadParameter
+│   ├── BadHead
+│   ├── BadBundle
 │   └── ReasonMissing
 ├── Refused
 │   ├── Forbidden
@@ -144,6 +146,14 @@ class BadQuery(BadInput): ...
 
 
 class BadParameter(BadInput): ...
+
+
+class BadHead(BadInput):
+    """A signed head that cannot be read, or that no key of this log has signed."""
+
+
+class BadBundle(BadInput):
+    """An evidence bundle that does not prove what it says; the message names the file in it."""
 
 
 class ReasonMissing(BadInput): ...

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     spark_jars: str | None = Field(None, description="Folder of Delta's jars, for machines without a registry")
     spark_conf: dict[str, str] = Field(
         default_factory=dict,
-        description="Spark's own settings, as JSON: {\"spark.executor.memory\": \"4g\"}",
+        description='Spark\'s own settings, as JSON: {"spark.executor.memory": "4g"}',
         json_schema_extra={"secret": True},
     )
     database_url: str | None = Field(
@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     language: Literal["en"] = Field("en", description="Language of the pages")
     upload_limit_mb: int = Field(200, description="Largest file that a page takes")
     sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")
+    signing_key: Path | None = Field(None, description="File of the key that signs audit log heads; default: in home")
+    log_name: str = Field(
+        "modelledger.local/audit",
+        pattern=r"^[^\s+]+$",
+        description="Name of this audit log in its signed heads, for example bank.example/modelledger",
+    )
+    head_every_h: float = Field(24.0, ge=0, description="The worker signs a head of the audit log so often; 0: never")
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 
     @property
@@ -79,6 +86,11 @@ class Settings(BaseSettings):
     @cached_property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'modelledger.db'}"
+
+    @property
+    def signing_key_file(self) -> Path:
+        """The private key of signed heads; made on first use, readable by its owner alone."""
+        return self.signing_key or self.home / "signing-key.pem"
 
     @property
     def recipes_folder(self) -> Path:

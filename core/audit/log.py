@@ -209,15 +209,39 @@ class AuditLog:
         with self._database.read() as connection:
             return _head(connection)
 
-    def verify(self, *, on_progress: Callable[[int, int], None] | None = None) -> ChainVerdict:
+    def hashes(self, *, after_sequence: int, until_sequence: int) -> Iterator[str]:
+        """Hashes alone, oldest first, as the database holds them: what Merkle proofs are made of."""
+        while after_sequence < until_sequence:
+            query = (
+                sa.select(events.c.sequence, events.c.hash)
+                .where(events.c.sequence > after_sequence, events.c.sequence <= until_sequence)
+                .order_by(events.c.sequence)
+                .limit(_CHUNK)
+            )
+            with self._database.read() as connection:
+                rows = list(connection.execute(query))
+            if not rows:
+                return
+            yield from (row.hash for row in rows)
+            after_sequence = rows[-1].sequence
+
+    def verify(
+        self,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+        on_event: Callable[[int, str], None] | None = None,
+        start: tuple[int, str] = (0, GENESIS),
+    ) -> ChainVerdict:
         """Recomputes the chain and names the first event that does not hold.
 
+        *on_event* is told number and hash of each event that holds. *start* is the number and hash of an event up to
+        which the chain was verified before; events up to it are not read again.
         What is appended meanwhile is left to the next time. Memory does not grow with the log.
         Found: an event altered, removed, inserted or moved. Not found by the chain alone: a tail cut off, or a chain
         rewritten from the start; that takes a head kept elsewhere.
         """
         last, head = self.head()
-        sequence, previous = 0, GENESIS
+        sequence, previous = start
         strays = self._count(events.c.sequence < 1)
         if strays:
             return _broken(last, 1, f"{strays} events lie before number 1, outside the chain", previous)
@@ -227,6 +251,8 @@ class AuditLog:
                 if fault:
                     return _broken(last, sequence + 1, fault, previous)
                 sequence, previous = row["sequence"], row["hash"]
+                if on_event is not None:
+                    on_event(sequence, previous)
             if on_progress is not None:
                 on_progress(sequence, last)
         if previous != head:
@@ -269,8 +295,12 @@ class AuditLog:
 
 def event_hash(values: Mapping[str, Any]) -> str:
     """SHA-256, in hex, over the canonical JSON of an event's columns but its hash; before and after as stored text."""
-    body = {name: value for name, value in values.items() if name != "hash"}
-    return hashlib.sha256(canonical(body).encode()).hexdigest()
+    return hashlib.sha256(event_text(values).encode()).hexdigest()
+
+
+def event_text(values: Mapping[str, Any]) -> str:
+    """The canonical JSON that an event's hash is taken over."""
+    return canonical({name: value for name, value in values.items() if name != "hash"})
 
 
 def _head(connection: Connection) -> tuple[int, str]:
