@@ -6,6 +6,7 @@ Reading 10,000 small files through a store's client costs nine times what plain 
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,11 @@ from obstore.store import from_url
 from core.errors import StorageUnavailable
 
 LOG_FOLDER = "_delta_log"
+COMMIT = re.compile(r"^(\d{20})\.json$")
+
 _AT_ONCE = 32
+# How far behind a commit that is not there newer ones are looked for, without listing the folder.
+_LOOK_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class LogFiles(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """Names of the files directly in the log folder, without the folder; [] where there is none."""
+
+    @abstractmethod
+    def newer_commits(self, version: int) -> list[int]:
+        """Commits behind *version*, in order, at the price of the new ones; a gap shows as a missing number."""
 
     @abstractmethod
     def read(self, name: str) -> File: ...
@@ -70,6 +79,16 @@ class LocalFiles(LogFiles):
             return []
         except OSError as error:
             raise _refused(self.root, error) from error
+
+    def newer_commits(self, version: int) -> list[int]:
+        # Listing costs the age of the table, looking costs the new commits.
+        found: list[int] = []
+        at = version + 1
+        while at <= (found[-1] if found else version) + _LOOK_AHEAD:
+            if os.path.exists(f"{self.root}/{commit_path(at)}"):
+                found.append(at)
+            at += 1
+        return found
 
     def read(self, name: str) -> File:
         try:
@@ -116,7 +135,14 @@ class StoreFiles(LogFiles):
         self._store = _open(self.uri, dict(storage_options or {}))
 
     def names(self) -> list[str]:
-        found = self._asked(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER)))
+        return self._names(None)
+
+    def newer_commits(self, version: int) -> list[int]:
+        names = self._names(commit_path(version))
+        return sorted(at for name in names if (match := COMMIT.match(name)) and (at := int(match[1])) > version)
+
+    def _names(self, behind: str | None) -> list[str]:
+        found = self._asked(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER, offset=behind)))
         paths = (str(item["path"]) for chunk in found for item in chunk)
         below = (path.rpartition(f"{LOG_FOLDER}/")[2] for path in paths)
         return [name for name in below if "/" not in name]
@@ -162,6 +188,11 @@ def files_of(uri: str, storage_options: Mapping[str, str] | None = None) -> LogF
     """The files of the table at *uri*. Raises StorageUnavailable for an address that no store serves."""
     path = local_path(uri)
     return LocalFiles(path) if path is not None else StoreFiles(uri, storage_options)
+
+
+def commit_path(version: int) -> str:
+    """The name of a commit's file."""
+    return f"{LOG_FOLDER}/{version:020d}.json"
 
 
 def local_path(uri: str) -> str | None:

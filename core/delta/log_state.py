@@ -1,0 +1,159 @@
+"""The state of a table while its log is replayed: files, schema, features, and running totals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from core.delta.spark_types import type_name
+from core.entities import Field, Snapshot
+from core.errors import LogCorrupt
+
+# Where writers put the count first (all known ones do) the rest of the statistics need not be parsed.
+_ROWS_FIRST = re.compile(r'\{"numRecords":(\d+)[,}]')
+
+# What a writer of an old protocol version may use, by the protocol's own table.
+_IMPLIED_BY_WRITER = {
+    2: ("appendOnly", "invariants"),
+    3: ("checkConstraints",),
+    4: ("changeDataFeed", "generatedColumns"),
+    5: ("columnMapping",),
+    6: ("identityColumns",),
+}
+
+FileKey = tuple[str, str]
+
+
+class DataFile(NamedTuple):
+    """One file of a version; *rows* is None where statistics lack or a deletion vector hides rows."""
+
+    size: int
+    rows: int | None
+
+
+class State:
+    """Mutable: apply() moves it by one commit. Totals are kept, so that a snapshot costs no walk over the files."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        self.version = -1
+        self.files: dict[FileKey, DataFile] = {}
+        self.transactions: dict[str, int] = {}
+        self._size = 0
+        self._rows = 0
+        self._unknown = 0
+        self._metadata: Mapping[str, Any] = {}
+        self._schema: tuple[Field, ...] = ()
+        self._features: tuple[str, ...] = ()
+
+    def apply(self, version: int, actions: Iterable[Mapping[str, Any]], name: str) -> None:
+        """Moves the state to *version*. Raises LogCorrupt, naming the file."""
+        try:
+            for action in actions:
+                if "add" in action:
+                    self.add(action["add"])
+                elif "remove" in action:
+                    self.remove(action["remove"])
+                elif "metaData" in action:
+                    self.describe(action["metaData"])
+                elif "protocol" in action:
+                    self.require(action["protocol"])
+                elif "txn" in action:
+                    self.transactions[action["txn"]["appId"]] = int(action["txn"]["version"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LogCorrupt(
+                f"{self.table}: {name} holds an action that cannot be understood: {error!r}.",
+                table=self.table,
+                file=name,
+            ) from error
+        self.version = version
+
+    def add(self, add: Mapping[str, Any]) -> None:
+        vector = add.get("deletionVector")
+        key = (add["path"], _vector_id(vector))
+        self._forget(key)
+        entry = DataFile(int(add["size"]), None if key[1] else _rows(add))
+        self.files[key] = entry
+        self._size += entry.size
+        if entry.rows is None:
+            self._unknown += 1
+        else:
+            self._rows += entry.rows
+
+    def remove(self, remove: Mapping[str, Any]) -> None:
+        self._forget((remove["path"], _vector_id(remove.get("deletionVector"))))
+
+    def describe(self, metadata: Mapping[str, Any]) -> None:
+        text = metadata["schemaString"]
+        if text != self._metadata.get("schemaString"):
+            self._schema = tuple(
+                Field(name=field["name"], type=type_name(field["type"]), nullable=bool(field.get("nullable", True)))
+                for field in orjson.loads(text)["fields"]
+            )
+        self._metadata = metadata
+
+    def require(self, protocol: Mapping[str, Any]) -> None:
+        """Keeps the table's features, also those that an old protocol version implies."""
+        writer = int(protocol.get("minWriterVersion") or 1)
+        named = {*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())}
+        if writer < 7:
+            named |= {name for least, names in _IMPLIED_BY_WRITER.items() if writer >= least for name in names}
+        self._features = tuple(sorted(named))
+
+    def snapshot(self, timestamp: datetime) -> Snapshot:
+        """Raises LogCorrupt where the log never said what the table is."""
+        if not self._metadata:
+            raise LogCorrupt(
+                f"{self.table}: no commit up to version {self.version} says what the table's columns are.",
+                table=self.table,
+                version=self.version,
+            )
+        return Snapshot(
+            table=self.table,
+            table_id=str(self._metadata.get("id") or ""),
+            version=self.version,
+            timestamp=timestamp,
+            rows=None if self._unknown else self._rows,
+            files=len(self.files),
+            size_bytes=self._size,
+            schema=self._schema,
+            partition_columns=tuple(self._metadata.get("partitionColumns") or ()),
+            features=self._features,
+        )
+
+    def _forget(self, key: FileKey) -> None:
+        entry = self.files.pop(key, None)
+        if entry is None:
+            return
+        self._size -= entry.size
+        if entry.rows is None:
+            self._unknown -= 1
+        else:
+            self._rows -= entry.rows
+
+
+def _vector_id(vector: Mapping[str, Any] | None) -> str:
+    """The protocol's key of a deletion vector; a file with another vector is another logical file."""
+    if not vector or vector.get("storageType") is None:
+        return ""
+    return f"{vector['storageType']}{vector['pathOrInlineDv']}@{vector.get('offset')}"
+
+
+def _rows(add: Mapping[str, Any]) -> int | None:
+    text = add.get("stats")
+    if not text:
+        parsed = add.get("stats_parsed")
+        count = parsed.get("numRecords") if parsed else None
+        return None if count is None else int(count)
+    if first := _ROWS_FIRST.match(text):
+        return int(first[1])
+    try:
+        statistics = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None  # statistics are a hint to planners: what cannot be read is not known
+    count = statistics.get("numRecords") if isinstance(statistics, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) else None
