@@ -63,7 +63,7 @@ def version_verdict(stores: Stores, actor: Actor, table: str, version: int) -> R
 def show_version(
     stores: Stores, actor: Actor, table: str, version: int | None = None, *, rows: int = 5, offset: int = 0
 ) -> VersionView:
-    """A version with *rows* of its rows from *offset* on. Raises TableNotFound, VersionNotFound, LogExpired, LogCorrupt.
+    """A version with *rows* of its rows from *offset* on. Raises TableNotFound, VersionNotFound, LogExpired.
 
     A version whose files are gone is shown without rows; the verdict says how they were lost.
     """
@@ -80,7 +80,7 @@ def show_version(
 def compare_versions(
     stores: Stores, actor: Actor, table: str, before: int, after: int, *, key: str | None = None
 ) -> TableDiff:
-    """What was added, removed and (with a key column) changed. Raises VersionNotFound, ColumnNotFound, DataUnreadable."""
+    """What was added, removed and (with a key) changed. Raises VersionNotFound, ColumnNotFound, DataUnreadable."""
     stores.audit.require(actor, Action.DATA_READ, table)
     return diff_versions(stores.engine, stores.catalog.resolve(table), before, after, key=key)
 

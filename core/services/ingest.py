@@ -190,7 +190,7 @@ def _check(data: pa.Table, wanted: pa.Field) -> ColumnCheck:
 
 
 def _fitted(data: pa.Table, wanted: pa.Schema, table: str) -> pa.Table:
-    """*data* with the table's columns, order and types. Raises SchemaMismatch, which names every column that differs."""
+    """*data* with the table's columns, order and types. Raises SchemaMismatch, naming every column that differs."""
     problems = [f"{column.name} ({column.note})" for column in _checked(data, wanted) if not column.fits]
     if problems:
         raise SchemaMismatch(
