@@ -1,0 +1,103 @@
+"""The difference of two versions of a table: columns from the schemas, rows by comparing every value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from core.delta.engine import DeltaEngine
+from core.entities import Field, FieldChange, Table, TableDiff
+from core.errors import BadInput, ColumnNotFound
+
+
+def diff_versions(engine: DeltaEngine, table: Table, before: int, after: int, *, key: str | None = None) -> TableDiff:
+    """Rows are compared in the columns that both versions have. Without a key a changed row is one removed, one added.
+
+    Raises VersionNotFound, ColumnNotFound, DataUnreadable, BadInput (the key names a row twice).
+    """
+    first, second = engine.snapshot(table, version=before), engine.snapshot(table, version=after)
+    old, new = {f.name: f for f in first.schema}, {f.name: f for f in second.schema}
+    shared = [name for name in old if name in new]
+    if key is not None and key not in shared:
+        raise ColumnNotFound(
+            f"{table.name} has no column {key!r} in both versions; there are {', '.join(shared)}.", column=key
+        )
+    added, removed, changed = _rows(engine, table, before, after, shared, key)
+    return TableDiff(
+        table=table.name,
+        before=before,
+        after=after,
+        fields_added=_only(new, old),
+        fields_removed=_only(old, new),
+        fields_changed=tuple(
+            FieldChange(name=name, before=_described(old[name]), after=_described(new[name]))
+            for name in shared
+            if _described(old[name]) != _described(new[name])
+        ),
+        rows_added=added,
+        rows_removed=removed,
+        rows_changed=changed,
+    )
+
+
+def _only(these: dict[str, Field], those: dict[str, Field]) -> tuple[Field, ...]:
+    return tuple(field for name, field in these.items() if name not in those)
+
+
+def _described(field: Field) -> str:
+    return field.type if field.nullable else f"{field.type} not null"
+
+
+def _rows(
+    engine: DeltaEngine, table: Table, before: int, after: int, shared: Sequence[str], key: str | None
+) -> tuple[int, int, int | None]:
+    if not shared:
+        return engine.count(table, version=after), engine.count(table, version=before), None
+    with duckdb.connect(":memory:") as connection:
+        for name, version in (("old", before), ("new", after)):
+            rows = _reader(engine, table, version, shared)
+            connection.register("incoming", rows)
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 -- names of our own
+            connection.unregister("incoming")
+        return _keyed(connection, shared, key, table) if key else (*_multiset(connection, shared), None)
+
+
+def _reader(engine: DeltaEngine, table: Table, version: int, columns: Sequence[str]) -> pa.RecordBatchReader:
+    schema = engine.read(table, version=version, columns=columns, limit=0).schema
+    batches = (batch.select(list(columns)) for batch in engine.scan(table, version=version, columns=columns))
+    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+
+
+def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:
+    """Every copy of a row counts; a type that changed is compared as text."""
+    columns = ", ".join(f"CAST({_quoted(name)} AS VARCHAR)" for name in shared)
+
+    def only(these: str, those: str) -> int:
+        query = f"SELECT count(*) FROM (SELECT {columns} FROM {these} EXCEPT ALL SELECT {columns} FROM {those})"  # noqa: S608
+        return int(connection.execute(query).fetchone()[0])
+
+    return only("new", "old"), only("old", "new")
+
+
+def _keyed(connection: Any, shared: Sequence[str], key: str, table: Table) -> tuple[int, int, int]:
+    name = _quoted(key)
+    for side in ("old", "new"):
+        query = f"SELECT count(*) - count(DISTINCT {name}) FROM {side}"  # noqa: S608
+        if connection.execute(query).fetchone()[0]:
+            raise BadInput(f"{key!r} does not name each row of {table.name} once; choose another key or none.", key=key)
+    other = [_quoted(c) for c in shared if c != key]
+    differs = " OR ".join(f"old.{c}::VARCHAR IS DISTINCT FROM new.{c}::VARCHAR" for c in other) or "FALSE"
+    query = f"""
+        SELECT count(*) FILTER (WHERE old.{name} IS NULL),
+               count(*) FILTER (WHERE new.{name} IS NULL),
+               count(*) FILTER (WHERE old.{name} IS NOT NULL AND new.{name} IS NOT NULL AND ({differs}))
+        FROM old FULL OUTER JOIN new ON old.{name} = new.{name}"""  # noqa: S608
+    added, removed, changed = connection.execute(query).fetchone()
+    return int(added), int(removed), int(changed)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,102 @@
+"""Files that people bring: CSV and Parquet, read whole into Arrow, refused in one sentence where they cannot be."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from core.errors import BadFile
+
+_PARQUET_MAGIC = b"PAR1"
+_DELIMITERS = ",;\t|"
+_SNIFFED_BYTES = 64 * 1024
+
+
+def read_file(path: Path, *, name: str | None = None) -> pa.Table:
+    """The rows of a CSV (UTF-8, with a header) or Parquet file, told apart by content. Raises BadFile.
+
+    *name* is what the person calls the file, for messages only: it is never opened.
+    """
+    shown = name or path.name
+    try:
+        with path.open("rb") as content:
+            start = content.read(_SNIFFED_BYTES)
+    except OSError as error:
+        raise BadFile(f"{shown} cannot be read ({error.strerror}); name a CSV or Parquet file.", file=shown) from error
+    if not start:
+        raise BadFile(f"{shown} is empty; bring a CSV file with a header and rows, or a Parquet file.", file=shown)
+    return _read_parquet(path, shown) if start.startswith(_PARQUET_MAGIC) else _read_csv(path, start, shown)
+
+
+def _read_parquet(path: Path, shown: str) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadFile(f"{shown} is a damaged Parquet file ({reason}); write it again.", file=shown) from error
+    _require_columns(table.column_names, shown)
+    return table
+
+
+def _read_csv(path: Path, start: bytes, shown: str) -> pa.Table:
+    if b"\0" in start:
+        raise BadFile(f"{shown} is neither CSV nor Parquet (it holds binary data); save it as one of them.", file=shown)
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadFile(
+            f"{shown} is not encoded as UTF-8 (line {line}); save it as UTF-8 and try again.", file=shown, line=line
+        ) from error
+    header = text.lstrip("\r\n").splitlines()[0] if text.strip() else ""
+    if not header:
+        raise BadFile(f"{shown} holds nothing but blank lines; bring a CSV file with a header and rows.", file=shown)
+    delimiter = max(_DELIMITERS, key=header.count)
+    names = next(csv.reader([header], delimiter=delimiter))
+    _require_columns([name.strip() for name in names], shown)
+    try:
+        table = pa_csv.read_csv(
+            io.BytesIO(text.encode()),
+            read_options=pa_csv.ReadOptions(block_size=max(len(raw) // 4, 1 << 24)),
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0].removeprefix("CSV parse error: ")
+        raise BadFile(
+            f"{shown} is no well-formed CSV: {reason}. Correct that line and try again.", file=shown
+        ) from error
+    if table.num_rows == 0:
+        raise BadFile(f"{shown} has a header and no rows, so there is nothing to save.", file=shown)
+    return _without_null_type(table.rename_columns([name.strip() for name in table.column_names]))
+
+
+def _require_columns(names: list[str], shown: str) -> None:
+    twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
+    if twice:
+        raise BadFile(f"{shown} has the column {twice[0]!r} more than once; rename one of them.", file=shown)
+    if any(not name for name in names):
+        raise BadFile(f"{shown} has a column without a name; the first line has to be a header.", file=shown)
+    if names and all(_is_number(name) for name in names):
+        raise BadFile(f"{shown} begins with numbers; its first line has to be a header of column names.", file=shown)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_null_type(table: pa.Table) -> pa.Table:
+    """A column without a single value is text: Delta has no type for nothing."""
+    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
