@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from core.audit.canonical import canonical
 from core.database import Database, locks, requests
 from core.entities import GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
-from core.errors import AlreadyDecided, DatabaseUnavailable, RequestNotFound
+from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
 
 # A promoter that died holds its model's lock no longer than this; a live one is done in a second or two.
 _LOCK_LEASE = timedelta(seconds=60)
@@ -77,40 +77,67 @@ class Decisions:
         return current
 
     @contextmanager
-    def lock(self, model: str) -> Iterator[None]:
+    def lock(self, model: str) -> Iterator[ModelLock]:
         """One promoter per model, over processes and machines: a lease row, so that the audit log stays writable.
 
+        Call `confirm` on it right before changing the registry: the lease may have run out meanwhile.
         Raises DatabaseUnavailable where another promoter of the model does not finish in time.
         """
-        owner = uuid4().hex
-        self._acquire(model, owner)
-        try:
-            yield
-        finally:
-            with self._database.write() as connection:
-                connection.execute(sa.delete(locks).where(locks.c.name == model, locks.c.owner == owner))
-
-    def _acquire(self, model: str, owner: str) -> None:
+        held = ModelLock(self._database, model)
         deadline = time.monotonic() + _LOCK_WAIT_S
-        while not self._try_lock(model, owner):
+        while not held.acquire():
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
                     f"Another decision on {model} has been going on for {_LOCK_WAIT_S:.0f} s; try again in a minute.",
                     model=model,
                 )
             time.sleep(_LOCK_POLL_S)
+        try:
+            yield held
+        finally:
+            held.release()
 
-    def _try_lock(self, model: str, owner: str) -> bool:
+
+class ModelLock:
+    """The lease on one model's stages. A holder that died loses it when the lease runs out."""
+
+    def __init__(self, database: Database, model: str) -> None:
+        self._database, self._model, self._owner = database, model, uuid4().hex
+
+    def acquire(self) -> bool:
+        """Takes the lease if it is free; a look comes first, so that waiting does not keep writers out."""
         now = datetime.now(UTC)
-        values = {"owner": owner, "expires": now + _LOCK_LEASE}
+        with self._database.read() as connection:
+            expires = connection.execute(sa.select(locks.c.expires).where(locks.c.name == self._model)).scalar()
+        if expires is not None and expires >= now:
+            return False
+        values = {"owner": self._owner, "expires": now + _LOCK_LEASE}
         with self._database.write() as connection:
             taken = connection.execute(
-                sa.update(locks).where(locks.c.name == model, locks.c.expires < now).values(values)
+                sa.update(locks).where(locks.c.name == self._model, locks.c.expires < now).values(values)
             )
             if taken.rowcount == 1:
                 return True
             insert = _insert_or_ignore(connection.dialect.name)
-            return connection.execute(insert.values(name=model, **values)).rowcount == 1
+            return connection.execute(insert.values(name=self._model, **values)).rowcount == 1
+
+    def confirm(self) -> None:
+        """Renews the lease. Raises LeaseLost where another promoter has it."""
+        with self._database.write() as connection:
+            renewed = connection.execute(
+                sa.update(locks)
+                .where(locks.c.name == self._model, locks.c.owner == self._owner)
+                .values(expires=datetime.now(UTC) + _LOCK_LEASE)
+            )
+        if renewed.rowcount != 1:
+            raise LeaseLost(
+                f"This decision on {self._model} took so long that another one began; nothing was changed, try again.",
+                model=self._model,
+            )
+
+    def release(self) -> None:
+        with self._database.write() as connection:
+            connection.execute(sa.delete(locks).where(locks.c.name == self._model, locks.c.owner == self._owner))
 
 
 def _insert_or_ignore(dialect: str) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+from core.audit.canonical import storable
 from core.entities import (
     Actor,
     GateResult,
@@ -34,6 +33,7 @@ from core.gates import AllOf, ArtifactSafe, DataReadable, DataRecorded, passes
 from core.learning.artifacts import check_loads
 from core.permissions import Action
 from core.services.appraise import Appraisal, appraise
+from core.services.carry_out import begin, carry_out, named, refuse_while_unfinished, stages_of
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -64,7 +64,9 @@ def request_promotion(
     Raises ReasonMissing, ModelVersionNotFound, AlreadyDecided (the same is already asked), RegistryUnavailable.
     """
     key = ModelVersionKey(model=model, version=version)
-    with stores.audit.recording(actor, Action.PROMOTION_REQUEST, str(key), reason=reason) as record:
+    request_id = uuid4().hex[:12]
+    before = {"to": to.value, "request": request_id}
+    with stores.audit.recording(actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before) as record:
         reason = needed_reason(reason)
         for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):
             if other.version == version and other.to is to:
@@ -74,7 +76,7 @@ def request_promotion(
                 )
         seen = appraise(stores, key, to)
         request = PromotionRequest(
-            id=uuid4().hex[:12],
+            id=request_id,
             kind=RequestKind.PROMOTION,
             model=model,
             version=version,
@@ -104,20 +106,18 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     ) as record:
         reason = needed_reason(reason)
         _refuse_own(request, actor)
-        with stores.decisions.lock(request.model):
+        with stores.decisions.lock(request.model) as lock:
             _refuse_unless_open(stores, request.id)
+            refuse_while_unfinished(stores, request.model)
             seen = appraise(stores, request.key, request.to)
             _expire_if_changed(stores, request, seen)
             if not seen.passed:
                 raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
-            done = carry_out(
-                stores,
-                request,
-                actor=actor,
-                reason=reason,
-                gates=seen.gates,
-                versions=stores.models.versions(request.model),
-            )
+            versions = stores.models.versions(request.model)
+            was = stages_of(versions)
+            record.before["stages"] = named(was)
+            begun = begin(stores, request, actor=actor, reason=reason, gates=seen.gates, versions=versions)
+            done = carry_out(stores, begun, lock, before=was)
         record.after = {"request": done.id, "decision": "approved", "stages": dict(done.stages)}
     return done
 
@@ -149,10 +149,15 @@ def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None
     *to*: default the version that was in Production before. Raises NothingInProduction, ModelVersionNotFound,
     GatesFailed (with what the check found), ReasonMissing, RegistryUnavailable.
     """
-    with stores.audit.recording(actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before={"to": to}) as record:
+    request_id = uuid4().hex[:12]
+    before = {"to": to, "request": request_id}
+    with stores.audit.recording(actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before) as record:
         reason = needed_reason(reason)
-        with stores.decisions.lock(model):
+        with stores.decisions.lock(model) as lock:
+            refuse_while_unfinished(stores, model)
             versions = stores.models.versions(model)
+            was = stages_of(versions)
+            record.before["stages"] = named(was)
             key = ModelVersionKey(model=model, version=_earlier(stores, model, versions) if to is None else to)
             record.subject = str(key)
             seen = appraise(stores, key, Stage.PRODUCTION)
@@ -160,7 +165,7 @@ def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None
                 raise Refused(f"{key} is in Production already; nothing to roll back.")
             gates = (*_FOR_ROLLBACK.check(seen.seen), _loads(stores, key))
             request = PromotionRequest(
-                id=uuid4().hex[:12],
+                id=request_id,
                 kind=RequestKind.ROLLBACK,
                 model=model,
                 version=key.version,
@@ -174,78 +179,10 @@ def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None
             )
             if not passes(gates):
                 raise GatesFailed(_failed(request, gates), request_id=None)
-            stores.decisions.add(request)
-            done = carry_out(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
+            begun = begin(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
+            done = carry_out(stores, begun, lock, before=was)
         record.after = {"request": done.id, "decision": "rolled back", "stages": dict(done.stages)}
     return done
-
-
-def carry_out(
-    stores: Stores,
-    request: PromotionRequest,
-    *,
-    actor: Actor,
-    reason: str,
-    gates: tuple[GateResult, ...],
-    versions: tuple[ModelVersion, ...],
-) -> PromotionRequest:
-    """Intent into the request, stages into the registry, outcome into the request. Hold the model's lock."""
-    intended = intended_stages(versions, request.version, request.to)
-    before = {v.version: v.stage for v in versions}
-    serving = next((v.version for v in versions if v.stage is Stage.PRODUCTION), None)
-    stores.decisions.move(
-        request.id,
-        RequestStatus.OPEN,
-        RequestStatus.UNFINISHED,
-        decided_by=actor.name,
-        decided_at=datetime.now(UTC),
-        reason=reason,
-        gates=gates,
-        intended={str(number): stage.value for number, stage in intended.items()},
-        previous=serving,
-    )
-    try:
-        return carry_out_again(stores, request, intended)
-    except CoreError:
-        _reopen_if_nothing_changed(stores, request, before)
-        raise
-
-
-def carry_out_again(stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage]) -> PromotionRequest:
-    """The second half of carrying out: stages into the registry, outcome into the unfinished request."""
-    stores.models.set_stages(request.model, intended)
-    after = current_stages(stores, request.model)
-    return stores.decisions.move(
-        request.id,
-        RequestStatus.UNFINISHED,
-        RequestStatus.APPROVED,
-        stages={str(number): stage.value for number, stage in after.items()},
-    )
-
-
-def intended_stages(versions: tuple[ModelVersion, ...], version: int, to: Stage) -> dict[int, Stage]:
-    """What has to change so that *version* is in *to*; for Production every other one there becomes Archived."""
-    intended = {version: to}
-    if to is Stage.PRODUCTION:
-        intended |= {
-            v.version: Stage.ARCHIVED for v in versions if v.stage is Stage.PRODUCTION and v.version != version
-        }
-    return intended
-
-
-def current_stages(stores: Stores, model: str) -> dict[int, Stage]:
-    """Stage of every version as the registry says now."""
-    return {v.version: v.stage for v in stores.models.versions(model)}
-
-
-def _reopen_if_nothing_changed(stores: Stores, request: PromotionRequest, before: Mapping[int, Stage]) -> None:
-    try:
-        unchanged = current_stages(stores, request.model) == dict(before)
-    except CoreError:
-        return  # unknown: the request stays unfinished, and reconcile will look
-    if unchanged:
-        reopened: dict[str, Any] = {"decided_by": None, "decided_at": None, "reason": None, "intended": {}}
-        stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
 def _expire_if_changed(stores: Stores, request: PromotionRequest, seen: Appraisal) -> None:
@@ -301,7 +238,8 @@ def _earlier(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> 
 
 
 def needed_reason(reason: str) -> str:
-    text = reason.strip()
+    """The reason as it is kept. Raises ReasonMissing."""
+    text = storable(reason).strip()
     if not text:
         raise ReasonMissing("A reason is needed: say in a sentence why; it is kept in the audit log.")
     if len(text) > _LONGEST_REASON:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from core.entities import Actor, Difference, Event, Outcome, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, RequestNotFound
 from core.permissions import Action
-from core.services.decide import carry_out_again, current_stages, needed_reason
+from core.services.carry_out import finish, intended_stages, named, stages_of, undo
+from core.services.decide import needed_reason
 from core.services.stores import Stores
 
 STAGE = "stage differs"
@@ -49,7 +50,8 @@ def unfinished(stores: Stores) -> tuple[Difference, ...]:
             subject=event.subject,
             expected="an outcome",
             found="intent only",
-            detail=f"{event.actor} began {event.action} at {event.time:%Y-%m-%d %H:%M:%S} UTC; no outcome was written.",
+            detail=f"{event.actor} began {event.action} at {event.time:%Y-%m-%d %H:%M:%S} UTC; no outcome was written: "
+            "it died, or it is still at it.",
             request_id=event.operation,
         )
         for event in stores.audit.unfinished()
@@ -61,7 +63,8 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     """Finishes or undoes an unfinished decision.
 
     Where the registry shows some or all of the intended stages the rest is carried out and the request is approved, as
-    was decided; where it shows none, the request is open again. Raises AlreadyDecided where it is not unfinished.
+    was decided; where it shows none, or the version is gone, the decision is taken back. Raises AlreadyDecided where
+    it is not unfinished.
     """
     request = stores.decisions.get(request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
@@ -69,48 +72,69 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
         actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before
     ) as record:
         needed_reason(reason)
-        with stores.decisions.lock(request.model):
+        with stores.decisions.lock(request.model) as lock:
             request = stores.decisions.get(request_id)
             if request.status is not RequestStatus.UNFINISHED:
                 raise AlreadyDecided(f"Request {request.id} is {request.status.value}; nothing is unfinished.")
-            now = current_stages(stores, request.model)
-            intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
-            if any(now.get(number) is stage for number, stage in intended.items()) and request.version in now:
-                done = carry_out_again(stores, request, intended)
+            versions = stores.models.versions(request.model)
+            now = stages_of(versions)
+            record.before["stages"] = named(now)
+            begun = any(now.get(int(number)) is Stage(stage) for number, stage in request.intended.items())
+            if begun and request.version in now:
+                lock.confirm()
+                # What is in Production now may be another one than when it was decided: there must be one at the end.
+                wanted = {int(number): Stage(stage) for number, stage in request.intended.items() if int(number) in now}
+                done = finish(stores, request, wanted | intended_stages(versions, request.version, request.to))
             else:
-                done = stores.decisions.move(
-                    request.id,
-                    RequestStatus.UNFINISHED,
-                    RequestStatus.OPEN,
-                    decided_by=None,
-                    decided_at=None,
-                    reason=None,
-                    intended={},
-                )
+                done = undo(stores, request, f"undone by {actor.name}: the registry was not changed")
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
-                _close(stores, actor, event, f"resolved by {actor.name}: the request is {done.status.value}")
+                _close(stores, actor, event, f"resolved by {actor.name}")
         record.after = {"request": done.id, "status": done.status.value, "stages": dict(done.stages)}
     return done
 
 
 def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:
-    """Writes the missing outcome of an action that died: failed, with what was found. Raises RequestNotFound."""
+    """Writes the missing outcome of an action that died, with what was found: failed, unless its decision stands.
+
+    Raises RequestNotFound.
+    """
     intent = next((event for event in stores.audit.unfinished() if event.operation == operation), None)
     if intent is None:
         raise RequestNotFound(f"No unfinished request or action {operation!r}; `reconcile` lists them.", id=operation)
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, intent.subject, reason=reason, before={"operation": operation}
     ) as record:
-        needed_reason(reason)
-        closed = _close(stores, actor, intent, f"closed by {actor.name}: {reason}")
-        record.after = {"sequence": closed.sequence}
+        why = f"closed by {actor.name}: {needed_reason(reason)}"
+        closed = _close(stores, actor, intent, why)
+        record.after = {"sequence": closed.sequence, "outcome": closed.outcome.value}
     return closed
 
 
+def _of(stores: Stores, intent: Event) -> PromotionRequest | None:
+    """The request that an intent was about, where it stands as that intent set out to leave it."""
+    try:
+        request = stores.decisions.get(str(intent.before.get("request")))
+    except RequestNotFound:
+        return None
+    if intent.action == Action.PROMOTION_REQUEST.value:
+        return request
+    own = request.decided_by == intent.actor and request.decided_at is not None and request.decided_at >= intent.time
+    return request if own and request.status in (RequestStatus.APPROVED, RequestStatus.REJECTED) else None
+
+
 def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
+    """The outcome that is missing: success where what was begun is found done, else failed."""
+    done = _of(stores, intent)
     return stores.audit.append(
-        actor, intent.action, intent.subject, Outcome.FAILED, reason=why, operation=intent.operation
+        actor,
+        intent.action,
+        intent.subject,
+        Outcome.SUCCESS if done else Outcome.FAILED,
+        reason=f"{why}; found: request {done.id} is {done.status.value}" if done else why,
+        operation=intent.operation,
+        before=intent.before,
+        after={"request": done.id, "stages": dict(done.stages)} if done else None,
     )
 
 
