@@ -29,7 +29,8 @@ class Comparison:
     """Runs in the order asked for. *deltas* are run minus baseline, only where both have a finite value.
 
     *differing_…* are the names whose values are not the same (or not there) in all runs. *notes* say what is odd
-    about a run. *versions* are the model versions registered from each run. *baseline* is None with a reason.
+    about a run. *versions* are the model versions registered from each run. *baselines* is the run that each is
+    measured against: one for all, or that of its own model; *baseline* is None, with a reason, where they differ.
     """
 
     runs: tuple[Run, ...]
@@ -40,6 +41,7 @@ class Comparison:
     baseline: Run | None
     baseline_version: ModelVersion | None
     baseline_reason: str
+    baselines: Mapping[str, Run] = field(default_factory=dict)
     deltas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     directions: Mapping[str, Mapping[str, Direction]] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -90,21 +92,24 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
             f"There is no run {', '.join(missing)} in MLflow; pick runs from the list of runs.", missing=missing
         )
     runs = tuple(found[run_id] for run_id in wanted)
-    base: Run | None
     if baseline:
-        base, base_version, why = found[baseline], _newest(registered.get(baseline, ())), "chosen by you"
+        measured = _Baselines(
+            {run.run_id: found[baseline] for run in runs}, _newest(registered.get(baseline, ())), "chosen by you"
+        )
     else:
-        base, base_version, why = _production_run(stores, runs, registered)
-    deltas = {run.run_id: _deltas(run, base) for run in runs}
+        measured = _production_runs(stores, runs, registered)
+    bases = {base.run_id: base for base in measured.runs.values()}
+    deltas = {run.run_id: _deltas(run, measured.runs.get(run.run_id)) for run in runs}
     return Comparison(
         runs=runs,
         params=_names(run.params for run in runs),
         metrics=_names(run.metrics for run in runs),
         differing_params=_differing([run.params for run in runs]),
         differing_metrics=_differing([run.metrics for run in runs]),
-        baseline=base,
-        baseline_version=base_version,
-        baseline_reason=why,
+        baseline=next(iter(bases.values())) if len(bases) == 1 else None,
+        baseline_version=measured.version,
+        baseline_reason=measured.reason,
+        baselines=measured.runs,
         deltas=deltas,
         directions={
             run_id: {name: direction(name, delta) for name, delta in values.items()}
@@ -142,30 +147,47 @@ def run_notes(run: Run) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _production_run(
+@dataclass(frozen=True)
+class _Baselines:
+    """The run that each run id is measured against, the one model version behind it, and why."""
+
+    runs: Mapping[str, Run]
+    version: ModelVersion | None
+    reason: str
+
+
+def _production_runs(
     stores: Stores, runs: Sequence[Run], registered: Mapping[str, tuple[ModelVersion, ...]]
-) -> tuple[Run | None, ModelVersion | None, str]:
-    """The run behind the Production version of the one model that these runs belong to."""
-    models = {version.model for run in runs for version in registered.get(run.run_id, ())}
-    models |= {run.tags["model.name"] for run in runs if run.tags.get("model.name")}
-    if not models:
-        return None, None, "none of these runs was registered as a model"
-    if len(models) > 1:
-        return None, None, f"these runs belong to several models ({', '.join(sorted(models))}); choose a baseline"
-    model = models.pop()
-    serving = [
-        version
-        for versions in registered.values()
-        for version in versions
-        if version.model == model and version.stage is Stage.PRODUCTION
-    ]
-    version = _newest(serving)
-    if version is None:
-        return None, None, f"{model} has no version in Production"
-    run = stores.runs.get_many([version.run_id]).get(version.run_id) if version.run_id else None
-    if run is None:
-        return None, version, f"the run of {version.key}, which is in Production, is not in MLflow"
-    return run, version, f"{version.key} is in Production"
+) -> _Baselines:
+    """Each run against the Production version of its own model."""
+    models = {run.run_id: _model_of(run, registered.get(run.run_id, ())) for run in runs}
+    names = sorted({name for name in models.values() if name is not None})
+    if not names:
+        return _Baselines({}, None, "none of these runs was registered as a model")
+    serving = {name: _serving(name, registered) for name in names}
+    read = stores.runs.get_many(version.run_id for version in serving.values() if version and version.run_id)
+    bases = {name: read.get(version.run_id or "") if version else None for name, version in serving.items()}
+    reason = "; ".join(_reason(name, serving[name], bases[name]) for name in names)
+    measured = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
+    return _Baselines(measured, serving[names[0]] if len(names) == 1 else None, reason)
+
+
+def _model_of(run: Run, versions: Sequence[ModelVersion]) -> str | None:
+    newest = _newest(versions)
+    return newest.model if newest else run.tags.get("model.name")
+
+
+def _serving(model: str, registered: Mapping[str, tuple[ModelVersion, ...]]) -> ModelVersion | None:
+    every = (version for versions in registered.values() for version in versions)
+    return _newest([version for version in every if version.model == model and version.stage is Stage.PRODUCTION])
+
+
+def _reason(model: str, serving: ModelVersion | None, base: Run | None) -> str:
+    if serving is None:
+        return f"{model} has no version in Production"
+    if base is None:
+        return f"the run of {serving.key}, which is in Production, is not in MLflow"
+    return f"{serving.key} is in Production"
 
 
 def _versions_by_run(versions: Sequence[ModelVersion]) -> dict[str, tuple[ModelVersion, ...]]:

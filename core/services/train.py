@@ -105,7 +105,7 @@ def train(
         snapshot = stores.engine.snapshot(resolved, version=pinned.version)
         run_id = stores.runs.start(
             stores.settings.experiment,
-            f"{chosen.model} on {pinned}",
+            f"{chosen.name} on {pinned}",
             actor.name,
             _tags(chosen, pinned, snapshot, actor),
         )

@@ -92,7 +92,7 @@ def test_a_failed_run_says_why(stores: Stores, auditor: Actor) -> None:
     assert compare_runs(stores, auditor, [run_id]).notes[run_id] == ("failed: one class only",)
 
 
-@pytest.mark.parametrize("kind", ["nothing in Production", "not registered", "several models", "run erased"])
+@pytest.mark.parametrize("kind", ["nothing in Production", "not registered", "run erased"])
 def test_where_there_is_no_baseline_the_reason_is_told(stores: Stores, auditor: Actor, kind: str) -> None:
     one = make_run(stores, {"f1": 0.5}, model=None if kind == "not registered" else "m")
     ids, expected = [one], ""
@@ -100,8 +100,6 @@ def test_where_there_is_no_baseline_the_reason_is_told(stores: Stores, auditor: 
         expected = "m has no version in Production"
     elif kind == "not registered":
         expected = "none of these runs was registered as a model"
-    elif kind == "several models":
-        ids, expected = [one, make_run(stores, {}, model="n")], "these runs belong to several models (m, n)"
     else:
         stores.models.register("m", source="s3://nowhere/x", run_id="f" * 32, tags={})
         stores.models.set_stages("m", {2: Stage.PRODUCTION})
@@ -110,6 +108,19 @@ def test_where_there_is_no_baseline_the_reason_is_told(stores: Stores, auditor: 
     assert found.baseline is None
     assert expected in found.baseline_reason
     assert all(not deltas for deltas in found.deltas.values())
+
+
+def test_runs_of_several_models_are_each_measured_against_their_own(stores: Stores, auditor: Actor) -> None:
+    bases = {model: make_run(stores, {"f1": value}, model=model) for model, value in (("m", 0.5), ("n", 0.8))}
+    for model in bases:
+        stores.models.set_stages(model, {1: Stage.PRODUCTION})
+    of_m, of_n = make_run(stores, {"f1": 0.6}, model="m"), make_run(stores, {"f1": 0.6}, model="n")
+    found = compare_runs(stores, auditor, [of_m, of_n])
+    assert found.baseline is None
+    assert found.baseline_reason == "m/1 is in Production; n/1 is in Production"
+    assert {run_id: base.run_id for run_id, base in found.baselines.items()} == {of_m: bases["m"], of_n: bases["n"]}
+    assert found.deltas[of_m]["f1"] == pytest.approx(0.1)
+    assert found.deltas[of_n]["f1"] == pytest.approx(-0.2)
 
 
 def test_runs_that_do_not_exist_are_all_named(stores: Stores, auditor: Actor) -> None:

@@ -1,0 +1,101 @@
+"""Runs: compared in a table and in pictures, with the run in Production as the baseline."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.delta.catalog import split_version
+from core.entities import RunStatus
+from core.errors import RunNotFound
+from core.permissions import Action
+from core.registry.runs import RunPage
+from core.services.compare import Comparison, compare_runs, list_experiments, list_runs
+from pages.shared import messages, run_tables, run_views, session
+
+PAGE_SIZE = 50
+
+actor = session.require(Action.RUN_READ)
+stores = session.stores()
+
+
+def filtered() -> RunPage:
+    """The filters, and the page of runs that they leave."""
+    names = list_experiments(stores, actor)
+    text, data, experiment, status = st.columns([3, 3, 3, 2])
+    name = text.text_input("Name contains", key="runs_text", bind="query-params")
+    on = data.text_input("Trained on", placeholder="iris_training_data@2", key="runs_data", bind="query-params")
+    chosen = experiment.multiselect("Experiment", names, key="runs_experiment", bind="query-params")
+    words = [one.value for one in RunStatus]
+    word = status.selectbox("Status", words, index=None, placeholder="any", key="runs_status", bind="query-params")
+    table, version = split_version(on) if on and on.strip() else (None, None)
+    page = list_runs(
+        stores,
+        actor,
+        experiments=chosen,
+        text=name or "",
+        table=table,
+        version=version,
+        status=RunStatus(word) if word else None,
+        limit=PAGE_SIZE,
+        token=st.query_params.get("runs_after"),
+    )
+    if not page.runs:
+        asked = name or on or chosen or word or "runs_after" in st.query_params
+        st.info("No run fits these filters." if asked else "No runs yet. Start one on the page Training.")
+    return page
+
+
+def turn(page: RunPage) -> None:
+    """To the newest runs, or to those before the oldest shown."""
+    newest, older, _ = st.columns([1, 1, 4])
+    if newest.button("Newest", icon=":material/first_page:", disabled="runs_after" not in st.query_params):
+        del st.query_params["runs_after"]
+        st.rerun()
+    if older.button("Older", icon=":material/chevron_right:", disabled=page.next_token is None):
+        st.query_params["runs_after"] = str(page.next_token)
+        st.rerun()
+
+
+def compared(run_ids: list[str], baseline: str | None) -> Comparison:
+    """The comparison, without runs that are gone since the link was made; it says which."""
+    try:
+        return compare_runs(stores, actor, run_ids, baseline)
+    except RunNotFound as error:
+        gone = error.values["missing"]
+        st.warning("A run of this link is not in MLflow any more and is left out:")
+        st.text(", ".join(gone))
+        left = [run_id for run_id in run_ids if run_id not in gone]
+        return compare_runs(stores, actor, left, None if baseline in gone else baseline)
+
+
+st.title("Compare runs")
+with messages.stopping():
+    page = filtered()
+    here = [run.run_id for run in page.runs]
+    ticked = run_views.ticked_runs(page.runs, compare_runs(stores, actor, here).versions) if here else []
+    turn(page)
+    if not (here or ticked):
+        st.stop()
+    view = st.segmented_control(
+        "View",
+        run_views.VIEWS,
+        default=run_views.VIEWS[0],
+        required=True,
+        wrap=True,
+        key="runs_view",
+        bind="query-params",
+    )
+    names = {run.run_id: run_tables.short(run) for run in page.runs}
+    baseline = st.selectbox(
+        "Baseline",
+        here,
+        index=None,
+        format_func=lambda run_id: names.get(run_id, run_id),
+        placeholder="the run in Production",
+        key="runs_baseline",
+        bind="query-params",
+    )
+    found = compared(ticked or here, baseline)
+    shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
+    st.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
+    run_views.picture(view or run_views.VIEWS[0], found)

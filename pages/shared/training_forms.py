@@ -1,0 +1,206 @@
+"""Forms of the Training page: start, new recipe, new schedule; typed from the estimators' parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Actor, Job, JobStatus, Recipe, Task, Trigger
+from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
+from core.services.browse import list_tables, show_version, table_history
+from core.services.schedule import save_trigger
+from core.services.stores import Stores
+from core.services.train import save_recipe, submit_training
+from pages.shared import messages, pickers
+
+_VERSIONS = 200
+
+
+def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None:
+    """Recipe, table, version and parameters; returns the job once it is submitted."""
+    left, middle, right = st.columns(3)
+    words = {recipe.name: recipe.name for recipe in recipes}
+    name = pickers.choose("Recipe", list(words), "training_recipe", at=left)
+    recipe = next(one for one in recipes if one.name == name)
+    tables = [table.name for table in list_tables(stores, actor)]
+    if not tables:
+        st.info("There is no table to train on. Ingest a file on the page **Tables** first.")
+        return None
+    own = tables.index(recipe.table) if recipe.table in tables else 0
+    table = pickers.choose("Table", tables, "training_table", at=middle, index=own)
+    if table is None:
+        return None
+    version = pickers.data_version(table_history(stores, actor, table, limit=_VERSIONS), "training_version", at=right)
+    st.caption(
+        messages.plain(f"{recipe.description} Predicts {recipe.target} as the model {recipe.model}".strip())
+        + f" with {messages.plain(_title(recipe))}; {recipe.test_fraction:.0%} of the rows are kept for testing."
+    )
+    with st.form("training_start"):
+        params = _parameters(recipe.estimator, recipe.params, key=f"training_{recipe.name}")
+        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
+        if st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
+            return submit_training(
+                stores, actor, recipe=recipe.name, table=table, version=version, params=params, reason=reason or ""
+            )
+    return None
+
+
+def new_recipe(stores: Stores, actor: Actor) -> None:
+    """Table, target, features and estimator; the choices come from the table's own columns."""
+    tables = [table.name for table in list_tables(stores, actor)]
+    if not tables:
+        st.info("There is no table yet. Ingest a file on the page **Tables** first.")
+        return
+    left, middle, right = st.columns(3)
+    table = left.selectbox("Table", tables, key="training_new_table")
+    task = middle.selectbox("Task", list(Task), format_func=lambda one: one.value, key="training_new_task")
+    kinds = {one.name: one.title for one in estimators_for(task)}
+    estimator = right.selectbox(
+        "Estimator", list(kinds), format_func=lambda one: kinds[one], key=f"training_new_{task.value}"
+    )
+    columns = [field.name for field in show_version(stores, actor, table).snapshot.schema]
+    with st.form("training_recipe_form"):
+        name = st.text_input("Name", max_chars=64, help="Letters, digits, _ and -; the model gets this name.")
+        target = st.selectbox("Target", columns, index=len(columns) - 1 if columns else None)
+        features = st.multiselect("Features", columns, help="Empty: every column but the target.")
+        fraction = st.slider("Kept for testing", 0.05, 0.9, 0.3, 0.05)
+        seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed and rows give the same split.")
+        params = _parameters(estimator, {}, key=f"training_new_{estimator}")
+        description = st.text_input("Description", max_chars=500)
+        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
+        if st.form_submit_button("Save the recipe", type="primary", icon=":material/save:"):
+            recipe = Recipe(
+                name=(name or "").strip(),
+                model=(name or "").strip(),
+                task=task,
+                table=table,
+                target=target or "",
+                estimator=estimator,
+                features=tuple(features),
+                params=params,
+                test_fraction=fraction,
+                seed=int(seed),
+                description=description or "",
+            )
+            save_recipe(stores, actor, recipe, reason=reason or "")
+            st.success(f"Saved; choose {messages.plain(recipe.name)} under Start.", icon=":material/check:")
+
+
+def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> None:
+    """By a cron line, or on new data."""
+    with st.form("training_schedule"):
+        name = st.selectbox("Recipe", [recipe.name for recipe in recipes])
+        when = st.radio("When", ["On a new data version", "By a cron line (UTC)"], horizontal=True)
+        cron = st.text_input("Cron line", placeholder="30 2 * * 1", help="Minute, hour, day, month, weekday; in UTC.")
+        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
+        if st.form_submit_button("Schedule", type="primary", icon=":material/schedule:"):
+            on_data = when == "On a new data version"
+            save_trigger(
+                stores,
+                actor,
+                recipe=name,
+                cron=None if on_data else (cron or "").strip(),
+                on_new_data=on_data,
+                reason=reason or "",
+            )
+            st.rerun()
+
+
+def schedules_table(triggers: Sequence[Trigger]) -> None:
+    """What fires when, and when it last did."""
+    rows = [
+        {
+            "Recipe": trigger.arguments.get("recipe"),
+            "When": f"cron {trigger.cron} (UTC)" if trigger.cron else f"new rows in {trigger.table}",
+            "By": trigger.actor,
+            "State": "● on" if trigger.enabled else "✕ turned off; see the audit log",
+            "Next": trigger.next_due,
+            "Last": trigger.last_fired,
+        }
+        for trigger in triggers
+    ]
+    times = {name: messages.time_column(name) for name in ("Next", "Last")}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", column_config=times, alt="Schedules")
+
+
+def schedule_words(trigger: Trigger) -> str:
+    """One schedule in a list."""
+    when = f"cron {trigger.cron}" if trigger.cron else f"new rows in {trigger.table}"
+    return f"{trigger.arguments.get('recipe')}: {when}"
+
+
+def recipes_table(recipes: Sequence[Recipe]) -> None:
+    """What can be trained."""
+    rows = [
+        {
+            "Recipe": recipe.name,
+            "Model": recipe.model,
+            "Task": recipe.task.value,
+            "Table": recipe.table,
+            "Target": recipe.target,
+            "Estimator": _title(recipe),
+            "Description": recipe.description,
+        }
+        for recipe in recipes
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Recipes")
+
+
+def outcome(job: Job) -> None:
+    """Where to go from a training that is over."""
+    result = dict(job.result)
+    if job.status is not JobStatus.FINISHED or not result.get("model"):
+        return
+    with st.container(horizontal=True):
+        st.badge(f"{messages.plain(result['model'])}/{result['version']}", icon=":material/check:", color="green")
+        st.page_link(
+            "pages/models.py",
+            label="Look at the model version",
+            icon=":material/deployed_code:",
+            query_params={"models_model": str(result["model"]), "models_version": str(result["version"])},
+        )
+        st.page_link(
+            "pages/runs.py",
+            label="Compare its run",
+            icon=":material/compare:",
+            query_params={"runs": str(result["run_id"])},
+        )
+
+
+def _parameters(estimator: str, chosen: Any, *, key: str) -> dict[str, Any]:
+    """One field per parameter, typed, with its range and the recipe's own value."""
+    known = ESTIMATORS.get(estimator)
+    if known is None:
+        return dict(chosen)
+    values = known.check(chosen)
+    places = st.columns(3)
+    return {
+        parameter.name: _field(parameter, values[parameter.name], places[number % 3], f"{key}_{parameter.name}")
+        for number, parameter in enumerate(known.parameters)
+    }
+
+
+def _field(parameter: Parameter, value: Any, place: Any, key: str) -> Any:
+    if parameter.kind == "choice":
+        options = list(parameter.choices)
+        return place.selectbox(parameter.name, options, index=options.index(value), help=parameter.help, key=key)
+    whole = parameter.kind == "int"
+    kind = int if whole else float
+    return place.number_input(
+        parameter.name,
+        min_value=None if parameter.low is None else kind(parameter.low),
+        max_value=None if parameter.high is None else kind(parameter.high),
+        value=kind(value),
+        step=1 if whole else None,
+        format="%d" if whole else "%g",
+        help=f"{parameter.help}. Takes {parameter.takes}.",
+        key=key,
+    )
+
+
+def _title(recipe: Recipe) -> str:
+    known = ESTIMATORS.get(recipe.estimator)
+    return known.title.lower() if known else recipe.estimator
