@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.audit.decisions import Decisions
+from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.database import Database
 from core.delta.catalog import Catalog
@@ -21,13 +22,15 @@ def open_stores(settings: Settings | None = None) -> Stores:
     settings = settings or load_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
+    audit = AuditLog(database)
     return Stores(
         settings=settings,
         catalog=Catalog(settings.tables, settings.home / "tables"),
         engine=_engine(settings),
         runs=_runs(settings),
         models=_models(settings),
-        audit=AuditLog(database),
+        audit=audit,
+        heads=Heads(database, audit, key_file=settings.signing_key_file, name=settings.log_name),
         decisions=Decisions(database),
         jobs=JobStore(database, settings.worker_lease_s),
     )

@@ -1,7 +1,9 @@
-"""Commands about the audit log: audit log, audit verify, audit export."""
+"""Commands about the audit log: audit log, audit verify, audit export, audit head, audit key."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,8 @@ import typer
 
 from core.commands.options import As, Json, acting, opened, write_answer
 from core.entities import Event
-from core.services import prove
+from core.errors import BadFile
+from core.services import attest, prove
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,6 +20,8 @@ def add_to(app: typer.Typer) -> None:
     group.command("log")(log)
     group.command("verify")(verify)
     group.command("export")(export)
+    group.command("head")(head)
+    group.command("key")(key)
     app.add_typer(group, name="audit")
 
 
@@ -35,20 +40,81 @@ def log(
     write_answer([_event(event) for event in reversed(events)], as_json=as_json)
 
 
-def verify(as_: As = None, as_json: Json = False) -> int:
-    """Recomputes the chain; exit code 1 where it does not hold."""
-    verdict = prove.verify_audit(opened(), acting(as_))
+def verify(
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A signed head or an export that was kept elsewhere; may be repeated."),
+    ] = None,
+    key: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A public key beside the log's own; may be repeated.")
+    ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Only what was appended since the last verification.")
+    ] = False,
+    as_: As = None,
+    as_json: Json = False,
+) -> int:
+    """Recomputes chain and tree, compares heads; exit code 1 where anything does not hold."""
+    verdict = attest.verify_against(
+        opened(),
+        acting(as_),
+        [_text(file) for file in against or []],
+        keys=[_text(file) for file in key or []],
+        incremental=incremental,
+        on_progress=_telling(),
+    )
     write_answer(
         {
             "ok": verdict.ok,
             "events": verdict.events,
             "first_broken": verdict.first_broken,
+            "last_broken": verdict.last_broken,
             "detail": verdict.detail,
-            "head": verdict.head,
+            "head": verdict.chain.head,
+            "verified_from": verdict.verified_from,
+            "compared": verdict.compared,
+            "signed_head": verdict.head.note if verdict.head else None,
         },
         as_json=as_json,
     )
     return 0 if verdict.ok else 1
+
+
+def head(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where the head goes, with what it says in words.")
+    ] = None,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Signs the log as it is now; keep the head where nobody who runs ModelLedger can change it."""
+    signed = attest.sign_head(opened(), acting(as_))
+    if file is not None:
+        try:
+            file.write_text(attest.head_on_paper(signed), encoding="utf-8")
+        except OSError as error:
+            raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
+    if not as_json and file is None:
+        print(attest.head_on_paper(signed), end="")
+        return
+    write_answer(
+        {
+            "origin": signed.checkpoint.origin,
+            "events": signed.size,
+            "root": signed.root.hex(),
+            "time": signed.checkpoint.time,
+            "key": str(signed.key),
+            "note": signed.note,
+            "file": str(file) if file else None,
+        },
+        as_json=as_json,
+    )
+
+
+def key(as_: As = None, as_json: Json = False) -> None:
+    """The public key that checks this log's heads: NAME+ID+KEY."""
+    found = attest.public_key(opened(), acting(as_))
+    write_answer({"key": str(found), "sha256": found.fingerprint}, as_json=as_json)
 
 
 def export(
@@ -59,6 +125,26 @@ def export(
     """Writes all events and the head to a file."""
     exported = prove.export_audit(opened(), acting(as_), file)
     write_answer({"file": str(file), "events": exported.events, "head": exported.head}, as_json=as_json)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadFile(f"{file} cannot be read ({reason}).") from error
+
+
+def _telling() -> Callable[[int, int], None] | None:
+    """Progress for a person at a terminal; a script sees nothing of it."""
+    if not sys.stderr.isatty():
+        return None
+
+    def tell(seen: int, total: int) -> None:
+        end = "\n" if seen >= total else ""
+        print(f"\rverified {seen} of {total} events", end=end, file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _event(event: Event) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from core.commands.options import Json, opened, write_answer
 from core.entities import JobStatus
 from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
+from core.services.attest import HeadSchedule
 from core.services.doctor import checkup
 from core.services.perform import perform as perform_work
 from core.services.perform import tidy
@@ -57,11 +58,15 @@ def serve(
 
 
 def worker() -> int:
-    """Runs jobs and triggers until it is stopped."""
+    """Runs jobs and triggers, and signs heads of the audit log, until it is stopped."""
     stores = opened()
-    return run_worker(
-        stores.jobs, command=_perform_command, between=lambda: fire_due(stores), on_lost=lambda job: tidy(stores, job)
-    )
+    schedule = HeadSchedule(stores)
+
+    def between() -> None:
+        fire_due(stores)
+        schedule.sign_if_due()
+
+    return run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> int:

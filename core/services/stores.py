@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.audit.decisions import Decisions
+from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
@@ -23,6 +24,7 @@ class Stores:
     runs: Runs
     models: ModelRegistry
     audit: AuditLog
+    heads: Heads
     decisions: Decisions
     jobs: JobStore
 
