@@ -103,7 +103,7 @@ def type_name(kind: pa.DataType) -> str:
         return "binary"
     if pa.types.is_timestamp(kind):
         return "timestamp" if kind.tz else "timestamp_ntz"
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(kind) and kind.precision <= 38:
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_map(kind):
         return f"map<{type_name(kind.key_type)},{type_name(kind.item_type)}>"
@@ -170,13 +170,14 @@ def _fixed(column: pa.Array) -> pa.LargeBinaryArray:
 
 
 def _decimals(column: pa.Array) -> pa.LargeBinaryArray:
-    """The unscaled integer in 16 bytes (32 where 38 digits do not do); the scale is the schema's."""
-    kind = column.type
-    wide = pa.decimal128(kind.precision, kind.scale) if kind.precision <= 38 else kind
-    column = column.cast(wide)
-    width = wide.byte_width
+    """The unscaled integer in 16 bytes; the scale is the schema's."""
+    type_name(column.type)  # raises FeatureUnsupported beyond 38 digits
+    column = column.cast(pa.decimal128(column.type.precision, column.type.scale))
     data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
-    return _bytes(data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width))
+    numbers = data[column.offset * 16 : (column.offset + len(column)) * 16].reshape(-1, 16)
+    if column.null_count:
+        numbers = numbers * np.asarray(column.is_valid())[:, None].astype(np.uint8)
+    return _bytes(numbers)
 
 
 def _encoded_list(column: pa.Array) -> pa.LargeBinaryArray:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import unquote
+from uuid import UUID
 
 import orjson
 
@@ -157,3 +159,32 @@ def _rows(add: Mapping[str, Any]) -> int | None:
         return None  # statistics are a hint to planners: what cannot be read is not known
     count = statistics.get("numRecords") if isinstance(statistics, dict) else None
     return count if isinstance(count, int) and not isinstance(count, bool) else None
+
+
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def stored_files(keys: Iterable[FileKey]) -> Iterator[str]:
+    """Names in storage of data files and of deletion vectors that lie in files: relative to the table, or absolute."""
+    vectors: set[str] = set()
+    for path, vector in keys:
+        yield unquote(path)
+        if vector[:1] == "p":
+            vectors.add(unquote(vector[1:].rpartition("@")[0]))
+        elif vector[:1] == "u":
+            named = vector[1:].rpartition("@")[0]
+            prefix, text = named[:-20], named[-20:]
+            where = f"{prefix}/" if prefix else ""
+            vectors.add(f"{where}deletion_vector_{UUID(bytes=_from_z85(text))}.bin")
+    yield from sorted(vectors)
+
+
+def _from_z85(text: str) -> bytes:
+    """ZeroMQ's base 85, in which the protocol writes UUIDs: five characters for four bytes."""
+    found = b""
+    for start in range(0, len(text), 5):
+        number = 0
+        for character in text[start : start + 5]:
+            number = number * 85 + _Z85.index(character)
+        found += number.to_bytes(4, "big")
+    return found

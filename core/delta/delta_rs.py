@@ -1,0 +1,384 @@
+"""DeltaRsEngine: the Delta contract on deltalake (delta-rs), in this process, without Java.
+
+What deltalake 1.6.6 gets silently wrong is not asked of it: versions, row counts and snapshots come from the log's
+own files, rows through its SQL (which knows deletion vectors and column mapping), and data is never cast on append.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import deltalake
+import pyarrow as pa
+from deltalake import exceptions
+
+from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
+from core.delta.engine import DeltaEngine, WriteMode
+from core.delta.log import Log
+from core.delta.log_files import files_of, local_path
+from core.delta.log_state import stored_files
+from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
+from core.errors import (
+    BadParameter,
+    ColumnNotFound,
+    CommitConflict,
+    CoreError,
+    DataUnreadable,
+    EngineFailed,
+    FeatureUnsupported,
+    FilesVacuumed,
+    LogCorrupt,
+    LogExpired,
+    SchemaMismatch,
+    StorageUnavailable,
+    TableNotFound,
+    VersionNotFound,
+)
+
+# One partition at a time: the same rows come in the same order whenever they are asked for.
+_IN_ORDER = {"datafusion.execution.target_partitions": "1"}
+_ROWS = "rows"
+# Key of the commit's metadata under which the write's name stands, as the Spark engine has it.
+TRANSACTION_KEY = "transaction"
+
+
+class DeltaRsEngine(DeltaEngine):
+    """Embedded; safe to share between threads. Does not survive fork(): start processes with spawn."""
+
+    name: ClassVar[str] = "delta-rs"
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
+        self._storage_options = dict(storage_options or {})
+        self._logs: dict[tuple[str, str], Log] = {}
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------- the log
+
+    def log(self, table: Table) -> Log:
+        """The table's log, kept between questions."""
+        with self._lock:
+            key = table.name, table.uri
+            if key not in self._logs:
+                self._logs[key] = Log(table, files_of(table.uri, self._storage_options))
+            return self._logs[key]
+
+    def exists(self, table: Table) -> bool:
+        return self.log(table).exists()
+
+    def latest_version(self, table: Table) -> int:
+        return self.log(table).latest()
+
+    def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
+        return self.log(table).history(limit)
+
+    def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
+        return self.log(table).snapshot(version)
+
+    def snapshots(self, table: Table, *, newest: int | None = None) -> tuple[Snapshot, ...]:
+        return self.log(table).snapshots(newest)
+
+    def readable(self, table: Table, version: int) -> ReadVerdict:
+        log = self.log(table)
+        try:
+            files = log.data_files(version)
+        except (LogExpired, VersionNotFound) as error:
+            return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
+        except LogCorrupt as error:
+            return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
+        missing = log.files.missing(stored_files(files))
+        if missing is not None:
+            pinned = TableVersion(table=table.name, version=version)
+            return ReadVerdict(
+                verdict=Readability.FILES_VACUUMED,
+                reason=f"{pinned}: {missing.rsplit('/', 1)[-1]} is gone from storage.",
+            )
+        try:
+            self._open(table, version)
+        except DataUnreadable as error:
+            return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
+        return ReadVerdict(verdict=Readability.READABLE, reason="The log opens and every data file is there.")
+
+    # ------------------------------------------------------------------------------------------- the rows
+
+    def read(
+        self,
+        table: Table,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> pa.Table:
+        reader = self._reader(table, version, columns, limit, offset)
+        schema = reader.schema
+        return pa.Table.from_batches(list(reader), schema)
+
+    def scan(
+        self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        yield from self._reader(table, version, columns, None, 0)
+
+    def count(self, table: Table, *, version: int | None = None) -> int:
+        snapshot = self.snapshot(table, version=version)
+        if snapshot.rows is not None:
+            return snapshot.rows
+        with self._reading(table, snapshot.version):
+            rows = _query(self._open(table, snapshot.version), f"SELECT count(*) FROM {_ROWS}")  # noqa: S608
+            return int(rows.read_all().column(0)[0].as_py())
+
+    def _reader(
+        self, table: Table, version: int | None, columns: Sequence[str] | None, limit: int | None, offset: int
+    ) -> _Reader:
+        snapshot = self.snapshot(table, version=version)
+        names = [field.name for field in snapshot.schema]
+        unknown = [name for name in columns or () if name not in names]
+        if unknown:
+            raise ColumnNotFound(
+                f"{snapshot.table}@{snapshot.version} has no column {', '.join(unknown)}; it has {', '.join(names)}.",
+                table=table.name,
+                columns=unknown,
+            )
+        if columns is not None and not columns:
+            raise BadParameter("Name at least one column, or none to read all.")
+        listed = ", ".join(_quoted(name) for name in (columns or names))
+        sql = f"SELECT {listed} FROM {_ROWS}"  # noqa: S608 - quoted
+        if limit is not None:
+            sql += f" LIMIT {int(limit)}"
+        if offset:
+            sql += f" OFFSET {int(offset)}"
+        with self._reading(table, snapshot.version):
+            reader = _query(self._open(table, snapshot.version), sql)
+        return _Reader(reader, self, table, snapshot.version)
+
+    def _open(self, table: Table, version: int) -> Any:
+        with translated(table):
+            found = deltalake.DeltaTable(_address(table), version=version, storage_options=self._storage_options)
+            opened = int(found.version())
+        if opened != version:
+            raise LogCorrupt(
+                f"{table.name}: version {version} opens as {opened}; a commit file is damaged.", table=table.name
+            )
+        return found
+
+    @contextmanager
+    def _reading(self, table: Table, version: int) -> Iterator[None]:
+        """Names why rows could not be read: a file that was vacuumed is told as the fact it is."""
+        try:
+            with translated(table):
+                yield
+        except (EngineFailed, StorageUnavailable, FilesVacuumed) as error:
+            log = self.log(table)
+            missing = log.files.missing(stored_files(log.data_files(version)))
+            if missing is None:
+                raise
+            raise FilesVacuumed(
+                f"{table.name}@{version} is in the history, but its rows are gone: {missing.rsplit('/', 1)[-1]} is no "
+                "longer in storage (VACUUM removes it). Pick a newer version, or restore the file from a backup.",
+                table=table.name,
+                version=version,
+                file=missing,
+            ) from error
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def write(
+        self,
+        table: Table,
+        data: pa.Table | pa.RecordBatchReader,
+        *,
+        mode: WriteMode,
+        metadata: Mapping[str, str] | None = None,
+        transaction: str | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        if mode not in ("append", "overwrite"):
+            raise BadParameter(f"mode is append or overwrite, not {mode!r}.", mode=mode)
+        for attempt in (1, 2):
+            latest = self.latest_version(table) if self.exists(table) else -1
+            if transaction is not None and latest >= 0 and (first := self._first_write(table, transaction)) is not None:
+                return first
+            if expected_version is not None and latest != expected_version:
+                raise _moved_on(table, expected_version, latest)
+            try:
+                return self._commit(table, data, mode, metadata, transaction, expected_version, latest)
+            except CommitConflict:
+                if transaction is not None and (first := self._first_write(table, transaction)) is not None:
+                    return first
+                if expected_version is not None:
+                    found = self.latest_version(table) if self.exists(table) else -1
+                    raise _moved_on(table, expected_version, found) from None
+                # Two who make a table at once: the second appends to what the first made. A stream is used up.
+                if attempt == 2 or latest >= 0 or not isinstance(data, pa.Table):
+                    raise
+        raise AssertionError("the second attempt returns or raises")
+
+    def _commit(
+        self,
+        table: Table,
+        data: pa.Table | pa.RecordBatchReader,
+        mode: WriteMode,
+        metadata: Mapping[str, str] | None,
+        transaction: str | None,
+        expected_version: int | None,
+        latest: int,
+    ) -> int:
+        rows = Rows(data)
+        if mode == "append" and latest >= 0:
+            fitting(table, self.snapshot(table, version=latest).schema, rows.schema)
+        else:
+            check_new(table, rows.schema)
+        claimed = dict(metadata or {})
+        if transaction is not None:
+            claimed.setdefault(TRANSACTION_KEY, transaction)
+        properties = deltalake.CommitProperties(
+            custom_metadata=claimed or None,
+            max_commit_retries=0 if expected_version is not None else None,
+            app_transactions=[deltalake.Transaction(transaction, 1)] if transaction is not None else None,
+        )
+        try:
+            with translated(table):
+                if latest >= 0:
+                    target = self._open(table, latest)
+                    want = pa.schema(target.schema().to_arrow()) if mode == "append" else None
+                    deltalake.write_deltalake(
+                        target,
+                        rows.reader(want),
+                        mode=mode,
+                        schema_mode="overwrite" if mode == "overwrite" else None,
+                        commit_properties=properties,
+                    )
+                    return int(target.version())
+                deltalake.write_deltalake(
+                    _address(table),
+                    rows.reader(),
+                    mode="error",
+                    storage_options=self._storage_options,
+                    commit_properties=properties,
+                )
+                return 0
+        except EngineFailed as error:
+            if isinstance(rows.error, CoreError):
+                raise rows.error from error
+            if rows.error is not None:
+                raise SchemaMismatch(
+                    f"{table.name} cannot be written: {_first_line(rows.error)}.", table=table.name
+                ) from error
+            raise
+
+    def _first_write(self, table: Table, transaction: str) -> int | None:
+        log = self.log(table)
+        if not log.exists() or log.transaction_version(transaction) is None:
+            return None
+        version = log.version_that_wrote(transaction)
+        if version is None:
+            raise LogExpired(
+                f"{table.name}: {transaction} was written before, but its commit is no longer in the log.",
+                table=table.name,
+            )
+        return version
+
+
+class _Reader:
+    """A stream of rows in plain Arrow types; a failure on the way is named as _reading does."""
+
+    def __init__(self, reader: pa.RecordBatchReader, engine: DeltaRsEngine, table: Table, version: int) -> None:
+        self.schema = plain_schema(reader.schema)
+        self._reader, self._engine, self._table, self._version = reader, engine, table, version
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        with self._engine._reading(self._table, self._version):
+            yield from plain_batches(self._reader.schema, self._reader)
+
+
+# ------------------------------------------------------------------------------------------- translation
+
+
+@contextmanager
+def translated(table: Table) -> Iterator[None]:
+    """Errors of deltalake, Arrow and its storage as ours; those that are ours already pass."""
+    try:
+        yield
+    except CoreError:
+        raise
+    except exceptions.TableNotFoundError as error:
+        # Our own log is asked first: where it knows the table, deltalake means that it finds no way to the version.
+        raise TableNotFound(
+            f"There is no Delta table at {table.uri} ({table.name}): {_first_line(error)}", table=table.name
+        ) from error
+    except exceptions.CommitFailedError as error:
+        raise CommitConflict(
+            f"{table.name}: another writer was first; nothing was written. Look at it again. ({_first_line(error)})",
+            table=table.name,
+        ) from error
+    except exceptions.SchemaMismatchError as error:
+        raise SchemaMismatch(f"{table.name}: the data does not fit: {_first_line(error)}", table=table.name) from error
+    except exceptions.DeltaProtocolError as error:
+        raise FeatureUnsupported(
+            f"{table.name} uses a feature that {DeltaRsEngine.name} does not know: {_first_line(error)}. "
+            "Read it with the Spark engine.",
+            table=table.name,
+        ) from error
+    except (exceptions.DeltaError, pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise _by_its_words(table, error) from error
+    except BaseException as error:
+        # pyo3's PanicException is no Exception, and its stream raises bare ones; what is not theirs passes.
+        if type(error).__name__ != "PanicException" and type(error) is not Exception:
+            raise
+        raise _by_its_words(table, error) from error
+
+
+def _by_its_words(table: Table, error: BaseException) -> CoreError:
+    """deltalake has one class for most failures; its words tell which it is."""
+    text, line = str(error), _first_line(error)
+    if "already exists at" in text:
+        return CommitConflict(f"{table.name}: another writer was first; nothing was written. Look at it again.")
+    if "not found: No such file" in text or ("Object at location" in text and "not found" in text):
+        return FilesVacuumed(f"{table.name}: a file is gone from storage: {line}", table=table.name)
+    if "_last_checkpoint" in text:
+        return LogCorrupt(
+            f"{table.name}: _delta_log/_last_checkpoint names a checkpoint that is gone; history and snapshots are "
+            "right, rows cannot be read until that file is removed.",
+            table=table.name,
+            file="_delta_log/_last_checkpoint",
+        )
+    if "LogSegment" in text or "Json error" in text or "log segment" in text:
+        return LogCorrupt(f"{table.name}: its log cannot be read: {line}", table=table.name)
+    if "nsupported" in text or "not supported" in text:
+        return FeatureUnsupported(f"{table.name}: {DeltaRsEngine.name} cannot do this: {line}", table=table.name)
+    if any(sign in text for sign in ("Generic S3", "Generic Azure", "Generic GCS", "HTTP error", "error sending")):
+        return StorageUnavailable(f"The storage of {table.uri} does not answer or refuses: {line}", uri=table.uri)
+    if isinstance(error, OSError):
+        return StorageUnavailable(f"The storage of {table.uri} refuses: {line}", uri=table.uri)
+    return EngineFailed(f"{table.name}: {DeltaRsEngine.name} failed: {line}", table=table.name)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _query(table: Any, sql: str) -> pa.RecordBatchReader:
+    stream = deltalake.QueryBuilder(_IN_ORDER).register(_ROWS, table).execute(sql)
+    return pa.RecordBatchReader.from_stream(stream)
+
+
+def _address(table: Table) -> str:
+    path = local_path(table.uri)
+    return table.uri if path is None else path
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:
+    was = "was not to exist yet" if expected < 0 else f"was at version {expected}"
+    now = "does not exist" if found < 0 else f"is at version {found}"
+    return CommitConflict(
+        f"{table.name} {was} when this was prepared and now {now}; nothing was written. Look at it again.",
+        table=table.name,
+        expected=expected,
+        found=found,
+    )
