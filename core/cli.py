@@ -9,7 +9,6 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from core.commands import audit, data, models, promotions, work
@@ -33,23 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; nothing but the answer goes to stdout."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        result = app(args=arguments, standalone_mode=False)
+        app(args=arguments)
     except CoreError as error:
         _say(str(error))
         return 1
-    except click.UsageError as error:
-        error.show(file=sys.stderr)
-        return 2
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        _say("Interrupted; what was recorded as begun is shown as unfinished.")
-        return 1
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    return result if isinstance(result, int) else 0
+    except SystemExit as ended:  # how Typer says that it is done (0), was refused (1) or was called wrongly (2)
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0
 
 
 def _say(message: str) -> None:

@@ -53,7 +53,7 @@ def verify(
     ] = False,
     as_: As = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Recomputes chain and tree, compares heads; exit code 1 where anything does not hold."""
     verdict = attest.verify_against(
         opened(),
@@ -77,7 +77,8 @@ def verify(
         },
         as_json=as_json,
     )
-    return 0 if verdict.ok else 1
+    if not verdict.ok:
+        raise typer.Exit(1)
 
 
 def head(

@@ -33,14 +33,15 @@ def demo(as_json: Json = False) -> None:
     write_answer({"made": list(made), "home": str(opened().settings.home)}, as_json=as_json)
 
 
-def doctor(as_json: Json = False) -> int:
+def doctor(as_json: Json = False) -> None:
     """Each connection and setting: ok, or what to do."""
     checks = checkup(load_settings(), open_stores)
     write_answer(
         [{"name": c.name, "ok": c.ok, "detail": c.detail, "source": c.source, "advice": c.advice} for c in checks],
         as_json=as_json,
     )
-    return 0 if all(check.ok for check in checks) else 1
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
 
 
 def serve(
@@ -49,15 +50,15 @@ def serve(
         str, typer.Option(help="Where to listen; loopback unless a sign-in provider is configured.")
     ] = "127.0.0.1",
     with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Start a worker beside the app.")] = True,
-) -> int:
+) -> None:
     """Serves the app and a worker; builds the sample workspace on a first start of the embedded default."""
     settings = load_settings()
     if settings.is_embedded and settings.sample:
         build_sample(opened(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
-    return serve_app(port=port, address=address, with_worker=with_worker)
+    raise typer.Exit(serve_app(port=port, address=address, with_worker=with_worker))
 
 
-def worker() -> int:
+def worker() -> None:
     """Runs jobs and triggers, and signs heads of the audit log, until it is stopped."""
     stores = opened()
     schedule = HeadSchedule(stores)
@@ -66,10 +67,10 @@ def worker() -> int:
         fire_due(stores)
         schedule.sign_if_due()
 
-    return run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
+    run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
 
 
-def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> int:
+def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
     """Does one claimed job; the worker's child process."""
     stores = opened()
     status = run_job(
@@ -78,7 +79,8 @@ def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> int:
         attempt=attempt,
         work=lambda actor, kind, arguments, progress: perform_work(stores, actor, kind, arguments, progress),
     )
-    return 0 if status is JobStatus.FINISHED else 1
+    if status is not JobStatus.FINISHED:
+        raise typer.Exit(1)
 
 
 def _perform_command(job_id: str, attempt: int) -> list[str]:

@@ -155,8 +155,8 @@ def _run(connection: Any, sql: str, most: int, timeout_s: float) -> pa.Table:
     timer = threading.Timer(timeout_s, connection.interrupt)
     timer.start()
     try:
-        connection.execute(f"SELECT * FROM ({sql}) LIMIT {most}")  # noqa: S608 -- one parsed SELECT, locked database
-        found = connection.to_arrow_table()
+        query = f"SELECT * FROM ({sql}) LIMIT {most}"  # noqa: S608 -- one parsed SELECT in a locked database
+        found = connection.sql(query).to_arrow_table()
     finally:
         timer.cancel()
     return found

@@ -230,7 +230,7 @@ def test_doctor_is_content_with_the_embedded_default(command: Command) -> None:
         (("compare", "0123456789abcdef0123456789abcdef"), "0123456789abcdef"),
         (("approve", "nothing", "--as", "manager", "--reason", "r"), "nothing"),
         (("history", "iris_training_data", "--as", "nobody"), "nobody"),
-        (("score", "iris_classifier", "iris_training_data", "--into", "../etc"), "../etc"),
+        (("score", "iris_classifier/1", "iris_training_data", "--into", "../etc"), "../etc"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_1(command: Command, arguments: tuple[str, ...], says: str) -> None:
