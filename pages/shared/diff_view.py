@@ -1,0 +1,45 @@
+"""Compares two versions of a table on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Actor, Commit
+from core.services.browse import compare_versions, show_version
+from core.services.stores import Stores
+from pages.shared import pickers
+
+
+def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) -> None:
+    """Pickers of both versions and a key, then what differs."""
+    if len(commits) < 2:
+        st.info("This table has one version; there is nothing to compare it with yet.")
+        return
+    left, right, third = st.columns(3)
+    before = pickers.data_version(commits[1:], "tables_before", label="From", at=left)
+    after = pickers.data_version(commits, "tables_after", label="To", at=right)
+    assert before is not None
+    assert after is not None
+    columns = [field.name for field in show_version(stores, actor, table, after, rows=0).snapshot.schema]
+    key = pickers.choose("Key (to see changed rows)", columns, "tables_key", at=third, index=None)
+    found = compare_versions(stores, actor, table, before, after, key=key)
+    places = st.columns(3)
+    places[0].metric("rows added", found.rows_added)
+    places[1].metric("rows removed", found.rows_removed)
+    places[2].metric(
+        "rows changed",
+        "–" if found.rows_changed is None else found.rows_changed,
+        help="Needs a key: without one a changed row counts as one removed and one added.",
+    )
+    changes = [
+        *({"column": f.name, "what": "added", "before": "", "after": f.type} for f in found.fields_added),
+        *({"column": f.name, "what": "removed", "before": f.type, "after": ""} for f in found.fields_removed),
+        *({"column": f.name, "what": "changed", "before": f.before, "after": f.after} for f in found.fields_changed),
+    ]
+    if changes:
+        st.dataframe(pd.DataFrame(changes), hide_index=True, key="tables_diff")
+    else:
+        st.caption("Both versions have the same columns.")

@@ -1,0 +1,98 @@
+"""The ingest form: a file is previewed and checked against the table's schema before it is saved."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from core.delta.catalog import NAME
+from core.entities import Actor
+from core.services.browse import list_tables
+from core.services.ingest import IngestPreview, ingest_file, preview_file
+from core.services.stores import Stores
+from pages.shared import messages
+
+MODES = {"append": "Append: add its rows", "overwrite": "Overwrite: replace all rows (older versions stay readable)"}
+
+
+def draw(stores: Stores, actor: Actor) -> None:
+    """Table, mode, file; preview; save. Nothing is written before Save."""
+    names = [one.name for one in list_tables(stores, actor)]
+    left, right = st.columns(2)
+    table = left.selectbox(
+        "Into table", names, key="tables_ingest_into", accept_new_options=True, help="Type a new name to make a table."
+    )
+    mode = right.radio("Mode", list(MODES), format_func=MODES.__getitem__, key="tables_ingest_mode")
+    upload = st.file_uploader("CSV (UTF-8, with a header) or Parquet", key="tables_ingest_file")
+    if upload is None or not table:
+        _saved()
+        return
+    if not NAME.match(table):
+        st.error("A table's name starts with a letter or _, then letters, digits, _ and -.", icon=":material/error:")
+        return
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        path = _kept(upload, Path(folder))
+        preview = preview_file(stores, actor, table=table, path=path, name=upload.name, mode=mode)
+        _show(preview, mode)
+        reason = st.text_input("Reason (kept in the audit log)", key="tables_ingest_reason", max_chars=500)
+        if st.button("Save as a new version", type="primary", icon=":material/save:", disabled=not preview.fits):
+            result = ingest_file(
+                stores,
+                actor,
+                table=table,
+                path=path,
+                name=upload.name,
+                mode=mode,
+                reason=reason,
+                expected_version=-1 if preview.version is None else preview.version,
+            )
+            st.session_state["tables_ingested"] = (
+                f"{result.table}@{result.version}: {result.rows_added} rows were saved."
+            )
+            del st.session_state["tables_ingest_file"]
+            st.rerun()
+
+
+def _kept(upload: UploadedFile, folder: Path) -> Path:
+    """The bytes under a name of ours: what a browser calls a file is never a path."""
+    path = folder / "upload"
+    path.write_bytes(upload.getbuffer())
+    return path
+
+
+def _show(preview: IngestPreview, mode: str) -> None:
+    where = "a new table" if preview.version is None else f"version {preview.version + 1}"
+    st.markdown(f"**{preview.rows} rows** would make {where} of {messages.plain(preview.table)} ({mode}).")
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "column": c.name,
+                    "fits": "● yes" if c.fits else "✕ no",
+                    "in the file": c.found or "",
+                    "in the table": c.wanted or "",
+                    "note": c.note,
+                }
+                for c in preview.columns
+            ]
+        ),
+        hide_index=True,
+        key="tables_ingest_check",
+    )
+    if not preview.fits:
+        st.error(
+            messages.plain("The file does not fit the table. Correct it, or choose overwrite to change the schema."),
+            icon=":material/error:",
+        )
+    st.caption("Its first rows:")
+    st.dataframe(preview.sample.to_pandas(), hide_index=True, key="tables_ingest_sample")
+
+
+def _saved() -> None:
+    told = st.session_state.pop("tables_ingested", None)
+    if told:
+        st.success(messages.plain(told), icon=":material/check:")

@@ -1,0 +1,85 @@
+"""What is shown of tables: the list, the history, one version's facts and schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Commit, ModelVersionKey, Snapshot
+from core.services.browse import TableSummary, VersionView
+from pages.shared import messages
+
+
+def summary(found: Sequence[TableSummary]) -> None:
+    """The registered tables, one line each; a table that cannot be opened says why."""
+    rows = [
+        {
+            "table": one.name,
+            "version": one.version,
+            "rows": one.rows,
+            "last commit": one.timestamp,
+            "where": one.uri,
+            "problem": one.problem or "",
+        }
+        for one in found
+    ]
+    frame = pd.DataFrame(rows).astype({"version": "Int64", "rows": "Int64"})
+    if not any(one.problem for one in found):
+        frame = frame.drop(columns="problem")
+    st.dataframe(
+        frame, hide_index=True, column_config={"last commit": messages.time_column("last commit")}, key="tables_summary"
+    )
+
+
+def history(
+    commits: Sequence[Commit], snapshots: Sequence[Snapshot], trained: Mapping[int, Sequence[ModelVersionKey]]
+) -> None:
+    """Commits newest first. User and metadata are what the writer claimed."""
+    rows_at = {snapshot.version: snapshot.rows for snapshot in snapshots}
+    frame = pd.DataFrame(
+        [
+            {
+                "version": commit.version,
+                "when": commit.timestamp,
+                "operation": commit.operation,
+                "who (claimed)": commit.user or commit.metadata.get("modelledger.actor", ""),
+                "rows added": commit.rows_added,
+                "rows removed": commit.rows_removed,
+                "rows": rows_at.get(commit.version),
+                "trained on it": ", ".join(map(str, trained.get(commit.version, ()))),
+                "source": str(commit.metadata.get("modelledger.source", "")),
+                "engine": commit.engine or "",
+            }
+            for commit in commits
+        ]
+    ).astype({"rows added": "Int64", "rows removed": "Int64", "rows": "Int64"})
+    st.dataframe(frame, hide_index=True, column_config={"when": messages.time_column("when")}, key="tables_history")
+
+
+def facts(view: VersionView) -> None:
+    """Verdict, rows, files, size and time of a version."""
+    snapshot = view.snapshot
+    with st.container(horizontal=True, vertical_alignment="center"):
+        messages.badge(view.verdict.verdict)
+        st.caption(
+            f"version **{snapshot.version}** · {snapshot.rows if snapshot.rows is not None else 'unknown'} rows · "
+            f"{snapshot.files} files · {snapshot.size_bytes:,} bytes · {messages.local(snapshot.timestamp, seconds=True)}",
+            width="content",
+        )
+        if snapshot.features:
+            st.caption(f"features: {messages.plain(', '.join(snapshot.features))}", width="content")
+
+
+def schema(view: VersionView) -> None:
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {"column": field.name, "type": field.type, "may be null": field.nullable}
+                for field in view.snapshot.schema
+            ]
+        ),
+        hide_index=True,
+        key="tables_schema",
+    )
