@@ -1,0 +1,288 @@
+"""The contract of core.delta.engine, kept by every engine on real tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from core.delta.content import content_sha256
+from core.delta.engine import DeltaEngine
+from core.entities import Field, Readability, Table
+from core.errors import (
+    BadParameter,
+    ColumnNotFound,
+    CommitConflict,
+    FilesVacuumed,
+    LogCorrupt,
+    SchemaMismatch,
+    TableNotFound,
+    VersionNotFound,
+)
+from tests.contract.engines import Kind, opened, parameters
+
+
+@pytest.fixture(scope="module", params=parameters())
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def engine(kind: Kind) -> Iterator[DeltaEngine]:
+    with opened(kind) as engine:
+        yield engine
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """A place where no table is yet."""
+    return Table(name="loans", uri=str(tmp_path / "loans"))
+
+
+def rows(*ids: int) -> pa.Table:
+    return pa.table({"id": pa.array(ids, pa.int64()), "name": pa.array([f"n{i}" for i in ids], pa.string())})
+
+
+def ids(data: pa.Table) -> list[int]:
+    return sorted(data.column("id").to_pylist())
+
+
+def three_versions(engine: DeltaEngine, table: Table) -> None:
+    """0: rows 1, 2; 1: also 3; 2: 9 alone, with another schema."""
+    engine.write(table, rows(1, 2), mode="append")
+    engine.write(table, rows(3), mode="append")
+    engine.write(table, pa.table({"id": pa.array([9], pa.int64())}), mode="overwrite")
+
+
+def test_first_write_makes_version_0_and_each_write_one_more(engine: DeltaEngine, table: Table) -> None:
+    assert not engine.exists(table)
+    assert engine.write(table, rows(1), mode="append") == 0
+    assert engine.exists(table)
+    assert engine.latest_version(table) == 0
+    assert engine.write(table, rows(2), mode="append") == 1
+    assert engine.latest_version(table) == 1
+
+
+def test_every_version_shows_the_rows_it_had(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    assert ids(engine.read(table, version=0)) == [1, 2]
+    assert ids(engine.read(table, version=1)) == [1, 2, 3]
+    assert engine.read(table).to_pydict() == {"id": [9]}
+    assert engine.read(table, version=1).column_names == ["id", "name"]
+    assert engine.read(table, version=1).schema.field("name").type == pa.string()
+
+
+def test_history_is_newest_first_and_tells_what_each_commit_did(engine: DeltaEngine, table: Table) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    engine.write(table, rows(1, 2), mode="append", metadata={"modelledger.actor": "Zoë <b>"})
+    engine.write(table, rows(3), mode="append")
+    newest, oldest = engine.history(table)
+    assert (newest.version, oldest.version) == (1, 0)
+    assert (newest.rows_added, oldest.rows_added) == (1, 2)
+    assert newest.operation == "WRITE"
+    assert oldest.metadata["modelledger.actor"] == "Zoë <b>"
+    assert "modelledger.actor" not in newest.metadata
+    assert newest.engine
+    assert newest.table == "loans"
+    assert before <= oldest.timestamp <= newest.timestamp <= datetime.now(UTC) + timedelta(seconds=2)
+    assert engine.history(table, limit=1) == (newest,)
+
+
+def test_snapshot_tells_schema_rows_and_files_of_any_version(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    first = engine.snapshot(table, version=0)
+    assert (first.version, first.rows, first.files) == (0, 2, 1)
+    assert [(field.name, field.type) for field in first.schema] == [("id", "long"), ("name", "string")]
+    assert first.size_bytes == sum(path.stat().st_size for path in [_only_file_of(engine, table, 0)])
+    latest = engine.snapshot(table)
+    assert (latest.version, latest.rows, [field.name for field in latest.schema]) == (2, 1, ["id"])
+    assert latest.table_id == first.table_id != ""
+
+
+def _only_file_of(engine: DeltaEngine, table: Table, version: int) -> Path:
+    """The file that version 0 added, found by its commit and not by the engine."""
+    log = (Path(table.uri) / "_delta_log" / f"{version:020d}.json").read_text().splitlines()
+    (name,) = [json.loads(line)["add"]["path"] for line in log if '"add"' in line]
+    return Path(table.uri) / name
+
+
+def test_snapshots_of_many_versions_are_those_of_each(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    assert engine.snapshots(table) == tuple(engine.snapshot(table, version=v) for v in (2, 1, 0))
+    assert [snapshot.version for snapshot in engine.snapshots(table, newest=2)] == [2, 1]
+
+
+def test_count_scan_and_read_agree(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    assert engine.count(table, version=1) == 3
+    assert engine.count(table) == 1
+    batches = list(engine.scan(table, version=1, columns=["id"]))
+    assert ids(pa.Table.from_batches(batches)) == [1, 2, 3]
+
+
+def test_content_digest_is_that_of_the_rows_that_were_written(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(3, 1), mode="append")
+    engine.write(table, rows(2), mode="append")
+    stored = engine.read(table)
+    assert content_sha256(stored.schema, stored.to_batches()) == content_sha256(
+        rows(1).schema, rows(1, 2, 3).to_batches()
+    )
+
+
+def test_pages_of_rows_are_disjoint_and_whole(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(*range(10)), mode="append")
+    pages = [engine.read(table, limit=4, offset=offset) for offset in (0, 4, 8, 12)]
+    assert [page.num_rows for page in pages] == [4, 4, 2, 0]
+    assert ids(pa.concat_tables(pages)) == list(range(10))
+
+
+def test_columns_are_read_in_the_order_asked(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    assert engine.read(table, columns=["name", "id"]).column_names == ["name", "id"]
+
+
+def test_unknown_column_is_named_with_those_there_are(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    with pytest.raises(ColumnNotFound, match=r"nme.*id, name"):
+        engine.read(table, columns=["nme"])
+
+
+@pytest.mark.parametrize("ask", ["history", "latest_version", "snapshot", "read", "count"])
+def test_table_that_does_not_exist_is_named(engine: DeltaEngine, table: Table, ask: str) -> None:
+    with pytest.raises(TableNotFound, match="loans"):
+        getattr(engine, ask)(table)
+
+
+@pytest.mark.parametrize("version", [-1, 3, 99])
+@pytest.mark.parametrize("ask", ["snapshot", "read", "count"])
+def test_version_that_does_not_exist_is_named_with_those_there_are(
+    engine: DeltaEngine, table: Table, ask: str, version: int
+) -> None:
+    three_versions(engine, table)
+    with pytest.raises(VersionNotFound, match=r"loans has") as caught:
+        getattr(engine, ask)(table, version=version)
+    assert version < 0 or "0–2" in str(caught.value)
+
+
+def test_append_of_another_schema_is_refused_and_changes_nothing(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    with pytest.raises(SchemaMismatch, match=r"missing name.*not in the table: nme"):
+        engine.write(table, pa.table({"id": [1], "nme": ["x"]}), mode="append")
+    # deltalake of itself would store 1.5 as 1 without a word.
+    with pytest.raises(SchemaMismatch, match="id is long and was given as double"):
+        engine.write(table, pa.table({"id": [1.5], "name": ["x"]}), mode="append")
+    assert engine.latest_version(table) == 0
+    assert ids(engine.read(table)) == [1]
+
+
+def test_append_finds_columns_by_name(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    engine.write(table, pa.table({"name": ["n2"], "id": pa.array([2], pa.int64())}), mode="append")
+    assert sorted(engine.read(table).to_pylist(), key=lambda row: row["id"]) == rows(1, 2).to_pylist()
+
+
+def test_overwrite_may_change_the_schema(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    assert engine.snapshot(table).schema == (Field(name="id", type="long"),)
+
+
+def test_unknown_mode_is_refused(engine: DeltaEngine, table: Table) -> None:
+    with pytest.raises(BadParameter, match="append or overwrite"):
+        engine.write(table, rows(1), mode="upsert")  # type: ignore[arg-type]
+
+
+def test_expected_version_that_is_no_more_is_a_conflict(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append", expected_version=-1)
+    with pytest.raises(CommitConflict, match="nothing was written"):
+        engine.write(table, rows(2), mode="append", expected_version=-1)
+    engine.write(table, rows(2), mode="append", expected_version=0)
+    with pytest.raises(CommitConflict, match="nothing was written"):
+        engine.write(table, rows(3), mode="overwrite", expected_version=0)
+    assert ids(engine.read(table)) == [1, 2]
+    assert engine.latest_version(table) == 1
+
+
+def test_named_write_happens_exactly_once(engine: DeltaEngine, table: Table) -> None:
+    assert engine.write(table, rows(1), mode="append", transaction="batch-7") == 0
+    assert engine.write(table, rows(2), mode="append", transaction="batch-8") == 1
+    assert engine.write(table, rows(1), mode="append", transaction="batch-7") == 0
+    assert engine.latest_version(table) == 1
+    assert ids(engine.read(table)) == [1, 2]
+
+
+def test_stream_of_batches_is_written_like_a_table(engine: DeltaEngine, table: Table) -> None:
+    data = rows(*range(100))
+    reader = pa.RecordBatchReader.from_batches(data.schema, iter(data.to_batches(max_chunksize=7)))
+    engine.write(table, reader, mode="append")
+    assert ids(engine.read(table)) == list(range(100))
+
+
+def test_names_and_values_of_any_kind_come_back(engine: DeltaEngine, table: Table) -> None:
+    data = pa.table(
+        {
+            'o\'brien "x"': pa.array(["<b>é</b>", None, "🙂"]),
+            "dec": pa.array([Decimal("1.10"), None, Decimal("-2.00")], pa.decimal128(10, 2)),
+            "day": pa.array([date(1970, 1, 1), None, date(2024, 2, 29)]),
+            "at": pa.array([datetime(2024, 1, 1, 12, tzinfo=UTC), None, None], pa.timestamp("us", "UTC")),
+            "list": pa.array([[1, None], [], None], pa.list_(pa.int64())),
+            "struct": pa.array([{"a": 1}, None, {"a": None}], pa.struct([("a", pa.int64())])),
+            "bytes": pa.array([b"\x00", None, b""]),
+            "flag": pa.array([True, False, None]),
+        }
+    )
+    engine.write(table, data, mode="append")
+    stored = engine.read(table)
+    assert stored.to_pylist() == data.to_pylist()
+    assert content_sha256(stored.schema, stored.to_batches()) == content_sha256(data.schema, data.to_batches())
+
+
+def test_numbers_that_are_none_are_kept_apart_from_null(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, pa.table({"x": pa.array([float("nan"), float("inf"), None])}), mode="append")
+    found: list[Any] = engine.read(table).column("x").to_pylist()
+    assert str(found) == "[nan, inf, None]"
+
+
+def test_readable_version_says_so(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    for version in (0, 1, 2):
+        assert engine.readable(table, version).is_readable
+
+
+def test_version_whose_file_is_gone_is_told_and_not_shown(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    engine.write(table, rows(2), mode="overwrite")
+    lost = _only_file_of(engine, table, 0)
+    lost.unlink()
+    verdict = engine.readable(table, 0)
+    assert verdict.verdict is Readability.FILES_VACUUMED
+    assert lost.name in verdict.reason
+    with pytest.raises(FilesVacuumed):
+        engine.read(table, version=0)
+    with pytest.raises(FilesVacuumed):
+        list(engine.scan(table, version=0))
+    assert engine.readable(table, 1).is_readable
+    assert ids(engine.read(table)) == [2]
+
+
+def test_version_that_never_was_is_not_readable(engine: DeltaEngine, table: Table) -> None:
+    engine.write(table, rows(1), mode="append")
+    assert engine.readable(table, 7).verdict is Readability.LOG_EXPIRED
+
+
+def test_readable_of_no_table_raises(engine: DeltaEngine, table: Table) -> None:
+    with pytest.raises(TableNotFound):
+        engine.readable(table, 0)
+
+
+def test_damaged_commit_is_named_and_the_table_still_exists(engine: DeltaEngine, table: Table) -> None:
+    three_versions(engine, table)
+    (Path(table.uri) / "_delta_log" / f"{2:020d}.json").write_text('{"add": {"path"')
+    assert engine.exists(table)
+    with pytest.raises(LogCorrupt, match="loans"):
+        engine.read(table)
