@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.delta": {"core.entities", "core.errors"},
     "core.registry": {"core.entities", "core.errors", "core.learning", "core.settings"},
     "core.audit": {"core.entities", "core.errors", "core.permissions", "core.database"},
-    "core.jobs": {"core.entities", "core.errors", "core.database"},
+    "core.redact": set(),
+    "core.jobs": {"core.entities", "core.errors", "core.database", "core.redact"},
     "core.services": {
         "core.entities",
         "core.errors",

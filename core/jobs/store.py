@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,8 +15,11 @@ from core.database import Database, job_lines, jobs
 from core.entities import Actor, Job, JobLine, JobStatus, Role
 from core.errors import JobNotFound, LeaseLost
 from core.jobs.triggers import Triggers
+from core.redact import redactor
 
 MOST_ATTEMPTS = 2
+MOST_LINES = 10_000
+_LONGEST_LINE = 2_000
 _LIVE = (JobStatus.SCHEDULED.value, JobStatus.RUNNING.value)
 
 
@@ -24,17 +27,30 @@ class JobStore:
     """Jobs in one database. *lease_s*: how long a worker may be silent before its job is taken over.
 
     Every change by a worker names the attempt it works on: after a takeover the old attempt may change nothing.
+    What comes out of a job (lines, steps, errors) goes through *redact*: no secret is kept.
     """
 
-    def __init__(self, database: Database, lease_s: float) -> None:
+    def __init__(self, database: Database, lease_s: float, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
+        self._redact = redact or redactor()
         self.lease = timedelta(seconds=lease_s)
         self.triggers = Triggers(database)
 
-    def submit(self, kind: str, arguments: Mapping[str, Any], actor: Actor, *, trigger_id: str | None = None) -> Job:
-        """Puts work into the table; some worker does it, in order."""
+    def submit(
+        self,
+        kind: str,
+        arguments: Mapping[str, Any],
+        actor: Actor,
+        *,
+        trigger_id: str | None = None,
+        job_id: str | None = None,
+    ) -> Job:
+        """Puts work into the table; some worker does it, in order.
+
+        *job_id* names the work: a second submission under the same name adds nothing and returns the first.
+        """
         job = Job(
-            id=uuid4().hex[:12],
+            id=job_id or uuid4().hex[:12],
             kind=kind,
             arguments=dict(arguments),
             status=JobStatus.SCHEDULED,
@@ -45,6 +61,8 @@ class JobStore:
             trigger_id=trigger_id,
         )
         with self._database.write() as connection:
+            if job_id is not None and connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id)).first():
+                return self.get(job_id)
             connection.execute(
                 sa.insert(jobs).values(
                     id=job.id,
@@ -118,7 +136,9 @@ class JobStore:
 
     def report(self, job_id: str, attempt: int, progress: float, step: str) -> None:
         """Raises LeaseLost."""
-        self._change(job_id, attempt, progress=min(max(progress, 0.0), 1.0), step=step, heartbeat=datetime.now(UTC))
+        self._change(
+            job_id, attempt, progress=min(max(progress, 0.0), 1.0), step=self._redact(step), heartbeat=datetime.now(UTC)
+        )
 
     def remember(self, job_id: str, attempt: int, facts: Mapping[str, str]) -> None:
         """Merges *facts* into the job's result while it runs. Raises LeaseLost."""
@@ -126,15 +146,29 @@ class JobStore:
 
     def write_line(self, job_id: str, text: str) -> None:
         """Adds one line to the job's log."""
-        number = sa.select(sa.func.coalesce(sa.func.max(job_lines.c.number), 0) + 1).where(job_lines.c.job_id == job_id)
+        self.write_lines(job_id, [text])
+
+    def write_lines(self, job_id: str, texts: Sequence[str]) -> None:
+        """Adds lines to the job's log, at most MOST_LINES in all; the last of those says that there were more."""
+        now = datetime.now(UTC)
         with self._database.write() as connection:
             if self._database.is_postgres:
                 connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
-            connection.execute(
-                sa.insert(job_lines).values(
-                    job_id=job_id, number=number.scalar_subquery(), time=datetime.now(UTC), text=text
+            last = sa.select(sa.func.coalesce(sa.func.max(job_lines.c.number), 0)).where(job_lines.c.job_id == job_id)
+            number = int(connection.execute(last).scalar_one())
+            room = MOST_LINES - number
+            kept = list(texts) if len(texts) < room else [*texts[: room - 1], "… more lines were left out"][:room]
+            if kept:
+                connection.execute(
+                    sa.insert(job_lines),
+                    [
+                        {"job_id": job_id, "number": number + n, "time": now, "text": self._kept(text)}
+                        for n, text in enumerate(kept, start=1)
+                    ],
                 )
-            )
+
+    def _kept(self, text: str) -> str:
+        return self._redact(text).replace("\x00", "")[:_LONGEST_LINE]
 
     def lines(self, job_id: str, *, after: int = 0) -> tuple[JobLine, ...]:
         """The job's log, oldest first, after line number *after*."""
@@ -152,7 +186,7 @@ class JobStore:
 
     def fail(self, job_id: str, attempt: int, error: str) -> None:
         """Raises LeaseLost."""
-        self._end(job_id, attempt, JobStatus.FAILED, error=error)
+        self._end(job_id, attempt, JobStatus.FAILED, error=self._redact(error))
 
     def kill(self, job_id: str, attempt: int, why: str) -> None:
         """Ends a job that was cancelled. Raises LeaseLost."""
@@ -198,7 +232,10 @@ class JobStore:
         elif job.attempt < MOST_ATTEMPTS:
             values = {"status": JobStatus.SCHEDULED.value, "step": "waiting: its worker was lost", "progress": 0.0}
         else:
-            why = f"its worker was lost {job.attempt} times (last sign of life {job.heartbeat:%Y-%m-%d %H:%M:%S} UTC)"
+            why = (
+                f"its worker was lost, in attempt {job.attempt} again (last sign of life "
+                f"{job.heartbeat:%Y-%m-%d %H:%M:%S} UTC)"
+            )
             values = {"status": JobStatus.FAILED.value, "ended": now, "error": why}
         connection.execute(
             sa.update(jobs)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from core.entities import Actor, Job, Outcome, Role, Trigger
+from core.entities import Actor, Commit, Job, Outcome, Role, Trigger
 from core.errors import BadParameter, CoreError, Unavailable
 from core.jobs.triggers import next_due
 from core.permissions import Action
 from core.services.stores import Stores
-from core.services.train import find_recipe, submit_training
+from core.services.train import find_recipe
 
 CRON = "cron"
 NEW_DATA = "new data"
 
-# Commits that write a version and change no row.
-_NO_DATA = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT", "REORG"})
+# Commits that write a version and change no row, though some of them write files.
+_NO_DATA = frozenset(
+    {
+        *("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "ANALYZE"),
+        *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY"),
+        *("CHANGE COLUMN", "RENAME COLUMN", "ADD COLUMNS", "UPGRADE PROTOCOL", "ADD FEATURE", "DROP FEATURE"),
+    }
+)
 
 
 def list_triggers(stores: Stores, actor: Actor) -> tuple[Trigger, ...]:
@@ -73,42 +80,71 @@ def delete_trigger(stores: Stores, actor: Actor, trigger_id: str, *, reason: str
 
 
 def fire_due(stores: Stores, now: datetime | None = None) -> tuple[Job, ...]:
-    """Submits a training for every schedule that is due; of several workers one does. What was missed runs once.
+    """Submits a training for every schedule that is due; of several workers one does.
 
-    A schedule whose table or recipe is gone is turned off, which is recorded; the others go on.
+    What was missed while no worker ran is made up for once; while an earlier training of a schedule waits or runs,
+    its next one waits too. A schedule whose table or recipe is gone is turned off, which is recorded; the others go on.
     """
     moment = now or datetime.now(UTC)
+    enabled = [trigger for trigger in stores.jobs.triggers.list() if trigger.enabled]
+    busy = {job.trigger_id for job in stores.jobs.list(live_only=True)} if enabled else set()
     fired = []
-    for trigger in stores.jobs.triggers.list():
-        if not trigger.enabled:
-            continue
+    for trigger in enabled:
         try:
-            changes = _due(stores, trigger, moment)
-            if changes and stores.jobs.triggers.advance(trigger, **changes) and "last_fired" in changes:
-                fired.append(_submit(stores, trigger))
+            due = None if trigger.id in busy else _due(stores, trigger, moment)
+            if due is not None:
+                # First the job, under a name that a second worker would use too, then the schedule: killed in
+                # between, the next round finds the job there.
+                job = _submit(stores, trigger, due) if due.version is not None else None
+                if stores.jobs.triggers.advance(trigger, **due.changes) and job is not None:
+                    fired.append(job)
         except CoreError as error:
             _turn_off(stores, trigger, error)
     return tuple(fired)
 
 
-def _due(stores: Stores, trigger: Trigger, now: datetime) -> dict[str, Any]:
-    """What to set on the trigger; with last_fired where it fires, empty where it is not due."""
+@dataclass(frozen=True, kw_only=True)
+class _Due:
+    """What to set on a trigger that moves on; *version* of its table is to be trained on, None where no row changed."""
+
+    changes: dict[str, Any]
+    version: int | None
+
+
+def _due(stores: Stores, trigger: Trigger, now: datetime) -> _Due | None:
     if trigger.cron is not None:
         if trigger.next_due is None or trigger.next_due > now:
-            return {}
-        return {"last_fired": now, "next_due": next_due(trigger.cron, now)}
+            return None
+        _, pinned = stores.pin(trigger.table or "")
+        return _Due(changes={"last_fired": now, "next_due": next_due(trigger.cron, now)}, version=pinned.version)
     table = stores.catalog.resolve(trigger.table or "")
     latest, seen = stores.engine.latest_version(table), trigger.last_seen_version
     if seen is not None and latest <= seen:
-        return {}
+        return None
     since = stores.engine.history(table, limit=latest - seen if seen is not None else None)
-    has_rows = any(commit.operation not in _NO_DATA for commit in since)
-    return {"last_seen_version": latest} | ({"last_fired": now} if has_rows else {})
+    newest = max((commit.version for commit in since if _changes_rows(commit)), default=None)
+    return _Due(
+        changes={"last_seen_version": latest} | ({"last_fired": now} if newest is not None else {}), version=newest
+    )
 
 
-def _submit(stores: Stores, trigger: Trigger) -> Job:
-    who = trigger.cron or f"new data in {trigger.table}"
-    return submit_training(stores, _owner(trigger), reason=f"schedule {trigger.id}: {who}", **trigger.arguments)
+def _changes_rows(commit: Commit) -> bool:
+    return commit.operation not in _NO_DATA and (commit.files_added > 0 or commit.files_removed > 0)
+
+
+def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
+    owner, recipe = _owner(trigger), str(trigger.arguments["recipe"])
+    stores.audit.require(owner, Action.RUN_TRAIN, recipe)
+    find_recipe(stores, recipe)
+    moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"
+    who = f"cron {trigger.cron}" if trigger.cron else f"new data in {trigger.table}"
+    arguments = {
+        **trigger.arguments,
+        "table": trigger.table,
+        "version": due.version,
+        "reason": f"schedule {trigger.id}: {who}",
+    }
+    return stores.jobs.submit("train", arguments, owner, trigger_id=trigger.id, job_id=f"{trigger.id}-{moment}")
 
 
 def _turn_off(stores: Stores, trigger: Trigger, error: CoreError) -> None:

@@ -1,0 +1,96 @@
+"""The worker's child: one claimed job in a process of its own; every way of ending is recorded."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from core.entities import Actor, JobStatus
+from core.errors import CoreError, JobCancelled, LeaseLost
+from core.jobs.progress import Progress
+from core.jobs.store import JobStore, actor_of
+
+# The worker tells its child its process id in this variable.
+PARENT = "MODELLEDGER_WORKER_PID"
+_WATCH_S = 0.5
+
+Work = Callable[[Actor, str, Mapping[str, Any], Progress], Mapping[str, Any]]
+
+
+def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStatus:
+    """Does one claimed job in this process. Nothing is done where another attempt has the job by now."""
+    _end_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise_cancelled)
+    job = jobs.get(job_id)
+    progress = _JobProgress(jobs, job_id, attempt)
+    try:
+        progress.checkpoint()
+        result = work(actor_of(job), job.kind, job.arguments, progress)
+        jobs.finish(job_id, attempt, result)
+        return JobStatus.FINISHED
+    except JobCancelled as error:
+        if jobs.get(job_id).cancel_requested:
+            jobs.kill(job_id, attempt, str(error))
+            return JobStatus.KILLED
+        # Nobody cancelled it: its worker is being stopped, and the work must not be lost with it.
+        jobs.release(job_id, attempt, "its worker was stopped")
+        return JobStatus.SCHEDULED
+    except LeaseLost as error:
+        print(error, file=sys.stderr)
+        return JobStatus.FAILED
+    except CoreError as error:
+        jobs.fail(job_id, attempt, str(error))
+        return JobStatus.FAILED
+    except Exception as error:  # noqa: BLE001 -- the job boundary: whatever went wrong is recorded
+        traceback.print_exc()
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        jobs.fail(job_id, attempt, f"{type(error).__name__}: {reason}")
+        return JobStatus.FAILED
+
+
+class _JobProgress:
+    """Progress that writes to the job table."""
+
+    def __init__(self, jobs: JobStore, job_id: str, attempt: int) -> None:
+        self._jobs, self._job_id, self._attempt = jobs, job_id, attempt
+
+    def report(self, fraction: float, step: str) -> None:
+        self._jobs.report(self._job_id, self._attempt, fraction, step)
+
+    def line(self, text: str) -> None:
+        self._jobs.write_line(self._job_id, text)
+
+    def remember(self, **facts: str) -> None:
+        self._jobs.remember(self._job_id, self._attempt, facts)
+
+    def checkpoint(self) -> None:
+        if self._jobs.beat(self._job_id, self._attempt):
+            raise JobCancelled("cancelled on request", job_id=self._job_id)
+
+
+def _raise_cancelled(signum: int, frame: FrameType | None) -> None:
+    raise JobCancelled("asked to stop")
+
+
+def _end_with_parent() -> None:
+    """A job must not go on alone when its worker was killed: another worker will take it over."""
+    parent = int(os.environ.get(PARENT, "0"))
+    if not parent:
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # with what this process started: a model's process, a JVM
+        os._exit(70)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
