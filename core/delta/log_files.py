@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,8 @@ LOG_FOLDER = "_delta_log"
 COMMIT = re.compile(r"^(\d{20})\.json$")
 
 _AT_ONCE = 32
+# A page waits for this; a store that is down is told, not waited for.
+_RETRIES: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 # How far behind a commit that is not there newer ones are looked for, without listing the folder.
 _LOOK_AHEAD = 8
 
@@ -220,7 +223,7 @@ def _open(uri: str, options: dict[str, str]) -> Any:
             config[key] = str(value)
     while True:
         try:
-            return from_url(uri, config=config or None, client_options=client or None)
+            return from_url(uri, config=config or None, client_options=client or None, retry_config=_RETRIES)
         except exceptions.UnknownConfigurationKeyError as error:
             # Options of delta-rs alone (its locks on S3, for example) are none of the store's.
             said = str(error).lower()
