@@ -110,6 +110,7 @@ class _Worker:
         finally:
             _end(child)
             reader.join(5)
+            child.stdout.close()
         self._keep_lines(job, printed)
         after = self._jobs.get(job.id)
         if after.status is JobStatus.RUNNING and after.attempt == job.attempt:
