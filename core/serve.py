@@ -7,15 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from core.errors import BadSettings
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _RESTART_AFTER_S = 2.0
 _GRACE_S = 10.0
+# The message of Streamlit's protocol that asks for a run of the script: field 11, an empty client state.
+_RERUN = b"\x5a\x00"
 
 
 def serve(*, port: int, address: str = "127.0.0.1", with_worker: bool = True) -> int:
@@ -25,6 +32,7 @@ def serve(*, port: int, address: str = "127.0.0.1", with_worker: bool = True) ->
     """
     _require_free(address, port)
     web = subprocess.Popen(_web_command(port, address), cwd=_CHECKOUT)
+    threading.Thread(target=_visit_first, args=(port, web), daemon=True).start()
     worker: subprocess.Popen[bytes] | None = None
     stopping = False
 
@@ -53,6 +61,23 @@ def _web_command(port: int, address: str) -> list[str]:
         *(sys.executable, "-m", "streamlit", "run", "app.py"),
         *("--server.port", str(port), "--server.address", address, "--server.headless", "true"),
     ]
+
+
+def _visit_first(port: int, web: subprocess.Popen[bytes]) -> None:
+    """Opens the front page once, as a browser would.
+
+    Until app.py has run, Streamlit shows a page that is visited by its own address with a navigation made from file
+    names. The pages guard themselves all the same; this only spares the first visitor that sight.
+    """
+    while web.poll() is None:
+        try:
+            with connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as session:
+                session.send(_RERUN)
+                session.recv(timeout=_GRACE_S)
+                time.sleep(_RESTART_AFTER_S)
+            return
+        except (OSError, WebSocketException, TimeoutError):
+            time.sleep(0.3)
 
 
 def _require_free(address: str, port: int) -> None:

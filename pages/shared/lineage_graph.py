@@ -33,7 +33,7 @@ def draw(graph: Lineage, *, key: str) -> str | None:
         column = _KINDS[node.kind][0]
         places[node.id] = (column, rows.get(column, 0))
         rows[column] = rows.get(column, 0) + 1
-    height = max(260, _ROW_HEIGHT * max(rows.values(), default=1))
+    height = max(300, _ROW_HEIGHT * max(rows.values(), default=1) + 80)
     event = st.echarts_chart(
         _spec(graph, places, rows),
         height=height,
@@ -71,25 +71,25 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
     ink = "#E6EBF0" if charts.is_dark() else "#17212B"
     deepest = max(rows.values(), default=1)
 
-    def at(node: Node) -> tuple[float, float]:
+    def at(node: Node) -> list[float]:
         column, row = places[node.id]
-        return column * 100.0, (row + 0.5) * deepest / rows[column] * 60.0
+        return [column, (row + 0.5) * deepest / rows[column] - 0.5]
 
+    axis = {"show": False, "type": "value"}
     return {
-        "tooltip": {"trigger": "item", "formatter": "{b}", "renderMode": "richText"},
+        "tooltip": {"trigger": "item", "renderMode": "richText"},
+        "grid": {"left": 90, "right": 90, "top": 24, "bottom": 56},
+        # Axes that are not drawn: they keep the marks round at any width of the window.
+        "xAxis": {**axis, "min": 0, "max": 3},
+        "yAxis": {**axis, "min": 0, "max": max(deepest - 1, 1), "inverse": True},
         "series": [
             {
                 "type": "graph",
-                "layout": "none",
-                "left": "12%",
-                "right": "12%",
-                "top": 30,
-                "bottom": 40,
-                "symbolSize": 26,
+                "coordinateSystem": "cartesian2d",
                 "edgeSymbol": ["none", "arrow"],
                 "edgeSymbolSize": 8,
-                "label": {"show": True, "position": "bottom", "color": ink, "fontSize": 12},
-                "lineStyle": {"color": ink, "opacity": 0.5, "curveness": 0.08},
+                "label": {"show": True, "position": "bottom", "color": ink, "fontSize": 12, "lineHeight": 15},
+                "lineStyle": {"color": ink, "opacity": 0.55, "width": 1.5, "curveness": 0.06},
                 "emphasis": {"focus": "adjacency"},
                 "selectedMode": "single",
                 "select": {"itemStyle": {"borderColor": ink, "borderWidth": 4}},
@@ -97,11 +97,10 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
                     {
                         "id": node.id,
                         "name": _short(node),
-                        "value": node.id,
-                        "x": at(node)[0],
-                        "y": at(node)[1],
+                        "value": at(node),
                         "symbol": _KINDS[node.kind][1],
                         "symbolSize": 34 if node.id == graph.root else 24,
+                        "tooltip": {"formatter": _short(node)},
                         "itemStyle": {
                             "color": colours[node.kind],
                             "borderColor": _PROBLEM if node.problem else ink,

@@ -63,9 +63,11 @@ def facts(view: VersionView) -> None:
     snapshot = view.snapshot
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(view.verdict.verdict)
+        rows = "unknown" if snapshot.rows is None else f"{snapshot.rows:,}"
+        when = messages.local(snapshot.timestamp, seconds=True)
+        size = f"{snapshot.size_bytes:,} bytes"
         st.caption(
-            f"version **{snapshot.version}** · {snapshot.rows if snapshot.rows is not None else 'unknown'} rows · "
-            f"{snapshot.files} files · {snapshot.size_bytes:,} bytes · {messages.local(snapshot.timestamp, seconds=True)}",
+            f"version **{snapshot.version}** · {rows} rows · {snapshot.files} files · {size} · {when}",
             width="content",
         )
         if snapshot.features:
