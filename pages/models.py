@@ -22,7 +22,7 @@ def pick_version(model: ModelSummary) -> ModelVersionKey | None:
     numbers = [str(version.version) for version in model.versions]
     words = {str(one.version): f"{one.version} · {messages.word(one.stage)}" for one in model.versions}
     default = numbers.index(str(model.production)) if model.production is not None else 0
-    number = pickers.choose("Version", numbers, "models_version", words=words, index=default)
+    number = pickers.choose("Version", numbers, "models_version", words=words, index=default, of=model.name)
     return ModelVersionKey(model=model.name, version=int(number)) if number else None
 
 

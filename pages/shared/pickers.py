@@ -29,7 +29,7 @@ def data_version(
         + (f" · +{c.rows_added} rows" if c.rows_added else "")
         for c in commits
     }
-    picked = choose(label, list(words), key, words=words, at=at)
+    picked = choose(label, list(words), key, words=words, at=at, of=commits[0].table if commits else "")
     return None if picked is None else int(picked)
 
 
@@ -45,7 +45,7 @@ def model_version(
 ) -> ModelVersionKey | None:
     """One version of a model, with its stage; the newest first."""
     words = {str(v.version): f"{v.version} · {messages.word(v.stage)}" for v in summary.versions}
-    picked = choose(label, list(words), key, words=words, at=at)
+    picked = choose(label, list(words), key, words=words, at=at, of=summary.name)
     return None if picked is None else ModelVersionKey(model=summary.name, version=int(picked))
 
 
@@ -57,22 +57,40 @@ def choose(
     words: dict[str, str] | None = None,
     at: DeltaGenerator | None = None,
     index: int | None = 0,
+    of: str = "",
 ) -> str | None:
-    """A select box bound to the address under *key*; a value in the address that is not here is told."""
+    """A select box bound to the address under *key*; a value in the address that is not here is told.
+
+    *of* names what the options belong to: when that changes, a choice made before goes back to *index*.
+    """
     place = at or st
     asked = st.query_params.get(key)
-    if asked and asked not in options:
+    if asked and asked not in options and asked != st.session_state.get(f"{key}.seen"):
         place.warning(
             messages.plain(f"{label} {asked!r} of the address is not here; the first one is shown."),
             icon=":material/link_off:",
         )
     if not options:
         return None
-    return place.selectbox(
-        label,
-        list(options),
-        index=index,
-        format_func=lambda value: (words or {}).get(value, value),
-        key=key,
-        bind="query-params",
-    )
+    if words:
+        return _choose_by_value(label, list(options), key, words, place, index, of)
+    return place.selectbox(label, list(options), index=index, key=key, bind="query-params")
+
+
+def _choose_by_value(
+    label: str, options: list[str], key: str, words: dict[str, str], place: DeltaGenerator, index: int | None, of: str
+) -> str | None:
+    """The address keeps the value. A bound select box would keep its words, in which times and stages change."""
+    box, seen = f"{key}.box", f"{key}.seen"
+    asked = st.query_params.get(key)
+    if asked in options and asked != st.session_state.get(seen):
+        st.session_state[box] = asked
+    elif st.session_state.get(box) not in options or st.session_state.get(f"{key}.of", of) != of:
+        st.session_state[box] = None if index is None else options[index]
+    picked = place.selectbox(label, options, format_func=lambda value: words.get(value, value), key=box)
+    if picked is None:
+        st.query_params.pop(key, None)
+    else:
+        st.query_params[key] = picked
+    st.session_state[seen], st.session_state[f"{key}.of"] = picked, of
+    return picked

@@ -30,6 +30,9 @@ def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None
         st.info("There is no table to train on. Ingest a file on the page **Tables** first.")
         return None
     own = tables.index(recipe.table) if recipe.table in tables else 0
+    if st.session_state.setdefault("training_last", recipe.name) != recipe.name:
+        # Another recipe is chosen: its own table, not the one of the recipe before.
+        st.session_state["training_last"], st.session_state["training_table"] = recipe.name, tables[own]
     table = pickers.choose("Table", tables, "training_table", at=middle, index=own)
     if table is None:
         return None

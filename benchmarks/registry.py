@@ -1,0 +1,193 @@
+"""Lineage of 1,000 versions and comparing 100 of 10,000 MLflow runs: warm, cold, embedded and behind a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.measure import Measurement
+from benchmarks.mlflow_store import VERSIONS, LargeStore, build
+from core.bootstrap import open_stores
+from core.entities import Actor, Role
+from core.registry.connection import Connection
+from core.services.compare import compare_runs
+from core.services.stores import Stores
+from core.services.trace import lineage_of_every_version
+from core.settings import load_settings
+from tests.contract.mlflow_server import mlflow_server
+
+_ROOT = Path(__file__).resolve().parent.parent
+_AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="bench")
+_LINEAGE_GOAL_S = 0.050
+_COMPARE_GOAL_S = 0.080
+_RERUN_GOAL_S = 0.5
+
+
+def run() -> list[Measurement]:
+    """Times against the goals of the issue; beside each stands what MLflow or plain SQL takes for the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = build(Path(folder, "mlflow"))
+        home = Path(folder, "home")
+        with _environment(home, store.uri):
+            stores = _opened(home)
+            raw_s = _raw_sql(store)
+            found = [_lineage(stores, store, raw_s, "embedded store"), _calls(stores, store)]
+            with mlflow_server(Path(folder, "server"), backend=store.uri) as uri:
+                search_s = _median(lambda: _search(uri))
+                found.append(_compare(stores, store, search_s, "embedded store"))
+                with _environment(home, uri):
+                    behind = _opened(home)
+                    found.append(_lineage(behind, store, raw_s, "behind mlflow server"))
+                    found.append(_compare(behind, store, search_s, "behind mlflow server"))
+            found += [_page(name) for name in ("runs", "models", "training")]
+    return found
+
+
+def _lineage(stores: Stores, store: LargeStore, raw_s: float, where: str) -> Measurement:
+    started = time.perf_counter()
+    graph = lineage_of_every_version(stores, _AUDITOR, store.model)
+    cold_s = time.perf_counter() - started
+    assert len([node for node in graph.nodes if node.kind == "model"]) == VERSIONS
+    warm_s = _median(lambda: lineage_of_every_version(stores, _AUDITOR, store.model))
+    return Measurement(
+        name=f"lineage of {VERSIONS:,} versions over {len(store.run_ids):,} runs, warm, {where}, against 50 ms",
+        ratio=warm_s / _LINEAGE_GOAL_S,
+        goal=1.0,
+        ours_s=warm_s,
+        baseline_s=raw_s,
+        note=f"cold {cold_s:.2f} s; beside it: the same rows by plain SQL",
+    )
+
+
+def _compare(stores: Stores, store: LargeStore, search_s: float, where: str) -> Measurement:
+    step = len(store.run_ids) // 100
+    chosen = store.run_ids[::step][:100]
+    started = time.perf_counter()
+    compare_runs(stores, _AUDITOR, chosen)
+    cold_s = time.perf_counter() - started
+    warm_s = _median(lambda: compare_runs(stores, _AUDITOR, chosen))
+    return Measurement(
+        name=f"comparing 100 of {len(store.run_ids):,} runs, warm, {where}, against 80 ms",
+        ratio=warm_s / _COMPARE_GOAL_S,
+        goal=1.0,
+        ours_s=warm_s,
+        baseline_s=search_s,
+        note=f"cold {cold_s:.2f} s; beside it: MLflow's own runs/search of 100 runs",
+    )
+
+
+def _calls(stores: Stores, store: LargeStore) -> Measurement:
+    """Calls to MLflow for the lineage of one version and of all of them, with nothing remembered."""
+    counted: list[None] = []
+    answering = Connection.answering
+
+    def count(self: Connection, missing: object = None) -> object:
+        counted.append(None)
+        return answering(self, missing)  # type: ignore[arg-type]
+
+    Connection.answering = count  # type: ignore[assignment, method-assign]
+    try:
+        small = build(store.folder.parent / "small", runs=10, versions=1)
+        with _environment(stores.settings.home, small.uri):
+            lineage_of_every_version(_opened(stores.settings.home), _AUDITOR, small.model)
+            for_one = len(counted)
+        counted.clear()
+        with _environment(stores.settings.home, store.uri):
+            lineage_of_every_version(_opened(stores.settings.home), _AUDITOR, store.model)
+        for_all = len(counted)
+    finally:
+        Connection.answering = answering  # type: ignore[method-assign]
+    return Measurement(
+        name=f"calls to MLflow for the lineage of {VERSIONS:,} versions against one",
+        ratio=for_all / for_one,
+        goal=1.0,
+        ours_s=float(for_all),
+        baseline_s=float(for_one),
+        note="calls, not seconds",
+    )
+
+
+def _page(name: str) -> Measurement:
+    """A warm rerun of a page on the large store."""
+    page = AppTest.from_file(str(_ROOT / "pages" / f"{name}.py"), default_timeout=60).run()
+    assert not page.exception, page.exception
+    rerun_s = _median(lambda: page.run())
+    return Measurement(
+        name=f"rerun of the page {name} on that store, against {_RERUN_GOAL_S} s",
+        ratio=rerun_s / _RERUN_GOAL_S,
+        goal=1.0,
+        ours_s=rerun_s,
+        baseline_s=_RERUN_GOAL_S,
+        note="through AppTest: the script, without browser and network",
+    )
+
+
+def _raw_sql(store: LargeStore) -> float:
+    """What SQLite takes to hand over versions, runs, params, metrics and tags: the lower bound."""
+    with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as database:
+
+        def read() -> None:
+            database.execute("SELECT * FROM model_versions WHERE name = ?", (store.model,)).fetchall()
+            database.execute("SELECT * FROM model_version_tags WHERE name = ?", (store.model,)).fetchall()
+            behind = "SELECT run_id FROM model_versions WHERE name = ?"
+            for table in ("runs", "params", "latest_metrics", "tags"):
+                database.execute(f"SELECT * FROM {table} WHERE run_uuid IN ({behind})", (store.model,)).fetchall()
+
+        taken = _median(read)
+    database.close()
+    return taken
+
+
+def _search(uri: str) -> None:
+    """MLflow's own endpoint for a page of 100 runs."""
+    body = json.dumps({"experiment_ids": ["1"], "max_results": 100}).encode()
+    request = urllib.request.Request(
+        f"{uri}/api/2.0/mlflow/runs/search", data=body, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert len(json.load(answer)["runs"]) == 100
+
+
+def _opened(home: Path) -> Stores:
+    """Stores whose table `sales` has the 50 versions that the runs name."""
+    stores = open_stores(load_settings(home=home))
+    table = stores.catalog.place("sales")
+    if not stores.engine.exists(table):
+        for number in range(50):
+            stores.engine.write(table, pa.table({"amount": [float(number)]}), mode="append")
+    return stores
+
+
+@contextmanager
+def _environment(home: Path, uri: str) -> Iterator[None]:
+    changed = {"MODELLEDGER_HOME": str(home), "MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _median(work: Callable[[], object], *, times: int = 7) -> float:
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
