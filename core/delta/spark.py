@@ -307,7 +307,7 @@ class SparkEngine(DeltaEngine):
 def _holds_log(path: str) -> bool:
     """Whether anything was ever committed below *path*: a commit, a checkpoint or what is left of them."""
     log = os.path.join(path, "_delta_log")
-    return os.path.isdir(log) and any(entry.is_file() for entry in os.scandir(log))
+    return os.path.isdir(log) and any(os.path.isfile(os.path.join(log, name)) for name in os.listdir(log))
 
 
 def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:
