@@ -10,9 +10,10 @@ from core.errors import RunNotFound
 from core.permissions import Action
 from core.registry.runs import RunPage
 from core.services.compare import Comparison, compare_runs, list_experiments, list_runs
-from pages.shared import messages, run_tables, run_views, session
+from pages.shared import messages, pickers, run_tables, run_views, session
 
 PAGE_SIZE = 50
+PRODUCTION = "production"
 
 actor = session.require(Action.RUN_READ)
 stores = session.stores()
@@ -85,17 +86,9 @@ with messages.stopping():
         key="runs_view",
         bind="query-params",
     )
-    names = {run.run_id: run_tables.short(run) for run in page.runs}
-    baseline = st.selectbox(
-        "Baseline",
-        here,
-        index=None,
-        format_func=lambda run_id: names.get(run_id, run_id),
-        placeholder="the run in Production",
-        key="runs_baseline",
-        bind="query-params",
-    )
-    found = compared(ticked or here, baseline)
+    words = {PRODUCTION: "the run in Production"} | {run.run_id: run_tables.short(run) for run in page.runs}
+    baseline = pickers.choose("Baseline", list(words), "runs_baseline", words=words)
+    found = compared(ticked or here, None if baseline == PRODUCTION else baseline)
     shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
     st.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
     run_views.picture(view or run_views.VIEWS[0], found)
