@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from sqlglot.tokenizer_core import TokenType
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.entities import Table, TableVersion
-from core.errors import BadQuery, VersionNotFound
+from core.errors import BadQuery, CoreError, VersionNotFound
 
 _DIALECT = "databricks"
 _TIMEOUT_S = 60.0
@@ -47,16 +48,22 @@ def run_query(
     for number, source in enumerate(sources):
         alias = source.alias or source.name
         source.replace(_placed(source, f"source_{number}", alias))
+    failures: list[CoreError] = []
+    # What a recursion asks for again and again has to be kept; everything else streams by.
+    is_kept = any(part.args.get("recursive") for part in query.find_all(exp.With))
     try:
         with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
             for number, (table, version) in enumerate(pinned):
-                connection.register(f"source_{number}", _reader(engine, table, version))
+                source_rows = _reader(engine, table, version, failures)
+                connection.register(f"source_{number}", source_rows.read_all() if is_kept else source_rows)
             connection.execute("SET python_enable_replacements = false")
             connection.execute("SET lock_configuration = true")
             rows = _run(connection, query.sql(dialect="duckdb"), max_rows + 1, timeout_s)
     except duckdb.InterruptException as error:
         raise BadQuery(f"The query took longer than {timeout_s:g} s and was stopped; narrow it.") from error
     except duckdb.Error as error:
+        if failures:
+            raise failures[0] from error  # the table's own fault, which the database wraps into text
         raise BadQuery(f"The query cannot be run: {_one_line(error)}") from error
     return QueryResult(
         columns=tuple(rows.column_names),
@@ -146,9 +153,18 @@ def _placed(source: exp.Table, name: str, alias: str) -> exp.Table:
     return placed
 
 
-def _reader(engine: DeltaEngine, table: Table, version: int) -> pa.RecordBatchReader:
+def _reader(engine: DeltaEngine, table: Table, version: int, failures: list[CoreError]) -> pa.RecordBatchReader:
     schema = engine.read(table, version=version, limit=0).schema
-    return pa.RecordBatchReader.from_batches(schema, (b.cast(schema) for b in engine.scan(table, version=version)))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in engine.scan(table, version=version):
+                yield batch.cast(schema)
+        except CoreError as error:
+            failures.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _run(connection: Any, sql: str, most: int, timeout_s: float) -> pa.Table:
