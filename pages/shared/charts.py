@@ -26,16 +26,24 @@ def colours() -> tuple[str, ...]:
 def template() -> go.layout.Template:
     """The one template: quiet grid, no background of its own, the theme's colours."""
     ink, grid = ("#E6EBF0", "#33414E") if is_dark() else ("#17212B", "#E3E8ED")
-    axis = {"gridcolor": grid, "zerolinecolor": grid, "linecolor": grid, "ticks": "outside", "tickcolor": grid}
+    axis = {
+        "gridcolor": grid,
+        "zerolinecolor": grid,
+        "linecolor": grid,
+        "ticks": "outside",
+        "tickcolor": grid,
+        "automargin": True,
+    }
     return go.layout.Template(
         layout={
             "colorway": list(colours()),
-            "font": {"color": ink, "size": 13},
+            "font": {"color": ink, "size": 13, "family": "Source Sans, Source Sans Pro, sans-serif"},
+            "title": {"font": {"size": 15}, "x": 0, "xanchor": "left"},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+            "margin": {"l": 12, "r": 12, "t": 40, "b": 12},
             "legend": {"orientation": "h", "y": -0.2},
             "hoverlabel": {"font": {"size": 13}},
         }

@@ -22,7 +22,7 @@ _KINDS: dict[NodeKind, tuple[int, str, str]] = {
 }
 _PROBLEM = "#D55E00"
 _LONGEST_LABEL = 30
-_ROW_HEIGHT = 74
+_ROW_HEIGHT = 96
 
 
 def draw(graph: Lineage, *, key: str) -> str | None:
@@ -78,7 +78,7 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
     axis = {"show": False, "type": "value"}
     return {
         "tooltip": {"trigger": "item", "renderMode": "richText"},
-        "grid": {"left": 90, "right": 90, "top": 24, "bottom": 56},
+        "grid": {"left": 90, "right": 90, "top": 24, "bottom": 76},
         # Axes that are not drawn: they keep the marks round at any width of the window.
         "xAxis": {**axis, "min": 0, "max": 3},
         "yAxis": {**axis, "min": 0, "max": max(deepest - 1, 1), "inverse": True},
@@ -88,7 +88,15 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
                 "coordinateSystem": "cartesian2d",
                 "edgeSymbol": ["none", "arrow"],
                 "edgeSymbolSize": 8,
-                "label": {"show": True, "position": "bottom", "color": ink, "fontSize": 12, "lineHeight": 15},
+                "label": {
+                    "show": True,
+                    "position": "bottom",
+                    "color": ink,
+                    "fontSize": 12,
+                    "lineHeight": 15,
+                    "width": 118,
+                    "overflow": "break",
+                },
                 "lineStyle": {"color": ink, "opacity": 0.55, "width": 1.5, "curveness": 0.06},
                 "emphasis": {"focus": "adjacency"},
                 "selectedMode": "single",
