@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -16,12 +18,15 @@ from core.errors import BadFile
 _PARQUET_MAGIC = b"PAR1"
 _DELIMITERS = ",;\t|"
 _SNIFFED_BYTES = 64 * 1024
+_NOT_A_NUMBER = r"^\s*[+-]?0[0-9]"
+_NOT_A_DOUBLE = r"^\s*[+-]?[0-9]{16,}\s*$"
 
 
-def read_file(path: Path, *, name: str | None = None) -> pa.Table:
+def read_file(path: Path, *, name: str | None = None, as_text: Collection[str] = ()) -> pa.Table:
     """The rows of a CSV (UTF-8, with a header) or Parquet file, told apart by content. Raises BadFile.
 
-    *name* is what the person calls the file, for messages only: it is never opened.
+    *name* is what the person calls the file, for messages only: it is never opened. Columns *as_text* of a CSV
+    keep every character; in the others values get their type where that loses nothing: 007 and 20 digits stay text.
     """
     shown = name or path.name
     try:
@@ -31,12 +36,14 @@ def read_file(path: Path, *, name: str | None = None) -> pa.Table:
         raise BadFile(f"{shown} cannot be read ({error.strerror}); name a CSV or Parquet file.", file=shown) from error
     if not start:
         raise BadFile(f"{shown} is empty; bring a CSV file with a header and rows, or a Parquet file.", file=shown)
-    return _read_parquet(path, shown) if start.startswith(_PARQUET_MAGIC) else _read_csv(path, start, shown)
+    return _read_parquet(path, shown) if start.startswith(_PARQUET_MAGIC) else _read_csv(path, start, shown, as_text)
 
 
 def _read_parquet(path: Path, shown: str) -> pa.Table:
     try:
-        table = pq.read_table(path, partitioning=None)
+        # Read from a handle: messages would name the temporary file of an upload.
+        with path.open("rb") as content, pq.ParquetFile(content) as file:
+            table = file.read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise BadFile(f"{shown} is a damaged Parquet file ({reason}); write it again.", file=shown) from error
@@ -44,7 +51,7 @@ def _read_parquet(path: Path, shown: str) -> pa.Table:
     return table
 
 
-def _read_csv(path: Path, start: bytes, shown: str) -> pa.Table:
+def _read_csv(path: Path, start: bytes, shown: str, as_text: Collection[str]) -> pa.Table:
     if b"\0" in start:
         raise BadFile(f"{shown} is neither CSV nor Parquet (it holds binary data); save it as one of them.", file=shown)
     raw = path.read_bytes()
@@ -61,30 +68,58 @@ def _read_csv(path: Path, start: bytes, shown: str) -> pa.Table:
     delimiter = max(_DELIMITERS, key=header.count)
     names = next(csv.reader([header], delimiter=delimiter))
     _require_columns([name.strip() for name in names], shown)
-    try:
-        table = pa_csv.read_csv(
-            io.BytesIO(text.encode()),
-            read_options=pa_csv.ReadOptions(block_size=max(len(raw) // 4, 1 << 24)),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
-        )
-    except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0].removeprefix("CSV parse error: ")
-        raise BadFile(
-            f"{shown} is no well-formed CSV: {reason}. Correct that line and try again.", file=shown
-        ) from error
+    data = text.encode()
+    raw_of = {name.strip(): name for name in names}
+    texts = {raw_of[name] for name in as_text if name in raw_of}
+    table = _parsed(data, delimiter, texts, shown)
+    numbers = [field.name for field in table.schema if _is_number_type(field.type)]
+    if numbers:
+        written = _parsed(data, delimiter, {*texts, *numbers}, shown)
+        if lossy := {name for name in numbers if _would_lose(written.column(name), table.schema.field(name).type)}:
+            table = _parsed(data, delimiter, texts | lossy, shown)
     if table.num_rows == 0:
         raise BadFile(f"{shown} has a header and no rows, so there is nothing to save.", file=shown)
     return _without_null_type(table.rename_columns([name.strip() for name in table.column_names]))
 
 
+def _parsed(data: bytes, delimiter: str, texts: Collection[str], shown: str) -> pa.Table:
+    try:
+        return pa_csv.read_csv(
+            io.BytesIO(data),
+            read_options=pa_csv.ReadOptions(block_size=max(len(data) // 4, 1 << 24)),
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                column_types={name: pa.string() for name in texts},
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0].removeprefix("CSV parse error: ").rstrip(". ")
+        raise BadFile(
+            f"{shown} is no well-formed CSV: {reason}. Correct that line and try again.", file=shown
+        ) from error
+
+
+def _is_number_type(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _would_lose(written: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Whether numbers would not be what was written: zeros in front, more digits than a double holds."""
+    pattern = _NOT_A_NUMBER if pa.types.is_integer(kind) else f"{_NOT_A_NUMBER}|{_NOT_A_DOUBLE}"
+    return bool(pc.any(pc.match_substring_regex(written, pattern)).as_py())
+
+
 def _require_columns(names: list[str], shown: str) -> None:
+    if not names:
+        raise BadFile(f"{shown} has no columns, so there is nothing to save.", file=shown)
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if twice:
         raise BadFile(f"{shown} has the column {twice[0]!r} more than once; rename one of them.", file=shown)
     if any(not name for name in names):
         raise BadFile(f"{shown} has a column without a name; the first line has to be a header.", file=shown)
-    if names and all(_is_number(name) for name in names):
+    if all(_is_number(name) for name in names):
         raise BadFile(f"{shown} begins with numbers; its first line has to be a header of column names.", file=shown)
 
 

@@ -63,9 +63,9 @@ def preview_file(
     Raises BadFile, BadName, Forbidden.
     """
     stores.audit.require(actor, Action.DATA_INGEST, table)
-    data = read_file(path, name=name)
     place = stores.catalog.place(table)
     version, fields = _latest(stores, place)
+    data = read_file(path, name=name, as_text=_texts(fields, mode))
     return IngestPreview(
         table=place.name,
         version=version,
@@ -92,7 +92,8 @@ def ingest_file(
     Raises BadFile, BadName, SchemaMismatch, CommitConflict, Forbidden; then nothing was written.
     """
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"file": name}) as record:
-        data = read_file(path, name=name)
+        _, fields = _latest(stores, stores.catalog.place(table))
+        data = read_file(path, name=name, as_text=_texts(fields, mode))
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         source = {"modelledger.source": name, "modelledger.source_sha256": digest}
@@ -154,6 +155,13 @@ def _latest(stores: Stores, table: Table) -> tuple[int | None, pa.Schema | None]
         return None, None
     version = stores.engine.latest_version(table)
     return version, stores.engine.read(table, version=version, limit=0).schema
+
+
+def _texts(fields: pa.Schema | None, mode: WriteMode) -> list[str]:
+    """Columns that the table keeps as text: a file's 1.50 or TRUE must not become 1.5 or true on the way."""
+    if fields is None or mode != "append":
+        return []
+    return [field.name for field in fields if pa.types.is_string(field.type)]
 
 
 def _checked(data: pa.Table, wanted: pa.Schema | None) -> tuple[ColumnCheck, ...]:
