@@ -13,7 +13,7 @@ from core.services.browse import list_tables, table_history
 from core.services.models import list_models
 from core.services.score import list_batches
 from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
-from pages.shared import lineage_graph, messages, pickers, session
+from pages.shared import lineage_graph, links, messages, pickers, session
 
 FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
 
@@ -67,21 +67,16 @@ def details(node: Node) -> None:
 def link(node: Node) -> None:
     if node.kind is NodeKind.COMMIT and node.subject:
         table, version = split_version(node.subject)
-        asked = {"tables_table": table, "tables_version": str(version)}
-        st.page_link("pages/tables.py", label="Look at the rows", icon=":material/table:", query_params=asked)
+        links.link("tables", "Look at the rows", tables_table=table, tables_version=str(version))
     elif node.kind is NodeKind.MODEL:
         model, _, number = node.subject.rpartition("/")
-        asked = {"models_model": model, "models_version": number}
-        st.page_link("pages/models.py", label="Look at the model", icon=":material/deployed_code:", query_params=asked)
+        links.link("models", "Look at the model", models_model=model, models_version=number)
     elif node.kind is NodeKind.RUN and not node.problem:
-        asked = {"runs_compared": node.subject}
-        st.page_link("pages/runs.py", label="Look at the run", icon=":material/compare:", query_params=asked)
+        links.link("runs", "Look at the run", runs=node.subject)
     elif node.kind is NodeKind.DECISION:
-        asked = {"promotions_request": node.subject}
-        st.page_link("pages/promotions.py", label="Look at the decision", icon=":material/gavel:", query_params=asked)
+        links.link("promotions", "Look at the decision", promotions_request=node.subject)
     elif node.kind is NodeKind.BATCH:
-        asked = {"predictions_batch": node.subject}
-        st.page_link("pages/predictions.py", label="Look at the rows", icon=":material/insights:", query_params=asked)
+        links.link("predictions", "Look at the rows", predictions_batch=node.subject)
 
 
 st.title("Lineage")

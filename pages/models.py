@@ -7,7 +7,7 @@ import streamlit as st
 from core.entities import ModelVersionKey
 from core.permissions import Action
 from core.services.models import ModelSummary, list_models, show_model_version
-from pages.shared import messages, model_views, pickers, session
+from pages.shared import links, messages, model_views, pickers, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -43,9 +43,7 @@ with messages.stopping():
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
     ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
-    st.page_link(
-        "pages/runs.py", label="Compare its newest versions", icon=":material/compare:", query_params={"runs": ids}
-    )
+    links.link("runs", "Compare its newest versions", runs=ids)
     evidence, signature, files = st.tabs(
         ["Evidence", "Signature and requirements", "Files"], key="models_tab", bind="query-params", on_change="rerun"
     )

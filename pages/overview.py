@@ -9,7 +9,7 @@ from core.entities import Event
 from core.learning.evaluation import is_lower_better
 from core.permissions import Action
 from core.services.overview import Overview, Serving, overview
-from pages.shared import messages, session
+from pages.shared import links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -36,12 +36,8 @@ def _model(one: Serving) -> None:
         else:
             messages.badge(one.production.stage)
             st.markdown(f"version {one.production.version} of {one.versions}", width="content")
-    action.page_link(
-        "pages/models.py",
-        label="Look at its versions",
-        icon=":material/deployed_code:",
-        query_params={"models_model": one.model},
-    )
+    with action:
+        links.link("models", "Its versions", models_model=one.model)
     if one.production is None:
         st.caption(f"{one.versions} versions wait. A data scientist asks for Production on the page Promotions.")
         return
@@ -80,12 +76,7 @@ def waiting(found: Overview) -> None:
                 st.badge(f"{len(failed)} of {len(request.gates)} gates fail", icon=":material/close:", color="red")
             else:
                 st.badge(f"all {len(request.gates)} gates pass", icon=":material/check:", color="green")
-            st.page_link(
-                "pages/promotions.py",
-                label="Decide",
-                icon=":material/gavel:",
-                query_params={"promotions_request": request.id},
-            )
+            links.link("promotions", "Decide", promotions_request=request.id)
 
 
 def at_risk(found: Overview) -> None:

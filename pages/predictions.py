@@ -11,7 +11,7 @@ from core.services.browse import list_tables, table_history
 from core.services.jobs import list_jobs
 from core.services.models import list_models
 from core.services.score import batch_predictions, list_batches, submit_scoring
-from pages.shared import batch_charts, jobs, messages, pickers, session
+from pages.shared import batch_charts, jobs, links, messages, pickers, session
 
 SAMPLE_ROWS = 200
 
@@ -66,19 +66,15 @@ def batches_table(batches: tuple[PredictionBatch, ...]) -> None:
 
 
 def back_links(batch: PredictionBatch) -> None:
+    query = f"SELECT * FROM {batch.into.table} WHERE batch_id = '{batch.batch_id}' LIMIT 100"  # noqa: S608 -- shown
+    data = {"tables_table": batch.source.table, "tables_version": str(batch.source.version)}
     with st.container(horizontal=True):
-        lineage = {"lineage_from": "a prediction batch", "lineage_batch": batch.batch_id}
-        st.page_link("pages/lineage.py", label="Lineage", icon=":material/account_tree:", query_params=lineage)
-        model = {"models_model": batch.model, "models_version": str(batch.model_version)}
-        st.page_link(
-            "pages/models.py", label=messages.plain(batch.key), icon=":material/deployed_code:", query_params=model
+        links.link("lineage", "Lineage", lineage_from="a prediction batch", lineage_batch=batch.batch_id)
+        links.link(
+            "models", messages.plain(batch.key), models_model=batch.model, models_version=str(batch.model_version)
         )
-        data = {"tables_table": batch.source.table, "tables_version": str(batch.source.version)}
-        st.page_link("pages/tables.py", label=messages.plain(batch.source), icon=":material/table:", query_params=data)
-    query = f"SELECT * FROM {batch.into.table} WHERE batch_id = '{batch.batch_id}' LIMIT 100"  # noqa: S608 -- shown, not run; the SQL page parses it
-    st.page_link(
-        "pages/sql.py", label="Look at it by SQL", icon=":material/terminal:", query_params={"sql_query": query}
-    )
+        links.link("tables", messages.plain(batch.source), **data)
+        links.link("sql", "Look at it by SQL", sql_query=query)
 
 
 def batch_view(batches: tuple[PredictionBatch, ...]) -> None:

@@ -14,7 +14,7 @@ from core.services.browse import list_tables, show_version, table_history
 from core.services.schedule import save_trigger
 from core.services.stores import Stores
 from core.services.train import save_recipe, submit_training
-from pages.shared import messages, pickers
+from pages.shared import links, messages, pickers
 
 _VERSIONS = 200
 
@@ -159,18 +159,10 @@ def outcome(job: Job) -> None:
         return
     with st.container(horizontal=True):
         st.badge(f"{messages.plain(result['model'])}/{result['version']}", icon=":material/check:", color="green")
-        st.page_link(
-            "pages/models.py",
-            label="Look at the model version",
-            icon=":material/deployed_code:",
-            query_params={"models_model": str(result["model"]), "models_version": str(result["version"])},
+        links.link(
+            "models", "Look at the model version", models_model=result["model"], models_version=str(result["version"])
         )
-        st.page_link(
-            "pages/runs.py",
-            label="Compare its run",
-            icon=":material/compare:",
-            query_params={"runs": str(result["run_id"])},
-        )
+        links.link("runs", "Compare its run", runs=result["run_id"])
 
 
 def _parameters(estimator: str, chosen: Any, *, key: str) -> dict[str, Any]:

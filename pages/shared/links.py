@@ -1,0 +1,30 @@
+"""Links from page to page, with what the other page shall show in its address."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+
+_ICONS = {
+    "tables": ":material/table:",
+    "sql": ":material/terminal:",
+    "training": ":material/model_training:",
+    "runs": ":material/compare:",
+    "models": ":material/deployed_code:",
+    "promotions": ":material/gavel:",
+    "predictions": ":material/insights:",
+    "lineage": ":material/account_tree:",
+    "audit": ":material/receipt_long:",
+}
+
+
+def link(page: str, label: str, **address: str) -> None:
+    """A link to *page*. *label* is Markdown: names of people's go through messages.plain."""
+    icon = _ICONS[page]
+    try:
+        st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=address)
+    except StreamlitPageNotFoundError:
+        # This page was opened by its own address before the front page: there is no navigation to go through.
+        st.link_button(label, f"/{page}?{urlencode(address)}", icon=icon, type="tertiary")
