@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from core.audit.canonical import canonical, settled
 from core.entities import Actor, ChainVerdict, Event
-from core.errors import BadFile
+from core.errors import BadFile, NotFound
 from core.permissions import Action
 from core.services.stores import Stores
 
@@ -34,6 +34,7 @@ def search_audit(
     event_actor: str | None = None,
     event_action: str | None = None,
     outcome: str | None = None,
+    operation: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     text: str | None = None,
@@ -47,12 +48,24 @@ def search_audit(
         actor=event_actor,
         action=event_action,
         outcome=outcome,
+        operation=operation,
         since=since,
         until=until,
         text=text,
         limit=limit,
         before_sequence=before_sequence,
     )
+
+
+def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tuple[Event, ...]]:
+    """One event by its number, and the others of the same operation, oldest first. Raises NotFound."""
+    stores.audit.require(actor, Action.AUDIT_READ)
+    found = stores.audit.search(before_sequence=sequence + 1, limit=1)
+    if not found or found[0].sequence != sequence:
+        raise NotFound(f"There is no event {sequence}; the newest is {stores.audit.head()[0]}.", sequence=sequence)
+    event = found[0]
+    others = stores.audit.search(operation=event.operation, limit=20)
+    return event, tuple(sorted((one for one in others if one.sequence != sequence), key=lambda one: one.sequence))
 
 
 def verify_audit(

@@ -1,0 +1,122 @@
+"""The audit log on a page: events as a table, one with its before and after, and what a verification found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import streamlit as st
+
+from core.audit.canonical import canonical
+from core.audit.verification import LogVerdict
+from core.entities import Event, Outcome
+from core.services.prove import inert
+from pages.shared import messages
+
+
+def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], None]) -> None:
+    """One line per event, newest first; a click picks one. No cell is a formula to whom it is exported."""
+    rows = [
+        {
+            "No.": event.sequence,
+            "Time": event.time,
+            "Who": inert(event.actor),
+            "Did": event.action,
+            "To": inert(event.subject),
+            "Outcome": messages.word(event.outcome),
+            "Reason": inert(event.reason),
+            "As": event.role,
+            "By way of": event.channel,
+        }
+        for event in events
+    ]
+
+    def picked() -> None:
+        chosen = st.session_state[key].selection.rows
+        if chosen:
+            on_pick(events[chosen[0]].sequence)
+
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key=key,
+        on_select=picked,
+        selection_mode="single-row",
+        height=min(36 * (len(rows) + 1) + 3, 460),
+        column_config={
+            "No.": st.column_config.NumberColumn(format="%d", width="small"),
+            "Time": messages.time_column("Time"),
+        },
+        alt="Events of the audit log, newest first",
+    )
+
+
+def event(found: Event, others: Sequence[Event]) -> None:
+    """One event in full: who, what, why, what changed, and its place in the chain."""
+    st.subheader(f"Event {found.sequence}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        messages.badge(found.outcome)
+        did = f"{messages.plain(found.actor)} ({messages.plain(found.role)}): {messages.plain(found.action)}"
+        st.caption(did, width="content")
+        st.caption(messages.local(found.time, seconds=True), width="content")
+    st.text(f"{found.action} on {found.subject or 'nothing in particular'}")
+    if found.reason:
+        with st.chat_message("user", avatar=":material/format_quote:"):
+            st.text(found.reason)
+    _changes(found.before, found.after)
+    for other in others:
+        word = "began with" if other.outcome is Outcome.INTENT else "ended with"
+        st.caption(
+            f"The same action {word} event {other.sequence}: {messages.word(other.outcome)}, "
+            f"{messages.local(other.time, seconds=True)}"
+        )
+    if found.outcome is Outcome.INTENT and not others:
+        st.warning("No outcome was written: it is still going on, or it died.", icon=":material/warning:")
+    st.caption("Place in the chain")
+    st.code(f"hash      {found.hash}\nprevious  {found.previous}\noperation {found.operation}", language=None)
+
+
+def verdict(found: LogVerdict) -> None:
+    """What a verification found, with the position."""
+    if found.ok:
+        st.success(messages.plain(found.detail), icon=":material/verified:")
+    else:
+        where = "" if found.first_broken is None else f"Event {found.first_broken}: "
+        st.error(messages.plain(where + found.detail), icon=":material/gpp_bad:")
+    st.code(f"head {found.chain.head}", language=None)
+
+
+def day_start(day: date | None) -> datetime | None:
+    """The beginning of *day* where the viewer is."""
+    return None if day is None else datetime.combine(day, time.min, tzinfo=ZoneInfo(messages.viewer_zone()))
+
+
+def day_end(day: date | None) -> datetime | None:
+    """The last moment of *day* where the viewer is."""
+    start = day_start(None if day is None else day + timedelta(days=1))
+    return None if start is None else start - timedelta(microseconds=1)
+
+
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    names = list(dict.fromkeys([*before, *after]))
+    if not names:
+        st.caption("Nothing was noted of before and after.")
+        return
+    rows = [
+        {
+            "What": name,
+            "Before": _shown(before.get(name)),
+            "After": _shown(after.get(name)),
+            "": "changed" if name in before and name in after and before[name] != after[name] else "",
+        }
+        for name in names
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", alt="What was before and what is after")
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    return inert(value if isinstance(value, str) else canonical(value))

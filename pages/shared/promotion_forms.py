@@ -1,0 +1,85 @@
+"""Forms of the Promotions page: approve or reject, resolve, close. Each is one call of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.entities import Actor, Difference, PromotionRequest
+from core.permissions import Action
+from core.services.decide import approve, reject
+from core.services.reconcile import close_action, resolve
+from core.services.stores import Stores
+from pages.shared import messages, session
+
+LONGEST_REASON = 4_000
+_SAID = "promotions_said"
+
+
+def say(text: str) -> None:
+    """Keeps a sentence for the next run: the page starts again after a change."""
+    st.session_state[_SAID] = text
+
+
+def said() -> None:
+    """Shows what was kept, once."""
+    text = st.session_state.pop(_SAID, None)
+    if text:
+        st.success(messages.plain(text), icon=":material/check:")
+
+
+def reason(label: str = "Why", *, key: str | None = None) -> str:
+    """The reason that every decision needs."""
+    return st.text_area(label, max_chars=LONGEST_REASON, placeholder="Kept in the audit log, for good", key=key) or ""
+
+
+def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
+    """Approve or reject with a reason; never one's own request."""
+    if not session.may(actor, Action.PROMOTION_DECIDE):
+        st.info("It waits for a manager's decision.")
+        return
+    if request.requested_by == actor.name:
+        st.info("You asked for this; somebody else has to decide.")
+        return
+    with st.form(f"promotions_decide_{request.id}"):
+        why = reason()
+        with st.container(horizontal=True):
+            yes = st.form_submit_button("Approve", type="primary", icon=":material/check:")
+            no = st.form_submit_button("Reject", icon=":material/close:")
+        st.caption("The gates are evaluated again when you approve; what is in Production then becomes Archived.")
+    if yes or no:
+        with messages.telling(), st.spinner("Looking at the evidence again"):
+            done = (approve if yes else reject)(stores, actor, request.id, reason=why)
+            say(f"{done.key}: {done.status.value} for {done.to.value}.")
+            st.rerun()
+
+
+def finish(stores: Stores, actor: Actor, request_id: str, what: str) -> None:
+    """Finishes or undoes a decision that was begun and never ended."""
+    st.warning(messages.plain(what), icon=":material/warning:")
+    if not session.may(actor, Action.RECONCILE_RESOLVE):
+        st.info("A manager resolves it: what the registry took is carried on, what it did not take is taken back.")
+        return
+    with st.form(f"promotions_resolve_{request_id}"):
+        why = reason()
+        if st.form_submit_button("Resolve", type="primary", icon=":material/healing:"):
+            with messages.telling():
+                done = resolve(stores, actor, request_id, reason=why)
+                say(f"{done.key} to {done.to.value} is {done.status.value} now.")
+                st.rerun()
+
+
+def close(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
+    """Writes the outcome that an action which died could not write."""
+    words = {one.request_id: f"{one.subject}: {one.detail}" for one in actions if one.request_id}
+    if not words or not session.may(actor, Action.RECONCILE_RESOLVE):
+        return
+    with st.form("promotions_close"):
+        chosen = st.selectbox("Close an action that died", list(words), format_func=lambda one: words[one])
+        why = reason()
+        if st.form_submit_button("Close", icon=":material/task_alt:"):
+            with messages.telling():
+                closed = close_action(stores, actor, chosen, reason=why)
+                say(f"{closed.action} of {closed.subject} is recorded as {closed.outcome.value}.")
+                st.rerun()

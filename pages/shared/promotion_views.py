@@ -1,0 +1,187 @@
+"""Promotions on a page: requests as a table, and one with its gates, its evidence and how it was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Difference, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
+from core.learning.evaluation import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from core.services.compare import direction
+from core.services.prove import inert
+from pages.shared import messages
+from pages.shared.run_tables import MARKS, number
+
+_VERBS = {RequestKind.PROMOTION: "asked for", RequestKind.ROLLBACK: "rolled back to"}
+
+
+def requests_table(found: Sequence[PromotionRequest]) -> None:
+    """One line per request, newest first."""
+    rows = [
+        {
+            "Status": messages.word(request.status),
+            "Model version": str(request.key),
+            "To": messages.word(request.to),
+            "Kind": request.kind.value,
+            "Gates": gates_word(request.gates),
+            "Asked by": inert(request.requested_by),
+            "Asked": request.requested_at,
+            "Decided by": request.decided_by,
+            "Decided": request.decided_at,
+            "Reason": inert(request.reason or request.request_reason),
+            "Id": request.id,
+        }
+        for request in found
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        placeholder="–",
+        height=min(36 * (len(rows) + 1) + 3, 330),
+        column_config={name: messages.time_column(name) for name in ("Asked", "Decided")},
+        alt="Requests and rollbacks, newest first",
+    )
+
+
+def words(request: PromotionRequest) -> str:
+    """One request in a list to choose from."""
+    return (
+        f"{messages.word(request.status)} · {request.key} to {request.to.value} · {request.requested_by} · {request.id}"
+    )
+
+
+def request(found: PromotionRequest) -> None:
+    """Who asked for what and why, how it was decided, what the gates saw."""
+    st.subheader(f"{messages.plain(found.key)} to {found.to.value}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        messages.badge(found.status)
+        messages.badge(found.to)
+        verb = _VERBS[found.kind]
+        st.caption(
+            f"{messages.plain(found.requested_by)} {verb} it, {messages.local(found.requested_at)}", width="content"
+        )
+    _said(found.requested_by, found.request_reason)
+    if found.decided_by and found.kind is RequestKind.PROMOTION:
+        st.caption(f"{messages.plain(found.decided_by)}, {messages.local(found.decided_at)}: {found.status.value}")
+        _said(found.decided_by, found.reason or "")
+    elif found.status is RequestStatus.EXPIRED:
+        st.warning(messages.plain(f"Expired: {found.reason}."), icon=":material/schedule:")
+    st.markdown("**Gates**" + ("" if found.status is RequestStatus.OPEN else ", as they stood when it was decided"))
+    gates_table(found.gates)
+    st.markdown("**Evidence**, candidate beside Production")
+    evidence(found.evidence)
+    if found.stages:
+        st.markdown("**Stages after it**")
+        stages_table(found.stages)
+
+
+def gates_table(gates: Sequence[GateResult]) -> None:
+    """One line per gate: mark and word, and the numbers it saw."""
+    rows = [{"": gate_word(gate), "Gate": gate.name, "What it saw": gate.detail} for gate in gates]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "": st.column_config.TextColumn(width=90),
+            "What it saw": st.column_config.TextColumn(width="large"),
+        },
+        alt="Gates and what each saw",
+    )
+
+
+def gate_word(gate: GateResult) -> str:
+    return "● passed" if gate.passed else "✕ failed"
+
+
+def gates_word(gates: Sequence[GateResult]) -> str:
+    """How many of them hold."""
+    failed = sum(not gate.passed for gate in gates)
+    return f"✕ {failed} of {len(gates)} failed" if failed or not gates else f"● all {len(gates)} passed"
+
+
+def evidence(found: Mapping[str, Any]) -> None:
+    """KPIs side by side with better and worse, then data, artifact and hashes."""
+    candidate, production = found.get("candidate", {}), found.get("production", {})
+    mine, theirs = _numbers(candidate.get("metrics", {})), _numbers(production.get("metrics", {}))
+    rival = production.get("model_version") or "nothing in Production"
+    rows = []
+    for name in sorted(mine.keys() | theirs.keys(), key=_position):
+        a, b = mine.get(name), theirs.get(name)
+        delta = a - b if a is not None and b is not None else None
+        rows.append(
+            {
+                "KPI": name,
+                str(candidate.get("model_version", "candidate")): number(a),
+                str(rival): number(b),
+                "Difference": number(delta),
+                "": MARKS[direction(name, delta)],
+            }
+        )
+    left, right = st.columns(2)
+    if rows:
+        left.dataframe(pd.DataFrame(rows), hide_index=True, alt="KPIs of the candidate beside those of Production")
+    else:
+        left.info("The run logged no metric.")
+    right.dataframe(pd.DataFrame(_facts(found)), hide_index=True, placeholder="–", alt="What the evidence rests on")
+
+
+def stages_table(stages: Mapping[str, str]) -> None:
+    rows = [
+        {"Version": int(n), "Stage": messages.word(Stage(stages[n]))} for n in sorted(stages, key=int, reverse=True)
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="content", alt="Stage of every version")
+
+
+def differences_table(found: Sequence[Difference]) -> None:
+    rows = [
+        {
+            "What": difference.kind,
+            "Where": difference.subject,
+            "Decided": difference.expected,
+            "Found": difference.found,
+            "In words": difference.detail,
+            "Id": difference.request_id,
+        }
+        for difference in found
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", alt="Where registry and decisions differ")
+
+
+def _said(who: str, text: str) -> None:
+    with st.chat_message("user", avatar=":material/format_quote:"):
+        st.text(text or f"{who} gave no reason")
+
+
+def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:
+    candidate, production = found.get("candidate", {}), found.get("production", {})
+    artifact = candidate.get("artifact", {})
+    facts = {
+        "Data version": (_data(candidate.get("data")), _data(production.get("data"))),
+        "Its rows": (candidate.get("data_verdict"), None),
+        "Rows' SHA-256": (candidate.get("data_content_sha256"), None),
+        "Run": (candidate.get("run_id"), None),
+        "Run ended as": (candidate.get("run_status"), None),
+        "Stored as": (artifact.get("format"), None),
+        "Artifact's SHA-256": (artifact.get("sha256"), None),
+        "Fingerprint of all": (found.get("fingerprint"), None),
+    }
+    return [{"Fact": name, "Candidate": mine, "Production": theirs} for name, (mine, theirs) in facts.items()]
+
+
+def _data(found: Mapping[str, Any] | None) -> str | None:
+    if not found or found.get("table") is None or found.get("version") is None:
+        return None
+    return f"{found['table']}@{found['version']}"
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Undefined values are kept as words (canonical JSON); float() reads them back."""
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _position(name: str) -> tuple[int, str]:
+    order = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS, "TrainRows", "TestRows")
+    return (order.index(name) if name in order else len(order), name)
