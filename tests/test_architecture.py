@@ -69,6 +69,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "alembic": ("core/database.py", "core/migrations/"),
     "duckdb": ("core/delta/",),
     "sqlglot": ("core/delta/",),
+    "typst": ("core/services/typeset.py",),
     "streamlit": ("app.py", "pages/"),
     "plotly": ("pages/shared/",),
 }

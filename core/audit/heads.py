@@ -111,6 +111,16 @@ class Heads:
             connection.execute(sa.insert(heads_table).values(values))
         return SignedHead(checkpoint=checkpoint, note=note, key=self.key, purpose=purpose)
 
+    def sign(self, text: str) -> str:
+        """A signed note over *text* (lines, the last newline included) that is no head. Raises ValueError."""
+        if text.split("\n")[1:2] and text.split("\n")[1].isdecimal():
+            raise ValueError("a second line that is a number would make it a head")
+        return self._signer.sign(text)
+
+    def confirm(self, kept: KeptHead) -> None:
+        """Raises AuditBroken where the log does not go on from *kept*."""
+        self._require_goes_on(kept, self._log.head()[0])
+
     def last(self, *, purpose: str | None = None) -> KeptHead | None:
         """The newest head that can be believed: signed by this log's key, its subtrees leading to its root."""
         query = sa.select(heads_table).order_by(heads_table.c.size.desc(), heads_table.c.number.desc())

@@ -110,7 +110,8 @@ def _is_export(text: str) -> bool:
 
 def _compared_with_export(stores: Stores, verdict: LogVerdict, text: str) -> LogVerdict:
     """Names the first event of an earlier export that the log does not hold like that."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    # Not splitlines(): a reason may hold U+2028, which JSON leaves as it is.
+    lines = [line for line in text.split("\n") if line.strip()]
     now = iter(stores.audit.hashes(after_sequence=0, until_sequence=len(lines)))
     for number, line in enumerate(lines, start=1):
         try:

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Verifies an evidence bundle. Needs Python 3.11 and the package cryptography, nothing of ModelLedger.
+
+    python verify.py                     the folder in which this file lies
+    python verify.py BUNDLE.zip          a bundle as it was handed over
+    python verify.py BUNDLE.zip --key NAME+ID+KEY
+
+Says in words what it proved; exit code 0 where everything holds, 1 where not, with the file's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+MANIFEST, SIGNED_MANIFEST, EVENTS, HEAD, KEY = "manifest.json", "manifest.note", "events.jsonl", "head.txt", "key.txt"
+FORMAT = "modelledger-bundle/1"
+MANIFEST_LINE = "modelledger bundle manifest"
+_UNLISTED = {MANIFEST, SIGNED_MANIFEST}
+_LARGEST_BYTES = 500_000_000
+_DASH = "\N{EM DASH} "
+
+
+class Refused(Exception):
+    """The bundle does not prove what it says; *file* names the file in it."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(f"{file}: {why}")
+        self.file = file
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was proven, in sentences, and what was not."""
+
+    proved: tuple[str, ...]
+    not_proved: tuple[str, ...]
+
+
+Read = Callable[[str], bytes]
+
+
+def check_zip(path: Path, key: str | None = None) -> Proof:
+    """Checks a bundle as one file. Raises Refused."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = [item for item in archive.infolist() if not item.is_dir()]
+            sizes = {item.filename: item.file_size for item in listed}
+            if len(sizes) != len(listed):
+                raise Refused(path.name, "it holds two files of one name")
+            for name, size in sizes.items():
+                if size > _LARGEST_BYTES:
+                    raise Refused(name, "it is larger than any file of a bundle")
+
+            def read(name: str) -> bytes:
+                try:
+                    return archive.read(name)
+                except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+                    raise Refused(name, f"it cannot be read: the archive is damaged there ({error})") from error
+
+            return check(read, set(sizes), key)
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise Refused(path.name, f"it is no bundle that can be read ({error})") from error
+
+
+def check_folder(folder: Path, key: str | None = None) -> Proof:
+    """Checks a bundle that was unpacked. Raises Refused."""
+    names = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return check(lambda name: (folder / name).read_bytes(), names, key)
+
+
+def check(read: Read, names: set[str], trusted_key: str | None = None) -> Proof:
+    """Checks the files of a bundle, each against the manifest, the manifest and the head against the key."""
+    manifest = _manifest(read, names)
+    key_text = trusted_key.strip() if trusted_key else _told(read, KEY).strip()
+    name, public = _public_key(key_text)
+    digest = base64.b64encode(hashlib.sha256(read(MANIFEST)).digest()).decode()
+    signed = _signed_text(_told(read, SIGNED_MANIFEST), SIGNED_MANIFEST, name, public)
+    if signed != f"{name}\n{MANIFEST_LINE}\n{digest}\n":
+        raise Refused(MANIFEST, "it is not the manifest that was signed")
+    head = _signed_text(_told(read, HEAD), HEAD, name, public).split("\n")
+    try:
+        size, root = int(head[1]), base64.b64decode(head[2], validate=True)
+    except (ValueError, IndexError) as error:
+        raise Refused(HEAD, "it is no head of a log") from error
+    count, first, last = _check_events(_told(read, EVENTS), size, root)
+    when = next((line.removeprefix("time ") for line in head[3:] if line.startswith("time ")), "an unknown time")
+    fingerprint = hashlib.sha256(public).hexdigest()
+    proved = (
+        f"All {len(manifest['files'])} files are, byte for byte, those that the holder of the key put into the bundle "
+        f"about {manifest['subject']}; none is missing and none was added.",
+        f"The head of the log {name} over {size} events, signed {when}, is signed with that key.",
+        f"Each of the {count} events in {EVENTS} (numbers {first} to {last}) stands in that log at its number, "
+        "unaltered since it was written: its text gives its hash, and the hash leads to the signed root.",
+    )
+    whose = (
+        "The key is the one you named."
+        if trusted_key
+        else f"The key came with the bundle. Compare its SHA-256 with one that you got elsewhere: {fingerprint}"
+    )
+    return Proof(
+        proved,
+        (
+            whose,
+            "That what was written into the log was true when it was written, and that the time of the head is right.",
+            "That these are all events about the subject: a log proves what is in it, not what was left out of a copy.",
+            "That nothing was written into the log after this head, or changed after it in the log itself: for that, "
+            "verify the log against this head.",
+        ),
+    )
+
+
+def _manifest(read: Read, names: set[str]) -> dict[str, Any]:
+    for needed in (MANIFEST, SIGNED_MANIFEST):
+        if needed not in names:
+            raise Refused(needed, "it is missing")
+    try:
+        manifest = json.loads(read(MANIFEST))
+        files = dict(manifest["files"])
+        known = manifest["format"] == FORMAT and {KEY, HEAD, EVENTS} <= set(files) and bool(manifest["subject"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(MANIFEST, "it is no manifest of a bundle") from error
+    if not known:
+        raise Refused(MANIFEST, f"it is no manifest of the format {FORMAT}")
+    for name in sorted(names - set(files) - _UNLISTED):
+        raise Refused(name, "it was added: the manifest does not list it")
+    for name, facts in sorted(files.items()):
+        if name not in names:
+            raise Refused(name, "it is missing")
+        content = read(name)
+        if hashlib.sha256(content).hexdigest() != facts.get("sha256") or len(content) != facts.get("bytes"):
+            raise Refused(name, "it was altered: it is not the file that the manifest lists")
+    return {**manifest, "files": files}
+
+
+def _told(read: Read, name: str) -> str:
+    try:
+        return read(name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(name, "it is no text") from error
+
+
+def _public_key(text: str) -> tuple[str, bytes]:
+    name, _, rest = text.partition("+")
+    number, _, encoded = rest.partition("+")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise Refused(KEY, "it is no public key") from error
+    if len(raw) != 33 or raw[0] != 1 or _key_id(name, raw[1:]).hex() != number:
+        raise Refused(KEY, "it is no public key")
+    return name, raw[1:]
+
+
+def _key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
+
+
+def _signed_text(note: str, file: str, name: str, public: bytes) -> str:
+    text, separator, signatures = note.rpartition("\n\n")
+    wanted = _key_id(name, public)
+    for line in signatures.splitlines() if separator else ():
+        signer, _, encoded = line.removeprefix(_DASH).partition(" ")
+        try:
+            blob = base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise Refused(file, "its signature cannot be read") from error
+        if line.startswith(_DASH) and signer == name and blob[:4] == wanted:
+            try:
+                Ed25519PublicKey.from_public_bytes(public).verify(blob[4:], f"{text}\n".encode())
+            except InvalidSignature as error:
+                raise Refused(
+                    file, "its signature does not fit: it was altered, or not signed with this key"
+                ) from error
+            return f"{text}\n"
+    raise Refused(file, "it is not signed with this key")
+
+
+def _check_events(text: str, size: int, root: bytes) -> tuple[int, int, int]:
+    numbers: list[int] = []
+    before: dict[str, Any] | None = None
+    # Not splitlines(): a reason may hold U+2028, which JSON leaves as it is.
+    for place, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        try:
+            entry = json.loads(line)
+            body = json.loads(entry["text"])
+            number, event_hash = int(body["sequence"]), str(entry["hash"])
+            proof = [bytes.fromhex(one) for one in entry["proof"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(EVENTS, f"line {place} is no event with a proof") from error
+        if hashlib.sha256(entry["text"].encode()).hexdigest() != event_hash:
+            raise Refused(EVENTS, f"event {number} was altered: its text does not give its hash")
+        leaf = hashlib.sha256(b"\x00" + bytes.fromhex(event_hash)).digest()
+        if _root(leaf, number - 1, size, proof) != root:
+            raise Refused(EVENTS, f"event {number} is not proven to stand in the log at its number")
+        if before and number == before["number"] + 1 and body["previous"] != before["hash"]:
+            raise Refused(EVENTS, f"event {number} does not follow event {number - 1}")
+        before = {"number": number, "hash": event_hash}
+        numbers.append(number)
+    if not numbers:
+        raise Refused(EVENTS, "it holds no event")
+    return len(numbers), min(numbers), max(numbers)
+
+
+def _root(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes | None:
+    """The root that an inclusion proof leads to (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= index < size:
+        return None
+    place, last, found = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            found = hashlib.sha256(b"\x01" + sibling + found).digest()
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            found = hashlib.sha256(b"\x01" + found + sibling).digest()
+        place, last = place >> 1, last >> 1
+    return found if last == 0 else None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of verify.py."""
+    parser = argparse.ArgumentParser(description="Verifies an evidence bundle of ModelLedger.")
+    parser.add_argument("bundle", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--key", help="the log's public key, got from elsewhere: NAME+ID+KEY, or a file that holds it")
+    asked = parser.parse_args(arguments)
+    key = asked.key
+    if key and Path(key).is_file():
+        key = Path(key).read_text(encoding="utf-8")
+    try:
+        proof = check_folder(asked.bundle, key) if asked.bundle.is_dir() else check_zip(asked.bundle, key)
+    except Refused as refusal:
+        print(f"REFUSED. {refusal}", file=sys.stderr)
+        return 1
+    print("The bundle holds. Proven:")
+    print("\n".join(f"- {line}" for line in proof.proved))
+    print("Not proven by this:")
+    print("\n".join(f"- {line}" for line in proof.not_proved))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Evidence to take away: the dossier of a model version, and a bundle that proves itself without ModelLedger."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from core.audit.canonical import canonical, settled
+from core.audit.heads import SignedHead, printable
+from core.audit.log import event_text
+from core.entities import Actor, Event, ModelVersionKey
+from core.errors import AuditBroken, BadBundle, CoreError
+from core.permissions import Action
+from core.services import bundle_check
+from core.services.dossier import write
+from core.services.material import Material, gather
+from core.services.stores import Stores
+from core.services.typeset import html, pdf
+
+Format = Literal["pdf", "html"]
+
+# Copied into the bundle as they are; larger files and the model itself are listed with their SHA-256 only.
+_COPIED = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
+_LARGEST_COPY_BYTES = 1_000_000
+_README = """Evidence bundle about {subject}
+
+dossier.pdf, dossier.html   what is known about it, for people
+decisions.json              requests and decisions with the evidence the gates saw
+data.json                   the data versions it was trained on: commit, schema, rows, hashes
+mlflow/                     what MLflow holds: model version, run, metric history, descriptions of the artifact
+events.jsonl                the events of the audit log about it, each with its proof of inclusion
+head.txt, head-in-words.txt the signed head of the log that the proofs lead to
+key.txt                     the public key of the log
+manifest.json, .note        SHA-256 of every file, signed
+verify.py                   checks all of this: python verify.py (Python 3.11 and the package cryptography)
+
+A verify.py that somebody altered proves nothing: where it matters, take it from an installation that you trust.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A file to hand over. *sha256* is in the audit log too."""
+
+    name: str
+    data: bytes
+    sha256: str
+
+
+def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> Exported:
+    """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
+        dossier = write(gather(stores, actor, key))
+        made = _exported(f"{_file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
+        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
+    return made
+
+
+def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exported:
+    """Dossier, events with proofs, signed head, MLflow metadata and verify.py as one zip; the export is recorded.
+
+    The same state gives the same bytes. Raises AuditBroken, ModelVersionNotFound, RegistryUnavailable.
+    """
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
+        material = gather(stores, actor, key)
+        dossier, head = write(material), _head(stores)
+        files = {
+            "README.txt": _README.format(subject=key).encode(),
+            "dossier.pdf": pdf(dossier),
+            "dossier.html": html(dossier).encode(),
+            "decisions.json": _json([asdict(request) for request in material.requests]),
+            "data.json": _json([asdict(one) for one in material.data]),
+            bundle_check.EVENTS: _events(stores, material.events, head),
+            bundle_check.HEAD: head.note.encode(),
+            "head-in-words.txt": printable(head).encode(),
+            bundle_check.KEY: f"{head.key}\n".encode(),
+            "verify.py": Path(bundle_check.__file__).read_bytes(),
+            **_mlflow(stores, material),
+        }
+        made = _exported(f"{_file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
+        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data), "head": head.size}
+    return made
+
+
+def verify_bundle(path: Path, *, key: str | None = None) -> bundle_check.Proof:
+    """What a bundle proves; *key* is the log's public key where it is known. Raises BadBundle with the file's name."""
+    try:
+        return bundle_check.check_folder(path, key) if path.is_dir() else bundle_check.check_zip(path, key)
+    except bundle_check.Refused as error:
+        raise BadBundle(f"The bundle is refused. {error}.", file=error.file) from error
+
+
+def _head(stores: Stores) -> SignedHead:
+    """The last head where nothing but exports happened since, so that the same state gives the same bundle."""
+    last = stores.heads.last()
+    if last is not None:
+        stores.heads.confirm(last)
+        since = stores.audit.events(after_sequence=last.head.size)
+        if all(event.action == Action.AUDIT_EXPORT.value for event in since):
+            return last.head
+    return stores.heads.make("bundle")
+
+
+def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> bytes:
+    tree = stores.heads.tree(head.size)
+    if tree.root() != head.root:
+        raise AuditBroken(
+            "The audit log is not the one whose head was signed; verify it before evidence is taken away."
+        )
+    lines = []
+    for event in events:
+        if event.sequence > head.size:
+            continue
+        text = event_text({**asdict(event), "before": canonical(event.before), "after": canonical(event.after)})
+        if hashlib.sha256(text.encode()).hexdigest() != event.hash:
+            raise AuditBroken(
+                f"Event {event.sequence} of the audit log was altered: its content does not give its hash."
+            )
+        proof = [one.hex() for one in tree.inclusion(event.sequence - 1)]
+        lines.append(json.dumps({"text": text, "hash": event.hash, "proof": proof}, ensure_ascii=False))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
+    run = material.view.run
+    files = {
+        "mlflow/model_version.json": _json(asdict(material.view.version)),
+        "mlflow/registered_model.json": _json(asdict(material.registered) if material.registered else None),
+    }
+    if run is not None:
+        history = {name: [asdict(p) for p in stores.runs.metric_history(run.run_id, name)] for name in run.metrics}
+        files["mlflow/run.json"] = _json(asdict(run))
+        files["mlflow/metric_history.json"] = _json(history)
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        try:
+            model = stores.models.download(material.key, Path(folder))
+        except CoreError as error:
+            # Lost evidence is evidence: the bundle says so in its place.
+            return {**files, "mlflow/artifact_problem.txt": f"{error}\n".encode()}
+        listed = []
+        for file in sorted(path for path in model.rglob("*") if path.is_file()):
+            name = file.relative_to(model).as_posix()
+            with file.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            size = file.stat().st_size
+            listed.append({"path": name, "bytes": size, "sha256": digest})
+            if name in _COPIED and size <= _LARGEST_COPY_BYTES:
+                files[f"mlflow/artifact/{name}"] = file.read_bytes()
+    return {**files, "mlflow/artifact_files.json": _json(listed)}
+
+
+def _signed(stores: Stores, subject: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with their manifest and its signature."""
+    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    manifest = _json({"format": bundle_check.FORMAT, "subject": subject, "files": listed})
+    digest = base64.b64encode(hashlib.sha256(manifest).digest()).decode()
+    note = stores.heads.sign(f"{stores.heads.key.name}\n{bundle_check.MANIFEST_LINE}\n{digest}\n")
+    return {**files, bundle_check.MANIFEST: manifest, bundle_check.SIGNED_MANIFEST: note.encode()}
+
+
+def _zipped(files: Mapping[str, bytes], as_of: datetime) -> bytes:
+    out = io.BytesIO()
+    moment = (as_of.year, as_of.month, as_of.day, as_of.hour, as_of.minute, as_of.second)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, moment)
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return out.getvalue()
+
+
+def _exported(name: str, data: bytes) -> Exported:
+    return Exported(name=name, data=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(settled(value), ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _file_name(key: ModelVersionKey) -> str:
+    """A name that no file system and no spreadsheet stumbles over, whatever the model is called."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in key.model)
+    return f"{safe.strip('-') or 'model'}-{key.version}"

@@ -1,0 +1,331 @@
+"""Dossiers and bundles: one state, one file; texts stay texts; what is missing is said; tampering is named."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from core.bootstrap import open_stores
+from core.entities import Actor, ModelVersionKey, Role, Stage
+from core.errors import AuditBroken, BadBundle, Forbidden, ModelVersionNotFound
+from core.services.attest import public_key, sign_head
+from core.services.decide import approve, request_promotion
+from core.services.dossier import write
+from core.services.evidence import export_bundle, export_dossier, verify_bundle
+from core.services.material import gather
+from core.services.score import score
+from core.services.stores import Stores
+from core.services.typeset import html, pdf
+from core.settings import load_settings
+from tests.evidence.by_hand import by_hand
+
+EVIL = 'better <script>alert(1)</script> #eval("1") *bold* [l](http://a.b) $x$ \u202egnp =1+1 中 😀'
+FIRST = ModelVersionKey(model="iris_classifier", version=1)
+KEY = ModelVersionKey(model="iris_classifier", version=3)
+
+
+@pytest.fixture(scope="session")
+def decided_home(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 served, version 3 replaced it; each scored 100 rows."""
+    home = tmp_path_factory.mktemp("decided") / "home"
+    shutil.copytree(sample_home, home)
+    stores = open_stores(load_settings(home=home))
+    scientist = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}))
+    manager = Actor(name="manager", roles=frozenset({Role.MANAGER}))
+    for number in (1, 3):
+        request = request_promotion(
+            stores, scientist, model="iris_classifier", version=number, to=Stage.PRODUCTION, reason=EVIL
+        )
+        approve(stores, manager, request.id, reason="The numbers hold.")
+        score(stores, scientist, model="iris_classifier", table="iris_training_data", version=1)
+    return home
+
+
+@pytest.fixture
+def decided(home: Path, decided_home: Path) -> Stores:
+    """A copy of the test's own."""
+    shutil.copytree(decided_home, home)
+    return open_stores(load_settings(home=home))
+
+
+@pytest.fixture
+def bundle(decided: Stores, auditor: Actor, tmp_path: Path) -> Path:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(export_bundle(decided, auditor, KEY).data)
+    return file
+
+
+class _Page(HTMLParser):
+    """What a browser makes of it: tags, and all text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def rows(stores: Stores, actor: Actor, title: str, key: ModelVersionKey = KEY) -> tuple[tuple[str, ...], ...]:
+    dossier = write(gather(stores, actor, key))
+    return next(section.rows for section in dossier.sections if section.title == title)
+
+
+def repacked(bundle: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """The bundle with some of its files changed, packed again."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    made = bundle.with_name("changed.zip")
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made
+
+
+def listed_again(files: dict[str, bytes]) -> None:
+    """A manifest that fits the changed files, as somebody would write it who knows the format but has no key."""
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"] = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        for name, data in files.items()
+        if name not in ("manifest.json", "manifest.note")
+    }
+    files["manifest.json"] = json.dumps(manifest).encode()
+
+
+def test_a_dossier_made_twice_is_the_same_to_the_byte(decided: Stores, auditor: Actor) -> None:
+    first = export_dossier(decided, auditor, KEY, as_="pdf")
+    second = export_dossier(decided, auditor, KEY, as_="pdf")
+    assert first.data == second.data
+    assert first.data.startswith(b"%PDF-")
+    assert b"/StructTreeRoot" in first.data
+    assert (
+        export_dossier(decided, auditor, KEY, as_="html").data == export_dossier(decided, auditor, KEY, as_="html").data
+    )
+
+
+def test_a_bundle_made_twice_is_the_same_to_the_byte(decided: Stores, auditor: Actor) -> None:
+    assert export_bundle(decided, auditor, KEY).data == export_bundle(decided, auditor, KEY).data
+
+
+def test_texts_of_people_stay_texts(decided: Stores, auditor: Actor) -> None:
+    page = _Page(html(write(gather(decided, auditor, KEY))))
+    assert "script" not in page.tags
+    assert "a" not in page.tags
+    assert "better <script>alert(1)</script>" in page.text
+    assert "\u202e" not in page.text
+    assert "‹U+202E›" in page.text
+    assert "中" in page.text
+
+
+def test_letters_that_the_embedded_fonts_lack_do_not_stop_the_pdf(decided: Stores, auditor: Actor) -> None:
+    assert len(pdf(write(gather(decided, auditor, KEY)))) > 10_000
+
+
+def test_data_is_shown_with_its_hash_then_and_now(decided: Stores, auditor: Actor) -> None:
+    facts = dict(rows(decided, auditor, "Data: iris_training_data@2"))  # type: ignore[arg-type]
+    assert facts["Rows"] == "150"
+    assert facts["SHA-256 of the rows, at training"] == facts["SHA-256 of the rows, now"]
+    assert facts["Verdict"] == "the rows are those that were trained on"
+    assert ("species", "string", "yes") in rows(decided, auditor, "Schema of iris_training_data@2")
+
+
+def test_kpis_are_compared_with_the_production_they_replaced(decided: Stores, auditor: Actor) -> None:
+    replaced = decided.runs.get(decided.models.version(FIRST).run_id or "").metrics
+    own = decided.runs.get(decided.models.version(KEY).run_id or "").metrics
+    found = {name: (value, other, word) for name, value, other, word in rows(decided, auditor, "KPIs")}
+    assert found["f1"] == (f"{own['f1']:.6g}", f"{replaced['f1']:.6g}", "better")
+    assert found["log_loss"][2] == "better"  # lower is better
+    assert own["log_loss"] < replaced["log_loss"]
+
+
+def test_decisions_gates_and_predictions_are_in_it(decided: Stores, auditor: Actor) -> None:
+    (decision,) = (row for row in rows(decided, auditor, "Decisions") if "iris_classifier/3" in row[1])
+    assert decision[2] == "approved"
+    assert decision[4].startswith("manager, ")
+    assert decision[4].endswith("The numbers hold.")
+    assert {row[2] for row in rows(decided, auditor, "Gates")} == {"yes"}
+    (batch,) = rows(decided, auditor, "Predictions")
+    assert batch[1:4] == ("iris_training_data@1", "predictions@1", "100")
+
+
+def test_what_is_missing_is_said_to_be_missing(decided: Stores, auditor: Actor) -> None:
+    dossier = write(gather(decided, auditor, KEY))
+    purpose = next(section for section in dossier.sections if section.title == "Purpose")
+    assert purpose.paragraphs == ("No purpose is recorded: the model has no description.",)
+    points = {row[0]: row for row in rows(decided, auditor, "Coverage of Annex IV of the EU AI Act")}
+    assert list(points) == [
+        *(f"1({letter})" for letter in "abcdefgh"),
+        *(f"2({letter})" for letter in "abcdefgh"),
+        *"3456789",
+    ]
+    assert points["5"][2] == "missing"
+    assert "purpose" in points["1(a)"][4]
+    assert points["2(d)"][2:4] == ("partly", "Data")
+
+
+def test_a_version_that_nobody_decided_on_has_its_dossier_too(sample_stores: Stores, auditor: Actor) -> None:
+    dossier = write(gather(sample_stores, auditor, KEY))
+    said = {section.title: section.paragraphs for section in dossier.sections}
+    assert said["Decisions"] == ("No decision was ever asked for.",)
+    assert said["Predictions"] == ("No prediction of this version is recorded.",)
+    assert export_dossier(sample_stores, auditor, KEY, as_="pdf").data
+
+
+def test_lost_data_is_told_in_the_dossier(decided: Stores, auditor: Actor) -> None:
+    table = Path(decided.catalog.resolve("iris_training_data").uri)
+    for file in table.glob("*.parquet"):
+        file.unlink()
+    facts = dict(rows(decided, auditor, "Data: iris_training_data@2"))  # type: ignore[arg-type]
+    assert facts["Readable"].startswith("files vacuumed")
+    assert facts["SHA-256 of the rows, now"] == "not recorded"
+    assert "cannot be checked" in facts["Verdict"]
+
+
+def test_exports_are_recorded_with_their_hash_and_refused_without_the_right(
+    decided: Stores, auditor: Actor, scientist: Actor
+) -> None:
+    made = export_bundle(decided, auditor, KEY)
+    newest = decided.audit.search(action="audit.export", limit=1)[0]
+    assert (newest.actor, newest.subject, newest.outcome.value) == ("auditor", str(KEY), "success")
+    assert newest.after["sha256"] == hashlib.sha256(made.data).hexdigest()
+    with pytest.raises(Forbidden):
+        export_bundle(decided, scientist, KEY)
+    assert decided.audit.search(limit=1)[0].outcome.value == "denied"
+
+
+def test_a_version_that_does_not_exist_has_no_dossier(sample_stores: Stores, auditor: Actor) -> None:
+    with pytest.raises(ModelVersionNotFound):
+        export_dossier(sample_stores, auditor, ModelVersionKey(model="iris_classifier", version=99), as_="pdf")
+
+
+def test_a_bundle_proves_itself_with_the_standard_library_and_cryptography_alone(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+    # -I: neither this checkout nor any setting of this machine is on the path.
+    done = subprocess.run(
+        [sys.executable, "-I", str(folder / "verify.py")], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The bundle holds" in done.stdout
+    source = (folder / "verify.py").read_text()
+    assert "import core" not in source
+    assert "from core" not in source
+    (folder / "decisions.json").write_text("[]")
+    done = subprocess.run(
+        [sys.executable, "-I", str(folder / "verify.py")], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert "decisions.json" in done.stderr
+
+
+def test_a_bundle_holds_every_event_about_the_version_and_mlflows_metadata(bundle: Path, decided: Stores) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        names = set(archive.namelist())
+        told = [json.loads(line) for line in archive.read("events.jsonl").decode().split("\n") if line]
+        run = json.loads(archive.read("mlflow/run.json"))
+        artifact = json.loads(archive.read("mlflow/artifact_files.json"))
+    assert {"mlflow/artifact/MLmodel", "mlflow/artifact/requirements.txt", "verify.py", "dossier.pdf"} <= names
+    assert run["run_id"] == decided.models.version(KEY).run_id
+    assert {item["path"] for item in artifact} >= {"MLmodel", "model.skops"}
+    about = {event.sequence for event in decided.audit.search(subject=str(KEY), limit=None)}
+    exports = {event.sequence for event in decided.audit.search(action="audit.export", limit=None)}
+    assert about - exports <= {json.loads(one["text"])["sequence"] for one in told}
+
+
+def test_a_bundle_is_checked_against_a_key_that_was_got_elsewhere(
+    bundle: Path, decided: Stores, auditor: Actor, tmp_path: Path
+) -> None:
+    assert "the one you named" in verify_bundle(bundle, key=str(public_key(decided, auditor))).not_proved[0]
+    other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    with pytest.raises(BadBundle, match="not signed with this key"):
+        verify_bundle(bundle, key=other)
+
+
+def test_every_altered_file_is_refused_by_its_name(bundle: Path) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        names = archive.namelist()
+    for name in names:
+
+        def alter(files: dict[str, bytes], name: str = name) -> None:
+            files[name] = files[name][:-2] + bytes([files[name][-2] ^ 1]) + files[name][-1:]
+
+        with pytest.raises(BadBundle) as refused:
+            verify_bundle(repacked(bundle, alter))
+        assert name in str(refused.value)
+
+
+def test_a_removed_or_added_file_is_refused_by_its_name(bundle: Path) -> None:
+    with pytest.raises(BadBundle, match=r"data\.json: it is missing"):
+        verify_bundle(repacked(bundle, lambda files: files.pop("data.json") and None))
+    with pytest.raises(BadBundle, match=r"extra\.txt: it was added"):
+        verify_bundle(repacked(bundle, lambda files: files.update({"extra.txt": b"x"})))
+
+
+def test_a_manifest_written_anew_without_the_key_is_refused(bundle: Path) -> None:
+    def forge(files: dict[str, bytes]) -> None:
+        files["decisions.json"] = b"[]"
+        listed_again(files)
+
+    with pytest.raises(BadBundle, match=r"manifest\.json: it is not the manifest that was signed"):
+        verify_bundle(repacked(bundle, forge))
+
+
+def test_an_event_that_was_altered_with_its_hash_has_no_proof(bundle: Path, decided: Stores) -> None:
+    """Even the holder of the key cannot prove an event that is not in the log whose head was signed."""
+
+    def forge(files: dict[str, bytes]) -> None:
+        lines = [json.loads(line) for line in files["events.jsonl"].decode().split("\n") if line]
+        lines[0]["text"] = lines[0]["text"].replace("scientist", "somebody")
+        lines[0]["hash"] = hashlib.sha256(lines[0]["text"].encode()).hexdigest()
+        files["events.jsonl"] = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        listed_again(files)
+        digest = base64.b64encode(hashlib.sha256(files["manifest.json"]).digest()).decode()
+        name = decided.heads.key.name
+        files["manifest.note"] = decided.heads.sign(f"{name}\nmodelledger bundle manifest\n{digest}\n").encode()
+
+    with pytest.raises(BadBundle, match=r"events\.jsonl: event \d+ is not proven"):
+        verify_bundle(repacked(bundle, forge))
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04 broken"])
+def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "x.zip"
+    file.write_bytes(data)
+    with pytest.raises(BadBundle, match=r"x\.zip"):
+        verify_bundle(file)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.txt", "a")
+    (tmp_path / "x.zip").write_bytes(out.getvalue())
+    with pytest.raises(BadBundle, match=r"manifest\.json: it is missing"):
+        verify_bundle(tmp_path / "x.zip")
+
+
+def test_a_log_that_was_rewritten_gives_no_evidence(decided: Stores, auditor: Actor) -> None:
+    sign_head(decided, auditor)
+    number = decided.audit.search(subject=str(FIRST), limit=1)[0].sequence
+    by_hand(decided, f"UPDATE events SET reason = 'other' WHERE sequence = {number}")
+    with pytest.raises(AuditBroken, match="altered"):
+        export_bundle(decided, auditor, FIRST)
