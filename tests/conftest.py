@@ -77,5 +77,5 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sample_stores(home: Path, sample_home: Path) -> Stores:
     """Stores on a copy of the sample workspace of the test's own."""
-    shutil.copytree(sample_home, home)
+    shutil.copytree(sample_home, home, dirs_exist_ok=True)
     return open_stores(load_settings(home=home))
