@@ -196,7 +196,7 @@ class DeltaRsEngine(DeltaEngine):
     ) -> int:
         if mode not in ("append", "overwrite"):
             raise BadParameter(f"mode is append or overwrite, not {mode!r}.", mode=mode)
-        for attempt in (1, 2):
+        while True:
             latest = self.latest_version(table) if self.exists(table) else -1
             if transaction is not None and latest >= 0 and (first := self._first_write(table, transaction)) is not None:
                 return first
@@ -210,10 +210,9 @@ class DeltaRsEngine(DeltaEngine):
                 if expected_version is not None:
                     found = self.latest_version(table) if self.exists(table) else -1
                     raise _moved_on(table, expected_version, found) from None
-                # Two who make a table at once: the second appends to what the first made. A stream is used up.
-                if attempt == 2 or latest >= 0 or not isinstance(data, pa.Table):
+                # Two who make a table at once: the second adds to what the first made. A stream is used up.
+                if latest >= 0 or not isinstance(data, pa.Table) or not self.exists(table):
                     raise
-        raise AssertionError("the second attempt returns or raises")
 
     def _commit(
         self,
@@ -235,7 +234,8 @@ class DeltaRsEngine(DeltaEngine):
             claimed.setdefault(TRANSACTION_KEY, transaction)
         properties = deltalake.CommitProperties(
             custom_metadata=claimed or None,
-            max_commit_retries=0 if expected_version is not None else None,
+            # Tried again it would land on a later version, and whoever makes a table would be told 0 all the same.
+            max_commit_retries=0 if expected_version is not None or latest < 0 else None,
             app_transactions=[deltalake.Transaction(transaction, 1)] if transaction is not None else None,
         )
         try:

@@ -25,6 +25,8 @@ LOG_FOLDER = "_delta_log"
 COMMIT = re.compile(r"^(\d{20})\.json$")
 
 _AT_ONCE = 32
+# So many files and more are looked for by one listing, a thousand names a request.
+_LIST_RATHER = 64
 # A page waits for this; a store that is down is told, not waited for.
 _RETRIES: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 # How far behind a commit that is not there newer ones are looked for, without listing the folder.
@@ -172,6 +174,10 @@ class StoreFiles(LogFiles):
     def missing(self, names: Iterable[str]) -> str | None:
         # Absolute names (shallow clones) lie in another store, which these options need not open.
         wanted = [name for name in names if "://" not in name]
+        if len(wanted) > _LIST_RATHER:
+            listed = self._asked(lambda: list(obstore.list(self._store)))
+            there = {str(item["path"]) for chunk in listed for item in chunk}
+            return next((name for name in wanted if name not in there), None)
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             for name, mark in zip(wanted, pool.map(self.mark, wanted), strict=True):
                 if mark is None:

@@ -344,6 +344,9 @@ def test_object_store_tells_the_same_as_plain_files(place: Path) -> None:
     assert store.files.missing(files) is None
     (place / files[2]).unlink()
     assert store.files.missing(files) == files[2] == plain.files.missing(files)
+    many = [*files[:2] * 50, files[2]]
+    assert store.files.missing(many) == files[2]
+    assert store.files.missing(files[:2] * 50) is None
 
 
 def test_storage_that_does_not_answer_is_named() -> None:
