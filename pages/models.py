@@ -43,7 +43,9 @@ with messages.stopping():
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
     ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
-    links.link("runs", "Compare its newest versions", runs=ids)
+    with st.container(horizontal=True):
+        links.link("runs", "Compare its newest versions", runs=ids)
+        links.link("lineage", "Lineage", lineage_model=key.model, lineage_version=str(key.version))
     evidence, signature, files = st.tabs(
         ["Evidence", "Signature and requirements", "Files"], key="models_tab", bind="query-params", on_change="rerun"
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from core.entities import Artifact
-from core.errors import ArtifactNotFound, BadInput
-from core.registry.connection import Connection
+from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable
+from core.registry.connection import Connection, one_line
 from core.registry.convert import to_artifact
+from core.settings import masked
 
 _TOO_LARGE_BYTES = 5_000_000
 
@@ -25,10 +29,7 @@ def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Ar
     """Files and folders one level below *below* in the artifact at *uri*. Raises ArtifactNotFound."""
     below = safe_path(below)
     _require_local(uri)
-    with connection.answering(_gone(uri)):
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+    with _repository(connection, uri) as repository:
         return tuple(to_artifact(info) for info in repository.list_artifacts(below or None))
 
 
@@ -40,10 +41,7 @@ def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Pa
     elif not list_files(connection, uri):
         raise ArtifactNotFound(f"The artifact at {uri} is empty: it was deleted or moved.", uri=uri)
     into.mkdir(parents=True, exist_ok=True)
-    with connection.answering(_gone(uri)):
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+    with _repository(connection, uri) as repository:
         return Path(repository.download_artifacts(path, dst_path=str(into)))
 
 
@@ -64,6 +62,26 @@ def read_bytes(connection: Connection, uri: str, path: str, into: Path) -> bytes
     if known.size_bytes is not None and known.size_bytes > _TOO_LARGE_BYTES:
         raise BadInput(f"{path!r} has {known.size_bytes} bytes: too large to be shown here.", path=path)
     return fetch(connection, uri, into, path=path).read_bytes()
+
+
+@contextmanager
+def _repository(connection: Connection, uri: str) -> Iterator[Any]:
+    """MLflow's store of artifacts for *uri*; whatever it raises becomes an error of ours."""
+    try:
+        with connection.answering(_gone(uri)):
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            yield get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+    except CoreError:
+        raise
+    except ImportError as error:
+        raise StorageUnavailable(
+            f"Reading {masked(uri)} takes the package {error.name or error}, which is not installed here.", uri=uri
+        ) from error
+    except Exception as error:  # object stores are plugins of MLflow: what they raise cannot be listed
+        raise StorageUnavailable(
+            f"The artifact store at {masked(uri)} does not answer ({one_line(error)}). Check its credentials.", uri=uri
+        ) from error
 
 
 def _gone(uri: str) -> ArtifactNotFound:

@@ -85,7 +85,8 @@ class Runs:
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
             )
-        return RunPage(runs=tuple(to_run(run, names) for run in found), next_token=found.token or None)
+        token = found.token.decode() if isinstance(found.token, bytes) else found.token
+        return RunPage(runs=tuple(to_run(run, names) for run in found), next_token=token or None)
 
     def get(self, run_id: str) -> Run:
         """One run as it is now, a deleted one too. Raises RunNotFound."""

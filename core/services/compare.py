@@ -28,7 +28,7 @@ class Direction(str, Enum):
 class Comparison:
     """Runs in the order asked for. *deltas* are run minus baseline, only where both have a finite value.
 
-    *differing_…* are the names whose values are not the same (or not there) in all runs. *notes* say what is odd
+    *differing_…* are the names whose values are not the same in all runs and their baselines. *notes* say what is odd
     about a run. *versions* are the model versions registered from each run. *baselines* is the run that each is
     measured against: one for all, or that of its own model; *baseline* is None, with a reason, where they differ.
     """
@@ -99,13 +99,14 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
     else:
         measured = _production_runs(stores, runs, registered)
     bases = {base.run_id: base for base in measured.runs.values()}
+    every = [*runs, *bases.values()]
     deltas = {run.run_id: _deltas(run, measured.runs.get(run.run_id)) for run in runs}
     return Comparison(
         runs=runs,
         params=_names(run.params for run in runs),
         metrics=_names(run.metrics for run in runs),
-        differing_params=_differing([run.params for run in runs]),
-        differing_metrics=_differing([run.metrics for run in runs]),
+        differing_params=_differing([run.params for run in every]),
+        differing_metrics=_differing([run.metrics for run in every]),
         baseline=next(iter(bases.values())) if len(bases) == 1 else None,
         baseline_version=measured.version,
         baseline_reason=measured.reason,

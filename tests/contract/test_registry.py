@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.entities import ModelVersionKey, RunStatus, Stage
-from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound
+from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, StorageUnavailable
 from core.registry.aliases import AliasRegistry
 from core.registry.connection import Connection
 from core.registry.models import ModelRegistry
@@ -233,3 +233,13 @@ def test_a_deleted_version_leaves_a_gap(
     assert [version.version for version in registry.versions(model)] == [3, 1]
     with pytest.raises(ModelVersionNotFound):
         registry.version(ModelVersionKey(model=model, version=2))
+
+
+def test_an_artifact_in_a_store_that_cannot_be_reached_is_unavailable(
+    registry: ModelRegistry, model: str, place: tuple[str, Path | None], tmp_path: Path
+) -> None:
+    registry.register(model, source="s3://nowhere/model", run_id="f" * 32, tags={})
+    key = ModelVersionKey(model=model, version=1)
+    for read in (lambda: registry.artifacts(key), lambda: registry.download(key, tmp_path / "copy")):
+        with pytest.raises(StorageUnavailable, match="s3://nowhere/model"):
+            read()

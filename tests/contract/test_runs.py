@@ -70,6 +70,7 @@ def test_pages_are_newest_first_and_lead_to_the_next(runs: Runs, experiment: str
         made.append(runs.start(experiment, f"run {number}", "scientist", {}))
         time.sleep(0.005)
     first = runs.page((experiment,), limit=3)
+    assert isinstance(first.next_token, str)  # it stands in a page's address
     second = runs.page((experiment,), limit=3, token=first.next_token)
     assert [run.run_id for run in first.runs] == made[:1:-1]
     assert [run.run_id for run in second.runs] == made[1::-1]

@@ -58,6 +58,12 @@ def test_only_differences_are_told_apart_from_what_all_share(stores: Stores, aud
     assert set(found.params) == {"seed", "C", "late"}
 
 
+def test_what_differs_from_the_baseline_is_a_difference_also_of_one_run(stores: Stores, auditor: Actor) -> None:
+    base, one = make_run(stores, {"f1": 0.5}, params={"C": 1}), make_run(stores, {"f1": 0.6}, params={"C": 1})
+    assert compare_runs(stores, auditor, [one]).differing_metrics == ()
+    assert compare_runs(stores, auditor, [one], baseline=base).differing_metrics == ("f1",)
+
+
 def test_values_that_are_not_finite_have_no_delta_and_are_noted(stores: Stores, auditor: Actor) -> None:
     base = make_run(stores, {"f1": 0.5, "log_loss": 0.2})
     odd = make_run(stores, {"f1": math.nan, "log_loss": math.inf})

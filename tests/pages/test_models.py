@@ -1,0 +1,94 @@
+"""The page Models: versions with their stages, the evidence of one, and evidence that was lost."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from core.entities import ModelVersionKey, Stage
+from core.services.stores import Stores
+from tests.pages.conftest import Opened, said
+
+KEY = ModelVersionKey(model="iris_classifier", version=1)
+
+
+def test_versions_are_listed_with_stage_data_and_run(opened: Opened, sample_stores: Stores) -> None:
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.PRODUCTION, 1: Stage.ARCHIVED})
+    test = opened("models", models_model="iris_classifier")
+    models, versions = test.dataframe[0].value, test.dataframe[1].value
+    assert list(models.set_index("Model")["In Production"]) == ["nothing", "version 2"]
+    assert list(versions["Version"]) == [3, 2, 1]
+    assert [text.split()[-1] for text in versions["Stage"]] == ["None", "Production", "Archived"]
+    assert list(versions["Data version"]) == [f"iris_training_data@{number}" for number in (2, 1, 0)]
+    assert test.subheader[0].value == "iris\\_classifier/2"
+
+
+def test_the_address_names_the_version(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("models", models_model="iris_classifier", models_version="1")
+    assert test.subheader[0].value == "iris\\_classifier/1"
+    assert "trained on iris\\_training\\_data@0" in said(test).replace("\u2060", "")
+
+
+def test_signature_and_requirements_are_read_without_loading(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("models", models_model="iris_classifier", models_tab="Signature and requirements")
+    signature = test.dataframe[2].value
+    assert list(signature[signature["Role"] == "output"]["Column"]) == ["species"]
+    assert len(signature[signature["Role"] == "input"]) == 4
+    assert "scikit-learn==" in test.code[0].value
+    assert "Stored as skops" in said(test)
+
+
+def test_files_are_listed_shown_and_downloaded(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("models", models_model="iris_classifier", models_tab="Files")
+    names = list(test.dataframe[2].value["File"])
+    assert {"MLmodel", "model.skops", "requirements.txt"} <= set(names)
+    test.selectbox(key="models_file").set_value("requirements.txt").run()
+    assert "skops==" in test.code[0].value
+    test.selectbox(key="models_file").set_value("model.skops").run()
+    assert not test.code
+    assert not test.exception
+
+
+def test_a_version_without_a_run_and_with_hostile_names_is_told(opened: Opened, sample_stores: Stores) -> None:
+    evil = "<b>x ![p](evil.png) 'q' 🌸"
+    sample_stores.models.register(evil, source="s3://nowhere/m", run_id="f" * 32, tags={"delta.table": evil})
+    test = opened("models", models_model=evil)
+    assert not test.exception
+    assert "erased, or it never existed" in said(test).replace("\\", "")
+    assert evil not in said(test)
+    assert "![p]" not in said(test)
+
+
+def test_a_lost_artifact_is_told_and_the_rest_still_shown(opened: Opened, sample_stores: Stores) -> None:
+    source = str(sample_stores.models.version(KEY).source)
+    shutil.rmtree(Path(unquote(urlsplit(source).path)))
+    test = opened("models", models_model="iris_classifier", models_version="1")
+    assert not test.exception
+    assert "deleted or moved" in said(test)
+    assert "precision" in list(test.dataframe[2].value["KPI"])
+
+
+def test_a_deleted_run_and_a_changed_metric_are_told(opened: Opened, sample_stores: Stores) -> None:
+    from mlflow import MlflowClient
+
+    run_id = str(sample_stores.models.version(KEY).run_id)
+    client = MlflowClient(sample_stores.settings.tracking_uri)
+    client.log_metric(run_id, "f1", 1.0)
+    client.delete_run(run_id)
+    told = said(opened("models", models_model="iris_classifier", models_version="1")).replace("\\", "")
+    assert "was deleted in MLflow" in told
+    assert "The metric f1 was changed at" in told
+
+
+def test_lost_data_is_told(opened: Opened, sample_stores: Stores) -> None:
+    shutil.rmtree(Path(sample_stores.catalog.resolve("iris_training_data").uri))
+    test = opened("models", models_model="iris_classifier", models_version="1")
+    assert not test.exception
+    assert "There is no table" in said(test).replace("\\", "")
+
+
+def test_a_version_that_does_not_exist_is_told(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("models", models_model="iris_classifier", models_version="99")
+    assert "of the address is not here" in said(test).replace("\\", "")
+    assert test.subheader[0].value == "iris\\_classifier/3"
