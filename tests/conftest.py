@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sample_stores(home: Path, sample_home: Path) -> Stores:
-    """Stores on a copy of the sample workspace of the test's own."""
+    """Stores on a copy of the sample workspace of the test's own, its artifacts included."""
     shutil.copytree(sample_home, home, dirs_exist_ok=True)
+    _rebase(home / "mlflow.db", str(sample_home), str(home))
     return open_stores(load_settings(home=home))
+
+
+def _rebase(database: Path, old: str, new: str) -> None:
+    """MLflow keeps absolute paths: without this a copy would read, and a test would break, the original's artifacts."""
+    connection = sqlite3.connect(database)
+    with connection:
+        for table, column in (
+            ("runs", "artifact_uri"),
+            ("experiments", "artifact_location"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+    connection.close()
