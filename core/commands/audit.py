@@ -12,7 +12,7 @@ import typer
 from core.commands.options import As, Json, acting, opened, write_answer
 from core.entities import Event
 from core.errors import BadFile
-from core.services import attest, prove
+from core.services import asof, attest, prove
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,13 +29,24 @@ def log(
     subject: Annotated[str | None, typer.Option(help="Only events of this subject.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Only from this day (UTC) or time on.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Only until the end of this day, or a time.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Events, oldest first."""
     events = prove.search_audit(
-        opened(), acting(as_), subject=subject, event_action=action, event_actor=actor, limit=limit
+        opened(),
+        acting(as_),
+        subject=subject,
+        event_action=action,
+        event_actor=actor,
+        since=asof.parse_moment(since, is_start=True) if since else None,
+        until=asof.parse_moment(until) if until else None,
+        limit=limit,
     )
     write_answer([_event(event) for event in reversed(events)], as_json=as_json)
 

@@ -10,9 +10,9 @@ from core.commands.options import As, Json, OptionalReason, acting, model_versio
 from core.delta.catalog import split_version
 from core.entities import Node, NodeKind, Run
 from core.errors import BadParameter
+from core.services import asof, origin, trace
 from core.services import compare as comparing
 from core.services import models as registered
-from core.services import origin, trace
 from core.services.score import score as score_rows
 from core.services.train import train as train_model
 
@@ -22,8 +22,21 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def models(as_: As = None, as_json: Json = False) -> None:
+def models(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="DATE", help="As it stood then, from the log: 2027-03-31, or a time in ISO 8601."
+        ),
+    ] = None,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
     """Registered models with their versions, stages, metrics and data."""
+    if as_of is not None:
+        state = asof.state_at(opened(), acting(as_), asof.parse_moment(as_of))
+        write_answer([_model_then(model) for model in state.models], as_json=as_json)
+        return
     found = registered.list_models(opened(), acting(as_))
     write_answer(
         [
@@ -189,6 +202,27 @@ def score(
         },
         as_json=as_json,
     )
+
+
+def _model_then(model: asof.ModelThen) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "versions": [
+            {
+                "version": v.version,
+                "stage": v.stage,
+                "run_id": v.run_id,
+                "metrics": dict(v.metrics),
+                "data": [{"table": v.data.table, "version": v.data.version}] if v.data else [],
+                "decided_by": list(v.decision.decided_by) if v.decision else [],
+                "decided_at": v.decision.time if v.decision else None,
+                "reason": v.decision.reason if v.decision else None,
+                "requested_by": v.decision.requested_by if v.decision else None,
+                "event": v.decision.sequence if v.decision else None,
+            }
+            for v in model.versions
+        ],
+    }
 
 
 def _pair(text: str) -> tuple[str, str]:

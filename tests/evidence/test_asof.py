@@ -1,0 +1,174 @@
+"""As of a date: from the log and the decisions alone, whatever the registry says today."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from core.audit.log import AuditLog
+from core.cli import main
+from core.commands.options import opened
+from core.entities import Actor, ModelVersionKey, Stage, TableVersion
+from core.errors import BadParameter, Forbidden
+from core.registry.models import ModelRegistry
+from core.registry.runs import Runs
+from core.services.asof import StateThen, parse_moment, state_at
+from core.services.decide import approve, reject, request_promotion, roll_back
+from core.services.score import score
+from core.services.stores import Stores
+
+MODEL = "iris_classifier"
+Day = Callable[[int], datetime]
+
+
+@pytest.fixture
+def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
+    """day(3) makes it noon of the third day from now on: the log, requests and decisions are written then."""
+    start = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+    def go(number: int) -> datetime:
+        now = start + timedelta(days=number)
+
+        class Moved(datetime):
+            @classmethod
+            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+                return now
+
+        for module in ("core.audit.log", "core.services.decide", "core.services.carry_out", "core.services.score"):
+            monkeypatch.setattr(f"{module}.datetime", Moved, raising=False)
+        return now
+
+    return go
+
+
+@pytest.fixture
+def history(sample_stores: Stores, scientist: Actor, manager: Actor, day: Day) -> Stores:
+    """Day 1: version 1 goes to Production. Day 2: version 3 is asked for, day 3 approved. Day 4: back to version 1."""
+    day(1)
+    first = request_promotion(sample_stores, scientist, model=MODEL, version=1, to=Stage.PRODUCTION, reason="first")
+    approve(sample_stores, manager, first.id, reason="good enough")
+    day(2)
+    score(sample_stores, scientist, model=MODEL, table="iris_training_data", version=0)
+    second = request_promotion(sample_stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="better")
+    day(3)
+    approve(sample_stores, manager, second.id, reason="better indeed")
+    day(4)
+    roll_back(sample_stores, manager, MODEL, to=1, reason="complaints")
+    day(5)
+    return sample_stores
+
+
+def on(stores: Stores, actor: Actor, day: Day, number: int) -> StateThen:
+    return state_at(stores, actor, day(number) + timedelta(hours=1))
+
+
+def stages(state: StateThen) -> dict[int, Stage]:
+    return {v.version: v.stage for model in state.models if model.name == MODEL for v in model.versions}
+
+
+def test_each_day_shows_what_served_then(history: Stores, auditor: Actor, day: Day) -> None:
+    none, production, archived = Stage.NONE, Stage.PRODUCTION, Stage.ARCHIVED
+    assert stages(on(history, auditor, day, 0)) == {1: none, 2: none, 3: none}
+    assert stages(on(history, auditor, day, 1)) == {1: production, 2: none, 3: none}
+    assert stages(on(history, auditor, day, 2)) == {1: production, 2: none, 3: none}
+    assert stages(on(history, auditor, day, 3)) == {1: archived, 2: none, 3: production}
+    assert stages(on(history, auditor, day, 4)) == {1: production, 2: none, 3: archived}
+
+
+def test_who_approved_who_asked_why_and_on_what_data(history: Stores, auditor: Actor, day: Day) -> None:
+    serving = on(history, auditor, day, 3).models[-1].production
+    assert serving is not None
+    assert (serving.version, serving.data) == (3, TableVersion(table="iris_training_data", version=2))
+    assert serving.trained_by == "scientist"
+    assert serving.decision is not None
+    assert serving.decision.decided_by == ("manager",)
+    assert (serving.decision.reason, serving.decision.requested_by) == ("better indeed", "scientist")
+    assert serving.decision.request_reason == "better"
+    proof = history.audit.search(action="promotion.decide", outcome="success", limit=1)[0]
+    assert serving.decision.sequence == proof.sequence
+    run = history.runs.get(serving.run_id or "")
+    assert serving.metrics["f1"] == pytest.approx(run.metrics["f1"])
+
+
+def test_what_waited_and_what_was_scored_then(history: Stores, auditor: Actor, day: Day) -> None:
+    assert [r.version for r in on(history, auditor, day, 2).waiting] == [3]
+    assert on(history, auditor, day, 3).waiting == ()
+    assert on(history, auditor, day, 1).batches == ()
+    (batch,) = on(history, auditor, day, 2).batches
+    assert (batch.model_version, batch.source, batch.rows) == (f"{MODEL}/1", "iris_training_data@0", 50)
+
+
+def test_the_registry_of_today_is_not_asked(history: Stores, auditor: Actor, day: Day) -> None:
+    before = on(history, auditor, day, 3)
+    history.models.set_stages(MODEL, {2: Stage.PRODUCTION})
+    without = replace(history, models=cast(ModelRegistry, None), runs=cast(Runs, None))
+    assert on(without, auditor, day, 3) == before
+
+
+def test_before_anything_happened_there_was_nothing(history: Stores, auditor: Actor) -> None:
+    state = state_at(history, auditor, datetime(2001, 1, 1, tzinfo=UTC))
+    assert (state.events, state.models, state.waiting, state.batches) == (0, (), (), ())
+    assert state.version(ModelVersionKey(model=MODEL, version=1)) is None
+
+
+def test_a_rejected_request_changes_no_stage(sample_stores: Stores, scientist: Actor, manager: Actor, day: Day) -> None:
+    day(1)
+    request = request_promotion(sample_stores, scientist, model=MODEL, version=2, to=Stage.PRODUCTION, reason="please")
+    reject(sample_stores, manager, request.id, reason="not now")
+    state = on(sample_stores, manager, day, 2)
+    assert set(stages(state).values()) == {Stage.NONE}
+    assert state.waiting == ()
+
+
+def test_somebody_without_a_role_is_refused(sample_stores: Stores) -> None:
+    with pytest.raises(Forbidden):
+        state_at(sample_stores, Actor(name="nobody", roles=frozenset()), datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2027-03-31", datetime(2027, 3, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("2027-03-31T12:00:00", datetime(2027, 3, 31, 12, tzinfo=UTC)),
+        ("2027-03-31T12:00:00Z", datetime(2027, 3, 31, 12, tzinfo=UTC)),
+        ("2027-03-31T12:00:00+02:00", datetime(2027, 3, 31, 10, tzinfo=UTC)),
+    ],
+)
+def test_a_day_is_its_end_in_utc_and_a_time_is_itself(text: str, moment: datetime) -> None:
+    assert parse_moment(text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2027-02-30", "31.03.2027"])
+def test_what_is_no_date_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter, match="is no date"):
+        parse_moment(text)
+
+
+def test_the_command_line_shows_the_same(history: Stores, day: Day, capsys: pytest.CaptureFixture[str]) -> None:
+    opened.cache_clear()
+    assert main(["models", "--as-of", f"{day(3):%Y-%m-%d}", "--json"]) == 0
+    told = {m["name"]: m for m in json.loads(capsys.readouterr().out)}
+    newest = told[MODEL]["versions"][0]
+    assert (newest["version"], newest["stage"], newest["decided_by"]) == (3, "Production", ["manager"])
+    assert newest["data"] == [{"table": "iris_training_data", "version": 2}]
+    assert main(["audit", "log", "--until", f"{day(3):%Y-%m-%d}", "--since", f"{day(3):%Y-%m-%d}", "--json"]) == 0
+    events = json.loads(capsys.readouterr().out)
+    assert {event["action"] for event in events} == {"promotion.decide"}
+    assert main(["models", "--as-of", "soon"]) == 1
+    assert "is no date" in capsys.readouterr().err
+    opened.cache_clear()
+
+
+def test_the_log_is_read_a_constant_number_of_times(
+    history: Stores, auditor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    search = AuditLog.search
+    monkeypatch.setattr(AuditLog, "search", lambda self, **named: calls.append(named) or search(self, **named))
+    state_at(history, auditor, datetime.now(UTC) + timedelta(days=9))
+    assert len(calls) <= 8
