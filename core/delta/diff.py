@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from core.delta.engine import DeltaEngine
 from core.entities import Field, FieldChange, Table, TableDiff
-from core.errors import BadInput, ColumnNotFound
+from core.errors import BadInput, ColumnNotFound, CoreError, EngineFailed
 
 
 def diff_versions(engine: DeltaEngine, table: Table, before: int, after: int, *, key: str | None = None) -> TableDiff:
@@ -56,19 +56,38 @@ def _rows(
 ) -> tuple[int, int, int | None]:
     if not shared:
         return engine.count(table, version=after), engine.count(table, version=before), None
-    with duckdb.connect(":memory:") as connection:
-        for name, version in (("old", before), ("new", after)):
-            rows = _reader(engine, table, version, shared)
-            connection.register("incoming", rows)
-            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 -- names of our own
-            connection.unregister("incoming")
-        return _keyed(connection, shared, key, table) if key else (*_multiset(connection, shared), None)
+    failures: list[CoreError] = []
+    try:
+        with duckdb.connect(":memory:") as connection:
+            for name, version in (("old", before), ("new", after)):
+                rows = _reader(engine, table, version, shared, failures)
+                connection.register("incoming", rows)
+                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 -- names of our own
+                connection.unregister("incoming")
+            return _keyed(connection, shared, key, table) if key else (*_multiset(connection, shared), None)
+    except duckdb.Error as error:
+        if failures:
+            raise failures[0] from error  # the table's own fault, which the database wraps into text
+        raise EngineFailed(
+            f"{table.name}: versions {before} and {after} cannot be compared: {str(error).splitlines()[0]}",
+            table=table.name,
+        ) from error
 
 
-def _reader(engine: DeltaEngine, table: Table, version: int, columns: Sequence[str]) -> pa.RecordBatchReader:
+def _reader(
+    engine: DeltaEngine, table: Table, version: int, columns: Sequence[str], failures: list[CoreError]
+) -> pa.RecordBatchReader:
     schema = engine.read(table, version=version, columns=columns, limit=0).schema
-    batches = (batch.select(list(columns)) for batch in engine.scan(table, version=version, columns=columns))
-    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in engine.scan(table, version=version, columns=columns):
+                yield batch.select(list(columns)).cast(schema)
+        except CoreError as error:
+            failures.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:

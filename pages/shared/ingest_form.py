@@ -27,9 +27,11 @@ def draw(stores: Stores, actor: Actor) -> None:
         "Into table", names, key="tables_ingest_into", accept_new_options=True, help="Type a new name to make a table."
     )
     mode = right.radio("Mode", list(MODES), format_func=MODES.__getitem__, key="tables_ingest_mode")
-    upload = st.file_uploader("CSV (UTF-8, with a header) or Parquet", key="tables_ingest_file")
+    _saved()
+    # A browser keeps an uploader's file for as long as it has its key: a saved file would be offered again.
+    number = st.session_state.setdefault("tables_ingest_count", 0)
+    upload = st.file_uploader("CSV (UTF-8, with a header) or Parquet", key=f"tables_ingest_file_{number}")
     if upload is None or not table:
-        _saved()
         return
     if not NAME.match(table):
         st.error("A table's name starts with a letter or _, then letters, digits, _ and -.", icon=":material/error:")
@@ -53,7 +55,7 @@ def draw(stores: Stores, actor: Actor) -> None:
             st.session_state["tables_ingested"] = (
                 f"{result.table}@{result.version}: {result.rows_added} rows were saved."
             )
-            del st.session_state["tables_ingest_file"]
+            st.session_state["tables_ingest_count"] = number + 1
             st.rerun()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.delta.catalog import Catalog
 from core.entities import Actor, Readability, Table
-from core.errors import BadInput, BadQuery, ColumnNotFound, LogCorrupt, TableNotFound, VersionNotFound
+from core.errors import BadInput, BadQuery, ColumnNotFound, FilesVacuumed, LogCorrupt, TableNotFound, VersionNotFound
 from core.services.browse import compare_versions, list_tables, query, show_version, table_history, table_snapshots
 from core.services.stores import Stores
 
@@ -74,6 +74,9 @@ def test_version_whose_files_are_gone_is_shown_without_rows(stores: Stores, audi
     assert view.verdict.verdict is Readability.FILES_VACUUMED
     assert view.sample is None
     assert view.snapshot.rows == 2
+    for key in (None, "id"):
+        with pytest.raises(FilesVacuumed, match="loans@"):
+            compare_versions(stores, auditor, "loans", 0, 1, key=key)
 
 
 def test_table_and_version_that_do_not_exist_are_named(stores: Stores, auditor: Actor, loans: Table) -> None:

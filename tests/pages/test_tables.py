@@ -1,0 +1,164 @@
+"""The page Tables: any version from its address, how each way to lose one is told, and ingesting with a check first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.entities import Actor
+from core.services.browse import show_version, table_history
+from core.services.stores import Stores
+from tests.pages.conftest import Opened, said
+
+IRIS = "iris_training_data"
+
+
+def frame(test: AppTest, *columns: str) -> pd.DataFrame:
+    """The shown table that has these columns."""
+    for one in test.dataframe:
+        if set(columns) <= set(one.value.columns):
+            return one.value
+    raise AssertionError(f"no table with {columns} is shown")
+
+
+def test_tables_are_listed_with_version_and_rows(opened: Opened, sample_stores: Stores) -> None:
+    shown = frame(opened("tables"), "table", "version", "rows").set_index("table")
+    assert list(shown.loc[IRIS, ["version", "rows"]]) == [2, 150]
+    assert list(shown.loc["diabetes_training_data", ["version", "rows"]]) == [1, 442]
+
+
+@pytest.mark.parametrize(("version", "rows"), [(0, 50), (1, 100), (2, 150)])
+def test_address_opens_a_version_as_it_stood(opened: Opened, sample_stores: Stores, version: int, rows: int) -> None:
+    test = opened("tables", tables_table=IRIS, tables_version=str(version))
+    assert f"version **{version}** · {rows} rows" in said(test)
+    assert f"50 of {rows} rows are shown" in said(test)
+    assert len(frame(test, "petal_width_cm")) == 50
+
+
+def test_history_tells_who_what_and_which_models(opened: Opened, sample_stores: Stores) -> None:
+    shown = frame(opened("tables", tables_table=IRIS), "operation", "trained on it").set_index("version")
+    assert list(shown.index) == [2, 1, 0]
+    assert list(shown["rows added"]) == [50, 50, 50]
+    assert list(shown["rows"]) == [150, 100, 50]
+    assert set(shown["who (claimed)"]) == {"scientist"}
+    assert shown.loc[0, "trained on it"] == "iris_classifier/1"
+
+
+def test_page_of_rows_is_in_the_address(opened: Opened, sample_stores: Stores) -> None:
+    first = frame(opened("tables", tables_table=IRIS, tables_version="2"), "petal_width_cm")
+    third = frame(opened("tables", tables_table=IRIS, tables_version="2", tables_page="3"), "petal_width_cm")
+    assert len(third) == 50
+    assert not first.equals(third)
+
+
+def test_versions_are_compared(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("tables", tables_table=IRIS, tables_before="0", tables_after="2", tables_tab="Compare versions")
+    assert [(one.label, one.value) for one in test.metric][:3] == [
+        ("rows added", "100"),
+        ("rows removed", "0"),
+        ("rows changed", "–"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "version"), [("nowhere", "0"), (IRIS, "99"), (IRIS, "-1"), (IRIS, "x"), ("../../etc", "0"), ("<b>", "0")]
+)
+def test_address_of_what_is_not_there_breaks_nothing(
+    opened: Opened, sample_stores: Stores, table: str, version: str
+) -> None:
+    test = opened("tables", tables_table=table, tables_version=version)
+    assert not test.exception
+    assert frame(test, "table", "version") is not None
+
+
+def test_version_whose_files_are_gone_keeps_its_facts_and_says_how_it_was_lost(
+    opened: Opened, sample_stores: Stores
+) -> None:
+    place = Path(sample_stores.catalog.resolve(IRIS).uri)
+    for file in place.glob("*.parquet"):
+        file.unlink()
+    test = opened("tables", tables_table=IRIS, tables_version="1")
+    assert not test.exception
+    assert "version **1** · 100 rows" in said(test)
+    assert any("is gone from storage" in one.value for one in test.warning)
+
+
+def test_table_with_a_corrupt_log_is_told_and_the_others_are_shown(opened: Opened, sample_stores: Stores) -> None:
+    place = Path(sample_stores.catalog.resolve(IRIS).uri)
+    (place / "_delta_log" / f"{1:020d}.json").write_text('{"add"')
+    broken = opened("tables", tables_table=IRIS)
+    assert not broken.exception
+    assert any("00000000000000000001.json" in one.value.replace("\\", "") for one in broken.error)
+    other = opened("tables", tables_table="diabetes_training_data")
+    assert not other.error
+    assert "442 rows" in said(other)
+
+
+def test_markup_in_names_and_values_stays_text(opened: Opened, stores: Stores) -> None:
+    odd = "<img src=x onerror=alert(1)>"
+    stores.engine.write(stores.catalog.place("odd"), pa.table({odd: [odd, "'\"🙂"]}), mode="append")
+    test = opened("tables", tables_table="odd")
+    assert not test.exception
+    assert list(frame(test, odd)[odd]) == [odd, "'\"🙂"]
+
+
+def test_only_who_may_ingest_sees_the_form(opened: Opened, sample_stores: Stores) -> None:
+    assert "Ingest a file" not in [one.label for one in opened("tables", "auditor").expander]
+    assert "Ingest a file" in [one.label for one in opened("tables", "scientist").expander]
+
+
+def upload(test: AppTest, name: str, content: bytes) -> AppTest:
+    test.file_uploader(key="tables_ingest_file_0").set_value((name, content, "text/csv"))
+    return test.run()
+
+
+def save(test: AppTest) -> AppTest:
+    (button,) = [one for one in test.button if one.label == "Save as a new version"]
+    assert not button.disabled
+    return button.click().run()
+
+
+def test_file_is_previewed_and_then_saved_as_the_next_version(
+    opened: Opened, sample_stores: Stores, scientist: Actor
+) -> None:
+    test = opened("tables", "scientist")
+    test.selectbox(key="tables_ingest_into").set_value(IRIS)
+    header = "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n"
+    test = upload(test, "more.csv", f"{header}5,3,1.5,0.2,setosa\n6,3,4.5,1.4,versicolor\n".encode())
+    assert "**2 rows** would make version 3" in said(test)
+    assert len(table_history(sample_stores, scientist, IRIS)) == 3, "a preview writes nothing"
+    test.text_input(key="tables_ingest_reason").set_value("two more")
+    test = save(test)
+    assert not test.exception
+    assert any("2 rows were saved" in one.value for one in test.success)
+    assert "Save as a new version" not in [one.label for one in test.button], (
+        "it cannot be saved twice by a second click"
+    )
+    assert show_version(sample_stores, scientist, IRIS).snapshot.rows == 152
+    done = sample_stores.audit.search(action="data.ingest")[0]
+    assert (done.subject, done.reason, done.after["file"]) == (f"{IRIS}@3", "two more", "more.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        ("species\nsétosa\n".encode("latin-1"), "not encoded as UTF-8"),
+        (b"a,a\n1,2\n", "more than once"),
+        (b"species,colour\nsetosa,red\n", "does not fit the table"),
+    ],
+)
+def test_bad_file_is_refused_on_the_page_and_saves_nothing(
+    opened: Opened, sample_stores: Stores, scientist: Actor, content: bytes, says: str
+) -> None:
+    test = opened("tables", "scientist")
+    test.selectbox(key="tables_ingest_into").set_value(IRIS)
+    test = upload(test, "bad <b>.csv", content)
+    assert not test.exception
+    assert any(says in one.value.replace("\\", "") for one in test.error)
+    assert all(one.disabled for one in test.button if one.label == "Save as a new version")
+    assert len(table_history(sample_stores, scientist, IRIS)) == 3
