@@ -12,6 +12,7 @@ from core.registry.runs import Runs
 
 RUNS = 10_000
 VERSIONS = 1_000
+DATA_VERSIONS = 50
 _FIRST_MS = 1_760_000_000_000
 _MINUTE_MS = 60_000
 KPIS = ("precision", "recall", "f1", "accuracy", "roc_auc", "log_loss", "TrainRows", "TestRows")
@@ -91,7 +92,7 @@ def _register(database: sqlite3.Connection, model: str, made: tuple[str, ...], v
             for number, run_id in chosen
             for key, value in (
                 ("delta.table", "sales"),
-                ("delta.version", str(number % 50)),
+                ("delta.version", str(_data_version(int(run_id, 16) - 1))),
                 ("recipe", "bench"),
                 ("run_id", run_id),
             )
@@ -111,7 +112,12 @@ def _runs(made: tuple[str, ...], experiment: int, folder: Path) -> Iterator[tupl
 def _params(made: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     for number, run_id in enumerate(made):
         for position, name in enumerate(PARAMS):
-            yield run_id, name, str(number % 50 if name == "DataV" else number % (7 + position))
+            yield run_id, name, str(_data_version(number) if name == "DataV" else number % (7 + position))
+
+
+def _data_version(number: int) -> int:
+    """The version of `sales` that run *number* was trained on; ten runs in a row share one."""
+    return number // 10 % DATA_VERSIONS
 
 
 def _metrics(made: tuple[str, ...]) -> Iterator[tuple[str, str, float, int]]:
@@ -123,6 +129,6 @@ def _metrics(made: tuple[str, ...]) -> Iterator[tuple[str, str, float, int]]:
 
 def _tags(made: tuple[str, ...], model: str) -> Iterator[tuple[str, str, str]]:
     for number, run_id in enumerate(made):
-        values = ("scientist", f"{number:040x}", "sales", str(number % 50), f"{number:064x}", "bench")
+        values = ("scientist", f"{number:040x}", "sales", str(_data_version(number)), f"{number:064x}", "bench")
         yield from ((run_id, name, value) for name, value in zip(TAGS, values, strict=True))
         yield run_id, "model.name", model
