@@ -11,7 +11,7 @@ from core.entities import Outcome
 from core.permissions import Action
 from core.services.attest import head_on_paper, sign_head, verify_against
 from core.services.prove import export_audit, search_audit, show_event
-from pages.shared import audit_views, messages, session
+from pages.shared import asof, audit_views, messages, session
 
 PAGE = 200
 
@@ -55,7 +55,7 @@ def search() -> None:
         event_action=did,
         outcome=ended,
         since=audit_views.day_start(since),
-        until=audit_views.day_end(until),
+        until=asof.earlier(audit_views.day_end(until), then),
         text=(text or "").strip() or None,
         before_sequence=before,
         limit=PAGE + 1,
@@ -130,6 +130,7 @@ def take_away() -> None:
 
 
 st.title("Audit log")
+then = asof.moment()
 tabs = st.tabs(("Events", "Verify", "Take away"), key="audit_tab", bind="query-params", on_change="rerun")
 for tab, bodies in zip(tabs, ((search, one), (verify,), (take_away,)), strict=True):
     if tab.open:

@@ -13,7 +13,7 @@ from core.services.browse import list_tables, table_history
 from core.services.models import list_models
 from core.services.score import list_batches
 from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
-from pages.shared import lineage_graph, links, messages, pickers, session
+from pages.shared import asof, lineage_graph, links, messages, pickers, session
 
 FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
 
@@ -82,6 +82,10 @@ def link(node: Node) -> None:
 st.title("Lineage")
 graph = None
 try:
+    then = asof.state(stores, actor)
+    if then is not None:
+        asof.lineage(then)
+        st.stop()
     graph = start()
 except CoreError as error:
     messages.show_error(error)

@@ -7,7 +7,7 @@ import streamlit as st
 from core.entities import ModelVersionKey
 from core.permissions import Action
 from core.services.models import ModelSummary, list_models, show_model_version
-from pages.shared import links, messages, model_views, pickers, session
+from pages.shared import asof, evidence, links, messages, model_views, pickers, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -28,6 +28,10 @@ def pick_version(model: ModelSummary) -> ModelVersionKey | None:
 
 st.title("Models")
 with messages.stopping():
+    then = asof.state(stores, actor)
+    if then is not None:
+        asof.models(then)
+        st.stop()
     models = list_models(stores, actor)
     if not models:
         st.info("No model is registered yet. Train one on the page **Training**; it takes a minute.")
@@ -46,11 +50,12 @@ with messages.stopping():
     with st.container(horizontal=True):
         links.link("runs", "Compare its newest versions", runs=ids)
         links.link("lineage", "Lineage", lineage_model=key.model, lineage_version=str(key.version))
-    evidence, signature, files = st.tabs(
+    evidence.downloads(stores, actor, key)
+    facts, signature, files = st.tabs(
         ["Evidence", "Signature and requirements", "Files"], key="models_tab", bind="query-params", on_change="rerun"
     )
-    if evidence.open:
-        with evidence:
+    if facts.open:
+        with facts:
             model_views.evidence(view)
     if signature.open:
         with signature:

@@ -60,7 +60,7 @@ def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: F
     """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
         dossier = write(gather(stores, actor, key))
-        made = _exported(f"{_file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
+        made = _exported(f"{file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
         record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
     return made
 
@@ -86,7 +86,7 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
             "verify.py": Path(bundle_check.__file__).read_bytes(),
             **_mlflow(stores, material),
         }
-        made = _exported(f"{_file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
+        made = _exported(f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
         record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data), "head": head.size}
     return made
 
@@ -186,7 +186,7 @@ def _json(value: Any) -> bytes:
     return (json.dumps(settled(value), ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _file_name(key: ModelVersionKey) -> str:
+def file_name(key: ModelVersionKey) -> str:
     """A name that no file system and no spreadsheet stumbles over, whatever the model is called."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in key.model)
     return f"{safe.strip('-') or 'model'}-{key.version}"

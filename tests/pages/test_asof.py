@@ -1,0 +1,63 @@
+"""As of a date on the pages: one picker in the address, what stood then, nothing of today. And evidence to take."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from core.entities import Actor, Stage
+from core.services.decide import approve, request_promotion
+from core.services.stores import Stores
+from tests.pages.conftest import Opened, said
+
+PAGES = ("overview", "models", "lineage")
+
+
+@pytest.fixture
+def served(sample_stores: Stores, scientist: Actor, manager: Actor) -> Stores:
+    request = request_promotion(
+        sample_stores, scientist, model="iris_classifier", version=2, to=Stage.PRODUCTION, reason="[good](http://x.y)"
+    )
+    approve(sample_stores, manager, request.id, reason="The numbers hold.")
+    return sample_stores
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_date_in_the_address_shows_what_stood_then(page: str, opened: Opened, served: Stores) -> None:
+    test = opened(page, "auditor", as_of=f"{datetime.now(UTC):%Y-%m-%d}", models_model="iris_classifier")
+    assert not test.exception
+    assert not test.error
+    assert "As it stood at the end of" in said(test)
+
+
+def test_overview_tells_what_served_and_who_approved_it(opened: Opened, served: Stores) -> None:
+    # A stage that was moved behind the decisions' back is today's: it is not in what stood then.
+    served.models.set_stages("iris_classifier", {2: Stage.ARCHIVED, 1: Stage.PRODUCTION})
+    told = said(opened("overview", "auditor", as_of=f"{datetime.now(UTC):%Y-%m-%d}"))
+    assert "version 2" in told
+    assert "approved by manager, asked for by scientist" in told
+    assert "The numbers hold." in told
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_before_the_first_event_there_was_nothing(page: str, opened: Opened, served: Stores) -> None:
+    test = opened(page, "auditor", as_of="2020-03-31")
+    assert not test.exception
+    assert "up to event 0" in said(test)
+    assert "No model was trained yet." in said(test)
+
+
+def test_the_audit_log_ends_at_the_date(opened: Opened, served: Stores) -> None:
+    assert opened("audit", "auditor", as_of="2020-03-31").info[0].value.startswith("No event matches")
+    assert opened("audit", "auditor").dataframe
+
+
+def test_who_may_export_takes_dossier_and_bundle_from_models(opened: Opened, served: Stores) -> None:
+    test = opened("models", "auditor", models_model="iris_classifier")
+    assert not test.exception
+    labels = {element.label for element in test.get("download_button")}
+    assert {"Dossier (PDF)", "Dossier (HTML)", "Evidence bundle"} <= labels
+    other = opened("models", "scientist", models_model="iris_classifier")
+    assert "Evidence bundle" not in {element.label for element in other.get("download_button")}
+    assert "An auditor or a manager takes" in said(other)
