@@ -146,12 +146,17 @@ class Heads:
         return tuple(sorted(found, key=lambda head: head.size)), forged
 
     def tree(self, size: int) -> Tree:
-        """The tree over the first *size* events, for proofs. Event number s is leaf s - 1."""
+        """The tree over the first *size* events, for proofs. Event number s is leaf s - 1. Raises AuditBroken."""
 
         def leaves(first: int, last: int) -> Iterator[bytes]:
             return map(leaf, self._log.hashes(after_sequence=first, until_sequence=last))
 
-        return Tree(size, leaves)
+        try:
+            return Tree(size, leaves)
+        except ValueError as error:
+            raise AuditBroken(
+                f"The audit log holds fewer than the {size} events that were signed; verify it."
+            ) from error
 
     def _require_goes_on(self, last: KeptHead, size: int) -> None:
         if size < last.head.size:

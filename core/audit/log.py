@@ -23,6 +23,7 @@ from core.permissions import require as require_permission
 
 GENESIS = "0" * 64
 _CHUNK = 5_000
+_HASH_CHUNK = 20_000
 # Any number of our own; it serialises appends on PostgreSQL.
 _APPEND_LOCK = 7_310_946_222
 
@@ -216,14 +217,14 @@ class AuditLog:
                 sa.select(events.c.sequence, events.c.hash)
                 .where(events.c.sequence > after_sequence, events.c.sequence <= until_sequence)
                 .order_by(events.c.sequence)
-                .limit(_CHUNK)
+                .limit(_HASH_CHUNK)
             )
             with self._database.read() as connection:
-                rows = list(connection.execute(query))
+                rows = connection.execute(query).all()
             if not rows:
                 return
-            yield from (row.hash for row in rows)
-            after_sequence = rows[-1].sequence
+            yield from [found for _, found in rows]
+            after_sequence = rows[-1][0]
 
     def verify(
         self,
