@@ -8,7 +8,9 @@ from core.audit.log import AuditLog
 from core.database import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
+from core.gates import check_policies
 from core.jobs.store import JobStore
+from core.redact import password_of, redactor, secret_values
 from core.registry.aliases import AliasRegistry
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
@@ -20,6 +22,7 @@ from core.settings import Settings, load_settings
 def open_stores(settings: Settings | None = None) -> Stores:
     """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used."""
     settings = settings or load_settings()
+    check_policies(settings.policies)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     audit = AuditLog(database)
@@ -32,7 +35,17 @@ def open_stores(settings: Settings | None = None) -> Stores:
         audit=audit,
         heads=Heads(database, audit, key_file=settings.signing_key_file, name=settings.log_name),
         decisions=Decisions(database),
-        jobs=JobStore(database, settings.worker_lease_s),
+        jobs=JobStore(database, settings.worker_lease_s, redact=redactor(_secrets(settings))),
+    )
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    """What must never be in a job's log, wherever it was set: the environment is looked at by the redactor itself."""
+    urls = (settings.database_url, settings.mlflow_tracking_uri, settings.mlflow_registry_uri)
+    return (
+        *(password for url in urls for password in password_of(url)),
+        *secret_values(settings.storage_options),
+        *secret_values(settings.spark_conf),
     )
 
 
