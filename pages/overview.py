@@ -9,7 +9,7 @@ from core.entities import Event
 from core.learning.evaluation import is_lower_better
 from core.permissions import Action
 from core.services.overview import Overview, Serving, overview
-from pages.shared import links, messages, session
+from pages.shared import asof, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -42,15 +42,17 @@ def _model(one: Serving) -> None:
         st.caption(f"{one.versions} versions wait. A data scientist asks for Production on the page Promotions.")
         return
     _facts(one)
-    shown = list(one.metrics)[:6]
-    for place, metric in zip(st.columns(max(len(shown), 1)), shown, strict=False):
-        known = [value for value in one.trend.get(metric, ()) if value is not None]
-        place.metric(
-            metric,
-            f"{one.metrics[metric]:.4f}",
-            chart_data=known if len(known) > 1 else None,
-            help=f"{'Lower' if is_lower_better(metric) else 'Higher'} is better. The line: all versions, oldest first.",
-        )
+    with st.container(horizontal=True, gap="medium"):
+        for metric, value in one.metrics.items():
+            known = [found for found in one.trend.get(metric, ()) if found is not None]
+            better = "Lower" if is_lower_better(metric) else "Higher"
+            st.metric(
+                metric,
+                f"{value:.4g}",
+                chart_data=known if len(known) > 1 else None,
+                help=f"{better} is better. The line: all versions, oldest first.",
+                width=128,
+            )
 
 
 def _facts(one: Serving) -> None:
@@ -107,10 +109,14 @@ def changes(events: tuple[Event, ...]) -> None:
 
 st.title("Overview")
 with messages.stopping():
+    then = asof.state(stores, actor)
+    if then is not None:
+        asof.overview(then)
+        st.stop()
     found = overview(stores, actor)
 if not found.tables and not found.serving:
     st.info("Nothing is here yet. Ingest a CSV or Parquet file on the page **Tables**, then train on it.")
-left, right = st.columns([2, 1], gap="large")
+left, right = st.columns([5, 2], gap="large")
 with left:
     serving(found)
     changes(found.changes)

@@ -22,9 +22,15 @@ MODES = {"append": "Append: add its rows", "overwrite": "Overwrite: replace all 
 def draw(stores: Stores, actor: Actor) -> None:
     """Table, mode, file; preview; save. Nothing is written before Save."""
     names = [one.name for one in list_tables(stores, actor)]
+    shown = st.query_params.get("tables_table")
     left, right = st.columns(2)
     table = left.selectbox(
-        "Into table", names, key="tables_ingest_into", accept_new_options=True, help="Type a new name to make a table."
+        "Into table",
+        names,
+        index=names.index(shown) if shown in names else 0 if names else None,
+        key=f"tables_ingest_into_{shown}",
+        accept_new_options=True,
+        help="Type a new name to make a table.",
     )
     mode = right.radio("Mode", list(MODES), format_func=MODES.__getitem__, key="tables_ingest_mode")
     _saved()

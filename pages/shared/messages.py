@@ -58,7 +58,7 @@ _KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
 _BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 # Streamlit's Markdown makes links of bare addresses and pictures of :words: after escapes are gone.
-_AUTOLINK = re.compile(r"(://|www\.|@)", re.IGNORECASE)
+_AUTOLINK = re.compile(r"(://|www\.|@(?=[\w-]+\.))", re.IGNORECASE)
 
 
 def badge(value: Enum) -> None:
