@@ -1,0 +1,285 @@
+"""The ten steps of the product in a real browser: from a Delta version to a decision to a prediction, and the proof.
+
+They are one walk: each step stands on what the one before left. Every step saves a screenshot.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import (
+    Served,
+    clean_environment,
+    free_port,
+    picture,
+    settled,
+    start_server,
+    stop_server,
+)
+
+pytestmark = pytest.mark.browser
+
+NEW_ROWS = (
+    "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n"
+    "5.1,3.5,1.4,0.2,setosa\n6.2,3.4,5.4,2.3,virginica\n5.9,3.0,4.2,1.5,versicolor\n"
+)
+
+
+@pytest.fixture(scope="module")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 1000}, timezone_id="Europe/Berlin", accept_downloads=True
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def go(page: Page, served: Served, name: str, identity: str = "auditor", **address: str) -> None:
+    """Opens a page by its address, as that demo identity."""
+    page.goto(f"{served.url}/{name}?{urlencode({'as': identity, **address})}")
+    settled(page)
+    expect(page.get_by_text("Demo identities.")).to_be_visible()
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).first.click()
+
+
+def test_01_first_start_built_the_sample_and_serves_it(page: Page, served: Served) -> None:
+    go(page, served, "")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.get_by_text("iris_classifier").first).to_be_visible()
+    for name in ("Tables", "Compare runs", "Promotions", "Audit log"):
+        expect(page.get_by_role("link", name=name)).to_be_visible()
+    picture(page, "01-overview-first-start")
+
+
+def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, served: Served, tmp_path: Path) -> None:
+    go(page, served, "tables", "scientist", tables_table="iris_training_data", tables_version="0")
+    expect(page.get_by_text("50 rows").first).to_be_visible()
+    expect(page.locator(".stMarkdownBadge", has_text="readable").first).to_be_visible()
+    picture(page, "02-tables-version-0")
+
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("colour,species\nred,setosa\n")
+    go(page, served, "tables", "scientist", tables_table="iris_training_data")
+    page.get_by_text("Ingest a file").click()
+    page.locator("input[type=file]").first.set_input_files(wrong)
+    expect(page.get_by_text("The file does not fit the table.")).to_be_visible()
+    expect(page.get_by_role("button", name="Save as a new version")).to_be_disabled()
+    picture(page, "02-tables-wrong-file")
+
+    right = tmp_path / "more.csv"
+    right.write_text(NEW_ROWS)
+    go(page, served, "tables", "scientist", tables_table="iris_training_data")
+    page.get_by_text("Ingest a file").click()
+    page.locator("input[type=file]").first.set_input_files(right)
+    expect(page.get_by_text(re.compile(r"3 rows would make version 3"))).to_be_visible()
+    press(page, "Save as a new version")
+    expect(page.get_by_text(re.compile("iris_training_data@3: 3 rows were saved"))).to_be_visible()
+    settled(page)
+    assert served.command("show", "iris_training_data", "--json").stdout.count('"version": 3') == 1
+    picture(page, "02-tables-ingested")
+
+
+def test_03_training_runs_in_a_worker_and_can_be_watched_from_another_tab(
+    page: Page, served: Served, context: BrowserContext
+) -> None:
+    go(
+        page,
+        served,
+        "training",
+        "scientist",
+        training_recipe="iris_classifier",
+        training_table="iris_training_data",
+        training_version="3",
+    )
+    press(page, "Train")
+    expect(page.get_by_text(re.compile("Log \\(")).first).to_be_visible()
+    other = context.new_page()
+    go(other, served, "training", "auditor", training_tab="Jobs")
+    expect(page.get_by_text("iris_classifier/4").first).to_be_visible(timeout=90_000)
+    settled(page)
+    picture(page, "03-training-finished")
+    other.reload()
+    settled(other)
+    picture(other, "03-training-jobs")
+    other.close()
+
+
+@pytest.mark.parametrize("view", ["Bars", "Scatter", "Parallel coordinates", "Over data versions", "Differences"])
+def test_04_runs_are_compared_in_every_picture(page: Page, served: Served, view: str) -> None:
+    go(page, served, "runs", "scientist", runs_text="iris", runs_view=view)
+    expect(page.get_by_role("heading", name="Compare runs")).to_be_visible()
+    if view != "Differences":
+        expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    picture(page, f"04-runs-{view.lower().replace(' ', '-')}")
+
+
+def test_05_models_show_stage_kpis_data_version_and_artifacts(page: Page, served: Served) -> None:
+    go(page, served, "models", "auditor", models_model="iris_classifier", models_version="4")
+    expect(page.get_by_text("trained on iris_training_data@3")).to_be_visible()
+    picture(page, "05-models")
+    page.get_by_role("tab", name="Files").click()
+    settled(page)
+    picture(page, "05-models-files")
+
+
+def test_06_requester_asks_another_approves_production_is_archived_and_rolled_back(page: Page, served: Served) -> None:
+    ask(page, served, 1)
+    decide(page, served, "approve", "the first one")
+    ask(page, served, 4)
+    go(page, served, "promotions", "scientist")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
+    decide(page, served, "approve", "more data, better KPIs")
+    stages = served.command("models", "--json").stdout
+    assert stages.count('"stage": "Production"') == 1
+    assert stages.count('"stage": "Archived"') == 1
+
+    go(page, served, "promotions", "manager", promotions_tab="Roll back", promotions_back="iris_classifier")
+    page.get_by_label(re.compile("^Why")).first.fill("customers complained")
+    picture(page, "06-promotions-rollback")
+    press(page, "Check and roll back")
+    expect(page.get_by_text(re.compile(r"iris_classifier/1")).first).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(1_000)
+    settled(page)
+    picture(page, "06-promotions-rolled-back")
+    production = served.command("show", "iris_training_data", "--json")
+    assert production.returncode == 0
+    assert '"rollback"' in served.command("requests", "--json").stdout
+
+
+def test_07_production_scores_a_chosen_version_and_the_batch_leads_back(page: Page, served: Served) -> None:
+    go(
+        page,
+        served,
+        "predictions",
+        "scientist",
+        predictions_model="iris_classifier",
+        predictions_table="iris_training_data",
+        predictions_version="2",
+    )
+    press(page, "Score")
+    expect(page.get_by_role("heading", name="Batches")).to_be_visible(timeout=90_000)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    settled(page)
+    picture(page, "07-predictions")
+    page.get_by_role("link", name="Look at it by SQL").click()
+    expect(page.get_by_text(re.compile(r"100 rows, read from iris_classifier_predictions@0"))).to_be_visible()
+    picture(page, "07-predictions-by-sql")
+
+
+def test_08_lineage_goes_back_from_the_batch_and_forward_from_the_data(page: Page, served: Served) -> None:
+    go(page, served, "lineage", "auditor", lineage_from="a prediction batch")
+    expect(page.get_by_role("heading", name="The same in words")).to_be_visible()
+    expect(page.locator("svg text", has_text="iris_classifier/1").first).to_be_visible()
+    picture(page, "08-lineage-of-a-batch")
+    page.locator("svg text", has_text="iris_classifier/1").first.click()
+    expect(page.get_by_text(re.compile("^Model version")).first).to_be_visible()
+    settled(page)
+    picture(page, "08-lineage-clicked")
+    page.get_by_role("link", name="Look at the model").click()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible()
+    go(
+        page,
+        served,
+        "lineage",
+        "auditor",
+        lineage_from="a data version",
+        lineage_table="iris_training_data",
+        lineage_data="0",
+    )
+    picture(page, "08-lineage-of-a-data-version")
+
+
+def test_09_audit_log_verifies_and_a_change_by_hand_is_found_at_its_place(page: Page, served: Served) -> None:
+    go(page, served, "audit", "auditor")
+    picture(page, "09-audit")
+    go(page, served, "audit", "auditor", audit_tab="Verify")
+    press(page, "Verify")
+    expect(page.get_by_text(re.compile(r"[Hh]old")).first).to_be_visible()
+    picture(page, "09-audit-verified")
+
+    with sqlite3.connect(served.home / "modelledger.db") as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{name}"')
+        (before,) = database.execute("SELECT reason FROM events WHERE sequence = 3").fetchone()
+        database.execute("UPDATE events SET reason = 'nothing to see here' WHERE sequence = 3")
+    database.close()
+    go(page, served, "audit", "auditor", audit_tab="Verify")
+    press(page, "Verify")
+    expect(page.get_by_text(re.compile(r"event 3\b|Event 3\b|number 3\b")).first).to_be_visible()
+    picture(page, "09-audit-tampered")
+    with sqlite3.connect(served.home / "modelledger.db") as database:
+        database.execute("UPDATE events SET reason = ? WHERE sequence = 3", (before,))
+    database.close()
+
+
+def test_10_overview_says_what_serves_waits_and_changed(page: Page, served: Served) -> None:
+    go(page, served, "", "manager")
+    expect(page.get_by_text("version 1 of 4")).to_be_visible()
+    expect(page.get_by_text("trained on iris_training_data@0")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changed lately")).to_be_visible()
+    picture(page, "10-overview")
+
+
+@pytest.mark.parametrize("name", ["", "tables", "runs", "models", "promotions", "predictions", "lineage", "audit"])
+@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1280, "dark")])
+def test_narrow_and_dark_are_usable(chromium: Browser, served: Served, name: str, width: int, scheme: str) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    go(page, served, name, "manager")
+    expect(page.get_by_role("heading").first).to_be_visible()
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, "the page scrolls sideways"
+    picture(page, f"{name or 'overview'}-{width}-{scheme}")
+    context.close()
+
+
+def test_a_second_start_takes_seconds_and_keeps_everything(tmp_path: Path, served: Served) -> None:
+    environment = clean_environment(served.home)
+    before = served.command("audit", "verify", "--json").stdout
+    port = free_port()
+    server = start_server(environment, port)
+    stop_server(server)
+    assert '"ok": true' in before
+    assert served.command("tables", "--json").stdout.count('"name"') == 3
+
+
+def ask(page: Page, served: Served, version: int) -> None:
+    go(
+        page,
+        served,
+        "promotions",
+        "scientist",
+        promotions_tab="Ask for a stage",
+        promotions_ask="iris_classifier",
+        promotions_version=str(version),
+    )
+    page.get_by_label("What speaks for it").fill(f"version {version} is ready")
+    picture(page, f"06-promotions-ask-{version}")
+    press(page, "Ask for Production")
+    page.wait_for_timeout(1_500)
+    settled(page)
+
+
+def decide(page: Page, served: Served, verdict: str, reason: str) -> None:
+    go(page, served, "promotions", "manager", promotions_status="waiting")
+    picture(page, "06-promotions-decide")
+    page.get_by_label(re.compile("^Why")).first.fill(reason)
+    press(page, verdict.capitalize())
+    page.wait_for_timeout(2_500)
+    settled(page)
+    picture(page, "06-promotions-decided")
