@@ -128,11 +128,19 @@ def page(context: BrowserContext) -> Page:
 
 
 def settled(page: Page) -> None:
-    """Waits until the script has run and nothing is stale."""
+    """Waits until the script has run and everything that it drew is there."""
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']", timeout=60_000)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
 def picture(page: Page, name: str) -> None:
+    """The whole page as a file: Streamlit scrolls inside, so the window is made as high as what it holds."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     settled(page)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    before = page.viewport_size
+    assert before is not None
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": before["width"], "height": max(before["height"], min(int(height) + 8, 4_000))})
+    page.wait_for_timeout(300)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.set_viewport_size(before)
