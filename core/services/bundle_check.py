@@ -133,9 +133,9 @@ def _manifest(read: Read, names: set[str]) -> dict[str, Any]:
             raise Refused(needed, "it is missing")
     try:
         manifest = json.loads(read(MANIFEST))
-        files = dict(manifest["files"])
+        files = {str(name): (str(facts["sha256"]), int(facts["bytes"])) for name, facts in manifest["files"].items()}
         known = manifest["format"] == FORMAT and {KEY, HEAD, EVENTS} <= set(files) and bool(manifest["subject"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(MANIFEST, "it is no manifest of a bundle") from error
     if not known:
         raise Refused(MANIFEST, f"it is no manifest of the format {FORMAT}")
@@ -145,7 +145,7 @@ def _manifest(read: Read, names: set[str]) -> dict[str, Any]:
         if name not in names:
             raise Refused(name, "it is missing")
         content = read(name)
-        if hashlib.sha256(content).hexdigest() != facts.get("sha256") or len(content) != facts.get("bytes"):
+        if (hashlib.sha256(content).hexdigest(), len(content)) != facts:
             raise Refused(name, "it was altered: it is not the file that the manifest lists")
     return {**manifest, "files": files}
 
@@ -195,24 +195,25 @@ def _signed_text(note: str, file: str, name: str, public: bytes) -> str:
 
 def _check_events(text: str, size: int, root: bytes) -> tuple[int, int, int]:
     numbers: list[int] = []
-    before: dict[str, Any] | None = None
+    before: tuple[int, str] | None = None
     # Not splitlines(): a reason may hold U+2028, which JSON leaves as it is.
     for place, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         try:
             entry = json.loads(line)
-            body = json.loads(entry["text"])
-            number, event_hash = int(body["sequence"]), str(entry["hash"])
+            content, event_hash = str(entry["text"]), str(entry["hash"])
+            body = json.loads(content)
+            number, previous = int(body["sequence"]), str(body["previous"])
             proof = [bytes.fromhex(one) for one in entry["proof"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused(EVENTS, f"line {place} is no event with a proof") from error
-        if hashlib.sha256(entry["text"].encode()).hexdigest() != event_hash:
+        if hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest() != event_hash:
             raise Refused(EVENTS, f"event {number} was altered: its text does not give its hash")
         leaf = hashlib.sha256(b"\x00" + bytes.fromhex(event_hash)).digest()
         if _root(leaf, number - 1, size, proof) != root:
             raise Refused(EVENTS, f"event {number} is not proven to stand in the log at its number")
-        if before and number == before["number"] + 1 and body["previous"] != before["hash"]:
+        if before and number == before[0] + 1 and previous != before[1]:
             raise Refused(EVENTS, f"event {number} does not follow event {number - 1}")
-        before = {"number": number, "hash": event_hash}
+        before = (number, event_hash)
         numbers.append(number)
     if not numbers:
         raise Refused(EVENTS, "it holds no event")

@@ -66,6 +66,14 @@ def bundle(decided: Stores, auditor: Actor, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def decided_bundle(decided_home: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    home = tmp_path_factory.mktemp("bundled") / "home"
+    shutil.copytree(decided_home, home)
+    auditor = Actor(name="auditor", roles=frozenset({Role.AUDITOR}))
+    return export_bundle(open_stores(load_settings(home=home)), auditor, KEY).data
+
+
 class _Page(HTMLParser):
     """What a browser makes of it: tags, and all text."""
 
@@ -329,3 +337,35 @@ def test_a_log_that_was_rewritten_gives_no_evidence(decided: Stores, auditor: Ac
     by_hand(decided, f"UPDATE events SET reason = 'other' WHERE sequence = {number}")
     with pytest.raises(AuditBroken, match="altered"):
         export_bundle(decided, auditor, FIRST)
+
+
+HOSTILE = (
+    b"",
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b"[" * 100_000,
+    b'{"format": "modelledger-bundle/1", "subject": "x", "files": []}',
+    b'{"format": "modelledger-bundle/1", "subject": "x", "files": {"key.txt": 1}}',
+    b'{"text": "[]", "hash": "", "proof": []}',
+    b'{"text": "{\\"sequence\\": 1}", "hash": "", "proof": [1]}',
+    b"a\n\n\xe2\x80\x94 a !!\n",
+    b"\n\n\n",
+)
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.note", "events.jsonl", "head.txt", "key.txt"])
+def test_hostile_content_is_refused_and_never_a_crash(
+    decided_bundle: bytes, tmp_path: Path, name: str, content: bytes
+) -> None:
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(decided_bundle)
+
+    def replace(files: dict[str, bytes]) -> None:
+        files[name] = content
+        if name != "manifest.json":
+            listed_again(files)
+
+    with pytest.raises(BadBundle):
+        verify_bundle(repacked(file, replace))
