@@ -10,7 +10,7 @@ from core.errors import RunNotFound
 from core.permissions import Action
 from core.registry.runs import RunPage
 from core.services.compare import Comparison, compare_runs, list_experiments, list_runs
-from pages.shared import messages, pickers, run_tables, run_views, session
+from pages.shared import messages, pickers, run_details, run_tables, run_views, session
 
 PAGE_SIZE = 50
 PRODUCTION = "production"
@@ -91,4 +91,7 @@ with messages.stopping():
     found = compared(ticked or here, None if baseline == PRODUCTION else baseline)
     shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
     st.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
-    run_views.picture(view or run_views.VIEWS[0], found)
+    if view == run_views.DETAILS:
+        run_details.details(stores, actor, found.runs)
+    else:
+        run_views.picture(view or run_views.VIEWS[0], found)

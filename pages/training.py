@@ -8,7 +8,7 @@ from core.permissions import Action
 from core.services.jobs import list_jobs
 from core.services.schedule import delete_trigger, list_triggers
 from core.services.train import list_recipes
-from pages.shared import jobs, messages, session, training_forms
+from pages.shared import jobs, messages, pickers, session, training_forms
 
 TABS = ("Start", "Jobs", "New recipe", "Schedules")
 
@@ -43,9 +43,8 @@ def past() -> None:
             st.info("No training was started yet.")
             return
         jobs.table(found, key="training_jobs")
-        chosen = st.selectbox(
-            "Look at", [job.id for job in found], index=None, placeholder="a job", key="training_look"
-        )
+        words = {job.id: training_forms.job_words(job) for job in found}
+        chosen = pickers.choose("Look at", list(words), "training_job", words=words, index=None)
         if chosen:
             shown = jobs.watch(stores, actor, chosen, key="training_past")
             if shown is not None:

@@ -125,10 +125,7 @@ def signature(view: ModelVersionView) -> None:
     st.text(f"Stored as {view.info.format}: {view.info.why}")
     left, right = st.columns(2)
     columns = [("input", column) for column in view.info.inputs] + [("output", column) for column in view.info.outputs]
-    rows = [
-        {"Role": role, "Column": column.name, "Type": column.type, "Required": column.required}
-        for role, column in columns
-    ]
+    rows = [{"Role": role, "Column": column.name, "Type": column.type} for role, column in columns]
     left.markdown("**Signature**")
     if rows:
         left.dataframe(pd.DataFrame(rows), hide_index=True, alt="Signature")

@@ -10,7 +10,8 @@ from core.entities import ModelVersion, Run
 from core.services.compare import Comparison
 from pages.shared import charts, messages, run_charts, run_tables
 
-VIEWS = ("Differences", "Bars", "Scatter", "Parallel coordinates", "Over data versions")
+DETAILS = "One run"
+VIEWS = ("Differences", "Bars", "Scatter", "Parallel coordinates", "Over data versions", DETAILS)
 
 
 def ticked_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]]) -> list[str]:

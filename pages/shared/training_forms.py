@@ -152,6 +152,12 @@ def recipes_table(recipes: Sequence[Recipe]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Recipes")
 
 
+def job_words(job: Job) -> str:
+    """One training in a list."""
+    what = f"{job.arguments.get('recipe')} on {job.arguments.get('table')}@{job.arguments.get('version')}"
+    return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
+
+
 def outcome(job: Job) -> None:
     """Where to go from a training that is over."""
     result = dict(job.result)

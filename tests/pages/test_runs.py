@@ -124,6 +124,27 @@ def test_more_runs_than_a_page_holds_are_turned_over(opened: Opened, sample_stor
     assert not set(first) & set(table(test)["Run"])
 
 
+def test_one_run_shows_what_it_logged_and_what_was_changed_afterwards(opened: Opened, sample_stores: Stores) -> None:
+    run_id = str(sample_stores.models.versions("iris_classifier")[0].run_id)
+    sample_stores.runs.log(run_id, metrics={"f1": 1.0}, tags={"note": "<b>[x](http://evil)</b>"})
+    test = opened("runs", runs=run_id, runs_view="One run")
+    assert not test.exception
+    assert "f1 was changed after the run had ended: 1 at" in said(test).replace("\\", "")
+    params, tags, metrics, files = (frame.value for frame in test.dataframe[1:5])
+    assert params.set_index("Name").loc["DataV", "Value"] == "2"
+    assert tags.set_index("Name").loc["note", "Value"] == "<b>[x](http://evil)</b>"
+    assert list(metrics[metrics["Metric"] == "f1"]["When"]) == ["during the run", "▲ after the run ended"]
+    assert "model/model.skops" in list(files["File"])
+
+
+def test_one_odd_run_is_shown_without_an_error(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("runs", runs=odd_run(sample_stores), runs_view="One run")
+    assert not test.exception
+    assert not test.error
+    assert "no data version was logged" in said(test)
+    assert EVIL not in said(test)
+
+
 def test_mlflow_that_does_not_answer_is_told_in_one_sentence(
     opened: Opened, sample_stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
