@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.entities import PredictionBatch
+from core.entities import PredictionBatch, TableVersion
 from core.permissions import Action
 from core.services.browse import list_tables, table_history
 from core.services.jobs import list_jobs
-from core.services.models import list_models
+from core.services.models import ModelSummary, list_models
 from core.services.score import batch_predictions, list_batches, submit_scoring
 from pages.shared import batch_charts, jobs, links, messages, pickers, session
 
@@ -27,7 +27,10 @@ def score_form() -> None:
         return
     left, middle, right = st.columns(3)
     name = pickers.model(serving, "predictions_model", at=left)
-    table = pickers.table(list_tables(stores, actor), "predictions_table", at=middle)
+    tables = [one.name for one in list_tables(stores, actor) if one.problem is None]
+    trained_on = next((d.table for one in serving if one.name == name for d in _data(one)), None)
+    index = tables.index(trained_on) if trained_on in tables else 0
+    table = pickers.choose("Table", tables, "predictions_table", at=middle, index=index)
     if name is None or table is None:
         return
     version = pickers.data_version(table_history(stores, actor, table), "predictions_version", at=right)
@@ -42,6 +45,11 @@ def score_form() -> None:
                     stores, actor, model=name, table=table, version=version, into=into.strip(), reason=reason
                 )
                 st.session_state["predictions_job"] = job.id
+
+
+def _data(model: ModelSummary) -> tuple[TableVersion, ...]:
+    """What the version in Production was trained on."""
+    return next((v.data for v in model.versions if v.version == model.production), ())
 
 
 def batches_table(batches: tuple[PredictionBatch, ...]) -> None:
@@ -92,7 +100,9 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     )
     st.subheader("Rows")
     st.caption(f"The first {min(SAMPLE_ROWS, len(rows))} of {len(rows)} rows of {messages.plain(batch.into)}.")
-    st.dataframe(rows.head(SAMPLE_ROWS), hide_index=True, key="predictions_rows")
+    st.dataframe(
+        rows.head(SAMPLE_ROWS), hide_index=True, key="predictions_rows", column_order=batch_charts.ordered(rows)
+    )
 
 
 st.title("Predictions")

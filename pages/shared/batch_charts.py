@@ -38,6 +38,11 @@ def distributions(
         _drift(reference_rows, rows)
 
 
+def ordered(rows: pd.DataFrame) -> list[str]:
+    """Answer first, then what it was made from, then the stamp."""
+    return [*ANSWER, *(name for name in rows.columns if name not in (*ANSWER, *STAMP)), *STAMP]
+
+
 def _drift(reference: pd.DataFrame, current: pd.DataFrame) -> None:
     st.subheader("Drift")
     lines = []

@@ -143,7 +143,7 @@ def _add_baseline(figure: go.Figure, found: Comparison, metric: str) -> None:
     """A dashed line where one run is the baseline of all."""
     level = _finite(found.baseline.metrics.get(metric)) if found.baseline is not None else None
     if level is not None:
-        figure.add_hline(y=level, line_dash="dash", annotation_text=f"Baseline {number(level)}")
+        figure.add_hline(y=level, line_dash="dash", line_color="#808A93", annotation_text=f"Baseline {number(level)}")
 
 
 def _data_labels(runs: Sequence[Run]) -> list[str]:

@@ -1,0 +1,120 @@
+"""Makes the README's screenshots from the running app: a sample workspace, a real decision, real predictions.
+
+Needs Chromium. Called by `make screenshots`; writes docs/screenshots/*.png.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from core.bootstrap import open_stores
+from core.entities import Stage
+from core.identity import demo_actor
+from core.services.decide import approve, request_promotion
+from core.services.sample import build_sample
+from core.services.score import score
+from core.settings import load_settings
+from tests.browser.conftest import CHROMIUM, QUIET, clean_environment, free_port, settled, start_server, stop_server
+
+FOLDER = Path(__file__).resolve().parent / "screenshots"
+WIDTH = 1360
+# File, address, identity, colour scheme.
+PICTURES = (
+    ("overview", "", "manager", "light"),
+    ("tables", "tables?tables_table=iris_training_data&tables_version=1", "scientist", "light"),
+    ("tables-history", "tables?tables_table=iris_training_data&tables_tab=History", "auditor", "light"),
+    ("sql", "sql", "auditor", "light"),
+    ("training", "training?training_recipe=iris_classifier", "scientist", "light"),
+    ("runs", "runs?runs_text=iris", "scientist", "light"),
+    ("runs-bars", "runs?runs_text=iris&runs_view=Bars", "scientist", "dark"),
+    ("models", "models?models_model=iris_classifier&models_version=2", "auditor", "light"),
+    ("promotions", "promotions?promotions_status=waiting", "manager", "light"),
+    ("predictions", "predictions", "scientist", "light"),
+    (
+        "lineage",
+        "lineage?lineage_from=a+model+version&lineage_model=iris_classifier&lineage_version=2",
+        "auditor",
+        "light",
+    ),
+    ("lineage-dark", "lineage?lineage_from=a+prediction+batch", "auditor", "dark"),
+    ("audit", "audit", "auditor", "light"),
+    ("settings", "admin", "admin", "light"),
+)
+
+
+def tell_a_story(home: Path) -> None:
+    """A workspace that has seen a little: a decision, two batches, and a request that waits."""
+    stores = open_stores(load_settings(home=home))
+    scientist, manager = demo_actor("scientist", channel="cli"), demo_actor("manager", channel="cli")
+    build_sample(stores)
+    for version, why, verdict in ((1, "The first one.", "A start."), (2, "Twice the rows.", "Better on every KPI.")):
+        asked = request_promotion(
+            stores, scientist, model="iris_classifier", version=version, to=Stage.PRODUCTION, reason=why
+        )
+        approve(stores, manager, asked.id, reason=verdict)
+    for version in (0, 2):
+        score(
+            stores,
+            scientist,
+            model="iris_classifier",
+            table="iris_training_data",
+            version=version,
+            into="iris_classifier_predictions",
+            reason="Weekly scoring.",
+        )
+    request_promotion(
+        stores,
+        scientist,
+        model="iris_classifier",
+        version=3,
+        to=Stage.PRODUCTION,
+        reason="150 rows instead of 100; precision is up.",
+    )
+
+
+def take(page: Page, url: str, file: Path) -> None:
+    """The whole page, as high as what it holds."""
+    page.set_viewport_size({"width": WIDTH, "height": 900})
+    page.goto(url)
+    settled(page)
+    page.wait_for_timeout(1_500)
+    settled(page)
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": WIDTH, "height": max(900, min(int(height) + 8, 2_200))})
+    page.wait_for_timeout(600)
+    page.screenshot(path=file)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "workspace"
+        tell_a_story(home)
+        port = free_port()
+        server = start_server(clean_environment(home), port)
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+                for name, address, identity, scheme in PICTURES:
+                    context = browser.new_context(color_scheme=scheme, timezone_id="Europe/Berlin")  # type: ignore[arg-type]
+                    joint = "&" if "?" in address else "?"
+                    take(
+                        context.new_page(),
+                        f"http://127.0.0.1:{port}/{address}{joint}as={identity}",
+                        FOLDER / f"{name}.png",
+                    )
+                    context.close()
+                    print(name)
+                browser.close()
+        finally:
+            stop_server(server)
+
+
+if __name__ == "__main__":
+    main()
