@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.audit.checkpoint import VerifierKey
 from core.audit.decisions import Decisions
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
@@ -9,6 +10,7 @@ from core.database import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.gates import check_policies
+from core.errors import BadHead, BadSettings
 from core.jobs.store import JobStore
 from core.redact import password_of, redactor, secret_values
 from core.registry.aliases import AliasRegistry
@@ -33,7 +35,13 @@ def open_stores(settings: Settings | None = None) -> Stores:
         runs=_runs(settings),
         models=_models(settings),
         audit=audit,
-        heads=Heads(database, audit, key_file=settings.signing_key_file, name=settings.log_name),
+        heads=Heads(
+            database,
+            audit,
+            key_file=settings.signing_key_file,
+            name=settings.log_name,
+            trusted=_head_keys(settings),
+        ),
         decisions=Decisions(database),
         jobs=JobStore(database, settings.worker_lease_s, redact=redactor(_secrets(settings))),
     )
@@ -47,6 +55,13 @@ def _secrets(settings: Settings) -> tuple[str, ...]:
         *secret_values(settings.storage_options),
         *secret_values(settings.spark_conf),
     )
+
+
+def _head_keys(settings: Settings) -> tuple[VerifierKey, ...]:
+    try:
+        return tuple(VerifierKey.parse(key) for key in settings.head_keys.split())
+    except BadHead as error:
+        raise BadSettings(f"MODELLEDGER_HEAD_KEYS cannot be used. {error}", setting="MODELLEDGER_HEAD_KEYS") from error
 
 
 def _engine(settings: Settings) -> DeltaEngine:

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         pattern=r"^[^\s+]+$",
         description="Name of this audit log in its signed heads, for example bank.example/modelledger",
     )
+    head_keys: str = Field(
+        "", description="Public keys, separated by spaces, whose heads count too: of other instances, and earlier ones"
+    )
     head_every_h: float = Field(24.0, ge=0, description="The worker signs a head of the audit log so often; 0: never")
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 

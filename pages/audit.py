@@ -87,6 +87,7 @@ def verify() -> None:
         "kept elsewhere it also finds what the chain alone cannot: a tail cut off, or a log rewritten from the start."
     )
     kept = st.file_uploader("Heads and exports kept elsewhere", accept_multiple_files=True, key="audit_kept")
+    only_new = st.toggle("Only what was appended since the last verification", key="audit_only_new")
     if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
         bar = st.progress(0.0, text="reading")
         texts = [file.getvalue().decode("utf-8", errors="replace") for file in kept or []]
@@ -94,6 +95,7 @@ def verify() -> None:
             stores,
             actor,
             texts,
+            incremental=only_new,
             on_progress=lambda seen, total: bar.progress(seen / max(total, 1), text=f"{seen:,} of {total:,} events"),
         )
         bar.empty()
@@ -130,7 +132,7 @@ def take_away() -> None:
 
 
 st.title("Audit log")
-then = asof.moment()
+then = asof.bound()
 tabs = st.tabs(("Events", "Verify", "Take away"), key="audit_tab", bind="query-params", on_change="rerun")
 for tab, bodies in zip(tabs, ((search, one), (verify,), (take_away,)), strict=True):
     if tab.open:

@@ -50,10 +50,15 @@ class KeptHead:
 
 
 class Heads:
-    """The signed heads of one log. The leaf of an event is its 32-byte hash, so a proof discloses no content."""
+    """The signed heads of one log. The leaf of an event is its 32-byte hash, so a proof discloses no content.
 
-    def __init__(self, database: Database, log: AuditLog, *, key_file: Path, name: str) -> None:
-        self._database, self._log = database, log
+    *trusted*: keys beside the own one, of other instances on the same database or from before a change of the key.
+    """
+
+    def __init__(
+        self, database: Database, log: AuditLog, *, key_file: Path, name: str, trusted: tuple[VerifierKey, ...] = ()
+    ) -> None:
+        self._database, self._log, self._trusted = database, log, trusted
         self._key_file, self._name = key_file, name
 
     @cached_property
@@ -66,8 +71,8 @@ class Heads:
         return self._signer.verifier
 
     def open(self, note: str, *, keys: tuple[VerifierKey, ...] = ()) -> SignedHead:
-        """A head that was exported before, by this log's key or one of *keys*. Raises BadHead."""
-        text, key = open_note(note, (self.key, *keys))
+        """A head that was exported before, by this log's key, a trusted one or one of *keys*. Raises BadHead."""
+        text, key = open_note(note, (self.key, *self._trusted, *keys))
         checkpoint = read_checkpoint(text)
         if checkpoint.origin != key.name:
             raise BadHead(

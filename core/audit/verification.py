@@ -131,7 +131,8 @@ def _verify(
     if forged:
         findings.append(
             f"{forged} of the heads kept in the database {'is' if forged == 1 else 'are'} not signed by this log's key:"
-            " altered, or made with another key."
+            " altered, or made with another key. Where another instance or an earlier key made them, name its public "
+            "key in MODELLEDGER_HEAD_KEYS."
         )
     signed = None
     if not findings:

@@ -31,6 +31,14 @@ def moment() -> datetime | None:
     return end_of_day(day) if isinstance(day, date) else None
 
 
+def bound() -> datetime | None:
+    """The same picker where a page shows the log itself: a line says that it ends there."""
+    chosen = moment()
+    if chosen is not None:
+        st.info(f"Events until the end of {chosen:%Y-%m-%d} (UTC).", icon=":material/history:")
+    return chosen
+
+
 def state(stores: Stores, actor: Actor) -> StateThen | None:
     """What stood on the chosen day, with a line that says so; None where no day is chosen."""
     chosen = moment()

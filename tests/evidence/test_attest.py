@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from core.bootstrap import open_stores
 from core.entities import Actor, Outcome, Role
-from core.errors import BadHead, Forbidden
+from core.errors import BadHead, BadSettings, Forbidden
 from core.services.attest import HeadSchedule, head_on_paper, last_head, public_key, sign_head, verify_against
 from core.services.prove import export_audit
 from core.services.stores import Stores
@@ -52,8 +53,6 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
     head = sign_head(logged, auditor)
     key = str(public_key(logged, auditor))
     logged.settings.signing_key_file.unlink()
-    from core.bootstrap import open_stores
-
     other = open_stores(logged.settings)
     with pytest.raises(BadHead, match="none of the keys"):
         verify_against(other, auditor, [head.note])
@@ -61,6 +60,8 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
     # The head it kept itself is not signed by the new key: told, because a lost key is an incident too.
     assert not verdict.ok
     assert "not signed by this log's key" in verdict.detail
+    trusting = open_stores(logged.settings.model_copy(update={"head_keys": key}))
+    assert verify_against(trusting, auditor, [head.note]).ok
 
 
 def test_signing_is_recorded_and_asks_for_the_right_to_export(logged: Stores, auditor: Actor, scientist: Actor) -> None:
@@ -115,3 +116,8 @@ class _Clock:
 
         monkeypatch.setattr(attest, "datetime", Moved)
         monkeypatch.setattr(attest, "time", Monotonic)
+
+
+def test_a_head_key_that_is_none_is_a_setting_to_correct(logged: Stores) -> None:
+    with pytest.raises(BadSettings, match="MODELLEDGER_HEAD_KEYS"):
+        open_stores(logged.settings.model_copy(update={"head_keys": "no+key"}))

@@ -49,7 +49,9 @@ def test_before_the_first_event_there_was_nothing(page: str, opened: Opened, ser
 
 
 def test_the_audit_log_ends_at_the_date(opened: Opened, served: Stores) -> None:
-    assert opened("audit", "auditor", as_of="2020-03-31").info[0].value.startswith("No event matches")
+    told = said(opened("audit", "auditor", as_of="2020-03-31"))
+    assert "Events until the end of 2020-03-31" in told
+    assert "No event matches" in told
     assert opened("audit", "auditor").dataframe
 
 
