@@ -32,6 +32,7 @@ _AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="bench
 _LINEAGE_GOAL_S = 0.050
 _COMPARE_GOAL_S = 0.080
 _RERUN_GOAL_S = 0.5
+PAGES = ("overview", "tables", "training", "runs", "models", "promotions", "predictions", "lineage", "audit")
 
 
 def run() -> list[Measurement]:
@@ -51,7 +52,7 @@ def run() -> list[Measurement]:
                     behind = _opened(home)
                     found.append(_lineage(behind, store, raw_s, "behind mlflow server"))
                     found.append(_compare(behind, store, search_s, "behind mlflow server"))
-            found += [_page(name) for name in ("runs", "models", "training")]
+            found += [_page(name) for name in PAGES]
     return found
 
 
