@@ -19,13 +19,11 @@ st.set_page_config(
 
 
 @st.cache_resource(show_spinner=False)
-def _freeze_imports() -> None:
-    """Streamlit collects garbage after every rerun; what the imports brought stays and need not be looked at."""
+def freeze(page: str) -> None:
+    """Streamlit collects garbage after every rerun; what a page imported stays, and need not be looked at."""
     gc.collect()
     gc.freeze()
 
-
-_freeze_imports()
 
 # Section, file, title, icon, and what a person must be allowed to do for the page to be offered.
 PAGES = (
@@ -50,4 +48,8 @@ with session.opened() as actor:
             sections.setdefault(section, []).append(
                 st.Page(file, title=title, icon=icon, url_path=name, default=name == "overview")
             )
-    st.navigation(sections).run()
+    page = st.navigation(sections)
+    try:
+        page.run()
+    finally:
+        freeze(page.url_path)

@@ -8,8 +8,8 @@ import streamlit as st
 from core.entities import Event
 from core.learning.evaluation import is_lower_better
 from core.permissions import Action
-from core.services.overview import Overview, Serving, overview
-from pages.shared import asof, links, messages, session
+from core.services.overview import Overview, Serving
+from pages.shared import asof, cached, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -113,7 +113,7 @@ with messages.stopping():
     if then is not None:
         asof.overview(then)
         st.stop()
-    found = overview(stores, actor)
+    found = cached.overview(stores, actor)
 if not found.tables and not found.serving:
     st.info("Nothing is here yet. Ingest a CSV or Parquet file on the page **Tables**, then train on it.")
 left, right = st.columns([5, 2], gap="large")
