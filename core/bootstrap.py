@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.audit.checkpoint import VerifierKey
 from core.audit.decisions import Decisions
+from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.database import Database
@@ -43,6 +44,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
             trusted=_head_keys(settings),
         ),
         decisions=Decisions(database),
+        findings=Findings(database),
         jobs=JobStore(database, settings.worker_lease_s, redact=redactor(_secrets(settings))),
     )
 

@@ -160,6 +160,28 @@ triggers = sa.Table(
 )
 
 
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("due", Moment, nullable=False),
+    sa.Column("expected", sa.Text, nullable=False),
+    sa.Column("found", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("opened_by", sa.Text, nullable=False),
+    sa.Column("opened_at", Moment, nullable=False),
+    sa.Column("last_seen", Moment, nullable=False),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("closed_at", Moment),
+    sa.Column("reason", sa.Text),
+    sa.Index("findings_open", "closed_at", "due"),
+)
+
+
 class Database:
     """One database, opened and migrated. Raises DatabaseUnavailable, BadSettings."""
 
@@ -204,7 +226,7 @@ class Database:
             if self.is_postgres:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, "heads")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -366,6 +366,40 @@ class Difference:
     request_id: str | None = None
 
 
+class Severity(str, Enum):
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that somebody has to look into: found by a pass over the registry, or opened by an auditor.
+
+    *last_seen* is when the pass saw it last; it stays open until a person closes it with a reason.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    severity: Severity
+    owner: str
+    due: datetime
+    expected: str
+    found: str
+    detail: str
+    opened_by: str
+    opened_at: datetime
+    last_seen: datetime
+    closed_by: str | None = None
+    closed_at: datetime | None = None
+    reason: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+
 # ---------------------------------------------------------------------------------------- predictions
 
 

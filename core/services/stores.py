@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.audit.decisions import Decisions
+from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.delta.catalog import Catalog
@@ -26,6 +27,7 @@ class Stores:
     audit: AuditLog
     heads: Heads
     decisions: Decisions
+    findings: Findings
     jobs: JobStore
 
     def pin(

@@ -1,0 +1,166 @@
+"""Findings: the pass that opens them, an auditor's own, who looks into them by when, and closing with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime, timedelta
+
+from core.audit.canonical import canonical
+from core.entities import Actor, Difference, Finding, Outcome, Role, Severity
+from core.errors import BadParameter
+from core.permissions import Action
+from core.services import inspect, reconcile
+from core.services.decide import needed_reason
+from core.services.stores import Stores
+
+# Who opens what the pass finds; it may read and open findings, nothing else.
+INSPECTOR = Actor(name="modelledger", roles=frozenset({Role.AUDITOR}), channel="worker")
+
+_SEVERITY = {
+    reconcile.STAGE: Severity.HIGH,
+    reconcile.SEVERAL: Severity.HIGH,
+    reconcile.MISSING: Severity.HIGH,
+    reconcile.UNFINISHED_REQUEST: Severity.HIGH,
+    reconcile.UNFINISHED_ACTION: Severity.LOW,
+    inspect.ARTIFACT: Severity.HIGH,
+    inspect.METRIC: Severity.HIGH,
+    inspect.DATA_STAMP: Severity.HIGH,
+    inspect.RUN_GONE: Severity.MEDIUM,
+    inspect.NUMBER_GONE: Severity.MEDIUM,
+}
+_DUE = {Severity.HIGH: timedelta(days=3), Severity.MEDIUM: timedelta(days=14), Severity.LOW: timedelta(days=30)}
+_OWNER = Role.MANAGER.value
+# An action that is going on looks unfinished; it becomes a finding when it has been so for this long.
+_PATIENCE = timedelta(minutes=15)
+
+
+def list_findings(stores: Stores, actor: Actor, *, include_closed: bool = False) -> tuple[Finding, ...]:
+    """Open findings by due date; closed ones after them if asked for."""
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    return stores.findings.list(include_closed=include_closed)
+
+
+def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
+    """The pass: compares registry and runs with log and decisions, and returns the findings that are new.
+
+    Each new one is recorded. Nothing is repaired. Raises RegistryUnavailable.
+    """
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    differences = (*reconcile.differences(stores, actor), *inspect.changed_outside(stores))
+    moment = datetime.now(UTC)
+    going_on = {e.operation for e in stores.audit.unfinished() if moment - e.time < _PATIENCE}
+    seen = [
+        _finding(one, moment)
+        for one in differences
+        if one.kind != reconcile.UNFINISHED_ACTION or one.request_id not in going_on
+    ]
+    new = stores.findings.add_new(list({one.id: one for one in seen}.values()))
+    for one in new:
+        _record(stores, actor, one)
+    return new
+
+
+def open_finding(
+    stores: Stores, actor: Actor, *, subject: str, detail: str, severity: Severity, owner: str = _OWNER
+) -> Finding:
+    """An auditor's own finding. Raises ReasonMissing, BadParameter."""
+    moment = datetime.now(UTC)
+    text = needed_reason(detail)
+    if not subject.strip():
+        raise BadParameter("Say what the finding is about: a model version, a table, a person.")
+    finding = Finding(
+        id=hashlib.sha256(canonical([subject, text, moment]).encode()).hexdigest()[:12],
+        kind="opened by hand",
+        subject=subject.strip(),
+        severity=severity,
+        owner=owner.strip() or _OWNER,
+        due=moment + _DUE[severity],
+        expected="",
+        found="",
+        detail=text,
+        opened_by=actor.name,
+        opened_at=moment,
+        last_seen=moment,
+    )
+    with stores.audit.recording(actor, Action.FINDING_OPEN, finding.subject, reason=text) as record:
+        stores.findings.add_new([finding])
+        record.after = _told(finding)
+    return finding
+
+
+def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str, due: datetime, reason: str) -> Finding:
+    """Another owner or due date. Raises NotFound, AlreadyDecided, ReasonMissing."""
+    before = stores.findings.get(finding_id)
+    with stores.audit.recording(
+        actor, Action.FINDING_OPEN, before.subject, reason=reason, before=_told(before)
+    ) as record:
+        needed_reason(reason)
+        after = stores.findings.assign(finding_id, owner=owner.strip() or before.owner, due=due)
+        record.after = _told(after)
+    return after
+
+
+def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str) -> Finding:
+    """Closed by a manager, with what was found out. Raises NotFound, AlreadyDecided, ReasonMissing."""
+    before = stores.findings.get(finding_id)
+    with stores.audit.recording(
+        actor, Action.RECONCILE_RESOLVE, before.subject, reason=reason, before=_told(before)
+    ) as record:
+        text = needed_reason(reason)
+        after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
+        record.after = {"finding": after.id, "closed_by": actor.name}
+    return after
+
+
+class Inspection:
+    """The pass on a schedule: at the start and every so many seconds; an outage is waited out."""
+
+    def __init__(self, stores: Stores, *, every_s: float) -> None:
+        self._stores, self._every_s = stores, every_s
+        self._next = 0.0
+
+    def look_if_due(self) -> tuple[Finding, ...]:
+        """What is new, or nothing where it is not due. Raises what `look` raises, and tries again when due."""
+        if not self._every_s or time.monotonic() < self._next:
+            return ()
+        self._next = time.monotonic() + self._every_s
+        return look(self._stores, INSPECTOR)
+
+
+def _finding(difference: Difference, moment: datetime) -> Finding:
+    """The same fact gives the same id, whenever it is seen."""
+    facts = [difference.kind, difference.subject, difference.expected, difference.found, difference.request_id]
+    severity = _SEVERITY.get(difference.kind, Severity.MEDIUM)
+    return Finding(
+        id=hashlib.sha256(canonical(facts).encode()).hexdigest()[:12],
+        kind=difference.kind,
+        subject=difference.subject,
+        severity=severity,
+        owner=_OWNER,
+        due=moment + _DUE[severity],
+        expected=difference.expected,
+        found=difference.found,
+        detail=difference.detail,
+        opened_by=INSPECTOR.name,
+        opened_at=moment,
+        last_seen=moment,
+    )
+
+
+def _record(stores: Stores, actor: Actor, finding: Finding) -> None:
+    stores.audit.append(
+        actor, Action.FINDING_OPEN.value, finding.subject, Outcome.SUCCESS, reason=finding.detail, after=_told(finding)
+    )
+
+
+def _told(finding: Finding) -> dict[str, str]:
+    return {
+        "finding": finding.id,
+        "kind": finding.kind,
+        "severity": finding.severity.value,
+        "owner": finding.owner,
+        "due": finding.due.isoformat(),
+        "expected": finding.expected,
+        "found": finding.found,
+    }
