@@ -123,7 +123,7 @@ _LOST = (
     "SparkContext has been shutdown",
     "because SparkContext",
 )
-_PY4J = re.compile(r"^An error occurred while calling \S+\.\n: ")
+_PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
 _EXECUTOR = re.compile(r"\(executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
 _FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _POLL_S = 0.5
 _STOP_WAIT_S = 60.0
+_MOST = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ def watch(
                 break
             stages = meter.stages()
             if stages.total:
-                best = max(best, stages.fraction)
+                # Stages that are not known yet may follow: only the end itself is 1.
+                best = max(best, _MOST * stages.fraction)
                 report(best, f"{what}: {stages}")
             try:
                 checkpoint()
@@ -143,6 +145,8 @@ class _ConnectMeter:
 
     @contextlib.contextmanager
     def tagged(self) -> Iterator[None]:
+        # Spark ML asks for the thread's session, which a thread does not inherit over Connect.
+        type(self._session)._set_default_and_active_session(self._session)
         self._session.addTag(self._tag)
         try:
             yield
@@ -164,6 +168,9 @@ class _ConnectMeter:
                 known[stage.stage_id] = (stage.num_completed_tasks, stage.num_tasks)
                 if stage.done:
                     self._ended.add(stage.stage_id)
+            if done:
+                # What was skipped, its rows being there, never reports an end of its own.
+                self._ended.update(known)
 
     def stages(self) -> Stages:
         with self._lock:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ BACKENDS = ("local", "databricks", "kubernetes")
 # Settings of the run itself; every other parameter of the recipe is one of the project's.
 _OWN = ("backend", "backend_config", "entry_point", "version")
 _PATIENCE_S = 15.0
+_POLL_S = 5.0
 _TAIL = 30
 
 
@@ -87,6 +89,20 @@ def run_project(
         _end(process)
     if code != 0:
         raise TrainingFailed(f"The project {project} failed: {_reason(tail)}", project=project, exit_code=code)
+    if params.get("backend") == "databricks":
+        _await_end(project, run_id, tracking_uri, checkpoint)
+
+
+def _await_end(project: str, run_id: str, tracking_uri: str, checkpoint: Callable[[], None]) -> None:
+    """MLflow hands a run over to Databricks and returns at once: the run itself tells when it ended."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri)
+    while (status := client.get_run(run_id).info.status) in ("RUNNING", "SCHEDULED"):
+        checkpoint()
+        time.sleep(_POLL_S)
+    if status != "FINISHED":
+        raise TrainingFailed(f"The project {project} ended as {status.lower()} on Databricks; see its job there.")
 
 
 def logged_model(tracking_uri: str, run_id: str) -> str | None:
@@ -147,7 +163,9 @@ def _declared(project: str, entry: str) -> set[str] | None:
 
 def _environment(tracking_uri: str, run_id: str, data: ProjectData) -> dict[str, str]:
     """Our environment without our own settings (the database's password among them), and the data version."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELLEDGER_")}
+    # What keeps this process from running a model's code is not for the team's own code.
+    ours = ("MODELLEDGER_", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_HTTP_REQUEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
         **kept,
         "MLFLOW_TRACKING_URI": tracking_uri,

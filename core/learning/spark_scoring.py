@@ -21,6 +21,11 @@ from core.learning.spark_models import is_spark_model, with_spark_predictions
 _SPARK_TYPES = {pa.string(): "string", pa.large_string(): "string", pa.bool_(): "boolean", pa.float64(): "double"}
 
 
+# This process forbids MLflow to load any model (registry/connection.py); executors may load this one: require_safe
+# found nothing in it that would run.
+_MAY_LOAD = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
+
+
 def with_predictions(frame: Any, folder: Path, *, scratch: Path, served_as: str | None = None) -> Any:
     """*frame* with `prediction` and `probability` (of the chosen class; null for a regression), nothing computed yet.
 
@@ -77,7 +82,7 @@ def _udf(session: Any, model: str, result_type: str) -> Any:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Its advice to rebuild the environment on each executor is for clusters whose Python is another one: docs/spark.md.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
-    return mlflow.pyfunc.spark_udf(session, model, result_type=result_type, env_manager="local")
+    return mlflow.pyfunc.spark_udf(session, model, result_type=result_type, env_manager="local", extra_env=_MAY_LOAD)
 
 
 def _inputs(frame: Any, columns: tuple[str, ...], schema: pa.Schema) -> Any:

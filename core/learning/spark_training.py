@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -218,20 +219,48 @@ def _save(
     answer = ("long" if whole else "string") if labels else "double"
     output = ColSpec(answer, recipe.target)
     place = folder / "model"
-    mlflow.spark.save_model(
-        fitted,
-        str(place),
-        dfs_tmpdir=str(folder / "dfs"),
-        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema([output])),
-        pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "pyspark", "pandas", "pyarrow")],
-        metadata={
+    kept = {
+        "signature": ModelSignature(inputs=Schema(inputs), outputs=Schema([output])),
+        "metadata": {
             "recipe": recipe.name,
             "estimator": recipe.estimator,
             "target": recipe.target,
             "labels": list(labels),
         },
-    )
+    }
+    needs = [f"{name}=={version(name)}" for name in ("mlflow", "pyspark", "pandas", "pyarrow")]
+    if type(frame).__module__.startswith("pyspark.sql.connect"):
+        _save_over_connect(fitted, place, needs, kept)
+        return place
+    # On a cluster of several machines the executors write parts of the model: MLFLOW_DFS_TMP names what they share.
+    shared = None if os.environ.get("MLFLOW_DFS_TMP") else str(folder / "dfs")
+    mlflow.spark.save_model(fitted, str(place), dfs_tmpdir=shared, pip_requirements=needs, **kept)
     return place
+
+
+def _save_over_connect(fitted: Any, place: Path, needs: list[str], kept: dict[str, Any]) -> None:
+    """What mlflow.spark.save_model does, without the JVM that it asks for. The server writes: its disk must be ours."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    place.mkdir(parents=True)
+    fitted.save((place / "sparkml").resolve().as_uri())
+    if not (place / "sparkml").is_dir():
+        raise TrainingFailed(
+            "The Spark Connect server wrote the model to its own disk, which this process cannot read; train on "
+            "spark:// or local[*], or run the worker on the server's machine."
+        )
+    model = Model(**kept)
+    pyfunc.add_to_model(model, loader_module="mlflow.spark", data="sparkml")
+    model.add_flavor(
+        "spark",
+        pyspark_version=version("pyspark"),
+        model_data="sparkml",
+        code=None,
+        model_class="pyspark.ml.pipeline.PipelineModel",
+    )
+    model.save(str(place / "MLmodel"))
+    (place / "requirements.txt").write_text("\n".join(needs) + "\n", encoding="utf-8")
 
 
 def _as_double(frame: Any, name: str) -> str:

@@ -1,0 +1,87 @@
+"""Spark's Thrift server in this process's session: registered tables by name, for whoever speaks Hive's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from core.delta import spark_session, spark_types
+from core.delta.spark_errors import root_cause, translated
+from core.delta.spark_session import SparkSettings
+from core.entities import Table
+from core.errors import BadSettings, EngineUnavailable
+
+
+class ThriftServer:
+    """Serves SQL on host:port until stop(). Tables are made in the session's own catalog, in memory."""
+
+    def __init__(self, settings: SparkSettings, *, host: str, port: int) -> None:
+        if settings.is_connect:
+            raise BadSettings(
+                "The SQL endpoint starts a driver of its own, which Spark Connect has elsewhere; use that server's own "
+                "endpoint (on Databricks: a SQL warehouse), or set MODELLEDGER_SPARK_MASTER to local[*] or spark://….",
+                setting="MODELLEDGER_SPARK_MASTER",
+            )
+        hive = {
+            "spark.hadoop.hive.server2.thrift.bind.host": host,
+            "spark.hadoop.hive.server2.thrift.port": str(port),
+            "spark.hadoop.hive.server2.authentication": "NOSASL",
+            "spark.hadoop.hive.server2.enable.doAs": "false",
+        }
+        self._settings = SparkSettings(master=settings.master, jars=settings.jars, conf={**hive, **dict(settings.conf)})
+        self._served: dict[str, str] = {}
+        self._server: Any = None
+
+    def start(self) -> None:
+        """Listens. Raises EngineUnavailable: no Java, no jars, the port is taken."""
+        session = spark_session.session(self._settings)
+        try:
+            hive = session._jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
+            self._server = hive.startWithSparkSession(session._jsparkSession, False)
+        except Exception as error:
+            spark_session.close()
+            raise EngineUnavailable(f"The SQL endpoint does not start: {root_cause(error)}.") from error
+
+    def serve(self, tables: Iterable[Table]) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Makes exactly *tables* known. Returns the names served, and why others are not.
+
+        Spark's names have no "-" and no capitals: such a table is served with "_" and in small letters.
+        """
+        session = spark_session.session(self._settings)
+        wanted: dict[str, Table] = {}
+        refused: dict[str, str] = {}
+        for table in tables:
+            name = table.name.replace("-", "_").lower()
+            if name in wanted:
+                refused[table.name] = f"{wanted[name].name} is already served under the name {name}."
+            else:
+                wanted[name] = Table(name=name, uri=table.uri)
+        for name in [name for name, uri in self._served.items() if name not in wanted or wanted[name].uri != uri]:
+            with translated():
+                session.sql(f"DROP TABLE IF EXISTS {spark_types.quoted(name)}")
+            del self._served[name]
+        for name, table in wanted.items():
+            if name in self._served:
+                continue
+            try:
+                with translated(table):
+                    session.sql(_definition(table))
+            except EngineUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - one table that Spark will not have must not hide the others
+                refused[name] = str(error)
+            else:
+                self._served[name] = table.uri
+        return tuple(sorted(self._served)), refused
+
+    def stop(self) -> None:
+        """Ends the server and its Java process."""
+        spark_session.close()
+
+
+def _definition(table: Table) -> str:
+    name = spark_types.quoted(table.name)
+    if spark_types.is_catalog_name(table.uri):
+        return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {spark_types.identifier(table)}"  # noqa: S608 - quoted
+    place = table.uri.replace("\\", "\\\\").replace("'", "\\'")
+    return f"CREATE TABLE {name} USING delta LOCATION '{place}'"

@@ -1,0 +1,74 @@
+"""The SQL endpoint: registered tables for BI tools, over Spark's Thrift server, on loopback by default."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+from core.delta.catalog import Catalog
+from core.errors import EngineUnavailable
+from core.settings import Settings
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 10000
+_LOOK_S = 10.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve_sql(
+    settings: Settings,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    tell: Callable[[str], None] = lambda line: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serves until *stop* is set or the process is interrupted; tables that are made meanwhile appear within seconds.
+
+    The server has no users and no grants: whoever reaches the port reads (and writes) what this process's account
+    may. So it listens on loopback unless told otherwise, and docs/spark.md shows how to run it under an account that
+    can only read. Raises EngineUnavailable and BadSettings in one sentence.
+    """
+    from core.delta.spark_session import SparkSettings
+    from core.delta.spark_thrift import ThriftServer
+
+    _require_free(host, port)
+    catalog = Catalog(settings.tables, settings.home / "tables")
+    server = ThriftServer(
+        SparkSettings(master=settings.spark_master, jars=settings.spark_jars, conf=settings.spark_conf),
+        host=host,
+        port=port,
+    )
+    end = stop or threading.Event()
+    server.start()
+    try:
+        if host not in _LOOPBACK:
+            tell(f"{host}:{port} is open to the network, and this endpoint asks nobody who they are.")
+        told: tuple[str, ...] = ()
+        refused: dict[str, str] = {}
+        while True:
+            names, failed = server.serve(catalog.tables())
+            if names != told:
+                tell(f"SQL on {host}:{port} (Hive protocol, no SASL): {', '.join(names) or 'no table yet'}")
+            for name in failed.keys() - refused.keys():
+                tell(f"{name} is not served: {failed[name]}")
+            told, refused = names, failed
+            if end.wait(_LOOK_S):
+                return
+    except KeyboardInterrupt:
+        return
+    finally:
+        server.stop()
+
+
+def _require_free(host: str, port: int) -> None:
+    """Asked before Java starts: the server's own complaint about a taken port comes ten seconds later, in a stack."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EngineUnavailable(
+                f"The SQL endpoint cannot listen on {host}:{port} ({error.strerror}); choose another --port."
+            ) from error
