@@ -106,7 +106,7 @@ class Connection:
         if isinstance(error, RegistryUnavailable):
             return error
         reason = (
-            f"MLflow at {masked(self.tracking_uri)} does not answer ({one_line(error)}). "
+            f"MLflow at {masked(self.tracking_uri)} does not answer ({_why(error)}). "
             "Check that it runs and that MLFLOW_TRACKING_URI is right, then try again."
         )
         self._down_reason, self._down_until = reason, time.monotonic() + _DOWN_S
@@ -131,6 +131,24 @@ class Connection:
                     return (time.time_ns(),)
                 found += [stat.st_mtime_ns, stat.st_size]
         return tuple(found)
+
+
+# What urllib3 and MLflow say at length, in a person's words.
+_OUTAGES = (
+    ("Connection refused", "nothing listens there"),
+    ("NewConnectionError", "nothing listens there"),
+    ("Name or service not known", "there is no such host"),
+    ("NameResolutionError", "there is no such host"),
+    ("Read timed out", "it took too long"),
+    ("ReadTimeoutError", "it took too long"),
+    ("ConnectTimeoutError", "it took too long"),
+)
+
+
+def _why(error: Exception) -> str:
+    """The reason of an outage in a few words; the library's own first line where none is known."""
+    text = str(error)
+    return next((words for sign, words in _OUTAGES if sign in text), one_line(error))
 
 
 def one_line(error: BaseException) -> str:
