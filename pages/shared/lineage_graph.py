@@ -77,8 +77,9 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
 
     axis = {"show": False, "type": "value"}
     return {
+        "animation": False,
         "tooltip": {"trigger": "item", "renderMode": "richText"},
-        "grid": {"left": 90, "right": 90, "top": 24, "bottom": 76},
+        "grid": {"left": 66, "right": 66, "top": 64, "bottom": 76},
         # Axes that are not drawn: they keep the marks round at any width of the window.
         "xAxis": {**axis, "min": 0, "max": 3},
         "yAxis": {**axis, "min": 0, "max": max(deepest - 1, 1), "inverse": True},
@@ -109,6 +110,8 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
                         "symbol": _KINDS[node.kind][1],
                         "symbolSize": 34 if node.id == graph.root else 24,
                         "tooltip": {"formatter": _short(node)},
+                        # Neighbouring columns write on different sides, so that narrow windows stay legible.
+                        "label": {"position": "top" if _KINDS[node.kind][0] % 2 else "bottom"},
                         "itemStyle": {
                             "color": colours[node.kind],
                             "borderColor": _PROBLEM if node.problem else ink,
