@@ -31,6 +31,7 @@ CoreError
 │   └── ReasonMissing
 ├── Refused
 │   ├── Forbidden
+│   │   └── NotSignedIn
 │   ├── SelfApproval
 │   ├── AlreadyDecided
 │   ├── GatesFailed
@@ -164,6 +165,10 @@ class Refused(CoreError):
 
 
 class Forbidden(Refused): ...
+
+
+class NotSignedIn(Forbidden):
+    """Nobody is signed in, or not any longer."""
 
 
 class SelfApproval(Refused): ...

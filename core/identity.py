@@ -1,9 +1,13 @@
-"""Who a person is where no sign-in provider is configured: the demo identities, named after their roles."""
+"""Who a person is: read from what a sign-in provider claims; without a provider, the demo identities."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 from core.entities import Actor, Role
-from core.errors import BadInput
+from core.errors import BadInput, Forbidden, NotSignedIn
 
 DEMO_ROLES: dict[str, Role] = {
     "auditor": Role.AUDITOR,
@@ -14,6 +18,7 @@ DEMO_ROLES: dict[str, Role] = {
 }
 
 DEFAULT_IDENTITY = "auditor"
+_LONGEST_NAME = 200
 
 
 def demo_actor(name: str, *, channel: str) -> Actor:
@@ -22,3 +27,69 @@ def demo_actor(name: str, *, channel: str) -> Actor:
     if role is None:
         raise BadInput(f"There is no demo identity {name!r}; take one of {', '.join(DEMO_ROLES)}.", name=name)
     return Actor(name=name, roles=frozenset({role}), channel=channel)
+
+
+def actor_from_claims(
+    claims: Mapping[str, Any],
+    *,
+    roles: Mapping[str, str],
+    roles_claim: str,
+    name_claim: str,
+    now: datetime,
+    channel: str = "page",
+) -> Actor:
+    """The person whom a provider's verified *claims* name, with the roles that their groups map to.
+
+    Raises NotSignedIn where the claims have expired or do not say until when they hold, Forbidden where they name
+    nobody or no role.
+    """
+    _require_current(claims.get("exp"), now)
+    name = _name(claims, name_claim)
+    groups = _groups(claims, roles_claim)
+    held = frozenset(Role(roles[group]) for group in groups if group in roles)
+    if not held:
+        raise Forbidden(
+            f"{name} is signed in but has no role here: none of their groups (claim {roles_claim}) is mapped to one; "
+            "ask an admin.",
+            actor=name,
+        )
+    return Actor(name=name, roles=held, channel=channel)
+
+
+def _require_current(expires: object, now: datetime) -> None:
+    if isinstance(expires, bool) or not isinstance(expires, int | float):
+        raise NotSignedIn("The sign-in does not say until when it holds, so it is not accepted; sign in again.")
+    if not expires > now.timestamp():  # also refuses NaN
+        try:
+            until = f" at {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M} UTC"
+        except (OverflowError, OSError, ValueError):
+            until = ""
+        raise NotSignedIn(f"The sign-in expired{until}; sign in again.")
+
+
+def _name(claims: Mapping[str, Any], claim: str) -> str:
+    """One person, one name: who approves is compared with who asked."""
+    name = claims.get(claim)
+    if not isinstance(name, str) or not name.strip():
+        raise Forbidden(f"The sign-in provider sends no claim {claim}, which is to name people here; ask an admin.")
+    name = name.strip()
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise Forbidden(f"The claim {claim} of this sign-in cannot be used as a name; ask an admin.")
+    if claim == "email":
+        # An address that nobody checked may be somebody else's.
+        if claims.get("email_verified") is False:
+            raise Forbidden(f"The sign-in provider has not verified the address {name}; ask an admin.")
+        name = name.lower()
+    return name
+
+
+def _groups(claims: Mapping[str, Any], claim: str) -> tuple[str, ...]:
+    """The groups under *claim*, or, where there is none of that name, along its dotted path."""
+    found: Any = claims.get(claim)
+    if found is None:
+        found = claims
+        for part in claim.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, str):
+        return (found,)
+    return tuple(group for group in found if isinstance(group, str)) if isinstance(found, list | tuple) else ()

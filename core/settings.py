@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +67,14 @@ class Settings(BaseSettings):
         "", description="Public keys, separated by spaces, whose heads count too: of other instances, and earlier ones"
     )
     head_every_h: float = Field(24.0, ge=0, description="The worker signs a head of the audit log so often; 0: never")
+    secrets: Path | None = Field(
+        None, description="File whose [auth] section names the sign-in provider; default: .streamlit/secrets.toml"
+    )
+    roles: dict[str, Literal["auditor", "scientist", "manager", "admin"]] = Field(
+        default_factory=dict, description='Role of each group of the sign-in provider, as JSON: {"Risk": "manager"}'
+    )
+    roles_claim: str = Field("groups", description="Claim that holds a person's groups; a.b looks inside a")
+    name_claim: str = Field("email", description="Claim that names a person; it must never change its owner")
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 
     @property
@@ -94,6 +103,31 @@ class Settings(BaseSettings):
     def signing_key_file(self) -> Path:
         """The private key of signed heads; made on first use, readable by its owner alone."""
         return self.signing_key or self.home / "signing-key.pem"
+
+    @property
+    def secrets_file(self) -> Path:
+        return self.secrets or _CHECKOUT / ".streamlit" / "secrets.toml"
+
+    @cached_property
+    def has_sign_in(self) -> bool:
+        """Whether a sign-in provider is configured. Raises BadSettings: a file that cannot be read is no "no"."""
+        try:
+            content = tomllib.loads(self.secrets_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            if self.secrets is None:
+                return False
+            raise BadSettings(
+                "MODELLEDGER_SECRETS names a file that is not there; make it, or take the setting away.",
+                setting="MODELLEDGER_SECRETS",
+            ) from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            # Not the parser's words: they may hold what the file holds.
+            raise BadSettings(
+                f"The secrets file {self.secrets_file} cannot be read as TOML; nobody can sign in until it is put "
+                "right.",
+                setting="MODELLEDGER_SECRETS",
+            ) from error
+        return bool(content.get("auth"))
 
     @property
     def recipes_folder(self) -> Path:
