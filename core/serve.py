@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +22,7 @@ from core.errors import BadSettings
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _RESTART_AFTER_S = 2.0
 _GRACE_S = 10.0
+_FIRST_VISIT_S = 30.0
 # The message of Streamlit's protocol that asks for a run of the script: field 11, an empty client state.
 _RERUN = b"\x5a\x00"
 
@@ -73,8 +75,11 @@ def _visit_first(port: int, web: subprocess.Popen[bytes]) -> None:
         try:
             with connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as session:
                 session.send(_RERUN)
-                session.recv(timeout=_GRACE_S)
-                time.sleep(_RESTART_AFTER_S)
+                # The imports of the first run take seconds; a session that leaves before would end it.
+                until = time.monotonic() + _FIRST_VISIT_S
+                while (left := until - time.monotonic()) > 0 and web.poll() is None:
+                    with suppress(TimeoutError):
+                        session.recv(timeout=min(left, 1.0))
             return
         except (OSError, WebSocketException, TimeoutError):
             time.sleep(0.3)
