@@ -83,7 +83,8 @@ def verdict(found: LogVerdict) -> None:
     if found.ok:
         st.success(messages.plain(found.detail), icon=":material/verified:")
     else:
-        where = "" if found.first_broken is None else f"Event {found.first_broken}: "
+        named = found.first_broken is None or f"vent {found.first_broken} " in found.detail
+        where = "" if named else f"Event {found.first_broken}: "
         st.error(messages.plain(where + found.detail), icon=":material/gpp_bad:")
     st.code(f"head {found.chain.head}", language=None)
 

@@ -62,6 +62,9 @@ def draw(stores: Stores, actor: Actor) -> None:
                 f"{result.table}@{result.version}: {result.rows_added} rows were saved."
             )
             st.session_state["tables_ingest_count"] = number + 1
+            # What was saved is what is shown next.
+            st.session_state["tables_table"] = result.table
+            st.query_params["tables_version"] = str(result.version)
             st.rerun()
 
 
@@ -74,7 +77,8 @@ def _kept(upload: UploadedFile, folder: Path) -> Path:
 
 def _show(preview: IngestPreview, mode: str) -> None:
     where = "a new table" if preview.version is None else f"version {preview.version + 1}"
-    st.markdown(f"**{preview.rows} rows** would make {where} of {messages.plain(preview.table)} ({mode}).")
+    count = "1 row" if preview.rows == 1 else f"{preview.rows:,} rows"
+    st.markdown(f"**{count}** would make {where} of {messages.plain(preview.table)} ({mode}).")
     st.dataframe(
         pd.DataFrame(
             [
