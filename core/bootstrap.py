@@ -7,6 +7,7 @@ from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
+from core.audit.tokens import SignOuts, Tokens
 from core.database import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine

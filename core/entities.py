@@ -26,11 +26,26 @@ class Role(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts. *channel* tells how: "page", "cli", "worker", "token"."""
+    """Who acts. *channel* tells how: "page", "cli", "worker", "token ID"; *token* is that id, for jobs too."""
 
     name: str
     roles: frozenset[Role]
     channel: str = "cli"
+    token: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What a person or a machine acts by on the command line; its text is shown once and kept nowhere."""
+
+    id: str
+    name: str
+    role: Role
+    issued_by: str
+    created: datetime
+    expires: datetime
+    revoked: datetime | None = None
+    revoked_by: str | None = None
 
 
 # ----------------------------------------------------------------------------------------------- data

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +57,27 @@ def actor_from_claims(
             actor=name,
         )
     return Actor(name=name, roles=held, channel=channel)
+
+
+def sign_in_digest(claims: Mapping[str, Any]) -> str:
+    """What tells one sign-in from every other, without anything of the person in it."""
+    parts = {name: claims.get(name) for name in ("iss", "sub", "aud", "iat", "exp", "nonce")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def sign_in_end(claims: Mapping[str, Any]) -> datetime:
+    """When claims that were accepted end of themselves."""
+    return datetime.fromtimestamp(float(claims["exp"]), UTC)
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether only this machine can reach *address*. None, "" and names that mean every address are not."""
+    if address in ("localhost", "ip6-localhost"):
+        return True
+    try:
+        return ipaddress.ip_address((address or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _require_current(expires: object, now: datetime) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from core.errors import BadSettings
+from core.identity import is_loopback
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _RESTART_AFTER_S = 2.0
@@ -27,13 +29,29 @@ _FIRST_VISIT_S = 30.0
 _RERUN = b"\x5a\x00"
 
 
-def serve(*, port: int, address: str = "127.0.0.1", with_worker: bool = True) -> int:
+def serve(
+    *,
+    port: int,
+    address: str = "127.0.0.1",
+    with_worker: bool = True,
+    secrets: Path | None = None,
+    hosts: Sequence[str] = (),
+    upload_limit_mb: int = 200,
+) -> int:
     """Runs until interrupted or until Streamlit ends; returns Streamlit's exit code.
 
-    The worker is started again when it dies. Raises BadSettings where the port is taken.
+    *secrets* is the file that names a sign-in provider, None where there is none; *hosts* are further names under
+    which the app is reached. The worker is started again when it dies.
+    Raises BadSettings where the port is taken, and where others could reach an app at which nobody signs in.
     """
+    if secrets is None and not is_loopback(address):
+        raise BadSettings(
+            f"{address} can be reached by others and no sign-in provider is configured; put an [auth] section into "
+            ".streamlit/secrets.toml (docs/security.md), or serve on 127.0.0.1.",
+            address=address,
+        )
     _require_free(address, port)
-    web = subprocess.Popen(_web_command(port, address), cwd=_CHECKOUT)
+    web = subprocess.Popen(_web_command(port, address, secrets, hosts, upload_limit_mb), cwd=_CHECKOUT)
     threading.Thread(target=_visit_first, args=(port, web), daemon=True).start()
     worker: subprocess.Popen[bytes] | None = None
     stopping = False
@@ -58,11 +76,32 @@ def serve(*, port: int, address: str = "127.0.0.1", with_worker: bool = True) ->
     return 0 if stopping else web.returncode
 
 
-def _web_command(port: int, address: str) -> list[str]:
+def _web_command(port: int, address: str, secrets: Path | None, hosts: Sequence[str], upload_mb: int) -> list[str]:
+    """Streamlit's command. Given here and not in a file alone: a person's own config.toml must not weaken them."""
+    known = dict.fromkeys(("localhost", "127.0.0.1", "[::1]", "::1", *hosts, *_named(address)))
+    options = {
+        "port": port,
+        "address": address,
+        "headless": "true",
+        "enableXsrfProtection": "true",
+        "enableCORS": "true",
+        "enableAgentApi": "false",
+        "trustedUserHeaders": "{}",
+        "maxUploadSize": upload_mb,
+    }
     return [
         *(sys.executable, "-m", "streamlit", "run", "app.py"),
-        *("--server.port", str(port), "--server.address", address, "--server.headless", "true"),
+        *(part for name, value in options.items() for part in (f"--server.{name}", str(value))),
+        *(part for host in known for part in ("--server.allowedHosts", host)),
+        *("--client.showErrorDetails", "none", "--client.toolbarMode", "viewer"),
+        *("--browser.gatherUsageStats", "false"),
+        *(("--secrets.files", str(secrets)) if secrets else ()),
     ]
+
+
+def _named(address: str) -> tuple[str, ...]:
+    """The address as a host, unless it means every address."""
+    return () if address in ("", "0.0.0.0", "::") else (address,)  # noqa: S104 — compared with, not bound to
 
 
 def _visit_first(port: int, web: subprocess.Popen[bytes]) -> None:

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     policies: dict[str, Any] = Field(
         default_factory=dict, description="Promotion policy per model, as JSON: {model or '*': [{gate: …}, …]}"
     )
+    approvals: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many people must approve for Production, as JSON: {model or '*': number}; default 1",
+    )
     language: Literal["en"] = Field("en", description="Language of the pages")
     upload_limit_mb: int = Field(200, description="Largest file that a page takes")
     sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")
@@ -75,6 +79,7 @@ class Settings(BaseSettings):
     )
     roles_claim: str = Field("groups", description="Claim that holds a person's groups; a.b looks inside a")
     name_claim: str = Field("email", description="Claim that names a person; it must never change its owner")
+    hosts: str = Field("", description="Names, separated by spaces, under which browsers reach a shared server")
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 
     @property

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core.audit",
         "core.jobs",
     },
-    "core.serve": {"core.errors"},
+    "core.serve": {"core.errors", "core.identity"},
     "core.bootstrap": {"core"},
     "core.answers": {"core.entities", "core.errors", "core.delta", "core.services"},
     "core.commands": {"core"},

@@ -55,7 +55,16 @@ def serve(
     settings = load_settings()
     if settings.is_embedded and settings.sample:
         build_sample(opened(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
-    raise typer.Exit(serve_app(port=port, address=address, with_worker=with_worker))
+    raise typer.Exit(
+        serve_app(
+            port=port,
+            address=address,
+            with_worker=with_worker,
+            secrets=settings.secrets_file if settings.has_sign_in else None,
+            hosts=settings.hosts.split(),
+            upload_limit_mb=settings.upload_limit_mb,
+        )
+    )
 
 
 def worker() -> None:

@@ -1,4 +1,4 @@
-"""The session: who is here, the guard of every page, the stores. The only user of st.user and of bootstrap."""
+"""The session: who is here, the guard of every page, the stores. The only user of bootstrap."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from core.errors import CoreError, Forbidden
 from core.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
 from core.permissions import Action, is_allowed
 from core.services.stores import Stores
-from core.settings import load_settings
-from pages.shared import messages
+from core.settings import Settings, load_settings
+from pages.shared import messages, signin
 
 # Set while app.py runs a page: it has drawn the banner and the identity already. A page opened cold draws its own.
 _run = threading.local()
@@ -73,7 +73,25 @@ def _require_once(actor: Actor, action: Action) -> None:
         raise
 
 
+@st.cache_resource(show_spinner=False)
+def _settings() -> Settings:
+    return load_settings()
+
+
 def _identify() -> Actor:
+    """Who is signed in; where no provider is configured, a demo identity. Otherwise the page ends here."""
+    try:
+        settings = _settings()
+        if settings.has_sign_in:
+            return signin.actor(settings, stores)
+        signin.require_private_server()
+    except CoreError as error:
+        messages.show_error(error)
+        st.stop()
+    return _demo()
+
+
+def _demo() -> Actor:
     """The demo identity chosen in the sidebar and kept in the address; a banner says that it is a demo."""
     with st.sidebar:
         name = st.selectbox(

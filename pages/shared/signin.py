@@ -1,0 +1,94 @@
+"""Sign-in: who the provider says is here, asked on every run. The only user of st.user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import streamlit as st
+from streamlit.errors import StreamlitAPIException
+
+from core.entities import Actor, Outcome
+from core.errors import BadSettings, Forbidden, NotSignedIn
+from core.identity import actor_from_claims, is_loopback, sign_in_digest, sign_in_end
+from core.services.stores import Stores
+from core.settings import Settings
+from pages.shared import messages
+
+
+def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
+    """The person of this session; where there is none, the page is a button that signs in, and ends."""
+    if st.get_option("server.trustedUserHeaders") not in ({}, "", None):
+        raise BadSettings("server.trustedUserHeaders lets any visitor name themselves; take that setting away.")
+    claims = _claims()
+    if claims is None:
+        _ask("Sign in to see anything here.")
+    try:
+        person = actor_from_claims(
+            claims,
+            roles=settings.roles,
+            roles_claim=settings.roles_claim,
+            name_claim=settings.name_claim,
+            now=datetime.now(UTC),
+        )
+    except NotSignedIn as error:
+        _ask(str(error))
+    except Forbidden as error:
+        _record_once(stores, claims, error)
+        messages.show_error(error)
+        _offer_sign_out(stores, claims)
+        st.stop()
+    if stores().sign_outs.holds(sign_in_digest(claims)):
+        _ask("This sign-in was ended; sign in again.")
+    with st.sidebar:
+        roles = ", ".join(sorted(role.value for role in person.roles))
+        st.caption(f"Signed in as **{messages.plain(person.name)}** ({roles})")
+        _offer_sign_out(stores, claims)
+    return person
+
+
+def require_private_server() -> None:
+    """Raises BadSettings where others could reach a server at which anybody is anybody."""
+    if not is_loopback(st.get_option("server.address")):
+        raise BadSettings(
+            "This server is shared (its address is not loopback) and no sign-in provider is configured, so it shows "
+            "nothing: put an [auth] section into .streamlit/secrets.toml, or serve on 127.0.0.1."
+        )
+
+
+def _claims() -> dict[str, Any] | None:
+    """What the provider said, from the cookie that Streamlit has verified; None where nobody is signed in."""
+    claims: dict[str, Any] = dict(st.user.to_dict())
+    return claims if claims.get("is_logged_in") is True else None
+
+
+def _ask(why: str) -> NoReturn:
+    st.title("ModelLedger")
+    st.text(why)
+    if st.button("Sign in", type="primary", icon=":material/login:", key="signin.in"):
+        try:
+            st.login()
+        except StreamlitAPIException as error:
+            raise BadSettings(
+                "The [auth] section of the secrets file cannot be used; it needs redirect_uri, cookie_secret, "
+                "client_id, client_secret and server_metadata_url."
+            ) from error
+    st.stop()
+
+
+def _offer_sign_out(stores: Callable[[], Stores], claims: dict[str, Any]) -> None:
+    if st.button("Sign out", icon=":material/logout:", key="signin.out"):
+        # Streamlit's cookie would be good for 30 days wherever a copy of it lies: remembered as ended.
+        stores().sign_outs.add(sign_in_digest(claims), expires=sign_in_end(claims), now=datetime.now(UTC))
+        st.logout()
+
+
+def _record_once(stores: Callable[[], Stores], claims: dict[str, Any], error: Forbidden) -> None:
+    """Somebody whom the provider knows and who has nothing to do here: one denied event for each sign-in."""
+    digest = sign_in_digest(claims)
+    if st.session_state.get("signin.refused") != digest:
+        name = str(error.values.get("actor") or claims.get("sub") or "somebody")
+        nobody = Actor(name=name, roles=frozenset(), channel="page")
+        stores().audit.append(nobody, "sign-in", "page", Outcome.DENIED, reason=str(error))
+        st.session_state["signin.refused"] = digest
