@@ -47,6 +47,8 @@ def open_stores(settings: Settings | None = None) -> Stores:
         decisions=Decisions(database),
         findings=Findings(database),
         jobs=JobStore(database, settings.worker_lease_s, redact=redactor(_secrets(settings))),
+        tokens=Tokens(database),
+        sign_outs=SignOuts(database),
     )
 
 
