@@ -100,6 +100,15 @@ requests = sa.Table(
     sa.Index("requests_status", "status"),
 )
 
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("request_id", sa.Text, sa.ForeignKey("requests.id"), primary_key=True),
+    sa.Column("by", sa.Text, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
 locks = sa.Table(
     "locks",
     metadata,

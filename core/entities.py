@@ -370,6 +370,16 @@ class PromotionRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Approval:
+    """One person's yes to a request; a policy may ask for several before it is carried out."""
+
+    request_id: str
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """One place where the registry and the decisions disagree, or an action that never finished."""
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,8 +14,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from core.audit.canonical import canonical
-from core.database import Database, locks, requests
-from core.entities import GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
+from core.database import Database, approvals, locks, requests
+from core.entities import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
 
 # A promoter that died holds its model's lock no longer than this; a live one is done in a second or two.
@@ -75,6 +76,24 @@ class Decisions:
         if changed.rowcount != 1:
             raise AlreadyDecided(_who_was_first(current), request_id=request_id, status=current.status)
         return current
+
+    def approvals(self, request_id: str) -> tuple[Approval, ...]:
+        """Who said yes so far, in order."""
+        query = sa.select(approvals).where(approvals.c.request_id == request_id).order_by(approvals.c.at)
+        with self._database.read() as connection:
+            return tuple(Approval(**row) for row in connection.execute(query).mappings())
+
+    def add_approval(self, approval: Approval) -> tuple[Approval, ...]:
+        """Keeps one more yes and returns them all. Raises AlreadyDecided where that person said yes before."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(sa.insert(approvals).values(asdict(approval)))
+        except sa.exc.IntegrityError as error:
+            raise AlreadyDecided(
+                f"{approval.by} has approved request {approval.request_id} already; somebody else has to.",
+                request_id=approval.request_id,
+            ) from error
+        return self.approvals(approval.request_id)
 
     @contextmanager
     def lock(self, model: str) -> Iterator[ModelLock]:

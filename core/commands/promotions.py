@@ -121,5 +121,6 @@ def answer(request: PromotionRequest) -> dict[str, Any]:
         "decided_by": request.decided_by,
         "decided_at": request.decided_at,
         "reason": request.reason,
+        "approvals": [{"by": a.by, "at": a.at, "reason": a.reason} for a in opened().decisions.approvals(request.id)],
         "stages": dict(request.stages),
     }

@@ -10,6 +10,7 @@ from uuid import uuid4
 from core.audit.canonical import storable
 from core.entities import (
     Actor,
+    Approval,
     GateResult,
     ModelVersion,
     ModelVersionKey,
@@ -34,6 +35,7 @@ from core.learning.artifacts import check_loads
 from core.permissions import Action
 from core.services.appraise import Appraisal, appraise
 from core.services.carry_out import begin, carry_out, named, refuse_while_unfinished, stages_of
+from core.services.review import awaits_review
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -96,6 +98,7 @@ def request_promotion(
 def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
     """Approves an open request and carries it out: the old Production version becomes Archived in the same step.
 
+    Where the policy asks for more people the request stays open until enough have approved.
     Raises SelfApproval, AlreadyDecided (names who was first), GatesFailed (the request stays open), EvidenceChanged
     (the request expires), ReasonMissing, RegistryUnavailable (open where nothing was changed, else unfinished).
     """
@@ -113,6 +116,15 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
             _expire_if_changed(stores, request, seen)
             if not seen.passed:
                 raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
+            needed = approvals_needed(stores, request.model, request.to)
+            said_yes = stores.decisions.approvals(request.id)
+            if len(said_yes) < needed:
+                said_yes = stores.decisions.add_approval(
+                    Approval(request_id=request.id, by=actor.name, at=datetime.now(UTC), reason=reason)
+                )
+            if len(said_yes) < needed:
+                record.after = {"request": request.id, "decision": f"approved, {len(said_yes)} of {needed}"}
+                return request
             versions = stores.models.versions(request.model)
             was = stages_of(versions)
             record.before["stages"] = named(was)
@@ -120,6 +132,20 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
             done = carry_out(stores, begun, lock, before=was)
         record.after = {"request": done.id, "decision": "approved", "stages": dict(done.stages)}
     return done
+
+
+def approvals_needed(stores: Stores, model: str, to: Stage) -> int:
+    """How many people must say yes: by setting for Production, one for any other stage."""
+    if to is not Stage.PRODUCTION:
+        return 1
+    asked = stores.settings.approvals
+    return max(1, asked.get(model, asked.get("*", 1)))
+
+
+def list_approvals(stores: Stores, actor: Actor, request: PromotionRequest) -> tuple[Approval, ...]:
+    """Who said yes so far, in order."""
+    stores.audit.require(actor, Action.PROMOTION_READ, str(request.key))
+    return stores.decisions.approvals(request.id)
 
 
 def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
@@ -146,6 +172,7 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
 def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None, reason: str) -> PromotionRequest:
     """Puts an earlier version back into Production, after a check that it loads and that its data can be read.
 
+    One person may do it even where a promotion asks for several; then a finding waits for another's review.
     *to*: default the version that was in Production before. Raises NothingInProduction, ModelVersionNotFound,
     GatesFailed (with what the check found), ReasonMissing, RegistryUnavailable.
     """
@@ -181,7 +208,11 @@ def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None
                 raise GatesFailed(_failed(request, gates), request_id=None)
             begun = begin(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
             done = carry_out(stores, begun, lock, before=was)
-        record.after = {"request": done.id, "decision": "rolled back", "stages": dict(done.stages)}
+        emergency = approvals_needed(stores, model, Stage.PRODUCTION) > 1
+        word = "rolled back by one person, waits for a review" if emergency else "rolled back"
+        record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
+        if emergency:
+            stores.findings.add_new([awaits_review(done)])
     return done
 
 

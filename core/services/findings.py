@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from core.audit.canonical import canonical
 from core.entities import Actor, Difference, Finding, Outcome, Role, Severity
-from core.errors import BadParameter
+from core.errors import BadParameter, SelfApproval
 from core.permissions import Action
 from core.services import inspect, reconcile
 from core.services.decide import needed_reason
+from core.services.review import EMERGENCY
 from core.services.stores import Stores
 
 # Who opens what the pass finds; it may read and open findings, nothing else.
@@ -102,12 +103,17 @@ def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str,
 
 
 def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str) -> Finding:
-    """Closed by a manager, with what was found out. Raises NotFound, AlreadyDecided, ReasonMissing."""
+    """Closed by a manager, with what was found out; never by who rolled back alone what it is about.
+
+    Raises NotFound, AlreadyDecided, ReasonMissing, SelfApproval.
+    """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, before.subject, reason=reason, before=_told(before)
     ) as record:
         text = needed_reason(reason)
+        if before.kind == EMERGENCY and before.opened_by == actor.name:
+            raise SelfApproval(f"{actor.name} rolled {before.subject} back; somebody else has to review it.")
         after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
         record.after = {"finding": after.id, "closed_by": actor.name}
     return after

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.entities import Actor, Difference, PromotionRequest
 from core.permissions import Action
-from core.services.decide import approve, reject
+from core.services.decide import approvals_needed, approve, list_approvals, reject
 from core.services.reconcile import close_action, resolve
 from core.services.stores import Stores
 from pages.shared import messages, session
@@ -41,6 +41,14 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
         return
     if request.requested_by == actor.name:
         st.info("You asked for this; somebody else has to decide.")
+        return
+    needed = approvals_needed(stores, request.model, request.to)
+    so_far = list_approvals(stores, actor, request)
+    if needed > 1:
+        names = ", ".join(messages.plain(one.by) for one in so_far) or "nobody yet"
+        st.info(f"{len(so_far)} of {needed} people have approved: {names}.", icon=":material/group:")
+    if len(so_far) < needed and actor.name in {one.by for one in so_far}:
+        st.caption("You have approved; somebody else has to as well.")
         return
     with st.form(f"promotions_decide_{request.id}"):
         why = reason()
