@@ -6,7 +6,6 @@ own files, rows through its SQL (which knows deletion vectors and column mapping
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +18,9 @@ from deltalake import exceptions
 from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log import Log
-from core.delta.log_files import files_of, local_path
+from core.delta.log_files import local_path
 from core.delta.log_state import stored_files
+from core.delta.logs import Logs
 from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
 from core.errors import (
     BadParameter,
@@ -56,19 +56,14 @@ class DeltaRsEngine(DeltaEngine):
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage_options = dict(storage_options or {})
-        self._logs: dict[tuple[str, str], Log] = {}
+        self._logs = Logs(storage_options)
         self._opened: dict[tuple[str, int], float] = {}
-        self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------- the log
 
     def log(self, table: Table) -> Log:
         """The table's log, kept between questions."""
-        with self._lock:
-            key = table.name, table.uri
-            if key not in self._logs:
-                self._logs[key] = Log(table, files_of(table.uri, self._storage_options))
-            return self._logs[key]
+        return self._logs.of(table)
 
     def exists(self, table: Table) -> bool:
         return self.log(table).exists()

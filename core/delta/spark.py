@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from core.delta import spark_describe, spark_jobs, spark_scan, spark_session, spark_types, spark_write
 from core.delta.engine import DeltaEngine, WriteMode
+from core.delta.log import Log
+from core.delta.logs import Logs
 from core.delta.spark_errors import translated
 from core.delta.spark_session import SparkSettings
 from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
@@ -51,6 +53,7 @@ class SparkEngine(DeltaEngine):
     ) -> None:
         self.settings = SparkSettings(master=master, jars=jars, conf=dict(conf or {}))
         self._storage_options = dict(storage_options or {})
+        self._logs = Logs(storage_options)
 
     @property
     def session(self) -> Any:
@@ -60,9 +63,9 @@ class SparkEngine(DeltaEngine):
     # ------------------------------------------------------------------------------------------- reading
 
     def exists(self, table: Table) -> bool:
-        path = self._local(table)
-        if path is not None:
-            return _holds_log(path)
+        log = self._log(table)
+        if log is not None:
+            return log.exists()
         try:
             self._sql(table, f"DESCRIBE DETAIL {spark_types.identifier(table)}")
         except TableNotFound:
@@ -72,22 +75,31 @@ class SparkEngine(DeltaEngine):
         return True
 
     def latest_version(self, table: Table) -> int:
-        return self._history(table, 1)[0].version
+        log = self._log(table)
+        return self._history(table, 1)[0].version if log is None else log.latest()
 
     def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
-        return self._history(table, limit)
+        log = self._log(table)
+        return self._history(table, limit) if log is None else log.history(limit)
 
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
+        log = self._log(table)
+        if log is not None:
+            return log.snapshot(version)
         commits = self._history(table, 1 if version is None else None)
         wanted = commits[0].version if version is None else version
         return self._snapshot(table, commits, wanted)
 
     def snapshots(self, table: Table, *, newest: int | None = None) -> tuple[Snapshot, ...]:
+        log = self._log(table)
+        if log is not None:
+            return log.snapshots(newest)
         commits = self._history(table, newest)
         return tuple(self._snapshot(table, commits, commit.version) for commit in commits)
 
     def readable(self, table: Table, version: int) -> ReadVerdict:
         try:
+            self.snapshot(table, version=version)
             with translated(table):
                 frame = self._frame(table, version)
                 missing = self._missing_file(frame)
@@ -244,12 +256,16 @@ class SparkEngine(DeltaEngine):
 
     def version_of(self, table: Table, transaction: str) -> int | None:
         """The version that the write named *transaction* made, or None if it is not in the log."""
-        for commit in self._history(table, None):
+        for commit in self.history(table):
             if commit.metadata.get(spark_write.TRANSACTION_KEY) == transaction:
                 return commit.version
         return None
 
     # ------------------------------------------------------------------------------------------- helpers
+
+    def _log(self, table: Table) -> Log | None:
+        """The table's log where this process can read its files; None over Connect and for names of a catalog."""
+        return None if self._local(table) is None else self._logs.of(table)
 
     def _local(self, table: Table) -> str | None:
         """The table's folder, where this process and Spark's driver share the disk."""
@@ -269,6 +285,9 @@ class SparkEngine(DeltaEngine):
         at = "" if version is None else f" VERSION AS OF {int(version)}"
         if version is not None and version < 0:
             raise VersionNotFound(f"{table.name} has no version {version}; versions start at 0.", version=version)
+        log = self._log(table)
+        if log is not None:
+            log.snapshot(version)  # a damaged or expired log is named by its file, which Spark's error does not
         return self.session.sql(f"SELECT * FROM {spark_types.identifier(table)}{at}")  # noqa: S608 - quoted
 
     def _history(self, table: Table, limit: int | None) -> tuple[Commit, ...]:

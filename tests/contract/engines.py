@@ -22,13 +22,7 @@ class Kind:
 
 
 DELTA_RS = Kind(name="delta-rs")
-SPARK = Kind(
-    name="spark",
-    differs={
-        "readable of no table": "gap: Spark's FileNotFoundException on _delta_log comes out as EngineFailed",
-        "damaged commit": "gap: Spark's JsonEOFException comes out as EngineFailed, not as LogCorrupt",
-    },
-)
+SPARK = Kind(name="spark")
 
 KINDS = (DELTA_RS, SPARK)
 
