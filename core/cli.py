@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from core.commands import audit, data, evidence, models, promotions, work
+from core.commands import audit, data, evidence, models, promotions, token, work
 from core.errors import CoreError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ models.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
 evidence.add_to(app)
+token.add_to(app)
 work.add_to(app)
 
 

@@ -138,6 +138,7 @@ jobs = sa.Table(
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
     sa.Column("worker", sa.Text),
     sa.Column("trigger_id", sa.Text),
+    sa.Column("token", sa.Text),
     sa.Index("jobs_status", "status", "created"),
 )
 
@@ -166,6 +167,7 @@ triggers = sa.Table(
     sa.Column("last_fired", Moment),
     sa.Column("last_seen_version", sa.Integer),
     sa.Column("next_due", Moment),
+    sa.Column("token", sa.Text),
 )
 
 

@@ -530,6 +530,7 @@ class Job:
     attempt: int = 0
     cancel_requested: bool = False
     trigger_id: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -559,6 +560,7 @@ class Trigger:
     last_fired: datetime | None = None
     last_seen_version: int | None = None
     next_due: datetime | None = None
+    token: str | None = None
 
 
 # -------------------------------------------------------------------------------------------- lineage

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated
 
@@ -11,17 +13,23 @@ import typer
 from core.answers import write_answer
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
-from core.errors import BadName
+from core.errors import BadName, NotSignedIn
 from core.identity import DEFAULT_IDENTITY, demo_actor
 from core.services.stores import Stores
+from core.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts; the default may only read.")]
-Decider = Annotated[str, typer.Option("--as", metavar="USER", help="Who acts.")]
+Decider = Annotated[
+    str | None, typer.Option("--as", metavar="USER", help="Who acts.", default_factory=lambda: _no_default())
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 OptionalReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 
 __all__ = ["As", "Decider", "Json", "OptionalReason", "Reason", "acting", "model_version", "opened", "write_answer"]
+
+# The token that the command line acts by.
+TOKEN = "MODELLEDGER_TOKEN"  # noqa: S105 — the name of the variable
 
 _MODEL_VERSION = re.compile(r"^(?P<model>.+)/(?P<version>\d+)$", re.DOTALL)
 
@@ -33,8 +41,31 @@ def opened() -> Stores:
 
 
 def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
-    """The person behind --as; *default* where it was left out."""
-    return demo_actor(name or default, channel="cli")
+    """Who acts: the token's owner; where no sign-in provider is configured, the person behind --as, or *default*.
+
+    Raises NotSignedIn: --as beside a provider, and a token that is missing, unknown, expired or revoked.
+    """
+    text = os.environ.get(TOKEN, "")
+    if not opened().settings.has_sign_in:
+        return demo_actor(name or default, channel="cli") if name or not text else _by_token(text)
+    if name is not None:
+        raise NotSignedIn(
+            f"--as is not taken where a sign-in provider is configured: put a token into {TOKEN}; an admin issues one."
+        )
+    if not text:
+        raise NotSignedIn(f"Nobody is signed in: put a token into {TOKEN}; an admin issues one with `token issue`.")
+    return _by_token(text)
+
+
+def _by_token(text: str) -> Actor:
+    return opened().tokens.actor(text, datetime.now(UTC))
+
+
+def _no_default() -> str | None:
+    """Who decides is said: by --as, or by a token."""
+    if os.environ.get(TOKEN) or load_settings().has_sign_in:
+        return None
+    raise typer.BadParameter("is needed: who acts.", param_hint="'--as'")
 
 
 def model_version(text: str) -> ModelVersionKey:

@@ -59,6 +59,7 @@ class JobStore:
             created=datetime.now(UTC),
             step="waiting for a worker",
             trigger_id=trigger_id,
+            token=actor.token,
         )
         with self._database.write() as connection:
             if job_id is not None and connection.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id)).first():
@@ -78,6 +79,7 @@ class JobStore:
                     attempt=0,
                     cancel_requested=False,
                     trigger_id=trigger_id,
+                    token=actor.token,
                 )
             )
         return job
@@ -259,7 +261,8 @@ class JobStore:
 
 def actor_of(job: Job) -> Actor:
     """The person on whose behalf a job runs."""
-    return Actor(name=job.actor, roles=frozenset(Role(role) for role in job.role.split(",") if role), channel="worker")
+    roles = frozenset(Role(role) for role in job.role.split(",") if role)
+    return Actor(name=job.actor, roles=roles, channel="worker", token=job.token)
 
 
 def _job(row: Mapping[Any, Any]) -> Job:

@@ -94,6 +94,7 @@ def _columns(trigger: Trigger) -> dict[str, Any]:
         "last_fired": trigger.last_fired,
         "last_seen_version": trigger.last_seen_version,
         "next_due": trigger.next_due,
+        "token": trigger.token,
     }
 
 

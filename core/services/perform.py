@@ -9,8 +9,10 @@ from core.entities import Actor, Job, Outcome, RunStatus
 from core.errors import BadInput
 from core.jobs.progress import Progress
 from core.jobs.store import actor_of
+from core.permissions import Action
 from core.services.score import score
 from core.services.stores import Stores
+from core.services.tokens import require_token_of
 from core.services.train import train
 
 Handler = Callable[[Stores, Actor, Mapping[str, Any], Progress], Mapping[str, Any]]
@@ -43,6 +45,8 @@ def _score(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress:
 
 HANDLERS: dict[str, Handler] = {"train": _train, "score": _score}
 
+ACTIONS = {"train": Action.RUN_TRAIN, "score": Action.PREDICTION_SCORE}
+
 
 def tidy(stores: Stores, job: Job) -> None:
     """Ends what a job left open whose process died: its MLflow run and its intent in the audit log."""
@@ -64,4 +68,5 @@ def perform(
     handler = HANDLERS.get(kind)
     if handler is None:
         raise BadInput(f"No work of the kind {kind!r}; kinds are {', '.join(HANDLERS)}.", kind=kind)
+    require_token_of(stores, actor, ACTIONS[kind], str(arguments.get("recipe") or arguments.get("model") or kind))
     return handler(stores, actor, arguments, progress)

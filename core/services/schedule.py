@@ -13,6 +13,7 @@ from core.errors import BadParameter, CoreError, Unavailable
 from core.jobs.triggers import next_due
 from core.permissions import Action
 from core.services.stores import Stores
+from core.services.tokens import require_token_of
 from core.services.train import find_recipe
 
 CRON = "cron"
@@ -61,6 +62,7 @@ def save_trigger(
                 arguments={"recipe": recipe, "params": dict(params or {})},
                 actor=actor.name,
                 role=",".join(sorted(role.value for role in actor.roles)),
+                token=actor.token,
                 created=datetime.now(UTC),
                 cron=cron,
                 table=table.name,
@@ -134,6 +136,7 @@ def _changes_rows(commit: Commit) -> bool:
 
 def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
     owner, recipe = _owner(trigger), str(trigger.arguments["recipe"])
+    require_token_of(stores, owner, Action.RUN_TRAIN, recipe)
     stores.audit.require(owner, Action.RUN_TRAIN, recipe)
     find_recipe(stores, recipe)
     moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"
@@ -159,4 +162,4 @@ def _turn_off(stores: Stores, trigger: Trigger, error: CoreError) -> None:
 
 def _owner(trigger: Trigger) -> Actor:
     roles = frozenset(Role(role) for role in trigger.role.split(",") if role)
-    return Actor(name=trigger.actor, roles=roles, channel="schedule")
+    return Actor(name=trigger.actor, roles=roles, channel="schedule", token=trigger.token)

@@ -1,0 +1,92 @@
+"""Tokens: an admin issues, lists and revokes what the command line acts by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from core.audit.tokens import require_valid
+from core.entities import Actor, Outcome, Role, Token
+from core.errors import BadName, BadParameter, Forbidden, NotFound, NotSignedIn
+from core.permissions import Action
+from core.services.stores import Stores
+
+MOST_DAYS = 366
+FIRST = "first token"
+
+
+def issue_token(
+    stores: Stores, actor: Actor, *, name: str, role: Role, days: int, allow_decisions: bool = False, reason: str = ""
+) -> tuple[Token, str]:
+    """A new token and its text, which is shown this once. Raises Forbidden, BadName, BadParameter."""
+    with stores.audit.recording(actor, Action.SETTINGS_WRITE, f"token of {name}", reason=reason) as record:
+        expires = _checked(name, role, days, allow_decisions)
+        made = stores.tokens.issue(name=name, role=role, issued_by=actor.name, now=_now(), expires=expires)
+        assert made is not None  # only the first one may be refused
+        record.after = {"token": made[0].id, "role": role.value, "expires": expires.isoformat()}
+    return made
+
+
+def issue_first_token(stores: Stores, *, name: str, days: int, reason: str = "") -> tuple[Token, str]:
+    """The token of the first admin, for whoever has the database itself: only while there has never been a token.
+
+    Raises Forbidden where there was one.
+    """
+    expires = _checked(name, Role.ADMIN, days, allow_decisions=False)
+    who = Actor(name=name, roles=frozenset({Role.ADMIN}), channel=FIRST)
+    made = stores.tokens.issue(
+        name=name, role=Role.ADMIN, issued_by=FIRST, now=_now(), expires=expires, only_first=True
+    )
+    subject = f"token of {name}"
+    if made is None:
+        why = "A token was issued here before, so another takes an admin's token in MODELLEDGER_TOKEN."
+        nobody = Actor(name=name, roles=frozenset(), channel=FIRST)
+        stores.audit.append(nobody, Action.SETTINGS_WRITE.value, subject, Outcome.DENIED, reason=why)
+        raise Forbidden(why)
+    after = {"token": made[0].id, "role": Role.ADMIN.value, "expires": expires.isoformat()}
+    stores.audit.append(who, Action.SETTINGS_WRITE.value, subject, Outcome.SUCCESS, reason=reason or FIRST, after=after)
+    return made
+
+
+def list_tokens(stores: Stores, actor: Actor) -> tuple[Token, ...]:
+    """All ever issued, oldest first; never their texts."""
+    stores.audit.require(actor, Action.SETTINGS_WRITE, "tokens")
+    return stores.tokens.list()
+
+
+def revoke_token(stores: Stores, actor: Actor, token_id: str, *, reason: str = "") -> Token:
+    """Ends a token at once, for work that already waits too. Raises Forbidden, NotFound."""
+    with stores.audit.recording(actor, Action.SETTINGS_WRITE, f"token {token_id}", reason=reason) as record:
+        token = stores.tokens.revoke(token_id, by=actor.name, now=_now())
+        record.after = {"token": token.id, "name": token.name}
+    return token
+
+
+def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str) -> None:
+    """Work that was asked for by a token ends with it: the refusal is recorded. Raises NotSignedIn."""
+    if actor.token is None:
+        return
+    try:
+        try:
+            require_valid(stores.tokens.get(actor.token), _now())
+        except NotFound as error:
+            raise NotSignedIn(f"The token {actor.token} of {actor.name} is not there any more.") from error
+    except NotSignedIn as error:
+        stores.audit.append(actor, action.value, subject, Outcome.DENIED, reason=str(error))
+        raise
+
+
+def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetime:
+    if not name.strip() or not name.isprintable() or len(name) > 200:
+        raise BadName("A token needs a name of up to 200 printable characters: who or what acts by it.", name=name)
+    if role is Role.MANAGER and not allow_decisions:
+        raise BadParameter(
+            "A manager's token decides on promotions without a person; add --allow-decisions if that is meant.",
+            role=role.value,
+        )
+    if not 1 <= days <= MOST_DAYS:
+        raise BadParameter(f"A token holds 1 to {MOST_DAYS} days, not {days}.", days=days)
+    return _now() + timedelta(days=days)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
