@@ -93,7 +93,8 @@ def _web_command(port: int, address: str, secrets: Path | None, hosts: Sequence[
         *(sys.executable, "-m", "streamlit", "run", "app.py"),
         *(part for name, value in options.items() for part in (f"--server.{name}", str(value))),
         *(part for host in known for part in ("--server.allowedHosts", host)),
-        *("--client.showErrorDetails", "none", "--client.toolbarMode", "viewer"),
+        *("--client.showErrorDetails", "none", "--client.showErrorLinks", "false"),
+        *("--client.toolbarMode", "viewer"),
         *("--browser.gatherUsageStats", "false"),
         *(("--secrets.files", str(secrets)) if secrets else ()),
     ]

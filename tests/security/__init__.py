@@ -1,0 +1,1 @@
+"""Security: who gets in, what comes out."""

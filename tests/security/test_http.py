@@ -1,0 +1,195 @@
+"""Over real HTTP: who may connect, what a visitor is told, and where a server refuses to start."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.errors import BadSettings
+from core.identity import is_loopback
+from core.serve import serve
+from tests.browser.conftest import ROOT, clean_environment, free_port, start_server, stop_server
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The app on an empty workspace, served as a user serves it; uploads of up to 1 MB."""
+    found = free_port()
+    environment = clean_environment(tmp_path_factory.mktemp("http") / "home")
+    server = start_server(
+        environment | {"MODELLEDGER_SAMPLE": "false", "MODELLEDGER_HOSTS": "ledger.bank.example"}, found
+    )
+    yield found
+    stop_server(server)
+
+
+def status(port: int, *, host: str, origin: str | None = None) -> int:
+    """How the app answers a browser that connects under *host*, from a page of *origin*."""
+    headers = {
+        "Host": host,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/_stcore/stream", headers=headers | ({"Origin": origin} if origin else {}))
+    answer = connection.getresponse().status
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answer"),
+    [
+        ("127.0.0.1", None, 101),
+        ("localhost", None, 101),
+        ("ledger.bank.example", None, 101),
+        ("evil.example", None, 403),
+        ("bank.example", None, 403),
+        ("ledger.bank.example.evil.example", None, 403),
+        ("127.0.0.1", "http://evil.example", 403),
+    ],
+)
+def test_only_known_hosts_and_origins_connect(port: int, host: str, origin: str | None, answer: int) -> None:
+    assert status(port, host=host, origin=origin) == answer
+
+
+def test_an_upload_without_the_xsrf_token_is_refused(port: int) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/_stcore/upload_file/session/file",
+        data=b'--x\r\nContent-Disposition: form-data; name="f"; filename="f.csv"\r\n\r\na\r\n--x--\r\n',
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        method="PUT",
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    refused.value.close()
+    assert refused.value.code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/app/static/../core/settings.py",
+        "/..%2f..%2fcore%2fsettings.py",
+        "/.streamlit/secrets.toml",
+        "/.env",
+        "/core/settings.py",
+        "/_stcore/agent/",
+        "/media/../../core/settings.py",
+    ],
+)
+def test_no_file_of_the_server_is_served(port: int, path: str) -> None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            body = answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        body = error.read().decode(errors="replace")
+        error.close()
+    assert "BaseSettings" not in body
+    assert "Traceback" not in body
+    assert str(ROOT) not in body
+
+
+def test_a_fault_shows_a_visitor_neither_traceback_nor_path(page: Page, tmp_path: Path) -> None:
+    """A registry that does not answer in its own protocol, a table that is not there: words, and no code."""
+    found = free_port()
+    environment = clean_environment(tmp_path / "home") | {
+        "MODELLEDGER_SAMPLE": "false",
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}",
+        "MODELLEDGER_MLFLOW_TIMEOUT_S": "1",
+    }
+    server = start_server(environment, found)
+    try:
+        page.goto(f"http://127.0.0.1:{found}/")
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        for name in ("models", "runs", "overview"):
+            page.goto(f"http://127.0.0.1:{found}/{name}")
+            page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+            expect(page.get_by_text("Acting as").first).to_be_visible()
+            expect(page.get_by_text("does not answer").first).to_be_visible()
+            text = page.inner_text("body")
+            assert "Traceback" not in text
+            assert "site-packages" not in text
+            assert str(ROOT) not in text
+    finally:
+        stop_server(server)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.7", ""])
+def test_a_shared_server_without_a_provider_does_not_start(address: str) -> None:
+    with pytest.raises(BadSettings, match="no sign-in provider is configured"):
+        serve(port=free_port(), address=address)
+
+
+def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "serve", "--address", "0.0.0.0", "--port", str(free_port())],
+        cwd=ROOT,
+        env=clean_environment(tmp_path / "home") | {"MODELLEDGER_SAMPLE": "false"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no sign-in provider is configured" in done.stderr
+
+
+def test_streamlit_run_on_every_address_shows_nothing(page: Page, tmp_path: Path) -> None:
+    found = free_port()
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "streamlit", "run", "app.py"),
+                *("--server.address", "0.0.0.0", "--server.port", str(found)),
+            ],
+            cwd=ROOT,
+            env=clean_environment(tmp_path / "home"),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{found}/_stcore/health", timeout=2).close()
+                break
+            except OSError:
+                page.wait_for_timeout(250)
+        for path in ("", "audit", "admin?as=admin"):
+            page.goto(f"http://127.0.0.1:{found}/{path}")
+            expect(page.get_by_text("This server is shared")).to_be_visible()
+            expect(page.get_by_text("Acting as")).to_have_count(0)
+            expect(page.get_by_text("MODELLEDGER_HOME")).to_have_count(0)
+    finally:
+        stop_server(server)
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("", False),
+        (None, False),
+        ("localhost.evil.example", False),
+        ("10.0.0.1", False),
+    ],
+)
+def test_what_counts_as_this_machine_alone(address: str | None, private: bool) -> None:
+    assert is_loopback(address) is private
