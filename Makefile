@@ -1,10 +1,11 @@
 # ModelLedger: `make run` and `make test` are all that a new user needs.
 PYTHON ?= python3
 PORT ?= 8501
+SQL_PORT ?= 10000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test setup check bench screenshots clean
+.PHONY: run test setup check bench screenshots sql-endpoint clean
 
 run: setup
 	$(BIN)/python -m core serve --port $(PORT)
@@ -30,6 +31,9 @@ bench: setup
 
 screenshots: setup
 	$(BIN)/python docs/screenshots.py
+
+sql-endpoint: setup
+	$(BIN)/python -m core sql-endpoint --port $(SQL_PORT)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -19,11 +19,13 @@ from core.services.perform import tidy
 from core.services.sample import build_sample
 from core.services.schedule import fire_due
 from core.settings import load_settings
+from core.sql_endpoint import serve_sql
 
 
 def add_to(app: typer.Typer) -> None:
     for command in (demo, doctor, serve, worker):
         app.command()(command)
+    app.command("sql-endpoint")(sql_endpoint)
     app.command(hidden=True)(perform)
 
 
@@ -77,6 +79,16 @@ def worker() -> None:
         schedule.sign_if_due()
 
     run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
+
+
+def sql_endpoint(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 10_000,
+    host: Annotated[str, typer.Option(help="Where to listen. It asks nobody who they are: see docs/spark.md.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Serves the registered tables to BI tools over Spark's Thrift server, VERSION AS OF included (needs Java 17)."""
+    serve_sql(load_settings(), host=host, port=port, tell=lambda line: print(line, file=sys.stderr))
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:

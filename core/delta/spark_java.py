@@ -62,6 +62,12 @@ def jars_in(folder: str) -> str:
     return ",".join(str(jar.resolve()) for jar in jars)
 
 
+def delta_jars(folder: str | None) -> tuple[str, ...]:
+    """Delta's own jars in *folder* or among the fetched ones, without what they need, of which Spark has newer ones."""
+    place = Path(folder).expanduser() if folder else cache_folder() / "jars"
+    return tuple(str(jar.resolve()) for jar in sorted(place.glob("*delta-*.jar")))
+
+
 def cache_folder() -> Path:
     """Where fetched jars are kept: a folder of our own, since a half-filled ~/.m2 makes the resolver fail."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from core.delta import spark_session, spark_types
+from core.delta import spark_java, spark_session, spark_types
 from core.delta.spark_errors import root_cause, translated
 from core.delta.spark_session import SparkSettings
 from core.entities import Table
@@ -34,6 +36,14 @@ class ThriftServer:
 
     def start(self) -> None:
         """Listens. Raises EngineUnavailable: no Java, no jars, the port is taken."""
+        if self._settings.jars is None and not spark_java.are_jars_cached():
+            # The class path is read when Java starts: the jars have to be there by then.
+            spark_session.session(self._settings)
+            spark_session.close()
+        # Hive closes the class loader of each connection that ends, and Delta's classes with it unless the driver has
+        # them on its own class path.
+        own = {"spark.driver.extraClassPath": os.pathsep.join(spark_java.delta_jars(self._settings.jars))}
+        self._settings = replace(self._settings, conf={**own, **dict(self._settings.conf)})
         session = spark_session.session(self._settings)
         try:
             hive = session._jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2
