@@ -11,8 +11,8 @@ from core.audit.tokens import SignOuts, Tokens
 from core.database import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
-from core.gates import check_policies
 from core.errors import BadHead, BadSettings
+from core.gates import check_policies
 from core.jobs.store import JobStore
 from core.redact import password_of, redactor, secret_values
 from core.registry.aliases import AliasRegistry
@@ -29,7 +29,8 @@ def open_stores(settings: Settings | None = None) -> Stores:
     check_policies(settings.policies)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
-    audit = AuditLog(database)
+    redact = redactor(_secrets(settings))
+    audit = AuditLog(database, redact=redact)
     return Stores(
         settings=settings,
         catalog=Catalog(settings.tables, settings.home / "tables"),
@@ -46,14 +47,14 @@ def open_stores(settings: Settings | None = None) -> Stores:
         ),
         decisions=Decisions(database),
         findings=Findings(database),
-        jobs=JobStore(database, settings.worker_lease_s, redact=redactor(_secrets(settings))),
+        jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=Tokens(database),
         sign_outs=SignOuts(database),
     )
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:
-    """What must never be in a job's log, wherever it was set: the environment is looked at by the redactor itself."""
+    """What must never be in a log, wherever it was set; the environment is looked at by the redactor itself."""
     urls = (settings.database_url, settings.mlflow_tracking_uri, settings.mlflow_registry_uri)
     return (
         *(password for url in urls for password in password_of(url)),

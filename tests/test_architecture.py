@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.migrations": {"core.database"},
     "core.delta": {"core.entities", "core.errors"},
     "core.registry": {"core.entities", "core.errors", "core.learning", "core.settings"},
-    "core.audit": {"core.entities", "core.errors", "core.permissions", "core.database"},
+    "core.audit": {"core.entities", "core.errors", "core.permissions", "core.database", "core.redact"},
     "core.redact": set(),
     "core.jobs": {"core.entities", "core.errors", "core.database", "core.redact"},
     "core.services": {

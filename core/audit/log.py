@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row, RowMapping
 
 from core.audit.canonical import canonical, storable
+from core.audit.intents import OpenIntents
 from core.database import Database, events
 from core.entities import Actor, ChainVerdict, Event, Outcome
 from core.errors import AuditBroken, Forbidden, Refused
 from core.permissions import Action
 from core.permissions import require as require_permission
+from core.redact import redactor
 
 GENESIS = "0" * 64
 _CHUNK = 5_000
@@ -41,8 +43,13 @@ class Recording:
 class AuditLog:
     """Events in one database. Reading and appending are safe from any number of processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
+        """*redact* takes secrets out of reasons, which may be the words of an error."""
         self._database = database
+        self._redact = redact or redactor()
+        self._open = OpenIntents(
+            head=self.head, scan=self._scan_unfinished, after=lambda number: self.events(after_sequence=number)
+        )
 
     def append(
         self,
@@ -96,7 +103,7 @@ class AuditLog:
             "action": str(getattr(action, "value", action)),
             "subject": storable(subject),
             "outcome": outcome.value,
-            "reason": storable(reason),
+            "reason": storable(self._redact(reason)),
             "operation": operation or uuid4().hex,
             "before": canonical(before or {}),
             "after": canonical(after or {}),
@@ -268,6 +275,9 @@ class AuditLog:
 
     def unfinished(self) -> tuple[Event, ...]:
         """Intents without an outcome, oldest first: going on now, or dead before they could say how they ended."""
+        return self._open.find()
+
+    def _scan_unfinished(self) -> tuple[Event, ...]:
         outcome = events.alias()
         ended = sa.exists().where(outcome.c.operation == events.c.operation, outcome.c.outcome != Outcome.INTENT.value)
         query = sa.select(events).where(events.c.outcome == Outcome.INTENT.value, ~ended).order_by(events.c.sequence)

@@ -273,6 +273,34 @@ def test_unfinished_are_the_intents_without_an_outcome(log: AuditLog) -> None:
     assert [event.subject for event in log.unfinished()] == ["died"]
 
 
+def test_unfinished_follow_what_another_process_appends(log: AuditLog, database_url: str) -> None:  # noqa: F811
+    other = AuditLog(Database(database_url))
+    assert other.unfinished() == ()
+    log.append(SCIENTIST, "run.train", "one", Outcome.INTENT, operation="op-1")
+    log.append(SCIENTIST, "run.train", "two", Outcome.INTENT, operation="op-2")
+    assert [event.subject for event in other.unfinished()] == ["one", "two"]
+    log.append(SCIENTIST, "run.train", "one", Outcome.SUCCESS, operation="op-1")
+    log.append(SCIENTIST, "run.train", "three", Outcome.INTENT, operation="op-3")
+    assert [event.subject for event in other.unfinished()] == ["two", "three"]
+    assert other.unfinished() == AuditLog(Database(database_url)).unfinished()
+
+
+def test_unfinished_are_read_anew_where_the_log_was_changed_by_hand(log: AuditLog, by_hand: ByHand) -> None:
+    log.append(SCIENTIST, "run.train", "one", Outcome.INTENT, operation="op-1")
+    log.append(SCIENTIST, "run.train", "one", Outcome.SUCCESS, operation="op-1")
+    assert log.unfinished() == ()
+    by_hand("DELETE FROM events WHERE sequence = 2")
+    assert [event.subject for event in log.unfinished()] == ["one"]
+
+
+def test_secret_in_an_error_is_not_in_its_reason(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "tok-0123456789")
+    log = AuditLog(Database(database_url))
+    with pytest.raises(ValueError, match="tok-"), log.recording(SCIENTIST, Action.RUN_TRAIN, "x"):
+        raise ValueError("https://u:p4ssword@mlflow said no to tok-0123456789")
+    assert log.search(outcome="failed")[0].reason == "https://u:***@mlflow said no to ***"
+
+
 def test_search_combines_its_filters_newest_first(log: AuditLog) -> None:
     log.append(SCIENTIST, "data.ingest", "a@0", Outcome.SUCCESS, reason="100% of it")
     log.append(AUDITOR, "audit.export", "audit log", Outcome.SUCCESS)
