@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from core.commands import audit, data, evidence, models, promotions, token, work
+from core.commands import audit, data, evidence, findings, models, promotions, token, work
 from core.errors import CoreError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ data.add_to(app)
 models.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
+findings.add_to(app)
 evidence.add_to(app)
 token.add_to(app)
 work.add_to(app)

@@ -52,7 +52,7 @@ def serve(
         )
     _require_free(address, port)
     web = subprocess.Popen(_web_command(port, address, secrets, hosts, upload_limit_mb), cwd=_CHECKOUT)
-    threading.Thread(target=_visit_first, args=(port, web), daemon=True).start()
+    threading.Thread(target=_visit_first, args=(address, port, web), daemon=True).start()
     worker: subprocess.Popen[bytes] | None = None
     stopping = False
 
@@ -105,15 +105,17 @@ def _named(address: str) -> tuple[str, ...]:
     return () if address in ("", "0.0.0.0", "::") else (address,)  # noqa: S104 — compared with, not bound to
 
 
-def _visit_first(port: int, web: subprocess.Popen[bytes]) -> None:
+def _visit_first(address: str, port: int, web: subprocess.Popen[bytes]) -> None:
     """Opens the front page once, as a browser would.
 
     Until app.py has run, Streamlit shows a page that is visited by its own address with a navigation made from file
     names. The pages guard themselves all the same; this only spares the first visitor that sight.
     """
+    host = next(iter(_named(address)), "127.0.0.1")
+    host = f"[{host}]" if ":" in host else host
     while web.poll() is None:
         try:
-            with connect(f"ws://127.0.0.1:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as session:
+            with connect(f"ws://{host}:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as session:
                 session.send(_RERUN)
                 # The imports of the first run take seconds; a session that leaves before would end it.
                 until = time.monotonic() + _FIRST_VISIT_S

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="How many people must approve for Production, as JSON: {model or '*': number}; default 1",
     )
+    inspect_every_s: float = Field(
+        300.0, description="How often the worker compares the registry with log and decisions; 0 turns it off"
+    )
     language: Literal["en"] = Field("en", description="Language of the pages")
     upload_limit_mb: int = Field(200, description="Largest file that a page takes")
     sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")

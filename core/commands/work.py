@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -10,16 +11,20 @@ import typer
 from core.bootstrap import open_stores
 from core.commands.options import Json, opened, write_answer
 from core.entities import JobStatus
+from core.errors import Unavailable
 from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
 from core.services.attest import HeadSchedule
 from core.services.doctor import checkup
+from core.services.findings import Inspection
 from core.services.perform import perform as perform_work
 from core.services.perform import tidy
 from core.services.sample import build_sample
 from core.services.schedule import fire_due
 from core.settings import load_settings
 from core.sql_endpoint import serve_sql
+
+_LOG = logging.getLogger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,13 +75,19 @@ def serve(
 
 
 def worker() -> None:
-    """Runs jobs and triggers, and signs heads of the audit log, until it is stopped."""
+    """Runs jobs and triggers, signs heads of the audit log, opens findings, until it is stopped."""
     stores = opened()
     schedule = HeadSchedule(stores)
+    inspection = Inspection(stores, every_s=stores.settings.inspect_every_s)
 
     def between() -> None:
         fire_due(stores)
         schedule.sign_if_due()
+        try:
+            inspection.look_if_due()
+        except Unavailable as error:
+            # MLflow away must not keep jobs that need only Delta: looked again when it is due.
+            _LOG.warning("%s", error)
 
     run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
 
