@@ -28,6 +28,7 @@ from core.errors import (
     NothingInProduction,
     ReasonMissing,
     Refused,
+    RequestNotFound,
     SelfApproval,
 )
 from core.gates import AllOf, ArtifactSafe, DataReadable, DataRecorded, passes
@@ -102,7 +103,7 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     Raises SelfApproval, AlreadyDecided (names who was first), GatesFailed (the request stays open), EvidenceChanged
     (the request expires), ReasonMissing, RegistryUnavailable (open where nothing was changed, else unfinished).
     """
-    request = stores.decisions.get(request_id)
+    request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
@@ -150,7 +151,7 @@ def list_approvals(stores: Stores, actor: Actor, request: PromotionRequest) -> t
 
 def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
     """Rejects an open request; no stage changes. Raises AlreadyDecided, SelfApproval, ReasonMissing."""
-    request = stores.decisions.get(request_id)
+    request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
@@ -228,6 +229,18 @@ def _expire_if_changed(stores: Stores, request: PromotionRequest, seen: Appraisa
     raise EvidenceChanged(
         f"Request {request.id} has expired: {why}; look at {request.key} and ask again.", request_id=request.id
     )
+
+
+def find_request(stores: Stores, actor: Actor, action: Action, request_id: str) -> PromotionRequest:
+    """The request that *action* is about; that it is not there is told only to who may do that.
+
+    Raises RequestNotFound, Forbidden.
+    """
+    try:
+        return stores.decisions.get(request_id)
+    except RequestNotFound:
+        stores.audit.require(actor, action, request_id)
+        raise
 
 
 def _refuse_own(request: PromotionRequest, actor: Actor) -> None:

@@ -9,7 +9,7 @@ from core.entities import Actor, Difference, Event, Outcome, PromotionRequest, R
 from core.errors import AlreadyDecided, RequestNotFound
 from core.permissions import Action
 from core.services.carry_out import finish, intended_stages, named, stages_of, undo
-from core.services.decide import needed_reason
+from core.services.decide import find_request, needed_reason
 from core.services.stores import Stores
 
 STAGE = "stage differs"
@@ -66,7 +66,7 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     was decided; where it shows none, or the version is gone, the decision is taken back. Raises AlreadyDecided where
     it is not unfinished.
     """
-    request = stores.decisions.get(request_id)
+    request = find_request(stores, actor, Action.RECONCILE_RESOLVE, request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import streamlit as st
 
@@ -25,16 +26,27 @@ _run = threading.local()
 def opened() -> Iterator[Actor]:
     """Around a whole run of app.py: draws banner and identity once and yields who is here."""
     _run.actor = None
-    _run.actor = _identify()
     try:
-        yield _run.actor
+        actor = _identify()
+    except CoreError as error:
+        # A navigation drawn before must not stay; and drawn after a button, it would change what the button is called.
+        st.navigation([st.Page(lambda: None, title="ModelLedger", url_path="sign-in")], position="hidden")
+        _turn_away(error)
+    _run.actor = actor
+    try:
+        yield actor
     finally:
         _run.actor = None
 
 
 def require(action: Action) -> Actor:
     """The guard: first line of every page. Who is here, if they may do *action*; else says so and ends the page."""
-    actor = getattr(_run, "actor", None) or _identify()
+    actor: Actor | None = getattr(_run, "actor", None)
+    if actor is None:
+        try:
+            actor = _identify()
+        except CoreError as error:
+            _turn_away(error)
     try:
         _require_once(actor, action)
     except CoreError as error:
@@ -79,16 +91,20 @@ def _settings() -> Settings:
 
 
 def _identify() -> Actor:
-    """Who is signed in; where no provider is configured, a demo identity. Otherwise the page ends here."""
-    try:
-        settings = _settings()
-        if settings.has_sign_in:
-            return signin.actor(settings, stores)
-        signin.require_private_server()
-    except CoreError as error:
-        messages.show_error(error)
-        st.stop()
+    """Who is signed in; where no provider is configured, a demo identity.
+
+    Raises NotSignedIn, Forbidden, BadSettings.
+    """
+    settings = _settings()
+    if settings.has_sign_in:
+        return signin.actor(settings, stores)
+    signin.require_private_server()
     return _demo()
+
+
+def _turn_away(error: CoreError) -> NoReturn:
+    signin.turn_away(error, stores)
+    st.stop()
 
 
 def _demo() -> Actor:

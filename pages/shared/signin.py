@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from core.entities import Actor, Outcome
-from core.errors import BadSettings, Forbidden, NotSignedIn
+from core.errors import BadSettings, CoreError, Forbidden, NotSignedIn
 from core.identity import actor_from_claims, is_loopback, sign_in_digest, sign_in_end
 from core.services.stores import Stores
 from core.settings import Settings
@@ -18,12 +18,15 @@ from pages.shared import messages
 
 
 def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
-    """The person of this session; where there is none, the page is a button that signs in, and ends."""
+    """The person of this session, whose name and way out are drawn in the sidebar.
+
+    Raises NotSignedIn, Forbidden (somebody without a role), BadSettings; `turn_away` draws what follows from them.
+    """
     if st.get_option("server.trustedUserHeaders") not in ({}, "", None):
         raise BadSettings("server.trustedUserHeaders lets any visitor name themselves; take that setting away.")
     claims = _claims()
     if claims is None:
-        _ask("Sign in to see anything here.")
+        raise NotSignedIn("Sign in to see anything here.")
     try:
         person = actor_from_claims(
             claims,
@@ -32,20 +35,27 @@ def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
             name_claim=settings.name_claim,
             now=datetime.now(UTC),
         )
-    except NotSignedIn as error:
-        _ask(str(error))
     except Forbidden as error:
-        _record_once(stores, claims, error)
-        messages.show_error(error)
-        _offer_sign_out(stores, claims)
-        st.stop()
+        _record_once(stores(), claims, error)
+        raise
     if stores().sign_outs.holds(sign_in_digest(claims)):
-        _ask("This sign-in was ended; sign in again.")
+        raise NotSignedIn("This sign-in was ended; sign in again.")
     with st.sidebar:
         roles = ", ".join(sorted(role.value for role in person.roles))
         st.caption(f"Signed in as **{messages.plain(person.name)}** ({roles})")
         _offer_sign_out(stores, claims)
     return person
+
+
+def turn_away(error: CoreError, stores: Callable[[], Stores]) -> None:
+    """All that somebody sees who may see nothing: why, and the button that signs in or out."""
+    if isinstance(error, NotSignedIn):
+        _ask(str(error))
+        return
+    messages.show_error(error)
+    claims = _claims() if isinstance(error, Forbidden) else None
+    if claims is not None:
+        _offer_sign_out(stores, claims)
 
 
 def require_private_server() -> None:
@@ -63,7 +73,7 @@ def _claims() -> dict[str, Any] | None:
     return claims if claims.get("is_logged_in") is True else None
 
 
-def _ask(why: str) -> NoReturn:
+def _ask(why: str) -> None:
     st.title("ModelLedger")
     st.text(why)
     if st.button("Sign in", type="primary", icon=":material/login:", key="signin.in"):
@@ -74,7 +84,6 @@ def _ask(why: str) -> NoReturn:
                 "The [auth] section of the secrets file cannot be used; it needs redirect_uri, cookie_secret, "
                 "client_id, client_secret and server_metadata_url."
             ) from error
-    st.stop()
 
 
 def _offer_sign_out(stores: Callable[[], Stores], claims: dict[str, Any]) -> None:
@@ -84,11 +93,11 @@ def _offer_sign_out(stores: Callable[[], Stores], claims: dict[str, Any]) -> Non
         st.logout()
 
 
-def _record_once(stores: Callable[[], Stores], claims: dict[str, Any], error: Forbidden) -> None:
+def _record_once(stores: Stores, claims: dict[str, Any], error: Forbidden) -> None:
     """Somebody whom the provider knows and who has nothing to do here: one denied event for each sign-in."""
     digest = sign_in_digest(claims)
     if st.session_state.get("signin.refused") != digest:
         name = str(error.values.get("actor") or claims.get("sub") or "somebody")
         nobody = Actor(name=name, roles=frozenset(), channel="page")
-        stores().audit.append(nobody, "sign-in", "page", Outcome.DENIED, reason=str(error))
+        stores.audit.append(nobody, "sign-in", "page", Outcome.DENIED, reason=str(error))
         st.session_state["signin.refused"] = digest

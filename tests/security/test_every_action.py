@@ -67,7 +67,7 @@ def test_every_page_is_in_the_table_and_asks_first_for_its_action() -> None:
 
 
 def _is_constant(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Assign) and all(ast.unparse(target).isupper() for target in node.targets)
 
 
 @pytest.mark.parametrize(("page", "role"), cells(GUARDS))
