@@ -30,6 +30,7 @@ CoreError
 │   ├── BadBundle
 │   └── ReasonMissing
 ├── Refused
+│   ├── AppendOnly
 │   ├── Forbidden
 │   │   └── NotSignedIn
 │   ├── SelfApproval
@@ -162,6 +163,10 @@ class ReasonMissing(BadInput): ...
 
 class Refused(CoreError):
     """The rules do not allow it; nothing was changed."""
+
+
+class AppendOnly(Refused):
+    """The table's owner has ruled that its rows are never removed."""
 
 
 class Forbidden(Refused): ...

@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # A library, and the only places that may import it.
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    "deltalake": ("core/delta/delta_rs.py",),
+    "deltalake": ("core/delta/delta_rs",),
     "pyspark": ("core/delta/spark", "core/learning/spark"),
     "delta": ("core/delta/spark",),
     "mlflow": ("core/registry/", "core/learning/"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -65,7 +65,7 @@ class Rows:
         """The rows as a stream; with *want*, in the order of its columns, columns of nothing but null in its types."""
         schema = self.schema
         if want is not None:
-            fields = [schema.field(name) for name in want.names]
+            fields = [schema.field(name) for name in want.names if name in schema.names]
             schema = pa.schema([want.field(field.name) if pa.types.is_null(field.type) else field for field in fields])
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema))
 
@@ -107,13 +107,16 @@ def check_new(table: Table, schema: pa.Schema) -> None:
             raise SchemaMismatch(f"{table.name}, column {field.name}: {error}", table=table.name) from error
 
 
-def fitting(table: Table, want: Sequence[Field], schema: pa.Schema) -> list[str]:
+def fitting(
+    table: Table, want: Sequence[Field], schema: pa.Schema, *, made_by_table: Collection[str] = ()
+) -> list[str]:
     """The table's columns in its order, if *schema* has exactly them in the table's types.
 
-    Raises SchemaMismatch, which names every difference. A column of nothing but null fits any type.
+    Raises SchemaMismatch, which names every difference. A column of nothing but null fits any type; columns
+    *made_by_table* may be left out.
     """
     have = {field.name: field for field in schema}
-    missing = [field.name for field in want if field.name not in have]
+    missing = [field.name for field in want if field.name not in have and field.name not in made_by_table]
     extra = [name for name in have if name not in {field.name for field in want}]
     wrong = [
         f"{field.name} is {field.type} and was given as {type_name(have[field.name].type)}"
@@ -136,4 +139,4 @@ def fitting(table: Table, want: Sequence[Field], schema: pa.Schema) -> list[str]
             missing=missing,
             extra=extra,
         )
-    return [field.name for field in want]
+    return [field.name for field in want if field.name in have]

@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 
 import deltalake
 import pyarrow as pa
-from deltalake import exceptions
 
+from core.delta import features
 from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
+from core.delta.content import type_name
+from core.delta.delta_rs_errors import first_line, translated
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log import Log
 from core.delta.log_files import local_path
@@ -29,13 +31,11 @@ from core.errors import (
     CoreError,
     DataUnreadable,
     EngineFailed,
-    FeatureUnsupported,
     FilesVacuumed,
     LogCorrupt,
     LogExpired,
     SchemaMismatch,
     StorageUnavailable,
-    TableNotFound,
     VersionNotFound,
 )
 
@@ -52,7 +52,7 @@ TRANSACTION_KEY = "transaction"
 class DeltaRsEngine(DeltaEngine):
     """Embedded; safe to share between threads. Does not survive fork(): start processes with spawn."""
 
-    name: ClassVar[str] = "delta-rs"
+    name: ClassVar[str] = features.DELTA_RS
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage_options = dict(storage_options or {})
@@ -97,6 +97,7 @@ class DeltaRsEngine(DeltaEngine):
             )
         if time.monotonic() - self._opened.get((table.uri, version), -_TRUST_S) >= _TRUST_S:
             try:
+                features.require_read(self.name, table, log.snapshot(version).features)
                 self._open(table, version)
             except DataUnreadable as error:
                 return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
@@ -135,6 +136,7 @@ class DeltaRsEngine(DeltaEngine):
         self, table: Table, version: int | None, columns: Sequence[str] | None, limit: int | None, offset: int
     ) -> _Reader:
         snapshot = self.snapshot(table, version=version)
+        features.require_read(self.name, table, snapshot.features)
         names = [field.name for field in snapshot.schema]
         unknown = [name for name in columns or () if name not in names]
         if unknown:
@@ -227,8 +229,15 @@ class DeltaRsEngine(DeltaEngine):
         latest: int,
     ) -> int:
         rows = Rows(data)
-        if mode == "append" and latest >= 0:
-            fitting(table, self.snapshot(table, version=latest).schema, rows.schema)
+        keeps_schema = False
+        if latest >= 0:
+            current = self.snapshot(table, version=latest)
+            features.require_written(self.name, table, current.features)
+            # deltalake changes no columns under column mapping, not even into the same ones.
+            keeps_schema = mode == "append" or ("columnMapping" in current.features and _is_same(current, rows.schema))
+        if keeps_schema:
+            made = self.log(table).made_by_table() if mode == "append" else frozenset()
+            fitting(table, current.schema, rows.schema, made_by_table=made)
         else:
             check_new(table, rows.schema)
         claimed = dict(metadata or {})
@@ -244,12 +253,12 @@ class DeltaRsEngine(DeltaEngine):
             with translated(table):
                 if latest >= 0:
                     target = self._open(table, latest)
-                    want = pa.schema(target.schema().to_arrow()) if mode == "append" else None
+                    want = pa.schema(target.schema().to_arrow()) if keeps_schema else None
                     deltalake.write_deltalake(
                         target,
                         rows.reader(want),
                         mode=mode,
-                        schema_mode="overwrite" if mode == "overwrite" else None,
+                        schema_mode=None if keeps_schema else "overwrite",
                         commit_properties=properties,
                     )
                     return int(target.version())
@@ -266,7 +275,7 @@ class DeltaRsEngine(DeltaEngine):
                 raise rows.error from error
             if rows.error is not None:
                 raise SchemaMismatch(
-                    f"{table.name} cannot be written: {_first_line(rows.error)}.", table=table.name
+                    f"{table.name} cannot be written: {first_line(rows.error)}.", table=table.name
                 ) from error
             raise
 
@@ -295,75 +304,16 @@ class _Reader:
             yield from plain_batches(self._reader.schema, self._reader)
 
 
-# ------------------------------------------------------------------------------------------- translation
-
-
-@contextmanager
-def translated(table: Table) -> Iterator[None]:
-    """Errors of deltalake, Arrow and its storage as ours; those that are ours already pass."""
-    try:
-        yield
-    except CoreError:
-        raise
-    except exceptions.TableNotFoundError as error:
-        # Our own log is asked first: where it knows the table, deltalake means that it finds no way to the version.
-        raise TableNotFound(
-            f"There is no Delta table at {table.uri} ({table.name}): {_first_line(error)}", table=table.name
-        ) from error
-    except exceptions.CommitFailedError as error:
-        raise CommitConflict(
-            f"{table.name}: another writer was first; nothing was written. Look at it again. ({_first_line(error)})",
-            table=table.name,
-        ) from error
-    except exceptions.SchemaMismatchError as error:
-        raise SchemaMismatch(f"{table.name}: the data does not fit: {_first_line(error)}", table=table.name) from error
-    except exceptions.DeltaProtocolError as error:
-        raise FeatureUnsupported(
-            f"{table.name} uses a feature that {DeltaRsEngine.name} does not know: {_first_line(error)}. "
-            "Read it with the Spark engine.",
-            table=table.name,
-        ) from error
-    except (exceptions.DeltaError, pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _by_its_words(table, error) from error
-    except BaseException as error:
-        # pyo3's PanicException is no Exception, and its stream raises bare ones; what is not theirs passes.
-        if type(error).__name__ != "PanicException" and type(error) is not Exception:
-            raise
-        raise _by_its_words(table, error) from error
-
-
-def _by_its_words(table: Table, error: BaseException) -> CoreError:
-    """deltalake has one class for most failures; its words tell which it is."""
-    text, line = str(error), _first_line(error)
-    if "already exists at" in text:
-        return CommitConflict(f"{table.name}: another writer was first; nothing was written. Look at it again.")
-    if "not found: No such file" in text or ("Object at location" in text and "not found" in text):
-        return FilesVacuumed(f"{table.name}: a file is gone from storage: {line}", table=table.name)
-    if "_last_checkpoint" in text:
-        return LogCorrupt(
-            f"{table.name}: _delta_log/_last_checkpoint names a checkpoint that is gone; history and snapshots are "
-            "right, rows cannot be read until that file is removed.",
-            table=table.name,
-            file="_delta_log/_last_checkpoint",
-        )
-    if "LogSegment" in text or "Json error" in text or "log segment" in text:
-        return LogCorrupt(f"{table.name}: its log cannot be read: {line}", table=table.name)
-    if "nsupported" in text or "not supported" in text:
-        return FeatureUnsupported(f"{table.name}: {DeltaRsEngine.name} cannot do this: {line}", table=table.name)
-    if any(sign in text for sign in ("Generic S3", "Generic Azure", "Generic GCS", "HTTP error", "error sending")):
-        return StorageUnavailable(f"The storage of {table.uri} does not answer or refuses: {line}", uri=table.uri)
-    if isinstance(error, OSError):
-        return StorageUnavailable(f"The storage of {table.uri} refuses: {line}", uri=table.uri)
-    return EngineFailed(f"{table.name}: {DeltaRsEngine.name} failed: {line}", table=table.name)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
 def _query(table: Any, sql: str) -> pa.RecordBatchReader:
     stream = deltalake.QueryBuilder(_IN_ORDER).register(_ROWS, table).execute(sql)
     return pa.RecordBatchReader.from_stream(stream)
+
+
+def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:
+    """Whether *schema* has the table's columns, in its order and types."""
+    return [(field.name, field.type) for field in snapshot.schema] == [
+        (field.name, type_name(field.type)) for field in schema if not pa.types.is_null(field.type)
+    ]
 
 
 def _address(table: Table) -> str:

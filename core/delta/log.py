@@ -120,6 +120,13 @@ class Log:
                     return version
             return None
 
+    def made_by_table(self) -> frozenset[str]:
+        """Columns of the newest version that the table fills itself: generated ones and identities."""
+        with self._lock:
+            latest = self._refresh()
+            state = self._tip if self._tip is not None and self._tip.version == latest else None
+            return (state or self._replay(latest, latest)).made_by_table()
+
     def version_words(self) -> str:
         """The versions that there are, for messages."""
         with self._lock:

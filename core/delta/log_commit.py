@@ -92,19 +92,20 @@ def to_commit(table: str, version: int, found: list[dict[str, Any]], modified_s:
         elif "commitInfo" in action:
             info = action["commitInfo"] or {}
     operation = info.get("operation") or UNKNOWN_OPERATION
+    metadata = _claimed(info)
     rows_added, rows_removed = _rows(operation, info.get("operationMetrics") or {})
     return Commit(
         table=table,
         version=version,
         timestamp=commit_time(info, modified_s),
         operation=operation,
-        user=info.get("userName") or info.get("userId"),
+        user=info.get("userName") or info.get("userId") or taken_user(metadata),
         rows_added=rows_added,
         rows_removed=rows_removed,
         files_added=added,
         files_removed=removed,
         engine=info.get("engineInfo") or info.get("clientVersion"),
-        metadata=_claimed(info),
+        metadata=metadata,
     )
 
 
@@ -134,6 +135,12 @@ def _first(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
             except (TypeError, ValueError):
                 return None  # a claim that is no number tells nothing
     return None
+
+
+def taken_user(metadata: dict[str, Any]) -> str | None:
+    """The user that stands in Spark's userMetadata, taken out of it: delta-rs writes the same claim flat."""
+    name, number = metadata.pop("userName", None), metadata.pop("userId", None)
+    return str(name or number) if name or number else None
 
 
 def _claimed(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ _IMPLIED_BY_WRITER = {
     6: ("identityColumns",),
 }
 
+# Keys of a column's metadata by which the protocol tells that the table fills it.
+_GENERATED = "delta.generationExpression"
+_IDENTITY = "delta.identity.start"
+
 FileKey = tuple[str, str]
 
 
@@ -126,6 +130,15 @@ class State:
             partition_columns=tuple(self._metadata.get("partitionColumns") or ()),
             features=self._features,
         )
+
+    def made_by_table(self) -> frozenset[str]:
+        """Columns that the table fills where a writer leaves them out: generated ones and identities."""
+        found = set()
+        for field in orjson.loads(self._metadata["schemaString"])["fields"]:
+            described = field.get("metadata") or {}
+            if _GENERATED in described or _IDENTITY in described:
+                found.add(field["name"])
+        return frozenset(found)
 
     def _forget(self, key: FileKey) -> None:
         entry = self.files.pop(key, None)

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
-from core.delta import spark_describe, spark_jobs, spark_scan, spark_session, spark_types, spark_write
+from core.delta import features, spark_describe, spark_jobs, spark_scan, spark_session, spark_types, spark_write
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log import Log
+from core.delta.log_state import stored_files
 from core.delta.logs import Logs
 from core.delta.spark_errors import translated
 from core.delta.spark_session import SparkSettings
@@ -24,6 +25,7 @@ from core.errors import (
     BadParameter,
     ColumnNotFound,
     CommitConflict,
+    FeatureUnsupported,
     FilesVacuumed,
     LogCorrupt,
     LogExpired,
@@ -41,7 +43,7 @@ _ONE_FILE_BYTES = 128 * 1024 * 1024
 class SparkEngine(DeltaEngine):
     """Delta tables through Spark; nothing is started before the first table is asked for."""
 
-    name: ClassVar[str] = "spark"
+    name: ClassVar[str] = features.SPARK
 
     def __init__(
         self,
@@ -98,21 +100,26 @@ class SparkEngine(DeltaEngine):
         return tuple(self._snapshot(table, commits, commit.version) for commit in commits)
 
     def readable(self, table: Table, version: int) -> ReadVerdict:
+        log = self._log(table)
         try:
-            self.snapshot(table, version=version)
+            features.require_read(self.name, table, self.snapshot(table, version=version).features)
             with translated(table):
                 frame = self._frame(table, version)
-                missing = self._missing_file(frame)
-        except TimeTravelRefused as error:
+                if log is None:
+                    missing = self._missing_file(frame)
+                else:
+                    missing = log.files.missing(stored_files(log.data_files(version)))
+        except (TimeTravelRefused, FeatureUnsupported) as error:
             return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
         except (LogExpired, VersionNotFound) as error:
             return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
         except LogCorrupt as error:
             return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
         if missing is not None:
+            pinned = TableVersion(table=table.name, version=version)
             return ReadVerdict(
                 verdict=Readability.FILES_VACUUMED,
-                reason=f"{TableVersion(table=table.name, version=version)}: {missing} is gone from storage.",
+                reason=f"{pinned}: {missing.rsplit('/', 1)[-1]} is gone from storage.",
             )
         return ReadVerdict(verdict=Readability.READABLE, reason="The log opens and every data file is there.")
 
@@ -174,7 +181,7 @@ class SparkEngine(DeltaEngine):
     ) -> int:
         with translated(table):
             rows = spark_types.for_spark(data)
-            frame = self.session.createDataFrame(rows)
+            frame = self.session.createDataFrame(rows, schema=spark_types.schema_of(rows))
             if rows.nbytes < _ONE_FILE_BYTES:
                 frame = frame.coalesce(1)
         return self.write_frame(
@@ -213,7 +220,9 @@ class SparkEngine(DeltaEngine):
             raise _moved_on(table, expected_version, latest)
         with translated(table):
             if mode == "append" and latest >= 0:
-                frame = spark_write.fitting(frame, self._frame(table, None).schema, table)
+                log = self._log(table)
+                made = log.made_by_table() if log is not None else frozenset()
+                frame = spark_write.fitting(frame, self._frame(table, None).schema, table, made_by_table=made)
             try:
                 version = spark_write.commit(
                     self.session,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.delta import spark_types
+from core.delta.log_commit import taken_user
 from core.entities import Commit, Snapshot, Table
 
 # Metric names of both writers. An operation that reports none of them leaves the count unknown.
@@ -54,18 +55,19 @@ def snapshot(session: Any, table: Table, version: int, commit: Commit) -> Snapsh
 def _commit(table: Table, row: Mapping[str, Any]) -> Commit:
     metrics = _mapping(row.get("operationMetrics"))
     operation = str(row.get("operation") or "")
+    metadata = claimed(row.get("userMetadata"))
     return Commit(
         table=table.name,
         version=int(row["version"]),
         timestamp=_utc(row["timestamp"]),
         operation=operation,
-        user=row.get("userName") or row.get("userId"),
+        user=row.get("userName") or row.get("userId") or taken_user(metadata),
         rows_added=_number(metrics, _ADDED) if operation not in ("DELETE", "UPDATE") else _updated(metrics),
         rows_removed=_number(metrics, _REMOVED),
         files_added=_number(metrics, _FILES_ADDED) or 0,
         files_removed=_number(metrics, _FILES_REMOVED) or 0,
         engine=row.get("engineInfo"),
-        metadata=claimed(row.get("userMetadata")),
+        metadata=metadata,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from core.delta import spark_session
 from core.entities import Table
 from core.errors import (
+    AppendOnly,
     ColumnNotFound,
     CommitConflict,
     CoreError,
@@ -67,8 +68,10 @@ _MEANS: dict[type[CoreError], frozenset[str]] = {
             "DELTA_TABLE_ALREADY_EXISTS",
         }
     ),
+    AppendOnly: frozenset({"DELTA_CANNOT_MODIFY_APPEND_ONLY"}),
     SchemaMismatch: frozenset(
         {
+            "DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT_NOT_SUPPORTED",
             "DELTA_FAILED_TO_MERGE_FIELDS",
             "DELTA_METADATA_MISMATCH",
             "DELTA_SCHEMA_NOT_CONSISTENT_WITH_TARGET",
@@ -126,6 +129,7 @@ _LOST = (
 _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
 _EXECUTOR = re.compile(r"\(executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
+_CONDITION = re.compile(r"\[([A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\]")
 _FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)
 
 
@@ -158,6 +162,11 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
     if _is_missing_file(text):
         return FilesVacuumed(f"{name}: data files of this version are gone ({cause}).", table=name)
     kind = _BY_CONDITION.get(condition)
+    if kind is None:
+        # A task's own fault stands in the text of the job that it ended: a rule of the table that a row breaks.
+        inner = [found for found in _CONDITION.findall(text) if found.startswith("DELTA_") and found in _BY_CONDITION]
+        condition = inner[-1] if inner else condition
+        kind = _BY_CONDITION.get(condition)
     if kind is FilesVacuumed and condition == "FAILED_READ_FILE":
         kind = None
     if kind is None:
@@ -180,6 +189,8 @@ def _say(kind: type[CoreError], name: str, cause: str, text: str, versions: Call
         found = _FEATURES.search(text)
         names = found["names"].strip() if found else cause
         return f"{name} uses table features that this engine does not read or write: {names}."
+    if kind is AppendOnly:
+        return f"{name} only takes rows more (delta.appendOnly); nothing was written. Append to it."
     if kind is CommitConflict:
         return f"{name}: another writer committed first, nothing was written; look at it again and retry. ({cause})"
     return f"{name}: {cause}"
@@ -222,7 +233,7 @@ def condition_of(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - asked of the JVM: where that is gone, the text has to do
         condition = None
     if not condition:
-        found = re.match(r"\[([A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\]", text_of(error))
+        found = _CONDITION.match(text_of(error))
         condition = found[1] if found else ""
     return str(condition).split(".")[0]
 

@@ -71,6 +71,13 @@ def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:
     return table.cast(schema) if schema != table.schema else table.replace_schema_metadata(None)
 
 
+def schema_of(data: pa.Table) -> Any:
+    """Spark's schema of *data*: a time without a zone stays one, which Spark of itself would take as UTC."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(data.schema, prefer_timestamp_ntz=True)
+
+
 def _plain(kind: pa.DataType) -> pa.DataType:
     if kind in _SIGNED:
         return _SIGNED[kind]

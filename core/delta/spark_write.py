@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from core.delta import spark_types
@@ -61,15 +61,14 @@ def commit(
     return int(written) if written else None
 
 
-def fitting(frame: Any, schema: Any, table: Table) -> Any:
+def fitting(frame: Any, schema: Any, table: Table, *, made_by_table: Collection[str] = ()) -> Any:
     """*frame* with its columns in the table's order. Raises SchemaMismatch unless names and types are the table's.
 
-    Columns that the table generates itself may be left out.
+    Columns *made_by_table* may be left out.
     """
     have = {field.name: field for field in frame.schema}
     want = {field.name: field for field in schema}
-    generated = {name for name, field in want.items() if "delta.generationExpression" in (field.metadata or {})}
-    missing = [name for name in want if name not in have and name not in generated]
+    missing = [name for name in want if name not in have and name not in made_by_table]
     extra = [name for name in have if name not in want]
     wrong = [
         f"{name} is {_name(want[name])} and was given as {_name(have[name])}"
