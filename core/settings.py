@@ -62,7 +62,12 @@ class Settings(BaseSettings):
         300.0, description="How often the worker compares the registry with log and decisions; 0 turns it off"
     )
     language: Literal["en"] = Field("en", description="Language of the pages")
-    upload_limit_mb: int = Field(200, description="Largest file that a page takes")
+    upload_limit_mb: int = Field(200, ge=1, description="Largest file that a page or `ingest` takes")
+    upload_memory_mb: int = Field(4096, ge=512, description="Memory of the process that reads such a file")
+    upload_time_s: int = Field(120, ge=1, description="Longest that reading such a file may take")
+    upload_rows: int = Field(20_000_000, ge=1, description="Most rows of such a file")
+    upload_columns: int = Field(2_000, ge=1, description="Most columns of such a file")
+    upload_cell_kb: int = Field(1_024, ge=1, description="Longest text in one cell of such a file")
     sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")
     signing_key: Path | None = Field(None, description="File of the key that signs audit log heads; default: in home")
     log_name: str = Field(

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.delta.engine import WriteMode
-from core.delta.files import read_file
 from core.entities import Actor, Table
 from core.errors import BadFile, SchemaMismatch
 from core.permissions import Action
+from core.services.parse import parsed
 from core.services.stores import Stores
 
 _PREVIEW_ROWS = 20
@@ -65,14 +65,15 @@ def preview_file(
     stores.audit.require(actor, Action.DATA_INGEST, table)
     place = stores.catalog.place(table)
     version, fields = _latest(stores, place)
-    data = read_file(path, name=name, as_text=_texts(fields, mode))
-    return IngestPreview(
-        table=place.name,
-        version=version,
-        rows=data.num_rows,
-        columns=_checked(data, fields if mode == "append" else None),
-        sample=data.slice(0, _PREVIEW_ROWS),
-    )
+    with parsed(stores.settings, path, name=name, as_text=_texts(fields, mode)) as data:
+        return IngestPreview(
+            table=place.name,
+            version=version,
+            rows=data.num_rows,
+            columns=_checked(data, fields if mode == "append" else None),
+            # Taken, not sliced: a slice would hold on to all rows.
+            sample=data.take(pa.array(range(min(_PREVIEW_ROWS, data.num_rows)))),
+        )
 
 
 def ingest_file(
@@ -93,11 +94,11 @@ def ingest_file(
     """
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"file": name}) as record:
         _, fields = _latest(stores, stores.catalog.place(table))
-        data = read_file(path, name=name, as_text=_texts(fields, mode))
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        source = {"modelledger.source": name, "modelledger.source_sha256": digest}
-        result = _write(stores, actor, table, data, mode, source, record.operation, expected_version)
+        with parsed(stores.settings, path, name=name, as_text=_texts(fields, mode)) as data:
+            with path.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            source = {"modelledger.source": name, "modelledger.source_sha256": digest}
+            result = _write(stores, actor, table, data, mode, source, record.operation, expected_version)
         record.subject = f"{result.table}@{result.version}"
         record.after = {"rows_added": result.rows_added, "mode": mode, "file": name, "file_sha256": digest}
     return result
@@ -136,17 +137,18 @@ def _write(
         raise BadFile("The file has a header and no rows, so there is nothing to save.")
     place = stores.catalog.place(table)
     version, fields = _latest(stores, place)
-    if mode == "append" and fields is not None:
-        data = _fitted(data, fields, place.name)
+    rows = data.num_rows
+    # A stream either way: the rows may lie in a file that is larger than what memory should hold.
+    fitted = _fitted(data, fields, place.name) if mode == "append" and fields is not None else data.to_reader()
     metadata = {"modelledger.actor": actor.name, "modelledger.operation": operation, **source}
     written = stores.engine.write(
         place,
-        data,
+        fitted,
         mode=mode,
         metadata=metadata,
         expected_version=expected_version if expected_version is not None else -1 if version is None else version,
     )
-    return IngestResult(table=place.name, version=written, rows_added=data.num_rows)
+    return IngestResult(table=place.name, version=written, rows_added=rows)
 
 
 def _latest(stores: Stores, table: Table) -> tuple[int | None, pa.Schema | None]:
@@ -190,14 +192,15 @@ def _check(data: pa.Table, wanted: pa.Field) -> ColumnCheck:
     if column.type == wanted.type:
         return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=True, note="as in the table")
     try:
-        column.cast(wanted.type)
+        for chunk in column.chunks:
+            chunk.cast(wanted.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         note = f"does not fit: {str(error).splitlines()[0]}"
         return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=False, note=note)
     return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=True, note=f"is saved as {told}, without loss")
 
 
-def _fitted(data: pa.Table, wanted: pa.Schema, table: str) -> pa.Table:
+def _fitted(data: pa.Table, wanted: pa.Schema, table: str) -> pa.RecordBatchReader:
     """*data* with the table's columns, order and types. Raises SchemaMismatch, naming every column that differs."""
     problems = [f"{column.name} ({column.note})" for column in _checked(data, wanted) if not column.fits]
     if problems:
@@ -205,8 +208,13 @@ def _fitted(data: pa.Table, wanted: pa.Schema, table: str) -> pa.Table:
             f"The file does not fit {table}: {'; '.join(problems)}. Correct the file, or overwrite the table.",
             table=table,
         )
+    return pa.RecordBatchReader.from_batches(wanted, (_cast(batch, wanted) for batch in data.to_batches()))
+
+
+def _cast(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    names = batch.schema.names
     columns = [
-        data.column(f.name).cast(f.type) if f.name in data.column_names else pa.nulls(data.num_rows, f.type)
+        batch.column(names.index(f.name)).cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type)
         for f in wanted
     ]
-    return pa.Table.from_arrays(columns, schema=wanted)
+    return pa.RecordBatch.from_arrays(columns, schema=wanted)
