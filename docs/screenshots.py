@@ -20,7 +20,8 @@ from core.services.decide import approve, request_promotion
 from core.services.sample import build_sample
 from core.services.score import score
 from core.settings import load_settings
-from tests.browser.conftest import CHROMIUM, QUIET, clean_environment, free_port, settled, start_server, stop_server
+from tests.browser.conftest import clean_environment, free_port, settled, start_server, stop_server
+from tests.chromium import CHROMIUM, QUIET
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 WIDTH = 1360

@@ -14,6 +14,7 @@ from core.entities import Actor, Role
 from core.services.sample import build_sample
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
+from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ def test_each_change_behind_the_apps_back_is_found_once(command: Command, client
     client.set_tag(client.get_model_version("iris_classifier", "1").run_id, "delta.version", "2")
     client.delete_run(client.get_model_version("iris_classifier", "3").run_id)
     client.delete_model_version("diabetes_progression", "1")
-    client.transition_model_version_stage("diabetes_progression", "2", "Production")
+    with pytest.warns(FutureWarning, match="stages"):
+        client.transition_model_version_stage("diabetes_progression", "2", "Production")
 
     found = command("findings", "--look", "--json").json
     assert {(one["kind"], one["subject"]) for one in found} == {

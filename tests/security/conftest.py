@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import (  # noqa: F401 — fixtures, under their own names
-    chromium,
     clean_environment,
     context,
     free_port,
