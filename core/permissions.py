@@ -94,7 +94,7 @@ def require(actor: Actor, action: Action) -> None:
         allowed = " or ".join(role.value for role in roles_for(action))
         own = ", ".join(sorted(role.value for role in actor.roles)) or "no role"
         raise Forbidden(
-            f"{actor.name} ({own}) may not do {action.value}; ask a {allowed}.",
+            f"{actor.name} ({own}) may not do {action.value}; it takes the role {allowed}.",
             actor=actor.name,
             action=action.value,
         )

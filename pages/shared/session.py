@@ -16,7 +16,7 @@ from core.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
 from core.permissions import Action, is_allowed
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
-from pages.shared import messages, signin
+from pages.shared import messages, navigation, signin
 
 # Set while app.py runs a page: it has drawn the banner and the identity already. A page opened cold draws its own.
 _run = threading.local()
@@ -30,7 +30,7 @@ def opened() -> Iterator[Actor]:
         actor = _identify()
     except CoreError as error:
         # A navigation drawn before must not stay; and drawn after a button, it would change what the button is called.
-        st.navigation([st.Page(lambda: None, title="ModelLedger", url_path="sign-in")], position="hidden")
+        navigation.for_nobody()
         _turn_away(error)
     _run.actor = actor
     try:
@@ -43,6 +43,7 @@ def require(action: Action) -> Actor:
     """The guard: first line of every page. Who is here, if they may do *action*; else says so and ends the page."""
     actor: Actor | None = getattr(_run, "actor", None)
     if actor is None:
+        navigation.go_through_app()
         try:
             actor = _identify()
         except CoreError as error:

@@ -66,15 +66,24 @@ def start_server(environment: dict[str, str], port: int) -> subprocess.Popen[byt
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+    try:
+        await_health(server, port, log)
+    except BaseException:
+        stop_server(server)
+        raise
+    return server
+
+
+def await_health(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Waits until Streamlit answers on *port*; fails with the end of *log* where it ends or takes three minutes."""
     for _ in range(720):
         if server.poll() is not None:
-            pytest.fail(f"serve ended with {server.returncode}:\n{log.read_text()[-3000:]}")
+            pytest.fail(f"the server ended with {server.returncode}:\n{log.read_text()[-3000:]}")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
-                return server
+                return
         except OSError:
             time.sleep(0.25)
-    stop_server(server)
     pytest.fail(f"the app did not start:\n{log.read_text()[-3000:]}")
 
 

@@ -85,5 +85,8 @@ def test_deciding_belongs_to_managers_alone(action: Action) -> None:
 def test_refusal_names_the_person_the_action_and_whom_to_ask() -> None:
     with pytest.raises(Forbidden) as caught:
         require(person(Role.AUDITOR), Action.JOB_CANCEL)
-    assert str(caught.value) == "somebody (auditor) may not do job.cancel; ask a scientist or manager or admin."
+    assert (
+        str(caught.value)
+        == "somebody (auditor) may not do job.cancel; it takes the role scientist or manager or admin."
+    )
     assert (caught.value.actor, caught.value.action) == ("somebody", "job.cancel")  # type: ignore[attr-defined]

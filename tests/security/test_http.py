@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from core.errors import BadSettings
 from core.identity import is_loopback
 from core.serve import serve
-from tests.browser.conftest import ROOT, clean_environment, free_port, start_server, stop_server
+from tests.browser.conftest import ROOT, await_health, clean_environment, free_port, start_server, stop_server
 
 pytestmark = pytest.mark.browser
 
@@ -161,12 +161,7 @@ def test_streamlit_run_on_every_address_shows_nothing(page: Page, tmp_path: Path
             stderr=subprocess.STDOUT,
         )
     try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{found}/_stcore/health", timeout=2).close()
-                break
-            except OSError:
-                page.wait_for_timeout(250)
+        await_health(server, found, tmp_path / "log")
         for path in ("", "audit", "admin?as=admin"):
             page.goto(f"http://127.0.0.1:{found}/{path}")
             expect(page.get_by_text("This server is shared")).to_be_visible()
