@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from core.entities import GateResult, ReadVerdict, Stage, TableVersion, Task
 from core.errors import BadSettings
-from core.learning.evaluation import is_kpi, is_lower_better, primary_metric
+from core.learning.kpis import is_kpi, is_lower_better, primary_metric
 
 # MLflow gives an infinity back as the largest float (±1.797e308): neither is a measurement.
 _LARGEST = 1e308

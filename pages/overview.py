@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Event
-from core.learning.evaluation import is_lower_better
+from core.learning.kpis import is_lower_better
 from core.permissions import Action
 from core.services.overview import Overview, Serving
 from pages.shared import asof, cached, links, messages, session

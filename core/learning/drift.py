@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency, ks_2samp
 
 _BINS = 10
 _FLOOR = 1e-4
@@ -34,6 +33,8 @@ def measure_drift(reference: pd.Series, current: pd.Series) -> Drift:
 
     Source: Siddiqi, Credit Risk Scorecards (2006), for the index; scipy.stats for the tests.
     """
+    from scipy.stats import chi2_contingency, ks_2samp  # half a second that only this page needs
+
     reference, current = reference.dropna(), current.dropna()
     if pd.api.types.is_numeric_dtype(reference) and not pd.api.types.is_bool_dtype(reference):
         inner = np.unique(np.quantile(reference, np.linspace(0, 1, _BINS + 1)[1:-1]))

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from sklearn.base import BaseEstimator
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.entities import Task
 from core.errors import BadParameter
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 ParameterKind = Literal["int", "float", "choice"]
 
@@ -60,15 +53,16 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimator:
-    """How to make an estimator. *grows* names the parameter that counts its rounds, where it can be fitted in steps.
+    """How to make an estimator: *made_by* is its class.
 
+    *grows* names the parameter that counts its rounds, where it can be fitted in steps.
     *scales* tells that its numbers must be brought to one scale first.
     """
 
     name: str
     title: str
     task: Task
-    build: Callable[..., BaseEstimator]
+    made_by: str
     parameters: tuple[Parameter, ...]
     fixed: Mapping[str, Any]
     takes_seed: bool
@@ -82,7 +76,9 @@ class Estimator:
             for name, value in self.check(params).items()
         }
         seeded = {"random_state": seed} if self.takes_seed else {}
-        return self.build(**chosen, **self.fixed, **seeded)
+        module, _, name = self.made_by.rpartition(".")
+        made: BaseEstimator = getattr(import_module(module), name)(**chosen, **self.fixed, **seeded)
+        return made
 
     def check(self, params: Mapping[str, Any]) -> dict[str, int | float | str]:
         """Every parameter with its value: the given one where it fits, else the default. Raises BadParameter."""
@@ -125,12 +121,10 @@ _C = Task.CLASSIFICATION
 _R = Task.REGRESSION
 
 
-def _entry(
-    name: str, title: str, task: Task, build: Callable[..., BaseEstimator], *parameters: Parameter, **rest: Any
-) -> Estimator:
+def _entry(name: str, title: str, task: Task, made_by: str, *parameters: Parameter, **rest: Any) -> Estimator:
     rest.setdefault("fixed", {})
     rest.setdefault("takes_seed", True)
-    return Estimator(name=name, title=title, task=task, build=build, parameters=parameters, **rest)
+    return Estimator(name=name, title=title, task=task, made_by=made_by, parameters=parameters, **rest)
 
 
 _ALL = (
@@ -138,7 +132,7 @@ _ALL = (
         "logistic_regression",
         "Logistic regression",
         _C,
-        LogisticRegression,
+        "sklearn.linear_model.LogisticRegression",
         Parameter(name="C", kind="float", default=1.0, low=1e-6, high=1e6, help="Inverse strength of regularization"),
         Parameter(name="max_iter", kind="int", default=1000, low=1, high=100_000, help="Most iterations"),
         _BALANCE,
@@ -148,7 +142,7 @@ _ALL = (
         "random_forest",
         "Random forest",
         _C,
-        RandomForestClassifier,
+        "sklearn.ensemble.RandomForestClassifier",
         _TREES,
         _DEPTH,
         _LEAF,
@@ -159,7 +153,7 @@ _ALL = (
         "gradient_boosting",
         "Gradient boosting (histograms)",
         _C,
-        HistGradientBoostingClassifier,
+        "sklearn.ensemble.HistGradientBoostingClassifier",
         _ROUNDS,
         _RATE,
         _DEPTH,
@@ -171,19 +165,19 @@ _ALL = (
         "k_neighbors",
         "Nearest neighbours",
         _C,
-        KNeighborsClassifier,
+        "sklearn.neighbors.KNeighborsClassifier",
         _NEIGHBOURS,
         _WEIGHTS,
         scales=True,
         takes_seed=False,
     ),
-    _entry("decision_tree", "Decision tree", _C, DecisionTreeClassifier, _DEPTH, _LEAF, _BALANCE),
-    _entry("ridge", "Ridge regression", _R, Ridge, _ALPHA, scales=True),
+    _entry("decision_tree", "Decision tree", _C, "sklearn.tree.DecisionTreeClassifier", _DEPTH, _LEAF, _BALANCE),
+    _entry("ridge", "Ridge regression", _R, "sklearn.linear_model.Ridge", _ALPHA, scales=True),
     _entry(
         "elastic_net",
         "Elastic net",
         _R,
-        ElasticNet,
+        "sklearn.linear_model.ElasticNet",
         Parameter(name="alpha", kind="float", default=0.1, low=1e-6, high=1e6, help="Strength of regularization"),
         Parameter(name="l1_ratio", kind="float", default=0.5, low=0.0, high=1.0, help="0 is ridge, 1 is lasso"),
         Parameter(name="max_iter", kind="int", default=1000, low=1, high=100_000, help="Most iterations"),
@@ -193,7 +187,7 @@ _ALL = (
         "random_forest_regressor",
         "Random forest",
         _R,
-        RandomForestRegressor,
+        "sklearn.ensemble.RandomForestRegressor",
         _TREES,
         _DEPTH,
         _LEAF,
@@ -203,7 +197,7 @@ _ALL = (
         "gradient_boosting_regressor",
         "Gradient boosting (histograms)",
         _R,
-        HistGradientBoostingRegressor,
+        "sklearn.ensemble.HistGradientBoostingRegressor",
         _ROUNDS,
         _RATE,
         _DEPTH,
@@ -215,13 +209,13 @@ _ALL = (
         "k_neighbors_regressor",
         "Nearest neighbours",
         _R,
-        KNeighborsRegressor,
+        "sklearn.neighbors.KNeighborsRegressor",
         _NEIGHBOURS,
         _WEIGHTS,
         scales=True,
         takes_seed=False,
     ),
-    _entry("decision_tree_regressor", "Decision tree", _R, DecisionTreeRegressor, _DEPTH, _LEAF),
+    _entry("decision_tree_regressor", "Decision tree", _R, "sklearn.tree.DecisionTreeRegressor", _DEPTH, _LEAF),
 )
 
 ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in _ALL}

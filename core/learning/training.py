@@ -1,4 +1,7 @@
-"""Training: rows are split and an estimator is fitted, step by step where it can be."""
+"""Training: rows are split and an estimator is fitted, step by step where it can be.
+
+scikit-learn is imported where it is used: it takes a second, and most commands and pages never fit anything.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,21 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed
 from core.learning.estimators import Estimator, find_estimator
-from core.learning.evaluation import evaluate_classes, evaluate_numbers
 from core.learning.frames import ColumnKind, column_kind, features_frame, order_rows, target_values
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
 
 _FEWEST_ROWS = 5
 _MOST_CLASSES = 100
@@ -87,6 +89,8 @@ def split(rows: pa.Table, recipe: Recipe) -> Split:
     ordered = order_rows(rows)
     frame, target = features_frame(ordered, columns), _checked_target(ordered, recipe)
     stratify = target if recipe.task is Task.CLASSIFICATION and _can_stratify(target, recipe.test_fraction) else None
+    from sklearn.model_selection import train_test_split
+
     train, test, train_target, test_target = train_test_split(
         frame, target, test_size=recipe.test_fraction, random_state=recipe.seed, stratify=stratify
     )
@@ -106,6 +110,8 @@ def fit(recipe: Recipe, data: Split, *, tell: Tell = lambda fraction, line: None
 
     *tell* may raise to stop between steps. Raises TrainingFailed with the library's reason, BadParameter.
     """
+    from sklearn.pipeline import Pipeline
+
     estimator = find_estimator(recipe.estimator, recipe.task)
     prepare, model = _preparation(data.train, estimator), estimator.make(recipe.params, recipe.seed)
     with warnings.catch_warnings(record=True) as caught:
@@ -125,6 +131,8 @@ def fit(recipe: Recipe, data: Split, *, tell: Tell = lambda fraction, line: None
 
 def evaluate(fitted: Fitted, data: Split) -> dict[str, float]:
     """The KPIs of *fitted* on the test rows."""
+    from core.learning.evaluation import evaluate_classes, evaluate_numbers
+
     predicted = fitted.pipeline.predict(data.test)
     if fitted.task is Task.REGRESSION:
         return evaluate_numbers(data.test_target, predicted)
@@ -154,6 +162,11 @@ def _fit_in_steps(
 
 def _preparation(frame: pd.DataFrame, estimator: Estimator) -> ColumnTransformer:
     """Missing numbers become the median, missing texts a category of their own; texts become one column each."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     texts = [name for name in frame.columns if frame[name].dtype == object]
     numbers = [name for name in frame.columns if name not in texts]
     steps: list[tuple[str, BaseEstimator]] = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]

@@ -14,7 +14,7 @@ from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict
 from core.errors import CoreError, NotFound, Unavailable
 from core.gates import Evidence, passes, policy_for
 from core.learning.artifacts import inspect_model
-from core.learning.evaluation import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.provenance import data_sources
 from core.services.stores import Stores
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from core.entities import Actor, ModelVersion, Run, RunStatus, Stage, TableVersion
 from core.errors import RunNotFound
-from core.learning.evaluation import is_kpi, is_lower_better
+from core.learning.kpis import is_kpi, is_lower_better
 from core.permissions import Action, require
 from core.registry.runs import RunPage, failure_reason
 from core.services.stores import Stores

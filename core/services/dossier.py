@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.entities import ModelVersionKey
-from core.learning.evaluation import is_kpi
+from core.learning.kpis import is_kpi
 from core.services import dossier_sections as parts
 from core.services.annex_iv import Fact, coverage
 from core.services.dossier_sections import Section, plain

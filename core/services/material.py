@@ -22,7 +22,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.learning.evaluation import is_kpi, is_lower_better
+from core.learning.kpis import is_kpi, is_lower_better
 from core.permissions import Action
 from core.services.models import DataView, ModelSummary, ModelVersionView, list_models, show_model_version
 from core.services.reconcile import differences

@@ -22,7 +22,7 @@ from core.entities import (
 )
 from core.errors import BadInput, CoreError, ModelNotFound
 from core.learning.artifacts import ModelInfo, check_loads, inspect_model
-from core.learning.evaluation import is_kpi
+from core.learning.kpis import is_kpi
 from core.permissions import Action, require
 from core.services.compare import run_notes
 from core.services.provenance import DataSource, data_sources

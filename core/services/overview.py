@@ -21,7 +21,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.learning.evaluation import is_kpi
+from core.learning.kpis import is_kpi
 from core.permissions import Action
 from core.services.provenance import data_sources
 from core.services.reconcile import differences, unfinished

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
 import pyarrow as pa
-from sklearn.datasets import load_diabetes, load_iris
-from sklearn.utils import shuffle
 
 from core.entities import Actor, Role
 from core.services.ingest import ingest_data
@@ -23,15 +22,25 @@ _SEED = 7
 
 def iris_data() -> pa.Table:
     """Fisher's iris: 150 rows, four lengths in cm and the species, shuffled so that any 50 hold all three."""
+    from sklearn.datasets import load_iris
+
     bunch = load_iris(as_frame=True)
     frame = bunch.frame.rename(columns=lambda name: name.replace(" (cm)", "_cm").replace(" ", "_"))
     frame["species"] = [str(bunch.target_names[code]) for code in frame.pop("target")]
-    return pa.Table.from_pandas(shuffle(frame, random_state=_SEED), preserve_index=False)
+    return _shuffled(frame)
 
 
 def diabetes_data() -> pa.Table:
     """Efron's diabetes study: 442 rows, ten standardized baseline values and the progression a year later."""
+    from sklearn.datasets import load_diabetes
+
     frame = load_diabetes(as_frame=True).frame.rename(columns={"target": "progression"})
+    return _shuffled(frame)
+
+
+def _shuffled(frame: pd.DataFrame) -> pa.Table:
+    from sklearn.utils import shuffle
+
     return pa.Table.from_pandas(shuffle(frame, random_state=_SEED), preserve_index=False)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Difference, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
-from core.learning.evaluation import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.compare import direction
 from core.services.prove import inert
 from pages.shared import messages

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.entities import Run
-from core.learning.evaluation import is_lower_better
+from core.learning.kpis import is_lower_better
 from core.services.compare import Comparison
 from pages.shared import charts
 from pages.shared.run_tables import data_label, header, number, short

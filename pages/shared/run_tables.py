@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from core.entities import ModelVersion, Run, Stage
-from core.learning.evaluation import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
+from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
 from core.services.compare import Comparison, Direction, run_notes
 from pages.shared import messages
 

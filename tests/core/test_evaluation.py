@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from core.entities import Task
-from core.learning.evaluation import (
-    evaluate_classes,
-    evaluate_numbers,
-    is_kpi,
-    is_lower_better,
-    metric_names,
-    primary_metric,
-)
+from core.learning.evaluation import evaluate_classes, evaluate_numbers
+from core.learning.kpis import is_kpi, is_lower_better, metric_names, primary_metric
 
 
 def test_two_classes_worked_out_by_hand() -> None:
