@@ -12,8 +12,15 @@ from enum import Enum
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
+
+from core.inert import in_json, line
+
+_WIDEST = 10_000
+# So few columns stay readable where their texts are broken.
+_FEW = 4
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -48,35 +55,50 @@ def write_answer(document: Any, *, as_json: bool) -> None:
     """Prints *document* on stdout: as one JSON document, or laid out for a person."""
     document = plain(document)
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(in_json(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
         return
     console = Console(soft_wrap=False, highlight=False)
     if isinstance(document, Mapping):
         _write_record(console, document)
-    elif document and all(isinstance(item, Mapping) for item in document):
-        console.print(_grid(document))
+    elif _is_table(document):
+        _write_table(console, document)
     elif isinstance(document, list):
-        console.print(Text("\n".join(map(str, document)) or "Nothing."))
+        console.print(Text("\n".join(map(line, document)) or "Nothing."))
     else:
-        console.print(Text(str(document)))
+        console.print(Text(line(document)))
 
 
-def _write_record(console: Console, record: Mapping[str, Any]) -> None:
-    width = max((len(key) for key in record), default=0)
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _write_record(console: Console, record: Mapping[str, Any], *, indent: str = "") -> None:
+    width = max((len(line(key)) for key in record), default=0)
     for key, value in record.items():
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            console.print(Text(f"{key}:"))
-            console.print(_grid(value))
+        if _is_table(value):
+            console.print(Text(f"{indent}{line(key)}:"))
+            _write_table(console, value, indent=f"{indent}  ")
         else:
-            console.print(Text(f"{key:<{width}}  {_cell(value)}"))
+            console.print(Text(f"{indent}{line(key):<{width}}  {_cell(value)}"), soft_wrap=True)
 
 
-def _grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
+def _write_table(console: Console, rows: Sequence[Mapping[str, Any]], *, indent: str = "") -> None:
+    """One line for each where they fit beside each other; else one record below the other, so that nothing is cut."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    grid = Grid(*columns, header_style="bold", box=None, pad_edge=False)
+    grid = Grid(box=None, pad_edge=False)
+    for column in columns:
+        grid.add_column(Text(line(column), style="bold"))
     for row in rows:
         grid.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    return grid
+    has_tables = any(_is_table(value) for row in rows for value in row.values())
+    natural = console.measure(grid, options=console.options.update(max_width=_WIDEST)).maximum + len(indent)
+    if not has_tables and (natural <= console.width or len(columns) <= _FEW):
+        console.print(Padding(grid, (0, 0, 0, len(indent))))
+        return
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        _write_record(console, row, indent=indent)
 
 
 def _cell(value: Any) -> str:
@@ -85,7 +107,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_cell(item)}" for key, item in value.items()) or "–"
+        return ", ".join(f"{line(key)}={_cell(item)}" for key, item in value.items()) or "–"
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value) or "–"
-    return str(value)
+    return line(value)

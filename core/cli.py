@@ -13,6 +13,7 @@ import typer
 
 from core.commands import audit, data, evidence, findings, models, promotions, token, work
 from core.errors import CoreError
+from core.inert import line, visible
 
 app = typer.Typer(
     name="modelledger",
@@ -33,7 +34,7 @@ work.add_to(app)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; nothing but the answer goes to stdout."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _log_to_stderr()
     try:
         app(args=arguments)
     except CoreError as error:
@@ -44,5 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Inert(logging.Formatter):
+    """A record names things that are anybody's: no control character of theirs reaches the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n\t")
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Inert("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
 def _say(message: str) -> None:
-    print(" ".join(message.split()), file=sys.stderr)
+    print(line(" ".join(message.split())), file=sys.stderr)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.entities import Role
 from core.permissions import GRANTS, Action
 from core.services.doctor import check_stores, list_settings
-from pages.shared import messages, session
+from pages.shared import inert, messages, session
 
 session.require(Action.SETTINGS_READ)
 stores = session.stores()
@@ -23,22 +23,20 @@ for check in check_stores(stores):
             color="green" if check.ok else "red",
         )
         st.markdown(f"**{messages.plain(check.name)}**", width="content")
-        st.text(check.detail if check.ok else check.advice, width="content")
+        inert.text(check.detail if check.ok else check.advice, width="content")
 st.subheader("Settings")
 st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
-st.dataframe(
+inert.table(
     pd.DataFrame([{"setting": s.name, "value": s.detail, "from": s.source} for s in list_settings(stores.settings)]),
-    hide_index=True,
     key="admin_settings",
 )
 st.subheader("Who may do what")
-st.dataframe(
+inert.table(
     pd.DataFrame(
         [
             {"action": action.value} | {role.value: "yes" if action in GRANTS[role] else "" for role in Role}
             for action in Action
         ]
     ),
-    hide_index=True,
     key="admin_grants",
 )

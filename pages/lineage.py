@@ -8,12 +8,13 @@ import streamlit as st
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
+from core.inert import visible
 from core.permissions import Action
 from core.services.browse import list_tables, table_history
 from core.services.models import list_models
 from core.services.score import list_batches
 from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
-from pages.shared import asof, lineage_graph, links, messages, pickers, session
+from pages.shared import asof, inert, lineage_graph, links, messages, pickers, session
 
 FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
 
@@ -56,9 +57,8 @@ def details(node: Node) -> None:
     if node.problem:
         st.error(messages.plain(node.problem), icon=":material/error:")
     facts = {"name": node.subject, **node.detail}
-    st.dataframe(
+    inert.table(
         pd.DataFrame({"fact": list(facts), "value": [str(v) for v in facts.values()]}),
-        hide_index=True,
         key="lineage_facts",
     )
     link(node)
@@ -108,8 +108,8 @@ with beside:
     ids = list(labels)
     at = ids.index(clicked or graph.root)
     chosen = st.selectbox(
-        "Node", ids, index=at, format_func=lambda i: labels[i], key=f"lineage_node_{clicked or graph.root}"
+        "Node", ids, index=at, format_func=lambda i: visible(labels[i]), key=f"lineage_node_{clicked or graph.root}"
     )
     details(next(node for node in graph.nodes if node.id == chosen))
 st.subheader("The same in words")
-st.dataframe(lineage_graph.table(graph), hide_index=True, key="lineage_table_view")
+inert.table(lineage_graph.table(graph), key="lineage_table_view")

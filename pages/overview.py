@@ -9,7 +9,7 @@ from core.entities import Event
 from core.learning.kpis import is_lower_better
 from core.permissions import Action
 from core.services.overview import Overview, Serving
-from pages.shared import asof, cached, links, messages, session
+from pages.shared import asof, cached, inert, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -73,7 +73,7 @@ def waiting(found: Overview) -> None:
         with st.container(border=True):
             st.markdown(f"**{messages.plain(request.key)}** to {request.to.value}")
             st.caption(f"asked by {messages.plain(request.requested_by)}, {messages.local(request.requested_at)}")
-            st.text(request.request_reason)
+            inert.text(request.request_reason)
             if failed:
                 st.badge(f"{len(failed)} of {len(request.gates)} gates fail", icon=":material/close:", color="red")
             else:
@@ -87,7 +87,7 @@ def at_risk(found: Overview) -> None:
     st.subheader("At risk")
     rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
     rows += [{"what": "job failed", "subject": job.kind, "detail": job.error or ""} for job in found.failed_jobs]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="overview_risks")
+    inert.table(pd.DataFrame(rows), key="overview_risks")
 
 
 def changes(events: tuple[Event, ...]) -> None:
@@ -99,9 +99,8 @@ def changes(events: tuple[Event, ...]) -> None:
         {"when": event.time, "who": event.actor, "did": event.action, "to": event.subject, "why": event.reason}
         for event in events
     ]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         column_config={"when": messages.time_column("when")},
         key="overview_changes",
     )

@@ -11,7 +11,7 @@ from core.services.browse import list_tables, table_history
 from core.services.jobs import list_jobs
 from core.services.models import ModelSummary, list_models
 from core.services.score import batch_predictions, list_batches, submit_scoring
-from pages.shared import batch_charts, jobs, links, messages, pickers, session
+from pages.shared import batch_charts, inert, jobs, links, messages, pickers, session
 
 SAMPLE_ROWS = 200
 
@@ -65,9 +65,8 @@ def batches_table(batches: tuple[PredictionBatch, ...]) -> None:
         }
         for batch in batches
     ]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         column_config={"time": messages.time_column("time")},
         key="predictions_list",
     )
@@ -100,9 +99,7 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     )
     st.subheader("Rows")
     st.caption(f"The first {min(SAMPLE_ROWS, len(rows))} of {len(rows)} rows of {messages.plain(batch.into)}.")
-    st.dataframe(
-        rows.head(SAMPLE_ROWS), hide_index=True, key="predictions_rows", column_order=batch_charts.ordered(rows)
-    )
+    inert.table(rows.head(SAMPLE_ROWS), key="predictions_rows", column_order=batch_charts.ordered(rows))
 
 
 st.title("Predictions")

@@ -7,10 +7,11 @@ import streamlit as st
 from core.delta.catalog import split_version
 from core.entities import RunStatus
 from core.errors import RunNotFound
+from core.inert import visible
 from core.permissions import Action
 from core.registry.runs import RunPage
 from core.services.compare import Comparison, compare_runs, list_experiments, list_runs
-from pages.shared import messages, pickers, run_details, run_tables, run_views, session
+from pages.shared import inert, messages, pickers, run_details, run_tables, run_views, session
 
 PAGE_SIZE = 50
 PRODUCTION = "production"
@@ -25,7 +26,9 @@ def filtered() -> RunPage:
     text, data, experiment, status = st.columns([3, 3, 3, 2])
     name = text.text_input("Name contains", key="runs_text", bind="query-params")
     on = data.text_input("Trained on", placeholder="iris_training_data@2", key="runs_data", bind="query-params")
-    chosen = experiment.multiselect("Experiment", names, key="runs_experiment", bind="query-params")
+    chosen = experiment.multiselect(
+        "Experiment", names, format_func=visible, key="runs_experiment", bind="query-params"
+    )
     words = [one.value for one in RunStatus]
     word = status.selectbox("Status", words, index=None, placeholder="any", key="runs_status", bind="query-params")
     table, version = split_version(on) if on and on.strip() else (None, None)
@@ -64,7 +67,7 @@ def compared(run_ids: list[str], baseline: str | None) -> Comparison:
     except RunNotFound as error:
         gone = error.values["missing"]
         st.warning("A run of this link is not in MLflow any more and is left out:")
-        st.text(", ".join(gone))
+        inert.text(", ".join(gone))
         left = [run_id for run_id in run_ids if run_id not in gone]
         return compare_runs(stores, actor, left, None if baseline in gone else baseline)
 
@@ -90,7 +93,7 @@ with messages.stopping():
     baseline = pickers.choose("Baseline", list(words), "runs_baseline", words=words)
     found = compared(ticked or here, None if baseline == PRODUCTION else baseline)
     shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
-    st.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
+    inert.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
     if view == run_views.DETAILS:
         run_details.details(stores, actor, found.runs)
     else:

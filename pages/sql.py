@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.permissions import Action
 from core.services.browse import list_tables, query
-from pages.shared import messages, session
+from pages.shared import inert, messages, session
 
 MAX_ROWS = 5_000
 
@@ -35,4 +35,4 @@ st.caption(f"{result.rows.num_rows} rows, read from {read}{cut}.")
 frame = result.rows.rename_columns(
     [name if result.columns.index(name) == i else f"{name} ({i + 1})" for i, name in enumerate(result.columns)]
 ).to_pandas()
-st.dataframe(frame, hide_index=True, key="sql_rows")
+inert.table(frame, key="sql_rows")

@@ -9,7 +9,7 @@ from core.errors import CoreError
 from core.permissions import Action
 from core.services.browse import list_tables, show_version, table_history, table_snapshots
 from core.services.trained import versions_trained
-from pages.shared import charts, diff_view, ingest_form, messages, pickers, session, table_views
+from pages.shared import charts, diff_view, inert, ingest_form, messages, pickers, session, table_views
 
 PAGE_ROWS = 50
 CHARTED = 200
@@ -64,7 +64,7 @@ def rows(table: str, version: int) -> None:
                 f"{view.sample.num_rows} of {total if total is not None else 'unknown'} rows are shown.",
                 width="content",
             )
-        st.dataframe(view.sample.to_pandas(), hide_index=True, key="tables_rows")
+        inert.table(view.sample.to_pandas(), key="tables_rows")
     with st.expander("Schema", icon=":material/schema:"):
         table_views.schema(view)
 

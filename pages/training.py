@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.inert import visible
 from core.permissions import Action
 from core.services.jobs import list_jobs
 from core.services.schedule import delete_trigger, list_triggers
@@ -65,7 +66,7 @@ def schedules() -> None:
         if found:
             with st.form("training_unschedule", border=True):
                 words = {trigger.id: training_forms.schedule_words(trigger) for trigger in found}
-                chosen = st.selectbox("Delete a schedule", list(words), format_func=lambda one: words[one])
+                chosen = st.selectbox("Delete a schedule", list(words), format_func=lambda one: visible(words[one]))
                 if st.form_submit_button("Delete", icon=":material/delete:"):
                     delete_trigger(stores, actor, chosen)
                     st.rerun()

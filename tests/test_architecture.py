@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.registry": {"core.entities", "core.errors", "core.learning", "core.settings"},
     "core.audit": {"core.entities", "core.errors", "core.permissions", "core.database", "core.redact"},
     "core.redact": set(),
+    "core.inert": set(),
     "core.jobs": {"core.entities", "core.errors", "core.database", "core.redact"},
     "core.services": {
         "core.entities",
@@ -38,10 +39,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core.registry",
         "core.audit",
         "core.jobs",
+        "core.inert",
     },
     "core.serve": {"core.errors", "core.identity"},
     "core.bootstrap": {"core"},
-    "core.answers": {"core.entities", "core.errors", "core.delta", "core.services"},
+    "core.answers": {"core.entities", "core.errors", "core.delta", "core.services", "core.inert"},
     "core.commands": {"core"},
     "core.cli": {"core"},
     "core.sql_endpoint": {"core"},
@@ -55,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core.learning",
         "core.delta.catalog",  # how TABLE@N is read
         "core.registry.runs",  # the type of a page of runs
+        "core.inert",
         "pages.shared",
     },
 }
@@ -74,6 +77,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "plotly": ("pages/shared/",),
 }
 
+
+# Modules of pages/shared that have a function of such a name, and draw through inert themselves.
+OF_OUR_OWN = {"inert", "jobs", "pickers", "lineage_graph"}
 
 # All nouns in one place, by design: a glossary is read in one go.
 MAY_BE_LONG = {"core/entities.py"}
@@ -147,3 +153,19 @@ def test_file_has_not_outgrown_its_noun(path: Path) -> None:
     most = 150 if layer_of(path) == "pages" else 400
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= most, f"{lines} lines: look for the second noun"
+
+
+def test_pages_show_data_through_the_one_place_that_makes_it_inert() -> None:
+    """A table, a text or a block drawn past pages/shared/inert.py would be exported and shown as it came."""
+    drawers = {"dataframe", "data_editor", "table", "text", "code", "json", "html", "latex"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node.func)}"
+        for path in sources()
+        if path.is_relative_to(ROOT / "pages") and path.name != "inert.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in drawers
+        and ast.unparse(node.func.value) not in OF_OUR_OWN
+    ]
+    assert not wrong

@@ -9,6 +9,7 @@ import typer
 
 from core.commands.options import As, Json, acting, model_version, opened, write_answer
 from core.errors import BadFile
+from core.inert import line
 from core.services import evidence
 from core.services.evidence import Exported
 
@@ -56,8 +57,8 @@ def verify_bundle(
         raise BadFile(f"{key} cannot be read; name a file that holds the public key.") from error
     proof = evidence.verify_bundle(file, key=known)
     if not as_json:
-        print("\n- ".join(["The bundle holds. Proven:", *proof.proved]))
-        print("\n- ".join(["Not proven by this:", *proof.not_proved]))
+        print("\n- ".join(["The bundle holds. Proven:", *map(line, proof.proved)]))
+        print("\n- ".join(["Not proven by this:", *map(line, proof.not_proved)]))
         return
     write_answer({"ok": True, "proved": list(proof.proved), "not_proved": list(proof.not_proved)}, as_json=as_json)
 

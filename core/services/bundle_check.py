@@ -238,6 +238,11 @@ def _root(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes | Non
     return found if last == 0 else None
 
 
+def _shown(text: str) -> str:
+    """*text* for a terminal: names in a bundle are anybody's, and some characters steer terminals."""
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line of verify.py."""
     parser = argparse.ArgumentParser(description="Verifies an evidence bundle of ModelLedger.")
@@ -250,12 +255,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         proof = check_folder(asked.bundle, key) if asked.bundle.is_dir() else check_zip(asked.bundle, key)
     except Refused as refusal:
-        print(f"REFUSED. {refusal}", file=sys.stderr)
+        print(_shown(f"REFUSED. {refusal}"), file=sys.stderr)
         return 1
     print("The bundle holds. Proven:")
-    print("\n".join(f"- {line}" for line in proof.proved))
+    print("\n".join(_shown(f"- {line}") for line in proof.proved))
     print("Not proven by this:")
-    print("\n".join(f"- {line}" for line in proof.not_proved))
+    print("\n".join(_shown(f"- {line}") for line in proof.not_proved))
     return 0
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.audit.canonical import canonical
 from core.entities import PromotionRequest
+from core.inert import visible
 from core.services.annex_iv import Point
 from core.services.material import DataMaterial, Material, compared, replaced
 
 _MOST_ROWS = 500
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _CODE = {
     "mlflow.source.git.commit": "Git commit",
     "mlflow.source.git.repoURL": "Repository",
@@ -45,7 +44,7 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}" if math.isfinite(value) else str(value)
     text = re.sub(r"\s*\n\s*", " ", str(value))
-    return "".join(f"‹U+{ord(c):04X}›" if unicodedata.category(c) in _UNSEEN else c for c in text)
+    return visible(text)
 
 
 def _section(

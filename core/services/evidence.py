@@ -19,6 +19,7 @@ from core.audit.heads import SignedHead, printable
 from core.audit.log import event_text
 from core.entities import Actor, Event, ModelVersionKey
 from core.errors import AuditBroken, BadBundle, CoreError
+from core.inert import in_json, visible
 from core.permissions import Action
 from core.services import bundle_check
 from core.services.dossier import write
@@ -74,7 +75,7 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
         material = gather(stores, actor, key)
         dossier, head = write(material), _head(stores)
         files = {
-            "README.txt": _README.format(subject=key).encode(),
+            "README.txt": _README.format(subject=visible(key)).encode(),
             "dossier.pdf": pdf(dossier),
             "dossier.html": html(dossier).encode(),
             "decisions.json": _json([asdict(request) for request in material.requests]),
@@ -126,7 +127,7 @@ def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> byte
                 f"Event {event.sequence} of the audit log was altered: its content does not give its hash."
             )
         proof = [one.hex() for one in tree.inclusion(event.sequence - 1)]
-        lines.append(json.dumps({"text": text, "hash": event.hash, "proof": proof}, ensure_ascii=False))
+        lines.append(in_json(json.dumps({"text": text, "hash": event.hash, "proof": proof}, ensure_ascii=False)))
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -183,7 +184,7 @@ def _exported(name: str, data: bytes) -> Exported:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(settled(value), ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+    return in_json(json.dumps(settled(value), ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
 def file_name(key: ModelVersionKey) -> str:

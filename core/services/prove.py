@@ -13,11 +13,9 @@ from typing import IO, Any
 from core.audit.canonical import canonical, settled
 from core.entities import Actor, ChainVerdict, Event
 from core.errors import BadFile, NotFound
+from core.inert import cell, in_json
 from core.permissions import Action
 from core.services.stores import Stores
-
-# A cell that begins with one of these is a formula to a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +93,7 @@ def export_audit(stores: Stores, actor: Actor, file: Path) -> Exported:
 
 def as_row(event: Event) -> dict[str, Any]:
     """An event as flat text, safe for a spreadsheet."""
-    return {name: inert(_text(value)) for name, value in asdict(event).items()}
-
-
-def inert(text: str) -> str:
-    """*text* that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return {name: cell(_text(value)) for name, value in asdict(event).items()}
 
 
 def _text(value: Any) -> str:
@@ -111,7 +104,7 @@ def _text(value: Any) -> str:
 def _write_lines(events: Iterator[Event], out: IO[str]) -> int:
     count = 0
     for event in events:
-        out.write(json.dumps(settled(asdict(event)), ensure_ascii=False, sort_keys=True) + "\n")
+        out.write(in_json(json.dumps(settled(asdict(event)), ensure_ascii=False, sort_keys=True)) + "\n")
         count += 1
     return count
 

@@ -11,7 +11,7 @@ from core.entities import Actor, ModelVersionKey
 from core.services.asof import ModelThen, StateThen, end_of_day, state_at
 from core.services.asof_lineage import lineage_then
 from core.services.stores import Stores
-from pages.shared import lineage_graph, messages, pickers
+from pages.shared import inert, lineage_graph, messages, pickers
 
 _KEY = "as_of"
 
@@ -139,7 +139,7 @@ def lineage(found: StateThen) -> None:
     graph = lineage_then(found, ModelVersionKey(model=keys[chosen].model, version=keys[chosen].version))
     lineage_graph.draw(graph, key="as_of_graph")
     st.subheader("The same in words")
-    st.dataframe(lineage_graph.table(graph), hide_index=True, key="as_of_words")
+    inert.table(lineage_graph.table(graph), key="as_of_words")
 
 
 def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -163,7 +163,7 @@ def _serving(model: ModelThen) -> None:
     asked = f", asked for by {messages.plain(decision.requested_by)}" if decision.requested_by else ""
     data = messages.plain(serving.data) if serving.data else "data that the log does not name"
     st.caption(f"trained on {data} · since {messages.local(decision.time)} · approved by {by}{asked}")
-    st.text(decision.reason)
+    inert.text(decision.reason)
 
 
 def _table(rows: list[dict[str, object]], *, empty: str, times: tuple[str, ...], key: str) -> None:
@@ -171,4 +171,4 @@ def _table(rows: list[dict[str, object]], *, empty: str, times: tuple[str, ...],
         st.caption(empty)
         return
     columns = {name: messages.time_column(name) for name in times}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", column_config=columns, key=key)
+    inert.table(pd.DataFrame(rows), placeholder="–", column_config=columns, key=key)

@@ -12,21 +12,20 @@ import streamlit as st
 from core.audit.canonical import canonical
 from core.audit.verification import LogVerdict
 from core.entities import Event, Outcome
-from core.services.prove import inert
-from pages.shared import messages
+from pages.shared import inert, messages
 
 
 def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], None]) -> None:
-    """One line per event, newest first; a click picks one. No cell is a formula to whom it is exported."""
+    """One line per event, newest first; a click picks one."""
     rows = [
         {
             "No.": event.sequence,
             "Time": event.time,
-            "Who": inert(event.actor),
+            "Who": event.actor,
             "Did": event.action,
-            "To": inert(event.subject),
+            "To": event.subject,
             "Outcome": messages.word(event.outcome),
-            "Reason": inert(event.reason),
+            "Reason": event.reason,
             "As": event.role,
             "By way of": event.channel,
         }
@@ -38,9 +37,8 @@ def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], 
         if chosen:
             on_pick(events[chosen[0]].sequence)
 
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         key=key,
         on_select=picked,
         selection_mode="single-row",
@@ -61,10 +59,10 @@ def event(found: Event, others: Sequence[Event]) -> None:
         did = f"{messages.plain(found.actor)} ({messages.plain(found.role)}): {messages.plain(found.action)}"
         st.caption(did, width="content")
         st.caption(messages.local(found.time, seconds=True), width="content")
-    st.text(f"{found.action} on {found.subject or 'nothing in particular'}")
+    inert.text(f"{found.action} on {found.subject or 'nothing in particular'}")
     if found.reason:
         with st.chat_message("user", avatar=":material/format_quote:"):
-            st.text(found.reason)
+            inert.text(found.reason)
     _changes(found.before, found.after)
     for other in others:
         word = "began with" if other.outcome is Outcome.INTENT else "ended with"
@@ -75,7 +73,7 @@ def event(found: Event, others: Sequence[Event]) -> None:
     if found.outcome is Outcome.INTENT and not others:
         st.warning("No outcome was written: it is still going on, or it died.", icon=":material/warning:")
     st.caption("Place in the chain")
-    st.code(f"hash      {found.hash}\nprevious  {found.previous}\noperation {found.operation}", language=None)
+    inert.code(f"hash      {found.hash}\nprevious  {found.previous}\noperation {found.operation}")
 
 
 def verdict(found: LogVerdict) -> None:
@@ -86,7 +84,7 @@ def verdict(found: LogVerdict) -> None:
         named = found.first_broken is None or f"vent {found.first_broken} " in found.detail
         where = "" if named else f"Event {found.first_broken}: "
         st.error(messages.plain(where + found.detail), icon=":material/gpp_bad:")
-    st.code(f"head {found.chain.head}", language=None)
+    inert.code(f"head {found.chain.head}")
 
 
 def day_start(day: date | None) -> datetime | None:
@@ -114,10 +112,10 @@ def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> None:
         }
         for name in names
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", alt="What was before and what is after")
+    inert.table(pd.DataFrame(rows), placeholder="–", alt="What was before and what is after")
 
 
 def _shown(value: object) -> str | None:
     if value is None:
         return None
-    return inert(value if isinstance(value, str) else canonical(value))
+    return value if isinstance(value, str) else canonical(value)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.entities import PredictionBatch
 from core.learning.drift import measure_drift
 from core.services.score import ANSWER, STAMP
-from pages.shared import charts
+from pages.shared import charts, inert
 
 
 def distributions(
@@ -33,7 +33,7 @@ def distributions(
             )
             charts.show(figure, alt="Distribution of the probability of the chosen class", key="batch_probability")
         else:
-            st.dataframe(rows["prediction"].describe().to_frame().reset_index(names="statistic"), hide_index=True)
+            inert.table(rows["prediction"].describe().to_frame().reset_index(names="statistic"))
     if reference_rows is not None:
         _drift(reference_rows, rows)
 
@@ -52,4 +52,4 @@ def _drift(reference: pd.DataFrame, current: pd.DataFrame) -> None:
         drift = measure_drift(reference[name], current[name])
         lines.append({"column": name, "PSI": drift.psi, "verdict": drift.word, drift.test: drift.p_value})
     st.caption("PSI below 0.1 is stable, above 0.25 a large shift; the other columns are p-values of the named test.")
-    st.dataframe(pd.DataFrame(lines), hide_index=True, key="batch_drift")
+    inert.table(pd.DataFrame(lines), key="batch_drift")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+
+from core.inert import visible
 
 # Okabe and Ito's colours, in an order that keeps 3:1 contrast on white and on dark.
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
@@ -53,14 +56,14 @@ def template() -> go.layout.Template:
 def show(figure: go.Figure, *, alt: str, key: str | None = None, height: int = 320) -> None:
     """Draws *figure* in the template; *alt* says in words what it shows."""
     figure.update_layout(template=template(), height=height)
-    st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=alt)
+    st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=visible(alt))
 
 
 def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") -> go.Figure:
     """One bar per name, in the order given, its value written on it."""
     figure = go.Figure(
         go.Bar(
-            x=[_inert(name) for name in values],
+            x=[plain(name) for name in values],
             y=list(values.values()),
             text=[f"{v:,.4g}" for v in values.values()],
             textposition="auto",
@@ -77,7 +80,7 @@ def grouped_shares(groups: Mapping[str, pd.Series], *, title: str) -> go.Figure:
     for name, labels in groups.items():
         shares = labels.astype(str).value_counts(normalize=True).sort_index()
         figure.add_bar(
-            name=_inert(name), x=[_inert(label) for label in shares.index], y=shares, text=[f"{s:.0%}" for s in shares]
+            name=plain(name), x=[plain(label) for label in shares.index], y=shares, text=[f"{s:.0%}" for s in shares]
         )
     figure.update_layout(title=title, barmode="group", yaxis_title="share of rows", yaxis_tickformat=".0%")
     return figure
@@ -87,7 +90,7 @@ def grouped_histogram(groups: Mapping[str, pd.Series], *, title: str, bins: int 
     """Distributions of numbers, one outline per group, each on its own share."""
     figure = go.Figure()
     for name, numbers in groups.items():
-        figure.add_histogram(name=_inert(name), x=numbers, histnorm="probability", nbinsx=bins, opacity=0.65)
+        figure.add_histogram(name=plain(name), x=numbers, histnorm="probability", nbinsx=bins, opacity=0.65)
     figure.update_layout(title=title, barmode="overlay", yaxis_title="share of rows", yaxis_tickformat=".0%")
     return figure
 
@@ -96,11 +99,11 @@ def line(x: Sequence[object], series: Mapping[str, Sequence[float | None]], *, t
     """One line with points per series over the same *x*; a missing value is a gap."""
     figure = go.Figure()
     for name, values in series.items():
-        figure.add_scatter(name=_inert(name), x=list(x), y=list(values), mode="lines+markers")
+        figure.add_scatter(name=plain(name), x=list(x), y=list(values), mode="lines+markers")
     figure.update_layout(title=title, xaxis_title=x_title)
     return figure
 
 
-def _inert(text: object) -> str:
-    """Plotly reads a little HTML in names: shown as written instead."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def plain(text: object) -> str:
+    """*text* for plotly, which reads a little HTML in names and titles: shown as written instead."""
+    return html.escape(visible(text), quote=False)

@@ -10,7 +10,7 @@ import streamlit as st
 from core.entities import Actor, Commit
 from core.services.browse import compare_versions, show_version
 from core.services.stores import Stores
-from pages.shared import pickers
+from pages.shared import inert, pickers
 
 
 def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) -> None:
@@ -40,6 +40,6 @@ def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) ->
         *({"column": f.name, "what": "changed", "before": f.before, "after": f.after} for f in found.fields_changed),
     ]
     if changes:
-        st.dataframe(pd.DataFrame(changes), hide_index=True, key="tables_diff")
+        inert.table(pd.DataFrame(changes), key="tables_diff")
     else:
         st.caption("Both versions have the same columns.")

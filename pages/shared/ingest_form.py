@@ -14,7 +14,7 @@ from core.entities import Actor
 from core.services.browse import list_tables
 from core.services.ingest import IngestPreview, ingest_file, preview_file
 from core.services.stores import Stores
-from pages.shared import messages
+from pages.shared import inert, messages
 
 MODES = {"append": "Append: add its rows", "overwrite": "Overwrite: replace all rows (older versions stay readable)"}
 
@@ -79,7 +79,7 @@ def _show(preview: IngestPreview, mode: str) -> None:
     where = "a new table" if preview.version is None else f"version {preview.version + 1}"
     count = "1 row" if preview.rows == 1 else f"{preview.rows:,} rows"
     st.markdown(f"**{count}** would make {where} of {messages.plain(preview.table)} ({mode}).")
-    st.dataframe(
+    inert.table(
         pd.DataFrame(
             [
                 {
@@ -92,7 +92,6 @@ def _show(preview: IngestPreview, mode: str) -> None:
                 for c in preview.columns
             ]
         ),
-        hide_index=True,
         key="tables_ingest_check",
     )
     if not preview.fits:
@@ -101,7 +100,7 @@ def _show(preview: IngestPreview, mode: str) -> None:
             icon=":material/error:",
         )
     st.caption("Its first rows:")
-    st.dataframe(preview.sample.to_pandas(), hide_index=True, key="tables_ingest_sample")
+    inert.table(preview.sample.to_pandas(), key="tables_ingest_sample")
 
 
 def _saved() -> None:

@@ -11,7 +11,7 @@ from core.entities import Actor, Job
 from core.permissions import Action
 from core.services.jobs import cancel_job, job_lines, show_job
 from core.services.stores import Stores
-from pages.shared import messages, session
+from pages.shared import inert, messages, session
 
 _LINES = 300
 
@@ -49,7 +49,7 @@ def _draw(stores: Stores, actor: Actor, job: Job, key: str) -> None:
             st.progress(job.progress, text=messages.plain(job.step or job.status.value))
         lines = job_lines(stores, actor, job.id)
         with st.expander(f"Log ({len(lines)} lines)", expanded=not job.status.is_over):
-            st.code("\n".join(f"{line.time:%H:%M:%S}  {line.text}" for line in lines[-_LINES:]) or "–", language=None)
+            inert.code("\n".join(f"{line.time:%H:%M:%S}  {line.text}" for line in lines[-_LINES:]) or "–")
         if not job.status.is_over and session.may(actor, Action.JOB_CANCEL):
             stop = st.button("Cancel", icon=":material/cancel:", key=f"{key}_cancel", disabled=job.cancel_requested)
             if stop:
@@ -73,9 +73,8 @@ def table(jobs: Sequence[Job], *, key: str) -> None:
         }
         for job in jobs
     ]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         key=key,
         column_config={
             "created": messages.time_column("created"),

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Lineage, Node, NodeKind
+from core.inert import visible
 from pages.shared import charts
 
 # Column, mark and word of each kind: colour is never the only sign.
@@ -40,7 +41,7 @@ def draw(graph: Lineage, *, key: str) -> str | None:
         key=key,
         on_select="rerun",
         renderer="svg",
-        alt=f"Lineage graph of {graph.root}; the table beside it says the same in text.",
+        alt=f"Lineage graph of {visible(graph.root)}; the table beside it says the same in text.",
     )
     return _clicked(event, graph)
 
@@ -127,7 +128,8 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
 
 
 def _short(node: Node) -> str:
-    label = node.label if len(node.label) <= _LONGEST_LABEL else f"{node.label[: _LONGEST_LABEL - 1]}…"
+    label = visible(node.label)
+    label = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
     return f"{'! ' if node.problem else ''}{_KINDS[node.kind][2]}\n{label}"
 
 

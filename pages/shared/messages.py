@@ -14,6 +14,7 @@ import streamlit as st
 
 from core.entities import JobStatus, Outcome, Readability, RequestStatus, Role, RunStatus, Stage
 from core.errors import CoreError, Forbidden, Refused, Unavailable
+from core.inert import visible
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
@@ -56,7 +57,6 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
 _KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
-_BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 # Streamlit's Markdown makes links of bare addresses and pictures of :words: after escapes are gone.
 _AUTOLINK = re.compile(r"(://|www\.|@(?=[\w-]+\.))", re.IGNORECASE)
 
@@ -76,9 +76,8 @@ def word(value: Enum) -> str:
 
 def plain(text: object) -> str:
     """*text* for a place that reads Markdown: shown as written, never as a link, picture or formula."""
-    shown = _BIDI.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", str(text))
-    shown = _AUTOLINK.sub("\\1\u2060", shown)
-    return _PUNCTUATION.sub(r"\\\1", " ".join(shown.split()))
+    shown = _AUTOLINK.sub("\\1\u2060", visible(" ".join(str(text).split())))
+    return _PUNCTUATION.sub(r"\\\1", shown)
 
 
 def show_error(error: CoreError) -> None:

@@ -9,9 +9,10 @@ import streamlit as st
 
 from core.entities import Actor, Readability
 from core.errors import CoreError
+from core.inert import visible
 from core.services.models import DataView, ModelSummary, ModelVersionView, read_model_file
 from core.services.stores import Stores
-from pages.shared import messages
+from pages.shared import inert, messages
 from pages.shared.run_tables import metric_names, number
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
@@ -32,9 +33,8 @@ def models_table(models: tuple[ModelSummary, ...]) -> None:
                 "Last change": model.updated,
             }
         )
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         placeholder="–",
         column_config={"Last change": messages.time_column("Last change")},
         alt="Registered models and what serves",
@@ -59,9 +59,8 @@ def versions_table(model: ModelSummary) -> None:
         }
         for version in model.versions
     ]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 360),
         column_config={
@@ -87,7 +86,7 @@ def headline(view: ModelVersionView) -> None:
         if view.run is not None:
             messages.badge(view.run.status)
     if version.description:
-        st.text(version.description)
+        inert.text(version.description)
     for doubt in _doubts(view):
         st.warning(messages.plain(doubt), icon=":material/warning:")
 
@@ -99,7 +98,7 @@ def evidence(view: ModelVersionView) -> None:
     else:
         rows = [{"KPI": name, "Value": number(view.metrics[name])} for name in metric_names([view.run])]
         left, right = st.columns(2)
-        left.dataframe(pd.DataFrame(rows), hide_index=True, alt="KPIs of the run")
+        inert.table(pd.DataFrame(rows), at=left, alt="KPIs of the run")
         facts = {
             "Run": view.run.name,
             "Run id": view.run.run_id,
@@ -110,11 +109,9 @@ def evidence(view: ModelVersionView) -> None:
             "Code": view.run.tags.get("mlflow.source.git.commit", "no commit was logged"),
             **{f"param {name}": value for name, value in view.run.params.items()},
         }
-        right.dataframe(_facts(facts), hide_index=True, alt="The run behind this version")
+        inert.table(_facts(facts), at=right, alt="The run behind this version")
     st.markdown("**Data**")
-    st.dataframe(
-        pd.DataFrame([_data_row(one) for one in view.data]), hide_index=True, placeholder="–", alt="Data versions"
-    )
+    inert.table(pd.DataFrame([_data_row(one) for one in view.data]), placeholder="–", alt="Data versions")
 
 
 def signature(view: ModelVersionView) -> None:
@@ -122,19 +119,19 @@ def signature(view: ModelVersionView) -> None:
     if view.info is None:
         st.info("Its artifact cannot be read, so nothing is known of its signature.")
         return
-    st.text(f"Stored as {view.info.format}: {view.info.why}")
+    inert.text(f"Stored as {view.info.format}: {view.info.why}")
     left, right = st.columns(2)
     columns = [("input", column) for column in view.info.inputs] + [("output", column) for column in view.info.outputs]
     rows = [{"Role": role, "Column": column.name, "Type": column.type} for role, column in columns]
     left.markdown("**Signature**")
     if rows:
-        left.dataframe(pd.DataFrame(rows), hide_index=True, alt="Signature")
+        inert.table(pd.DataFrame(rows), at=left, alt="Signature")
     else:
         left.info("The model has no signature.")
     right.markdown("**Requirements**")
-    right.code("\n".join(view.info.requirements) or "none were stored", language=None)
+    inert.code("\n".join(view.info.requirements) or "none were stored", at=right)
     st.markdown("**Made with**")
-    st.dataframe(_facts(view.info.made_with), hide_index=True, alt="Versions that the model was made with")
+    inert.table(_facts(view.info.made_with), alt="Versions that the model was made with")
 
 
 def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
@@ -143,8 +140,8 @@ def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
         st.info("There are no files to show.")
         return
     rows = [{"File": item.path, "Bytes": item.size_bytes} for item in view.artifacts if not item.is_folder]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Files of the artifact")
-    path = st.selectbox("File", [row["File"] for row in rows], key="models_file")
+    inert.table(pd.DataFrame(rows), alt="Files of the artifact")
+    path = st.selectbox("File", [row["File"] for row in rows], format_func=visible, key="models_file")
     if path is None:
         return
     try:
@@ -155,7 +152,7 @@ def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
     name = path.rsplit("/", 1)[-1]
     st.download_button("Download", content, file_name=name, icon=":material/download:", key="models_download")
     if name == "MLmodel" or name.endswith(_SHOWN_AS_TEXT):
-        st.code(content.decode("utf-8", errors="replace"), language=None)
+        inert.code(content.decode("utf-8", errors="replace"))
 
 
 def _doubts(view: ModelVersionView) -> list[str]:

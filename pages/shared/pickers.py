@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.entities import Commit, ModelVersionKey
+from core.inert import visible
 from core.services.browse import TableSummary
 from core.services.models import ModelSummary
 from pages.shared import messages
@@ -74,7 +75,7 @@ def choose(
         return None
     if words:
         return _choose_by_value(label, list(options), key, words, place, index, of)
-    return place.selectbox(label, list(options), index=index, key=key, bind="query-params")
+    return place.selectbox(label, list(options), index=index, format_func=visible, key=key, bind="query-params")
 
 
 def _choose_by_value(
@@ -87,7 +88,7 @@ def _choose_by_value(
         st.session_state[box] = asked
     elif st.session_state.get(box) not in options or st.session_state.get(f"{key}.of", of) != of:
         st.session_state[box] = None if index is None else options[index]
-    picked = place.selectbox(label, options, format_func=lambda value: words.get(value, value), key=box)
+    picked = place.selectbox(label, options, format_func=lambda value: visible(words.get(value, value)), key=box)
     if picked is None:
         st.query_params.pop(key, None)
     else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.entities import Actor, Difference, PromotionRequest
+from core.inert import visible
 from core.permissions import Action
 from core.services.decide import approvals_needed, approve, list_approvals, reject
 from core.services.reconcile import close_action, resolve
@@ -84,7 +85,7 @@ def close(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
     if not words or not session.may(actor, Action.RECONCILE_RESOLVE):
         return
     with st.form("promotions_close"):
-        chosen = st.selectbox("Close an action that died", list(words), format_func=lambda one: words[one])
+        chosen = st.selectbox("Close an action that died", list(words), format_func=lambda one: visible(words[one]))
         why = reason()
         if st.form_submit_button("Close", icon=":material/task_alt:"):
             with messages.telling():

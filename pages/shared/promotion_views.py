@@ -11,8 +11,7 @@ import streamlit as st
 from core.entities import Difference, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.compare import direction
-from core.services.prove import inert
-from pages.shared import messages
+from pages.shared import inert, messages
 from pages.shared.run_tables import MARKS, number
 
 _VERBS = {RequestKind.PROMOTION: "asked for", RequestKind.ROLLBACK: "rolled back to"}
@@ -27,18 +26,17 @@ def requests_table(found: Sequence[PromotionRequest]) -> None:
             "To": messages.word(request.to),
             "Kind": request.kind.value,
             "Gates": gates_word(request.gates),
-            "Asked by": inert(request.requested_by),
+            "Asked by": request.requested_by,
             "Asked": request.requested_at,
             "Decided by": request.decided_by,
             "Decided": request.decided_at,
-            "Reason": inert(request.reason or request.request_reason),
+            "Reason": request.reason or request.request_reason,
             "Id": request.id,
         }
         for request in found
     ]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 330),
         column_config={name: messages.time_column(name) for name in ("Asked", "Decided")},
@@ -81,9 +79,8 @@ def request(found: PromotionRequest) -> None:
 def gates_table(gates: Sequence[GateResult]) -> None:
     """One line per gate: mark and word, and the numbers it saw."""
     rows = [{"": gate_word(gate), "Gate": gate.name, "What it saw": gate.detail} for gate in gates]
-    st.dataframe(
+    inert.table(
         pd.DataFrame(rows),
-        hide_index=True,
         column_config={
             "": st.column_config.TextColumn(width=90),
             "What it saw": st.column_config.TextColumn(width="large"),
@@ -122,17 +119,17 @@ def evidence(found: Mapping[str, Any]) -> None:
         )
     left, right = st.columns(2)
     if rows:
-        left.dataframe(pd.DataFrame(rows), hide_index=True, alt="KPIs of the candidate beside those of Production")
+        inert.table(pd.DataFrame(rows), at=left, alt="KPIs of the candidate beside those of Production")
     else:
         left.info("The run logged no metric.")
-    right.dataframe(pd.DataFrame(_facts(found)), hide_index=True, placeholder="–", alt="What the evidence rests on")
+    inert.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt="What the evidence rests on")
 
 
 def stages_table(stages: Mapping[str, str]) -> None:
     rows = [
         {"Version": int(n), "Stage": messages.word(Stage(stages[n]))} for n in sorted(stages, key=int, reverse=True)
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="content", alt="Stage of every version")
+    inert.table(pd.DataFrame(rows), width="content", alt="Stage of every version")
 
 
 def differences_table(found: Sequence[Difference]) -> None:
@@ -147,12 +144,12 @@ def differences_table(found: Sequence[Difference]) -> None:
         }
         for difference in found
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", alt="Where registry and decisions differ")
+    inert.table(pd.DataFrame(rows), placeholder="–", alt="Where registry and decisions differ")
 
 
 def _said(who: str, text: str) -> None:
     with st.chat_message("user", avatar=":material/format_quote:"):
-        st.text(text or f"{who} gave no reason")
+        inert.text(text or f"{who} gave no reason")
 
 
 def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:

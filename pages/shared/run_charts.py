@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
@@ -12,14 +11,10 @@ from core.entities import Run
 from core.learning.kpis import is_lower_better
 from core.services.compare import Comparison
 from pages.shared import charts
+from pages.shared.charts import plain
 from pages.shared.run_tables import data_label, header, number, short
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
-
-
-def plain(text: str) -> str:
-    """*text* for plotly, which takes some HTML: a run's name must stay its name."""
-    return html.escape(text, quote=False)
 
 
 def colour(position: int) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from core.entities import Actor, MetricPoint, Run
 from core.services.runs import RunView, show_run
 from core.services.stores import Stores
-from pages.shared import charts, links, messages, pickers
+from pages.shared import charts, inert, links, messages, pickers
 from pages.shared.run_tables import metric_names, number, short
 
 
@@ -25,21 +25,19 @@ def details(stores: Stores, actor: Actor, runs: Sequence[Run]) -> None:
     _headline(view)
     left, right = st.columns(2)
     left.markdown("**Params**")
-    left.dataframe(_pairs(view.run.params), hide_index=True, alt="Params")
+    inert.table(_pairs(view.run.params), at=left, alt="Params")
     right.markdown("**Tags**")
-    right.dataframe(_pairs(view.run.tags), hide_index=True, alt="Tags")
+    inert.table(_pairs(view.run.tags), at=right, alt="Tags")
     st.markdown("**Metrics**")
     if view.history:
-        st.dataframe(
-            _points(view), hide_index=True, column_config={"Time": messages.time_column("Time")}, alt="Metrics"
-        )
+        inert.table(_points(view), column_config={"Time": messages.time_column("Time")}, alt="Metrics")
     else:
         st.caption("It logged no metric.")
     _curves({name: points for name, points in view.history.items() if len({point.step for point in points}) > 1})
     st.markdown("**Files**")
     rows = [{"File": item.path, "Bytes": item.size_bytes} for item in view.artifacts if not item.is_folder]
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Files of the run")
+        inert.table(pd.DataFrame(rows), alt="Files of the run")
     else:
         st.caption("It logged no file, or its files are gone.")
 

@@ -14,7 +14,7 @@ from core.services.compare import Comparison, Direction, run_notes
 from pages.shared import messages
 
 # A mark and a word: colour alone tells nothing to one reader in twelve.
-MARKS = {Direction.BETTER: "▲ better", Direction.WORSE: "▼ worse", Direction.SAME: "= same", Direction.UNKNOWN: ""}
+MARKS = {Direction.BETTER: "▲ better", Direction.WORSE: "▼ worse", Direction.SAME: "◆ same", Direction.UNKNOWN: ""}
 # At least 4:1 on white and on Streamlit's dark grey.
 BETTER_COLOUR, WORSE_COLOUR = "#1A8754", "#D9480F"
 NO_DATA = "no data version"
@@ -44,7 +44,9 @@ def number(value: float | None) -> str:
         return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    shown = f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    # A real minus: a hyphen at the beginning of a cell is a formula to a spreadsheet.
+    return f"−{shown[1:]}" if shown.startswith("-") else shown
 
 
 def metric_names(runs: Iterable[Run]) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.entities import ModelVersion, Run
+from core.inert import visible
 from core.services.compare import Comparison
-from pages.shared import charts, messages, run_charts, run_tables
+from pages.shared import charts, inert, messages, run_charts, run_tables
 
 DETAILS = "One run"
 VIEWS = ("Differences", "Bars", "Scatter", "Parallel coordinates", "Over data versions", DETAILS)
@@ -19,9 +20,8 @@ def ticked_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersio
     linked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id]
     here = [run.run_id for run in runs]
     metrics = run_tables.metric_names(runs)
-    event = st.dataframe(
+    event = inert.table(
         run_tables.run_rows(runs, versions, metrics),
-        hide_index=True,
         height=min(36 * (len(runs) + 1) + 3, 400),
         on_select="rerun",
         placeholder="–",
@@ -50,9 +50,9 @@ def picture(view: str, found: Comparison) -> None:
     if view == "Differences":
         only = st.toggle("Only differences", value=True, key="runs_only", bind="query-params")
         rows = run_tables.comparison_rows(found, only_differences=only)
-        st.dataframe(
-            run_tables.coloured(rows),
-            hide_index=True,
+        inert.table(
+            rows,
+            style=run_tables.coloured,
             column_config={
                 "": st.column_config.Column(pinned=True),
                 **{name: st.column_config.Column(width="medium") for name in rows.columns[1:]},
@@ -64,17 +64,17 @@ def picture(view: str, found: Comparison) -> None:
         st.info("These runs logged no metric.")
         return
     left, right = st.columns(2)
-    metric = left.selectbox("KPI", metrics, key="runs_metric", bind="query-params")
+    metric = left.selectbox("KPI", metrics, format_func=visible, key="runs_metric", bind="query-params")
     if view == "Bars":
         figure = run_charts.bars(found, metric)
     elif view == "Scatter":
         names = ["DataV", *(name for name in found.params if name != "DataV")]
-        param = right.selectbox("Parameter", names, key="runs_param", bind="query-params")
+        param = right.selectbox("Parameter", names, format_func=visible, key="runs_param", bind="query-params")
         figure = run_charts.scatter(found, param, metric)
     elif view == "Parallel coordinates":
         names = [name for name in found.params if name not in ("DataV", "ModelV")]
         differing = [one for one in found.differing_params if one in names and all(one in run.params for run in runs)]
-        shown = right.multiselect("Through", names, default=differing[:4], key="runs_through")
+        shown = right.multiselect("Through", names, default=differing[:4], format_func=visible, key="runs_through")
         through = [*[name for name in metrics if name != metric][:3], metric]
         lines = run_charts.complete(runs, shown, through)
         _left_out(len(runs) - len(lines), len(runs), "lack a data version or a value")

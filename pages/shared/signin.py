@@ -14,7 +14,7 @@ from core.errors import BadSettings, CoreError, Forbidden, NotSignedIn
 from core.identity import actor_from_claims, is_loopback, sign_in_digest, sign_in_end
 from core.services.stores import Stores
 from core.settings import Settings
-from pages.shared import messages
+from pages.shared import inert, messages
 
 
 def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
@@ -75,7 +75,7 @@ def _claims() -> dict[str, Any] | None:
 
 def _ask(why: str) -> None:
     st.title("ModelLedger")
-    st.text(why)
+    inert.text(why)
     if st.button("Sign in", type="primary", icon=":material/login:", key="signin.in"):
         try:
             st.login()

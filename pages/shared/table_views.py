@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.entities import Commit, ModelVersionKey, Snapshot
 from core.services.browse import TableSummary, VersionView
-from pages.shared import messages
+from pages.shared import inert, messages
 
 
 def summary(found: Sequence[TableSummary]) -> None:
@@ -28,9 +28,7 @@ def summary(found: Sequence[TableSummary]) -> None:
     frame = pd.DataFrame(rows).astype({"version": "Int64", "rows": "Int64"})
     if not any(one.problem for one in found):
         frame = frame.drop(columns="problem")
-    st.dataframe(
-        frame, hide_index=True, column_config={"last commit": messages.time_column("last commit")}, key="tables_summary"
-    )
+    inert.table(frame, column_config={"last commit": messages.time_column("last commit")}, key="tables_summary")
 
 
 def history(
@@ -55,7 +53,7 @@ def history(
             for commit in commits
         ]
     ).astype({"rows added": "Int64", "rows removed": "Int64", "rows": "Int64"})
-    st.dataframe(frame, hide_index=True, column_config={"when": messages.time_column("when")}, key="tables_history")
+    inert.table(frame, column_config={"when": messages.time_column("when")}, key="tables_history")
 
 
 def facts(view: VersionView) -> None:
@@ -75,13 +73,12 @@ def facts(view: VersionView) -> None:
 
 
 def schema(view: VersionView) -> None:
-    st.dataframe(
+    inert.table(
         pd.DataFrame(
             [
                 {"column": field.name, "type": field.type, "may be null": field.nullable}
                 for field in view.snapshot.schema
             ]
         ),
-        hide_index=True,
         key="tables_schema",
     )

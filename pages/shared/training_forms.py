@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Actor, Job, JobStatus, Recipe, Task, Trigger
+from core.inert import visible
 from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
 from core.services.browse import list_tables, show_version, table_history
 from core.services.schedule import save_trigger
 from core.services.stores import Stores
 from core.services.train import save_recipe, submit_training
-from pages.shared import links, messages, pickers
+from pages.shared import inert, links, messages, pickers
 
 _VERSIONS = 200
 
@@ -67,8 +68,8 @@ def new_recipe(stores: Stores, actor: Actor) -> None:
     columns = [field.name for field in show_version(stores, actor, table).snapshot.schema]
     with st.form("training_recipe_form"):
         name = st.text_input("Name", max_chars=64, help="Letters, digits, _ and -; the model gets this name.")
-        target = st.selectbox("Target", columns, index=len(columns) - 1 if columns else None)
-        features = st.multiselect("Features", columns, help="Empty: every column but the target.")
+        target = st.selectbox("Target", columns, format_func=visible, index=len(columns) - 1 if columns else None)
+        features = st.multiselect("Features", columns, format_func=visible, help="Empty: every column but the target.")
         fraction = st.slider("Kept for testing", 0.05, 0.9, 0.3, 0.05)
         seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed and rows give the same split.")
         params = _parameters(estimator, {}, key=f"training_new_{estimator}")
@@ -126,7 +127,7 @@ def schedules_table(triggers: Sequence[Trigger]) -> None:
         for trigger in triggers
     ]
     times = {name: messages.time_column(name) for name in ("Next", "Last")}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="–", column_config=times, alt="Schedules")
+    inert.table(pd.DataFrame(rows), placeholder="–", column_config=times, alt="Schedules")
 
 
 def schedule_words(trigger: Trigger) -> str:
@@ -149,7 +150,7 @@ def recipes_table(recipes: Sequence[Recipe]) -> None:
         }
         for recipe in recipes
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Recipes")
+    inert.table(pd.DataFrame(rows), alt="Recipes")
 
 
 def job_words(job: Job) -> str:

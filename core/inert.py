@@ -1,0 +1,87 @@
+"""Inert text: what comes from data is shown as written and does nothing where it is shown.
+
+One place for it: pages, files to take away, dossiers and the command line all go through here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Control, format (bidi, zero width), surrogate, private use and unassigned characters, and the two line separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Pictographs: those newer than this Python's tables count as unassigned there.
+_PICTOGRAPHS = range(0x1F000, 0x1FC00)
+_PRINTABLE_ASCII = re.compile(r"[ -~]*")
+_JOINER = "\N{ZERO WIDTH JOINER}"
+_VARIATION = "\N{VARIATION SELECTOR-16}"
+# What a cell begins with for a spreadsheet to compute it; the wide forms count in East Asian settings.
+_FORMULA = tuple("=+-@\t\r")
+_FORMULA_WIDE = (
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH HYPHEN-MINUS}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
+
+
+def visible(text: object, *, keep: str = "") -> str:
+    """*text* in which nothing is hidden and nothing steers: U+202E becomes ‹U+202E›. *keep*: what stays, "\\n" say."""
+    shown = str(text)
+    if _PRINTABLE_ASCII.fullmatch(shown):
+        return shown
+    return "".join(
+        f"‹U+{ord(c):04X}›" if c not in keep and _is_unseen(shown, place) else c for place, c in enumerate(shown)
+    )
+
+
+def line(text: object) -> str:
+    """*text* as one line for a terminal: no control character reaches it, a line end is a mark."""
+    return visible(re.sub(r"\r?\n", " ↵ ", str(text)).replace("\t", " "))
+
+
+def cell(text: str) -> str:
+    """*text* for a cell that may end in a spreadsheet: nothing hidden in it, and never a formula."""
+    shown = visible(text, keep="\n\t")
+    return f"'{shown}" if text.lstrip(" \n").startswith(_FORMULA + _FORMULA_WIDE) else shown
+
+
+def cells(value: Any) -> Any:
+    """`cell` for every text in *value*, inside lists and mappings too; everything else as it is."""
+    match value:
+        case str():
+            return cell(value)
+        case Mapping():
+            return {cells(name): cells(item) for name, item in value.items()}
+        case Sequence() if not isinstance(value, bytes | bytearray):
+            return [cells(item) for item in value]
+        case _:
+            return value
+
+
+def in_json(text: str) -> str:
+    r"""A JSON document with its hidden characters as \u escapes: it means the same and steers no terminal."""
+    if text.isascii() and "\x7f" not in text:
+        return text  # JSON has escaped the other control characters itself
+    return "".join(_escaped(c) if c != "\n" and _is_unseen(text, place) else c for place, c in enumerate(text))
+
+
+def _escaped(character: str) -> str:
+    code = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{code[place : place + 4]}" for place in range(0, len(code), 4))
+
+
+def _is_unseen(text: str, place: int) -> bool:
+    c = text[place]
+    return unicodedata.category(c) in _UNSEEN and ord(c) not in _PICTOGRAPHS and not _joins(text, place)
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether the character there holds an emoji together: between a pictograph and the next one."""
+    if text[place] != _JOINER or place == 0 or place + 1 == len(text):
+        return False
+    before, after = text[place - 1], text[place + 1]
+    held = before == _VARIATION or unicodedata.category(before) in ("So", "Sk")
+    return held and unicodedata.category(after) == "So"
