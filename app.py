@@ -9,12 +9,15 @@ import streamlit as st
 
 from pages.shared import navigation, session
 
+_LOOK = Path(__file__).parent / ".streamlit"
+
 st.set_page_config(
     page_title="ModelLedger",
-    page_icon=str(Path(__file__).parent / ".streamlit" / "favicon.png"),
+    page_icon=str(_LOOK / "favicon.png"),
     layout="wide",
     initial_sidebar_state="auto",
 )
+st.logo(str(_LOOK / "logo.svg"), icon_image=str(_LOOK / "favicon.png"), size="large")
 
 
 @st.cache_resource(show_spinner=False)

@@ -103,6 +103,12 @@ class Commit:
     def key(self) -> TableVersion:
         return TableVersion(table=self.table, version=self.version)
 
+    @property
+    def claimed_by(self) -> str | None:
+        """Who says to have written it: the log's own user, else the actor that ModelLedger noted in the metadata."""
+        noted = self.metadata.get("modelledger.actor")
+        return self.user or (str(noted) if noted else None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:

@@ -40,8 +40,8 @@ class LogVerdict:
         since = f" Events before {self.verified_from} were verified earlier and not read again." * (
             self.verified_from > 1
         )
-        heads = "1 signed head" if self.compared == 1 else f"{self.compared} signed heads"
-        return f"All {self.events} events hold; {heads} agree.{since}"
+        heads = "1 signed head agrees" if self.compared == 1 else f"{self.compared} signed heads agree"
+        return f"All {self.events} events hold; {heads}.{since}"
 
 
 class _Marks:

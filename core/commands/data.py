@@ -147,7 +147,7 @@ def _commit(commit: Commit) -> dict[str, Any]:
         "version": commit.version,
         "timestamp": commit.timestamp,
         "operation": commit.operation,
-        "user": commit.user,
+        "user": commit.claimed_by,
         "rows_added": commit.rows_added,
         "rows_removed": commit.rows_removed,
         "engine": commit.engine,

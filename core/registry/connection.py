@@ -32,6 +32,8 @@ _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUN
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # After an outage the next calls fail at once for this long: a page with ten calls waits once, not ten times.
 _DOWN_S = 2.0
+# MLflow's modules import each other: a thread that comes while another imports them would find them half made.
+_importing = threading.Lock()
 
 
 class Connection:
@@ -80,8 +82,10 @@ class Connection:
         """
         if time.monotonic() < self._down_until:
             raise RegistryUnavailable(self._down_reason, uri=masked(self.tracking_uri))
-        from mlflow.exceptions import MlflowException
-        from mlflow.store.db.utils import sqlalchemy  # MLflow lets SQLAlchemy's errors through while it opens a store
+        with _importing:
+            import mlflow  # noqa: F401 - all of it, before any part of it
+            from mlflow.exceptions import MlflowException
+            from mlflow.store.db.utils import sqlalchemy  # MLflow lets SQLAlchemy's errors through as it opens a store
         from requests.exceptions import RequestException
 
         try:

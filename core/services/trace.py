@@ -213,7 +213,7 @@ def _commit_facts(stores: Stores, key: TableVersion) -> tuple[dict[str, str], st
         detail = {
             "operation": commit.operation,
             "time": commit.timestamp.isoformat(timespec="seconds"),
-            "user": commit.user or str(commit.metadata.get("modelledger.actor", "")),
+            "user": commit.claimed_by or "",
             "rows added": "" if commit.rows_added is None else str(commit.rows_added),
         }
     return detail, None if verdict.is_readable else f"{verdict.verdict.value}: {verdict.reason}"

@@ -101,6 +101,9 @@ def line(x: Sequence[object], series: Mapping[str, Sequence[float | None]], *, t
     for name, values in series.items():
         figure.add_scatter(name=plain(name), x=list(x), y=list(values), mode="lines+markers")
     figure.update_layout(title=title, xaxis_title=x_title)
+    if all(isinstance(value, int) for value in x):
+        # Versions are counted: no tick stands between two of them.
+        figure.update_xaxes(tickformat="d", dtick=max(1, -(-(max(x) - min(x)) // 12)) if x else 1)
     return figure
 
 

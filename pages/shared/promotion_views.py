@@ -12,7 +12,7 @@ from core.entities import Difference, GateResult, PromotionRequest, RequestKind,
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.compare import direction
 from pages.shared import inert, messages
-from pages.shared.run_tables import MARKS, number
+from pages.shared.run_tables import coloured, marked, number
 
 _VERBS = {RequestKind.PROMOTION: "asked for", RequestKind.ROLLBACK: "rolled back to"}
 
@@ -108,18 +108,20 @@ def evidence(found: Mapping[str, Any]) -> None:
     for name in sorted(mine.keys() | theirs.keys(), key=_position):
         a, b = mine.get(name), theirs.get(name)
         delta = a - b if a is not None and b is not None else None
+        parts = (number(a), marked(delta, direction(name, delta)))
         rows.append(
             {
                 "KPI": name,
-                str(candidate.get("model_version", "candidate")): number(a),
                 str(rival): number(b),
-                "Difference": number(delta),
-                "": MARKS[direction(name, delta)],
+                str(
+                    candidate.get("model_version", "candidate")
+                ): "  ".join(filter(None, parts)),
             }
         )
     left, right = st.columns(2)
     if rows:
-        inert.table(pd.DataFrame(rows), at=left, alt="KPIs of the candidate beside those of Production")
+        alt = "KPIs of the candidate beside those of Production"
+        inert.table(rows, at=left, style=coloured, alt=alt)
     else:
         left.info("The run logged no metric.")
     inert.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt="What the evidence rests on")

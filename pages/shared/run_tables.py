@@ -111,9 +111,14 @@ def delta_text(found: Comparison, run_id: str, metric: str) -> str:
     delta = found.deltas.get(run_id, {}).get(metric)
     if delta is None:
         return ""
-    meaning = found.directions[run_id][metric]
-    mark = MARKS[meaning]
-    return mark if meaning is Direction.SAME else f"{delta:+.3g} {mark}".strip()
+    return marked(delta, found.directions[run_id][metric])
+
+
+def marked(delta: float | None, meaning: Direction) -> str:
+    """A difference with its sign, and whether it is for the better; nothing where there is none."""
+    if delta is None:
+        return ""
+    return MARKS[meaning] if meaning is Direction.SAME else f"{delta:+.3g} {MARKS[meaning]}".strip()
 
 
 def _status(run: Run) -> str:

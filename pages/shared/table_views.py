@@ -42,7 +42,7 @@ def history(
                 "version": commit.version,
                 "when": commit.timestamp,
                 "operation": commit.operation,
-                "who (claimed)": commit.user or commit.metadata.get("modelledger.actor", ""),
+                "who (claimed)": commit.claimed_by or "",
                 "rows added": commit.rows_added,
                 "rows removed": commit.rows_removed,
                 "rows": rows_at.get(commit.version),
@@ -53,7 +53,7 @@ def history(
             for commit in commits
         ]
     ).astype({"rows added": "Int64", "rows removed": "Int64", "rows": "Int64"})
-    inert.table(frame, column_config={"when": messages.time_column("when")}, key="tables_history")
+    inert.table(frame, placeholder="–", column_config={"when": messages.time_column("when")}, key="tables_history")
 
 
 def facts(view: VersionView) -> None:

@@ -90,7 +90,10 @@ def test_manager_approves_with_gates_numbers_and_evidence_in_view(
     kpis = frame(test, "KPI", f"{MODEL}/3", f"{MODEL}/1").set_index("KPI")
     runs = {v.version: sample_stores.runs.get(str(v.run_id)) for v in sample_stores.models.versions(MODEL)}
     for name in ("precision", "log_loss"):
-        assert float(kpis.loc[name, f"{MODEL}/3"]) == pytest.approx(runs[3].metrics[name], abs=1e-3)
+        value, difference, *word = kpis.loc[name, f"{MODEL}/3"].split()
+        assert float(value) == pytest.approx(runs[3].metrics[name], abs=1e-3)
+        assert float(difference) == pytest.approx(runs[3].metrics[name] - runs[1].metrics[name], rel=0.01)
+        assert word == ["▲", "better"]  # 0.98 against 0.88 of precision, 0.17 against 0.33 of log loss
         assert float(kpis.loc[name, f"{MODEL}/1"]) == pytest.approx(runs[1].metrics[name], abs=1e-3)
     gates = frame(test, "Gate", "What it saw")
     assert list(gates["Gate"]) == [gate.name for gate in asked.gates]

@@ -1,0 +1,42 @@
+"""MLflow is imported when it is first used: by many threads at once, as the first visitors of a server are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.browser.conftest import ROOT, clean_environment
+
+_THREADS = """
+import sys, threading, time
+from core.registry.connection import Connection
+failures = []
+ready = threading.Barrier(12)
+def use(number):
+    connection = Connection(sys.argv[1])
+    ready.wait()
+    time.sleep(number * 0.25)  # while the import is going on: what is half imported looks imported
+    try:
+        with connection.answering() as client:
+            client.search_experiments(max_results=1)
+    except BaseException as error:
+        failures.append(f"{type(error).__name__}: {error}")
+threads = [threading.Thread(target=use, args=(number,)) for number in range(12)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("\\n".join(failures))
+"""
+
+
+def test_threads_that_use_mlflow_first_all_find_it_whole(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS, f"sqlite:///{tmp_path / 'mlflow.db'}"],
+        cwd=ROOT,
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-2000:]
