@@ -37,6 +37,7 @@ CoreError
 │   ├── AlreadyDecided
 │   ├── GatesFailed
 │   ├── EvidenceChanged
+│   ├── Overtaken
 │   ├── NothingInProduction
 │   └── DataVersionMissing
 ├── TrainingFailed
@@ -186,6 +187,10 @@ class GatesFailed(Refused): ...
 
 
 class EvidenceChanged(Refused): ...
+
+
+class Overtaken(Refused):
+    """Another decision on the model came between looking and deciding."""
 
 
 class NothingInProduction(Refused): ...

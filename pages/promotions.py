@@ -91,13 +91,14 @@ def back() -> None:
     if not session.may(actor, Action.PROMOTION_ROLLBACK):
         st.info("A manager rolls back.")
         return
+    seen = promotion_forms.last_sight(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
         earlier = [one.version for one in model.versions if one.version != model.production]
         to = st.selectbox("To version", earlier, index=None, placeholder="the one that was in Production before")
         reason = promotion_forms.reason()
         if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
             with st.spinner("Loading the model in a process of its own, looking for its data"):
-                done = roll_back(stores, actor, model.name, to=to, reason=reason)
+                done = roll_back(stores, actor, model.name, to=to, reason=reason, seen_decisions=seen)
             promotion_forms.say(f"{done.key} is in Production again; {len(done.gates)} checks passed.")
             st.rerun()
 

@@ -15,16 +15,34 @@ from core.services.sample import build_sample
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
+from tests.postgres import PostgresServer, database_url, postgres  # noqa: F401 -- fixtures, for whoever needs them
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked both_databases and opens a workspace runs twice: on SQLite and on PostgreSQL."""
+    marked = metafunc.definition.get_closest_marker("both_databases")
+    if marked and "database_kind" in metafunc.fixturenames:
+        kinds = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+        metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a workspace keeps its log, decisions and jobs in; SQLite unless a test asks for both."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_kind: str, request: pytest.FixtureRequest) -> Path:
     """An empty MODELLEDGER_HOME; no setting of the developer's own machine leaks in."""
     for name in list(os.environ):
         if name.startswith(("MODELLEDGER_", "MLFLOW_")):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("MODELLEDGER_HOME", str(folder))
+    if database_kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", _lent(server, server.migrated, request))
     return folder
 
 
@@ -70,18 +88,42 @@ def admin() -> Actor:
 
 @pytest.fixture(scope="session")
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample workspace, built once. Copy it before changing it: `sample_stores` does."""
+    """The sample workspace, built once. Copy it before changing it: `sample` does."""
     home = tmp_path_factory.mktemp("sample") / "home"
-    build_sample(open_stores(load_settings(home=home)))
+    build_sample(open_stores(load_settings(home=home, database_url=None)))
     return home
 
 
 @pytest.fixture
-def sample_stores(home: Path, sample_home: Path) -> Stores:
-    """Stores on a copy of the sample workspace of the test's own, its artifacts included."""
+def sample(
+    home: Path,
+    sample_home: Path,
+    database_kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Path:
+    """`home`, filled with a copy of the sample workspace of the test's own, its artifacts included."""
     shutil.copytree(sample_home, home, dirs_exist_ok=True)
     _rebase(home / "mlflow.db", str(sample_home), str(home))
-    return open_stores(load_settings(home=home))
+    if database_kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        (home / "modelledger.db").unlink()
+        template = server.filled(sample_home / "modelledger.db")
+        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", _lent(server, template, request))
+    return home
+
+
+@pytest.fixture
+def sample_stores(sample: Path) -> Stores:
+    """Stores on a copy of the sample workspace."""
+    return open_stores(load_settings(home=sample))
+
+
+def _lent(server: PostgresServer, template: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a database that is taken away after the test."""
+    url = server.new_database(template=template)
+    request.addfinalizer(lambda: server.drop(url))
+    return url
 
 
 def _rebase(database: Path, old: str, new: str) -> None:

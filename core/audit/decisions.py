@@ -65,6 +65,21 @@ class Decisions:
         with self._database.read() as connection:
             return tuple(_request(row) for row in connection.execute(query.limit(limit)).mappings())
 
+    def made(self, model: str) -> int:
+        """How many decisions on *model* were carried out: grows with each, whatever the clocks of machines say."""
+        query = sa.select(sa.func.count()).select_from(requests).where(_carried_out(model))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def last(self, model: str) -> PromotionRequest:
+        """The newest of them. Raises RequestNotFound where there is none."""
+        query = sa.select(requests).where(_carried_out(model)).order_by(requests.c.decided_at.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise RequestNotFound(f"No decision on {model} was ever carried out.", model=model)
+        return _request(row)
+
     def move(self, request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any) -> PromotionRequest:
         """Changes a request's status if it still is *before*. Raises AlreadyDecided, which names who was first."""
         values = {"status": after.value} | {name: _column(value) for name, value in changes.items()}
@@ -157,6 +172,10 @@ class ModelLock:
     def release(self) -> None:
         with self._database.write() as connection:
             connection.execute(sa.delete(locks).where(locks.c.name == self._model, locks.c.owner == self._owner))
+
+
+def _carried_out(model: str) -> sa.ColumnElement[bool]:
+    return sa.and_(requests.c.model == model, requests.c.status == RequestStatus.APPROVED.value)
 
 
 def _insert_or_ignore(dialect: str) -> Any:

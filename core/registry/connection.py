@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from core.errors import BadInput, CoreError, Forbidden, RegistryUnavailable
+from core.registry.bounded import BoundedClient
 from core.settings import masked
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ _importing = threading.Lock()
 class Connection:
     """Where MLflow is. The client is made on first use: importing MLflow costs a second.
 
-    *timeout_s* bounds the wait for one answer. *artifact_root* is where an embedded store keeps artifacts.
+    *timeout_s* bounds the wait for an answer to begin; the whole of it is there after twice that time, or it is an
+    outage. *artifact_root* is where an embedded store keeps artifacts.
     """
 
     def __init__(
@@ -58,6 +60,12 @@ class Connection:
         self._down_until = 0.0
         self._down_reason = ""
 
+    @property
+    def whole_s(self) -> float:
+        """The longest that one call of a server takes; a longer wait that a user has set for MLflow holds."""
+        own = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+        return 2 * max(self.timeout_s, float(own) if own.isdigit() else 0.0)
+
     @cached_property
     def _client(self) -> MlflowClient:
         _quiet_environment(self.timeout_s)
@@ -69,6 +77,8 @@ class Connection:
             _check_reachable(uri, self.timeout_s)
         with _one_maker(self.tracking_uri):
             client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
+            if _is_server(self.tracking_uri) and _is_server(self.registry_uri):
+                return cast("MlflowClient", BoundedClient(client, self.whole_s))
             # Opens both stores now, under the lock: two processes that migrate one SQLite file break it.
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
@@ -113,8 +123,11 @@ class Connection:
             f"MLflow at {masked(self.tracking_uri)} does not answer ({_why(error)}). "
             "Check that it runs and that MLFLOW_TRACKING_URI is right, then try again."
         )
-        self._down_reason, self._down_until = reason, time.monotonic() + _DOWN_S
-        return RegistryUnavailable(reason, uri=masked(self.tracking_uri))
+        in_flight = _is_in_flight(error)
+        if in_flight:
+            # Only what cost time is remembered: a refused connection or an answered fault is told at once each time.
+            self._down_reason, self._down_until = reason, time.monotonic() + _DOWN_S
+        return RegistryUnavailable(reason, uri=masked(self.tracking_uri), in_flight=in_flight)
 
     def stamp(self) -> tuple[int, ...] | None:
         """Changes whenever an embedded SQLite store was written to; None for a server, where that cannot be told.
@@ -146,7 +159,25 @@ _OUTAGES = (
     ("Read timed out", "it took too long"),
     ("ReadTimeoutError", "it took too long"),
     ("ConnectTimeoutError", "it took too long"),
+    ("no whole answer within", "it took too long"),
 )
+
+
+# Signs that a server was asked and no answer came: it may still do what it was asked.
+_UNANSWERED = ("failed with exception", "failed with timeout exception")
+_NEVER_ASKED = (
+    "Connection refused",
+    "NewConnectionError",
+    "Name or service not known",
+    "NameResolutionError",
+    "ConnectTimeoutError",
+)
+
+
+def _is_in_flight(error: Exception) -> bool:
+    text = str(error)
+    unanswered = isinstance(error, TimeoutError) or any(sign in text for sign in _UNANSWERED)
+    return unanswered and not any(sign in text for sign in _NEVER_ASKED)
 
 
 def _why(error: Exception) -> str:
@@ -173,6 +204,10 @@ def _quiet_environment(timeout_s: float) -> None:
     # "View run … at …" would land on stdout, between the JSON of the command line.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
 
 
 def _sqlite_path(uri: str) -> Path | None:

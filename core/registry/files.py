@@ -10,11 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from core.entities import Artifact
 from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable
+from core.registry.bounded import within
 from core.registry.connection import Connection, one_line
 from core.registry.convert import to_artifact
 from core.settings import masked
 
 _TOO_LARGE_BYTES = 5_000_000
+# Models of some GB take minutes; each read of them is bounded by MLflow's own timeout besides.
+_LONGEST_COPY_S = 600.0
 
 
 def safe_path(path: str) -> str:
@@ -30,7 +33,8 @@ def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Ar
     below = safe_path(below)
     _require_local(uri)
     with _repository(connection, uri) as repository:
-        return tuple(to_artifact(info) for info in repository.list_artifacts(below or None))
+        found = within(connection.whole_s, lambda: repository.list_artifacts(below or None))
+    return tuple(to_artifact(info) for info in found)
 
 
 def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Path:
@@ -42,7 +46,7 @@ def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Pa
         raise ArtifactNotFound(f"The artifact at {uri} is empty: it was deleted or moved.", uri=uri)
     into.mkdir(parents=True, exist_ok=True)
     with _repository(connection, uri) as repository:
-        return Path(repository.download_artifacts(path, dst_path=str(into)))
+        return Path(within(_LONGEST_COPY_S, lambda: repository.download_artifacts(path, dst_path=str(into))))
 
 
 def find_file(connection: Connection, uri: str, path: str) -> Artifact:

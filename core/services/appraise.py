@@ -9,14 +9,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.audit.canonical import canonical
+from core.audit.canonical import canonical, settled
 from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Stage, Task
 from core.errors import CoreError, NotFound, Unavailable
 from core.gates import Evidence, passes, policy_for
 from core.learning.artifacts import inspect_model
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from core.services.provenance import data_sources
+from core.services.provenance import DataSource, data_sources
 from core.services.stores import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What a model version is by itself, looked at now; the comparison with Production comes later."""
+
+    version: ModelVersion
+    run: Run | None
+    run_problem: str | None
+    source: DataSource
+    verdict: ReadVerdict | None
+    artifact: Mapping[str, Any]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.run.metrics if self.run else {}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is fingerprinted: a request keeps it and every look later is compared with it."""
+        return {
+            "model_version": str(self.version.key),
+            "run_id": self.version.run_id,
+            "run_status": self.run.status.value if self.run else self.run_problem,
+            "metrics": dict(self.metrics),
+            "params": dict(self.run.params) if self.run else {},
+            "data": {"table": self.source.table, "version": self.source.version},
+            "data_content_sha256": (self.run.tags if self.run else self.version.tags).get("delta.content_sha256"),
+            "data_verdict": self.verdict.verdict.value if self.verdict else None,
+            "artifact": dict(self.artifact),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +58,19 @@ class Appraisal:
     replaced, data gone), so does the fingerprint.
     """
 
-    version: ModelVersion
+    candidate: Candidate
     production: ModelVersion | None
     seen: Evidence
     gates: tuple[GateResult, ...]
     facts: Mapping[str, Any]
 
     @property
+    def version(self) -> ModelVersion:
+        return self.candidate.version
+
+    @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(canonical(self.facts["candidate"]).encode()).hexdigest()
+        return _fingerprint(self.facts["candidate"])
 
     @property
     def passed(self) -> bool:
@@ -47,49 +82,66 @@ class Appraisal:
         return {**self.facts, "fingerprint": self.fingerprint}
 
 
-def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
-    """Raises ModelVersionNotFound, RegistryUnavailable, BadSettings."""
+def look_at(stores: Stores, key: ModelVersionKey) -> Candidate:
+    """Asks registry, tracking store and data, and hashes the artifact's files; nothing comes from memory.
+
+    Raises ModelVersionNotFound, RegistryUnavailable.
+    """
     version = stores.models.version(key)
     run, run_problem = _run(stores, version)
+    source = data_sources(run, version)[0]
+    return Candidate(
+        version=version,
+        run=run,
+        run_problem=run_problem,
+        source=source,
+        verdict=_verdict(stores, source.table, source.version),
+        artifact=_artifact(stores, key),
+    )
+
+
+def what_changed(then: Mapping[str, Any], now: Candidate) -> str | None:
+    """Names what of a request's evidence is no longer so; None where all of it still is."""
+    facts = now.facts
+    if then.get("fingerprint") == _fingerprint(facts):
+        return None
+    kept = then.get("candidate", {})
+    return ", ".join(name for name in facts if kept.get(name) != settled(facts[name])) or "its evidence"
+
+
+def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
+    """Raises ModelVersionNotFound, RegistryUnavailable, BadSettings."""
+    found = look_at(stores, key)
     production = stores.models.production(key.model)
     serving = production if production and production.version != key.version else None
     rival = _run(stores, serving)[0] if serving else None
-    source = data_sources(run, version)[0]
-    verdict = _verdict(stores, source.table, source.version)
-    artifact = _artifact(stores, key)
     evidence = Evidence(
         candidate=str(key),
-        stage=version.stage,
+        stage=found.version.stage,
         to=to,
-        metrics=run.metrics if run else {},
+        metrics=found.metrics,
         production=str(serving.key) if serving else None,
         production_metrics=rival.metrics if rival else {},
-        data=source.key,
-        verdict=verdict,
-        artifact_format=artifact["format"],
-        is_artifact_safe=artifact["is_safe"],
-        run_problem=run_problem,
+        data=found.source.key,
+        verdict=found.verdict,
+        artifact_format=found.artifact["format"],
+        is_artifact_safe=found.artifact["is_safe"],
+        run_problem=found.run_problem,
     )
-    policy = policy_for(key.model, to, _task(run, version), stores.settings.policies)
+    policy = policy_for(key.model, to, _task(found.run, found.version), stores.settings.policies)
     facts = {
-        "candidate": {
-            "model_version": str(key),
-            "run_id": version.run_id,
-            "run_status": run.status.value if run else run_problem,
-            "metrics": dict(evidence.metrics),
-            "params": dict(run.params) if run else {},
-            "data": {"table": source.table, "version": source.version},
-            "data_content_sha256": (run.tags if run else version.tags).get("delta.content_sha256"),
-            "data_verdict": verdict.verdict.value if verdict else None,
-            "artifact": artifact,
-        },
+        "candidate": found.facts,
         "production": {
             "model_version": evidence.production,
             "metrics": dict(evidence.production_metrics),
             "data": _data_of(rival, serving),
         },
     }
-    return Appraisal(version=version, production=production, seen=evidence, gates=policy.check(evidence), facts=facts)
+    return Appraisal(candidate=found, production=production, seen=evidence, gates=policy.check(evidence), facts=facts)
+
+
+def _fingerprint(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(facts).encode()).hexdigest()
 
 
 def _run(stores: Stores, version: ModelVersion) -> tuple[Run | None, str | None]:
@@ -127,7 +179,8 @@ def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:
         except Unavailable:
             raise  # a registry that does not answer says nothing about the artifact
         except CoreError as error:
-            return {"format": "unreadable", "is_safe": False, "why": str(error), "sha256": None}
+            why = str(error).replace(folder, "the artifact")  # another folder at the next look is no change
+            return {"format": "unreadable", "is_safe": False, "why": why, "sha256": None}
         return {"format": info.format, "is_safe": info.is_safe, "why": info.why, "sha256": folder_sha256(model)}
 
 

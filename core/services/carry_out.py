@@ -1,4 +1,4 @@
-"""Carries out a decision: intent into the request, stages into the registry, outcome into the request.
+"""Carries out a decision: intent into the request, evidence hashed once more, stages into the registry, outcome.
 
 Killed after the first step the request is unfinished; `reconcile` finishes or undoes it.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from core.audit.decisions import ModelLock
 from core.entities import Actor, GateResult, ModelVersion, PromotionRequest, RequestKind, RequestStatus, Stage
-from core.errors import CoreError, Refused, RegistryUnavailable
+from core.errors import CoreError, EvidenceChanged, Refused, RegistryUnavailable
+from core.services.appraise import look_at, what_changed
 from core.services.stores import Stores
 
 
@@ -47,14 +48,60 @@ def begin(
 def carry_out(
     stores: Stores, request: PromotionRequest, lock: ModelLock, *, before: Mapping[int, Stage]
 ) -> PromotionRequest:
-    """Changes the registry as `begin` wrote it down. Where it fails and nothing changed, the decision is undone."""
+    """Changes the registry as `begin` wrote it down, after a last look at the evidence. Hold the model's lock.
+
+    Where it fails and nothing changed the decision is undone; where that is not known it stays unfinished.
+    Raises EvidenceChanged (expired), LeaseLost, RegistryUnavailable.
+    """
     try:
+        require_unchanged(stores, request)
         lock.confirm()
-        intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
-        return finish(stores, request, intended)
+    except EvidenceChanged:
+        raise  # it has expired
     except CoreError:
-        _undo_if_nothing_changed(stores, request, before)
+        undo(stores, request, "the registry was not changed")
         raise
+    intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
+    try:
+        return finish(stores, request, intended)
+    except CoreError as error:
+        if not _is_unchanged(stores, request, before, error):
+            raise RegistryUnavailable(
+                f"{error} The decision {request.id} was begun and may have taken effect: it is unfinished until it is "
+                "resolved (Promotions, or reconcile --resolve).",
+                request_id=request.id,
+            ) from error
+        undo(stores, request, "the registry was not changed")
+        raise
+
+
+def require_unchanged(stores: Stores, request: PromotionRequest) -> None:
+    """Hashes the evidence again. Raises EvidenceChanged, ModelVersionNotFound, RegistryUnavailable."""
+    changed = what_changed(request.evidence, look_at(stores, request.key))
+    if changed is not None:
+        refuse_changed(stores, request, changed)
+
+
+def refuse_changed(stores: Stores, request: PromotionRequest, changed: str) -> NoReturn:
+    """Ends the request and raises EvidenceChanged."""
+    done = expire(stores, request, changed)
+    raise EvidenceChanged(
+        f"Request {done.id} has expired: {done.reason}; look at {done.key} and ask again.", request_id=done.id
+    )
+
+
+def expire(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
+    """Ends a request, however many have approved it, because *changed* of its evidence is no longer what it was."""
+    return stores.decisions.move(
+        request.id,
+        request.status,
+        RequestStatus.EXPIRED,
+        decided_by=None,
+        decided_at=datetime.now(UTC),
+        reason=f"what was asked for has changed since ({changed})",
+        intended={},
+        previous=None,
+    )
 
 
 def finish(stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage]) -> PromotionRequest:
@@ -93,6 +140,13 @@ def undo(stores: Stores, request: PromotionRequest, why: str) -> PromotionReques
     return stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
+def put_back(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage]) -> None:
+    """What served before serves again, where a change was left halfway and nothing else serves meanwhile."""
+    served = request.previous
+    if served is not None and served in now and Stage.PRODUCTION not in now.values():
+        stores.models.set_stages(request.model, {served: Stage.PRODUCTION})
+
+
 def refuse_while_unfinished(stores: Stores, model: str) -> None:
     """Raises Refused while an earlier decision on *model* is unfinished. Hold the lock: then nobody is at it."""
     for other in stores.decisions.list(model=model, statuses=(RequestStatus.UNFINISHED,), limit=1):
@@ -127,10 +181,11 @@ def named(stages: Mapping[int, Stage]) -> dict[str, str]:
     return {str(number): stages[number].value for number in sorted(stages)}
 
 
-def _undo_if_nothing_changed(stores: Stores, request: PromotionRequest, before: Mapping[int, Stage]) -> None:
+def _is_unchanged(stores: Stores, request: PromotionRequest, before: Mapping[int, Stage], error: CoreError) -> bool:
+    """Whether the registry surely is as it was: a call that got no answer may still be carried out there."""
+    if error.values.get("in_flight"):
+        return False
     try:
-        unchanged = current_stages(stores, request.model) == dict(before)
+        return current_stages(stores, request.model) == dict(before)
     except CoreError:
-        return  # unknown: the request stays unfinished, and reconcile will look
-    if unchanged:
-        undo(stores, request, "the registry was not changed")
+        return False  # unknown: reconcile will look

@@ -22,10 +22,10 @@ from core.entities import (
 from core.errors import (
     AlreadyDecided,
     CoreError,
-    EvidenceChanged,
     GatesFailed,
     ModelVersionNotFound,
     NothingInProduction,
+    Overtaken,
     ReasonMissing,
     Refused,
     RequestNotFound,
@@ -34,8 +34,8 @@ from core.errors import (
 from core.gates import AllOf, ArtifactSafe, DataReadable, DataRecorded, passes
 from core.learning.artifacts import check_loads
 from core.permissions import Action
-from core.services.appraise import Appraisal, appraise
-from core.services.carry_out import begin, carry_out, named, refuse_while_unfinished, stages_of
+from core.services.appraise import Appraisal, appraise, what_changed
+from core.services.carry_out import begin, carry_out, named, refuse_changed, refuse_while_unfinished, stages_of
 from core.services.review import awaits_review
 from core.services.stores import Stores
 
@@ -96,14 +96,19 @@ def request_promotion(
     return request
 
 
-def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
+def approve(
+    stores: Stores, actor: Actor, request_id: str, *, reason: str, seen_decisions: int | None = None
+) -> PromotionRequest:
     """Approves an open request and carries it out: the old Production version becomes Archived in the same step.
 
-    Where the policy asks for more people the request stays open until enough have approved.
-    Raises SelfApproval, AlreadyDecided (names who was first), GatesFailed (the request stays open), EvidenceChanged
-    (the request expires), ReasonMissing, RegistryUnavailable (open where nothing was changed, else unfinished).
+    Where the policy asks for more people the request stays open until enough have approved. *seen_decisions*: how many
+    decisions on the model there were when the person looked (`decisions_made`); default now.
+    Raises SelfApproval, AlreadyDecided (names who was first), Overtaken (another decision on the model came in
+    between), GatesFailed (the request stays open), EvidenceChanged (it expires), ReasonMissing, RegistryUnavailable
+    (open where nothing was changed, else unfinished).
     """
     request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
+    basis = stores.decisions.made(request.model) if seen_decisions is None else seen_decisions
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
@@ -113,8 +118,11 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
         with stores.decisions.lock(request.model) as lock:
             _refuse_unless_open(stores, request.id)
             refuse_while_unfinished(stores, request.model)
+            _refuse_overtaken(stores, request.model, basis)
             seen = appraise(stores, request.key, request.to)
-            _expire_if_changed(stores, request, seen)
+            changed = what_changed(request.evidence, seen.candidate)
+            if changed is not None:
+                refuse_changed(stores, request, changed)
             if not seen.passed:
                 raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
             needed = approvals_needed(stores, request.model, request.to)
@@ -133,6 +141,12 @@ def approve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
             done = carry_out(stores, begun, lock, before=was)
         record.after = {"request": done.id, "decision": "approved", "stages": dict(done.stages)}
     return done
+
+
+def decisions_made(stores: Stores, actor: Actor, model: str) -> int:
+    """How many decisions on *model* were carried out so far: what a page that shows its stages stands on."""
+    stores.audit.require(actor, Action.PROMOTION_READ, model)
+    return stores.decisions.made(model)
 
 
 def approvals_needed(stores: Stores, model: str, to: Stage) -> int:
@@ -170,19 +184,30 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     return done
 
 
-def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None, reason: str) -> PromotionRequest:
+def roll_back(
+    stores: Stores,
+    actor: Actor,
+    model: str,
+    *,
+    to: int | None = None,
+    reason: str,
+    seen_decisions: int | None = None,
+) -> PromotionRequest:
     """Puts an earlier version back into Production, after a check that it loads and that its data can be read.
 
     One person may do it even where a promotion asks for several; then a finding waits for another's review.
-    *to*: default the version that was in Production before. Raises NothingInProduction, ModelVersionNotFound,
-    GatesFailed (with what the check found), ReasonMissing, RegistryUnavailable.
+    *to*: default the version that was in Production before; *seen_decisions* as in `approve`: of two people who roll
+    back at once the second is told. Raises NothingInProduction, ModelVersionNotFound, Overtaken, GatesFailed (with what
+    the check found), ReasonMissing, RegistryUnavailable.
     """
     request_id = uuid4().hex[:12]
+    basis = stores.decisions.made(model) if seen_decisions is None else seen_decisions
     before = {"to": to, "request": request_id}
     with stores.audit.recording(actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before) as record:
         reason = needed_reason(reason)
         with stores.decisions.lock(model) as lock:
             refuse_while_unfinished(stores, model)
+            _refuse_overtaken(stores, model, basis)
             versions = stores.models.versions(model)
             was = stages_of(versions)
             record.before["stages"] = named(was)
@@ -217,20 +242,6 @@ def roll_back(stores: Stores, actor: Actor, model: str, *, to: int | None = None
     return done
 
 
-def _expire_if_changed(stores: Stores, request: PromotionRequest, seen: Appraisal) -> None:
-    if request.evidence.get("fingerprint") == seen.fingerprint:
-        return
-    then, now = request.evidence.get("candidate", {}), seen.evidence["candidate"]
-    changed = ", ".join(name for name in now if then.get(name) != now[name]) or "its evidence"
-    why = f"what was asked for has changed since ({changed})"
-    stores.decisions.move(
-        request.id, RequestStatus.OPEN, RequestStatus.EXPIRED, decided_at=datetime.now(UTC), reason=why
-    )
-    raise EvidenceChanged(
-        f"Request {request.id} has expired: {why}; look at {request.key} and ask again.", request_id=request.id
-    )
-
-
 def find_request(stores: Stores, actor: Actor, action: Action, request_id: str) -> PromotionRequest:
     """The request that *action* is about; that it is not there is told only to who may do that.
 
@@ -251,6 +262,22 @@ def _refuse_own(request: PromotionRequest, actor: Actor) -> None:
 def _refuse_unless_open(stores: Stores, request_id: str) -> None:
     """Raises AlreadyDecided in the words of the decision store."""
     stores.decisions.move(request_id, RequestStatus.OPEN, RequestStatus.OPEN)
+
+
+def _refuse_overtaken(stores: Stores, model: str, basis: int) -> None:
+    """Who decides has looked at what serves; where that changed meanwhile they look again. Hold the model's lock.
+
+    Raises Overtaken, which names who was first.
+    """
+    if stores.decisions.made(model) == basis:
+        return
+    first = stores.decisions.last(model)
+    raise Overtaken(
+        f"{first.decided_by} moved {first.key} to {first.to.value} meanwhile (request {first.id}); nothing was "
+        "changed: look at what serves now and decide again.",
+        request_id=first.id,
+        decided_by=first.decided_by,
+    )
 
 
 def _failed(request: PromotionRequest, gates: tuple[GateResult, ...]) -> str:

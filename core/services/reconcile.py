@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from core.entities import Actor, Difference, Event, Outcome, PromotionRequest, RequestStatus, Stage
+from core.audit.decisions import ModelLock
+from core.entities import Actor, Difference, Event, ModelVersion, Outcome, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, RequestNotFound
 from core.permissions import Action
-from core.services.carry_out import finish, intended_stages, named, stages_of, undo
+from core.services.appraise import look_at, what_changed
+from core.services.carry_out import expire, finish, intended_stages, named, put_back, stages_of, undo
 from core.services.decide import find_request, needed_reason
 from core.services.stores import Stores
 
@@ -63,8 +65,8 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     """Finishes or undoes an unfinished decision.
 
     Where the registry shows some or all of the intended stages the rest is carried out and the request is approved, as
-    was decided; where it shows none, or the version is gone, the decision is taken back. Raises AlreadyDecided where
-    it is not unfinished.
+    was decided; where it shows none, or the version is gone, the decision is taken back; where it shows some and the
+    evidence has changed since, it is taken back and has expired. Raises AlreadyDecided where it is not unfinished.
     """
     request = find_request(stores, actor, Action.RECONCILE_RESOLVE, request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
@@ -77,21 +79,36 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
             if request.status is not RequestStatus.UNFINISHED:
                 raise AlreadyDecided(f"Request {request.id} is {request.status.value}; nothing is unfinished.")
             versions = stores.models.versions(request.model)
-            now = stages_of(versions)
-            record.before["stages"] = named(now)
-            begun = any(now.get(int(number)) is Stage(stage) for number, stage in request.intended.items())
-            if begun and request.version in now:
-                lock.confirm()
-                # What is in Production now may be another one than when it was decided: there must be one at the end.
-                wanted = {int(number): Stage(stage) for number, stage in request.intended.items() if int(number) in now}
-                done = finish(stores, request, wanted | intended_stages(versions, request.version, request.to))
-            else:
-                done = undo(stores, request, f"undone by {actor.name}: the registry was not changed")
+            record.before["stages"] = named(stages_of(versions))
+            done = _resolved(stores, request, lock, versions, actor)
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
                 _close(stores, actor, event, f"resolved by {actor.name}")
         record.after = {"request": done.id, "status": done.status.value, "stages": dict(done.stages)}
     return done
+
+
+def _resolved(
+    stores: Stores, request: PromotionRequest, lock: ModelLock, versions: tuple[ModelVersion, ...], actor: Actor
+) -> PromotionRequest:
+    now = stages_of(versions)
+    intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
+    taken = [number for number, stage in intended.items() if now.get(number) is stage]
+    if not taken:
+        return undo(stores, request, f"undone by {actor.name}: the registry was not changed")
+    if request.version not in now:
+        lock.confirm()
+        put_back(stores, request, now)
+        return undo(stores, request, f"undone by {actor.name}: the version is not in the registry any more")
+    # Where all of it was taken the evidence was the one that was approved: what changed since is a finding.
+    changed = None if len(taken) == len(intended) else what_changed(request.evidence, look_at(stores, request.key))
+    lock.confirm()
+    if changed is not None:
+        put_back(stores, request, now)
+        return expire(stores, request, changed)
+    # What is in Production now may be another one than when it was decided: there must be one at the end.
+    wanted = {number: stage for number, stage in intended.items() if number in now}
+    return finish(stores, request, wanted | intended_stages(versions, request.version, request.to))
 
 
 def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.entities import Actor, Difference, PromotionRequest
 from core.inert import visible
 from core.permissions import Action
-from core.services.decide import approvals_needed, approve, list_approvals, reject
+from core.services.decide import approvals_needed, approve, decisions_made, list_approvals, reject
 from core.services.reconcile import close_action, resolve
 from core.services.stores import Stores
 from pages.shared import messages, session
@@ -35,6 +35,15 @@ def reason(label: str = "Why", *, key: str | None = None) -> str:
     return st.text_area(label, max_chars=LONGEST_REASON, placeholder="Kept in the audit log, for good", key=key) or ""
 
 
+def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
+    """How many decisions on *model* there were when *form* was drawn the last time: what its reader stands on."""
+    key = f"promotions_sight_{form}_{model}"
+    now = decisions_made(stores, actor, model)
+    before = int(st.session_state.get(key, now))
+    st.session_state[key] = now
+    return before
+
+
 def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
     """Approve or reject with a reason; never one's own request."""
     if not session.may(actor, Action.PROMOTION_DECIDE):
@@ -51,6 +60,7 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
     if len(so_far) < needed and actor.name in {one.by for one in so_far}:
         st.caption("You have approved; somebody else has to as well.")
         return
+    seen = last_sight(stores, actor, request.model, f"decide_{request.id}")
     with st.form(f"promotions_decide_{request.id}"):
         why = reason()
         with st.container(horizontal=True):
@@ -59,7 +69,10 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
         st.caption("The gates are evaluated again when you approve; what is in Production then becomes Archived.")
     if yes or no:
         with messages.telling(), st.spinner("Looking at the evidence again"):
-            done = (approve if yes else reject)(stores, actor, request.id, reason=why)
+            if yes:
+                done = approve(stores, actor, request.id, reason=why, seen_decisions=seen)
+            else:
+                done = reject(stores, actor, request.id, reason=why)
             say(f"{done.key}: {done.status.value} for {done.to.value}.")
             st.rerun()
 

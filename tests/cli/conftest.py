@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +41,3 @@ def command(home: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
 
     yield run
     options.opened.cache_clear()
-
-
-@pytest.fixture
-def sample(home: Path, sample_home: Path) -> Path:
-    """`home`, filled with a copy of the sample workspace."""
-    shutil.copytree(sample_home, home, dirs_exist_ok=True)
-    return home

@@ -18,7 +18,6 @@ from core.audit.log import AuditLog
 from core.database import Database
 from core.entities import Actor, GateResult, Outcome, PromotionRequest, RequestKind, RequestStatus, Role, Stage
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
-from tests.postgres import database_url, postgres  # noqa: F401 -- fixtures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASKED = datetime(2026, 3, 31, 12, 0, 0, 1, tzinfo=UTC)
@@ -43,7 +42,7 @@ def a_request(
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:  # noqa: F811
+def database(database_url: str) -> Database:
     return Database(database_url)
 
 
@@ -122,7 +121,7 @@ for _ in range(4):
 """
 
 
-def test_processes_hold_a_model_one_at_a_time_and_log_while_they_do(database_url: str, tmp_path: Path) -> None:  # noqa: F811
+def test_processes_hold_a_model_one_at_a_time_and_log_while_they_do(database_url: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", _PROMOTER, database_url, str(tmp_path / "inside")]
     promoters = [subprocess.Popen([*command, f"m{n}"], cwd=ROOT, stderr=subprocess.PIPE, text=True) for n in range(6)]
     told = [promoter.communicate(timeout=120)[1] for promoter in promoters]

@@ -18,14 +18,13 @@ from core.jobs import store as module
 from core.jobs.store import JobStore, actor_of
 from core.jobs.triggers import next_due
 from core.redact import redactor
-from tests.postgres import database_url, postgres  # noqa: F401 -- fixtures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST, Role.AUDITOR}), channel="page")
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:  # noqa: F811
+def database(database_url: str) -> Database:
     return Database(database_url)
 
 
@@ -85,7 +84,7 @@ while (job := jobs.claim(sys.argv[2])) is not None:
 """
 
 
-def test_processes_that_claim_at_once_share_the_jobs(jobs: JobStore, database_url: str) -> None:  # noqa: F811
+def test_processes_that_claim_at_once_share_the_jobs(jobs: JobStore, database_url: str) -> None:
     made = [jobs.submit("train", {"n": n}, SCIENTIST).id for n in range(20)]
     workers = [
         subprocess.Popen(

@@ -20,7 +20,7 @@ from core.database import Database
 from core.entities import Actor, Outcome, Role
 from core.errors import AuditBroken, DatabaseUnavailable, Forbidden, SelfApproval
 from core.permissions import Action
-from tests.postgres import PostgresServer, database_url, postgres  # noqa: F401 -- fixtures
+from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
@@ -30,7 +30,7 @@ ByHand = Callable[[str], None]
 
 
 @pytest.fixture
-def log(database_url: str) -> AuditLog:  # noqa: F811
+def log(database_url: str) -> AuditLog:
     return AuditLog(Database(database_url))
 
 
@@ -43,7 +43,7 @@ def ten(log: AuditLog) -> AuditLog:
 
 
 @pytest.fixture
-def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:  # noqa: F811
+def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:
     """Runs statements past the application, the append-only triggers dropped first: any owner can do that."""
 
     def run(sql: str) -> None:
@@ -150,7 +150,7 @@ def test_event_rewritten_with_its_hash_breaks_at_the_one_after_it(ten: AuditLog,
     assert "the one before was rewritten" in verdict.detail
 
 
-def test_database_itself_refuses_to_change_or_delete_an_event(ten: AuditLog, database_url: str) -> None:  # noqa: F811
+def test_database_itself_refuses_to_change_or_delete_an_event(ten: AuditLog, database_url: str) -> None:
     database = Database(database_url)
     for statement in ("UPDATE events SET actor = 'x'", "DELETE FROM events WHERE sequence = 10"):
         with pytest.raises(Exception, match="append-only"), database.write() as connection:
@@ -199,7 +199,7 @@ for number in range(25):
 """
 
 
-def test_eight_processes_that_open_and_append_at_once_leave_one_whole_chain(database_url: str) -> None:  # noqa: F811
+def test_eight_processes_that_open_and_append_at_once_leave_one_whole_chain(database_url: str) -> None:
     command = [sys.executable, "-c", _APPENDER, database_url]
     writers = [
         subprocess.Popen([*command, f"writer{n}"], cwd=ROOT, stderr=subprocess.PIPE, text=True) for n in range(8)
@@ -214,7 +214,7 @@ def test_eight_processes_that_open_and_append_at_once_leave_one_whole_chain(data
         assert own == [f"writer{n}@{number}" for number in range(25)]
 
 
-def test_event_is_there_after_the_process_is_killed_right_behind_append(database_url: str) -> None:  # noqa: F811
+def test_event_is_there_after_the_process_is_killed_right_behind_append(database_url: str) -> None:
     body = _APPENDER.replace("range(25)", "range(1)") + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     done = subprocess.run([sys.executable, "-c", body, database_url, "killed"], cwd=ROOT, check=False)
     assert done.returncode == -9
@@ -273,7 +273,7 @@ def test_unfinished_are_the_intents_without_an_outcome(log: AuditLog) -> None:
     assert [event.subject for event in log.unfinished()] == ["died"]
 
 
-def test_unfinished_follow_what_another_process_appends(log: AuditLog, database_url: str) -> None:  # noqa: F811
+def test_unfinished_follow_what_another_process_appends(log: AuditLog, database_url: str) -> None:
     other = AuditLog(Database(database_url))
     assert other.unfinished() == ()
     log.append(SCIENTIST, "run.train", "one", Outcome.INTENT, operation="op-1")
@@ -293,7 +293,7 @@ def test_unfinished_are_read_anew_where_the_log_was_changed_by_hand(log: AuditLo
     assert [event.subject for event in log.unfinished()] == ["one"]
 
 
-def test_secret_in_an_error_is_not_in_its_reason(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_secret_in_an_error_is_not_in_its_reason(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "tok-0123456789")
     log = AuditLog(Database(database_url))
     with pytest.raises(ValueError, match="tok-"), log.recording(SCIENTIST, Action.RUN_TRAIN, "x"):

@@ -20,7 +20,7 @@ from core.audit.verification import verify_log
 from core.database import Database, events
 from core.entities import Actor, Outcome, Role
 from core.errors import AuditBroken, BadHead, BadSettings
-from tests.postgres import PostgresServer, database_url, postgres  # noqa: F401 -- fixtures
+from tests.postgres import PostgresServer
 
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
@@ -37,7 +37,7 @@ ByHand = Callable[[str], None]
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:  # noqa: F811
+def database(database_url: str) -> Database:
     return Database(database_url)
 
 
@@ -54,7 +54,7 @@ def heads(database: Database, log: AuditLog, tmp_path: Path) -> Heads:
 
 
 @pytest.fixture
-def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:  # noqa: F811
+def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:
     """Statements past the application, all triggers dropped first, as the owner of the database can."""
 
     def run(sql: str) -> None:

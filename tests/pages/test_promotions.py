@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Outcome, PromotionRequest, RequestStatus, Role, Stage
-from core.services.decide import approve, request_promotion
+from core.services.decide import approve, request_promotion, roll_back
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, said
 
@@ -150,6 +150,32 @@ def test_second_of_two_managers_is_told_who_was_first(
     test = press(test, "Approve", "me too")
     assert "manager2" in said(test)
     assert sample_stores.decisions.get(asked.id).decided_by == "manager2"
+
+
+def test_who_approves_on_a_page_that_shows_what_served_before_is_told_and_looks_again(
+    opened: Opened, sample_stores: Stores, scientist: Actor, manager2: Actor
+) -> None:
+    asked, other = ask(sample_stores, scientist, 3), ask(sample_stores, scientist, 1)
+    test = opened("promotions", "manager", promotions_request=asked.id)
+    approve(sample_stores, manager2, other.id, reason="I was faster")
+    test = press(test, "Approve", "it is the first one")
+    assert f"manager2 moved {MODEL}/1 to Production meanwhile".replace("_", "\\_") in said(test)
+    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
+    test = press(test, "Approve", "better than that one, too")
+    assert not test.error
+    assert stages(sample_stores) == {1: "Archived", 2: "None", 3: "Production"}
+
+
+def test_who_rolls_back_after_somebody_else_did_is_told(
+    opened: Opened, sample_stores: Stores, scientist: Actor, manager2: Actor
+) -> None:
+    for version in (1, 3):
+        approve(sample_stores, manager2, ask(sample_stores, scientist, version).id, reason="fine")
+    test = opened("promotions", "manager", promotions_tab=BACK, promotions_back=MODEL)
+    roll_back(sample_stores, manager2, MODEL, reason="complaints")
+    test = press(test, "Check and roll back", "complaints")
+    assert "meanwhile" in said(test)
+    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "Archived"}
 
 
 def test_reason_with_markup_is_shown_as_written(opened: Opened, sample_stores: Stores, scientist: Actor) -> None:

@@ -14,6 +14,8 @@ from core.services.findings import close_finding, list_findings
 from core.services.stores import Stores
 from core.settings import load_settings
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def two_needed(sample_stores: Stores) -> Stores:

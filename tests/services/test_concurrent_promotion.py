@@ -15,7 +15,6 @@ from core.entities import Actor, RequestStatus, Stage
 from core.services.reconcile import differences
 from core.services.stores import Stores
 from core.settings import load_settings
-from tests.postgres import postgres  # noqa: F401 -- fixture
 from tests.services.promoting import MODEL
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -1,36 +1,45 @@
-"""Promotions on the sample workspace: gates, four eyes, one Production, rollback, and evidence that must not change."""
+"""Promotions on the sample workspace: gates, four eyes, one Production, and a registry in trouble."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, local
 
 import pytest
 
+from core.audit.decisions import Decisions
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Outcome, PromotionRequest, RequestKind, RequestStatus, Role, Stage
 from core.errors import (
     AlreadyDecided,
     CoreError,
-    EvidenceChanged,
     Forbidden,
     GatesFailed,
     ModelNotFound,
     ModelVersionNotFound,
-    NothingInProduction,
+    Overtaken,
     ReasonMissing,
     Refused,
     RegistryUnavailable,
     RequestNotFound,
     SelfApproval,
 )
-from core.services.decide import approve, list_requests, preview_gates, reject, request_promotion, roll_back
+from core.services.decide import (
+    approve,
+    decisions_made,
+    list_requests,
+    preview_gates,
+    reject,
+    request_promotion,
+    roll_back,
+)
 from core.services.stores import Stores
 from core.settings import load_settings
+
+pytestmark = pytest.mark.both_databases
 
 MODEL = "iris_classifier"
 
@@ -267,35 +276,48 @@ def test_two_who_approve_at_once_one_wins_and_the_other_is_told_who(
     assert sorted(outcomes(sample_stores, "promotion.decide")) == ["denied", "intent", "intent", "success"]
 
 
-# ------------------------------------------------------------------------------- evidence that changed
+def test_who_decides_on_another_sight_than_what_serves_now_is_told_and_may_look_again(
+    sample_stores: Stores, manager: Actor, manager2: Actor, ask: Ask
+) -> None:
+    first, second = ask(1), ask(3)
+    seen = decisions_made(sample_stores, manager2, MODEL)
+    approve(sample_stores, manager, first.id, reason="fine")
+    with pytest.raises(Overtaken, match=f"manager moved {MODEL}/1 to Production meanwhile"):
+        approve(sample_stores, manager2, second.id, reason="fine", seen_decisions=seen)
+    assert sample_stores.decisions.get(second.id).status is RequestStatus.OPEN
+    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
+    approve(sample_stores, manager2, second.id, reason="better than that one, too")
+    assert stages(sample_stores) == {1: "Archived", 2: "None", 3: "Production"}
 
 
-def test_metric_edited_after_the_request_expires_it(sample_stores: Stores, manager: Actor, ask: Ask) -> None:
-    asked = ask(1)
-    sample_stores.runs.log(str(asked.evidence["candidate"]["run_id"]), metrics={"f1": 0.999})
-    with pytest.raises(EvidenceChanged, match="metrics"):
-        approve(sample_stores, manager, asked.id, reason="fine")
-    expired = sample_stores.decisions.get(asked.id)
-    assert expired.status is RequestStatus.EXPIRED
-    assert "metrics" in str(expired.reason)
-    assert set(stages(sample_stores).values()) == {"None"}
-    assert ask(1).status is RequestStatus.OPEN
+def test_two_who_promote_different_versions_at_once_one_wins_and_the_other_is_told_what_serves(
+    sample_stores: Stores, manager: Actor, manager2: Actor, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"manager": ask(1), "manager2": ask(3)}
+    both, first_look, made = Barrier(2), local(), Decisions.made
 
+    def both_have_looked(decisions: Decisions, model: str) -> int:
+        found = made(decisions, model)
+        if not hasattr(first_look, "done"):
+            first_look.done = True
+            both.wait()
+        return found
 
-def test_artifact_replaced_after_the_request_expires_it(sample_stores: Stores, manager: Actor, ask: Ask) -> None:
-    asked = ask(1)
-    for model_file in sample_stores.settings.artifact_root.rglob("MLmodel"):
-        model_file.write_text(model_file.read_text() + "\n# touched\n")
-    with pytest.raises(EvidenceChanged, match="artifact"):
-        approve(sample_stores, manager, asked.id, reason="fine")
+    monkeypatch.setattr(Decisions, "made", both_have_looked)
 
+    def decide(actor: Actor) -> str:
+        try:
+            return approve(open_stores(sample_stores.settings), actor, asked[actor.name].id, reason="fine").id
+        except Overtaken as error:
+            return str(error)
 
-def test_data_lost_after_the_request_expires_it(sample_stores: Stores, manager: Actor, ask: Ask) -> None:
-    asked = ask(3)
-    table = Path(sample_stores.catalog.resolve("iris_training_data").uri)
-    next(iter(table.glob("*.parquet"))).unlink()
-    with pytest.raises(EvidenceChanged, match="data_verdict"):
-        approve(sample_stores, manager, asked.id, reason="fine")
+    with ThreadPoolExecutor(2) as pool:
+        said = dict(zip(asked, pool.map(decide, [manager, manager2]), strict=True))
+    winner = next(name for name in asked if said[name] == asked[name].id)
+    (loser,) = set(asked) - {winner}
+    assert f"{winner} moved {asked[winner].key} to Production meanwhile" in said[loser]
+    assert sample_stores.decisions.get(asked[loser].id).status is RequestStatus.OPEN
+    assert [n for n, stage in stages(sample_stores).items() if stage == "Production"] == [asked[winner].version]
 
 
 # ------------------------------------------------------------------------------- a registry in trouble
@@ -341,83 +363,6 @@ def test_registry_that_fails_halfway_leaves_the_decision_unfinished_and_blocks_t
         approve(sample_stores, manager, other.id, reason="then this one")
     with pytest.raises(Refused, match=asked.id):
         roll_back(sample_stores, manager, MODEL, to=1, reason="back")
-
-
-# ---------------------------------------------------------------------------------------- rolling back
-
-
-def test_rollback_goes_to_the_version_that_was_in_production_before(
-    sample_stores: Stores, manager: Actor, promote: Ask
-) -> None:
-    promote(1)
-    promote(3)
-    done = roll_back(sample_stores, manager, MODEL, reason="complaints")
-    assert (done.kind, done.version, done.status) == (RequestKind.ROLLBACK, 1, RequestStatus.APPROVED)
-    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "Archived"}
-    assert [gate.name for gate in done.gates] == [
-        "data version recorded",
-        "data still readable",
-        "artifact runs no code on load",
-        "artifact loads",
-    ]
-    event = sample_stores.audit.search(action="promotion.rollback", outcome="success")[0]
-    assert (event.actor, event.reason, event.subject) == ("manager", "complaints", f"{MODEL}/1")
-
-
-def test_rollback_to_any_earlier_version_by_its_number(sample_stores: Stores, manager: Actor, promote: Ask) -> None:
-    promote(3)
-    roll_back(sample_stores, manager, MODEL, to=2, reason="on purpose")
-    assert stages(sample_stores) == {1: "None", 2: "Production", 3: "Archived"}
-
-
-def test_rollback_where_nothing_served_before_says_so(sample_stores: Stores, manager: Actor, promote: Ask) -> None:
-    with pytest.raises(NothingInProduction):
-        roll_back(sample_stores, manager, MODEL, reason="complaints")
-    promote(1)
-    with pytest.raises(ModelVersionNotFound, match="No earlier version"):
-        roll_back(sample_stores, manager, MODEL, reason="complaints")
-    with pytest.raises(Refused, match="in Production already"):
-        roll_back(sample_stores, manager, MODEL, to=1, reason="complaints")
-
-
-def test_rollback_to_a_version_whose_artifact_is_broken_is_refused(
-    sample_stores: Stores, manager: Actor, promote: Ask
-) -> None:
-    promote(1)
-    promote(3)
-    for file in sample_stores.settings.artifact_root.rglob("*.skops"):
-        file.write_bytes(b"not a model")
-    with pytest.raises(GatesFailed, match="artifact loads"):
-        roll_back(sample_stores, manager, MODEL, reason="complaints")
-    assert stages(sample_stores)[3] == "Production"
-
-
-def test_rollback_to_a_version_whose_data_is_lost_is_refused(
-    sample_stores: Stores, manager: Actor, promote: Ask
-) -> None:
-    promote(1)
-    promote(3)
-    shutil.rmtree(sample_stores.catalog.resolve("iris_training_data").uri)
-    with pytest.raises(GatesFailed, match="data still readable"):
-        roll_back(sample_stores, manager, MODEL, reason="complaints")
-    assert stages(sample_stores)[3] == "Production"
-
-
-def test_rollback_that_the_registry_refused_leaves_no_request_to_approve(
-    sample_stores: Stores, manager: Actor, promote: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promote(1)
-    promote(3)
-
-    def down(model: str, stages: object) -> None:
-        raise RegistryUnavailable("MLflow does not answer.")
-
-    monkeypatch.setattr(sample_stores.models, "set_stages", down)
-    with pytest.raises(RegistryUnavailable):
-        roll_back(sample_stores, manager, MODEL, reason="complaints")
-    newest = list_requests(sample_stores, manager)[0]
-    assert (newest.kind, newest.status) == (RequestKind.ROLLBACK, RequestStatus.EXPIRED)
-    assert stages(sample_stores)[3] == "Production"
 
 
 # ------------------------------------------------------------------------------------- runs in trouble
