@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from core.errors import Unavailable
 from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
 from core.services.attest import HeadSchedule
-from core.services.doctor import checkup
+from core.services.doctor import Check, checkup
 from core.services.findings import Inspection
 from core.services.perform import perform as perform_work
 from core.services.perform import tidy
@@ -43,12 +44,22 @@ def demo(as_json: Json = False) -> None:
 def doctor(as_json: Json = False) -> None:
     """Each connection and setting: ok, or what to do."""
     checks = checkup(load_settings(), open_stores)
-    write_answer(
-        [{"name": c.name, "ok": c.ok, "detail": c.detail, "source": c.source, "advice": c.advice} for c in checks],
-        as_json=as_json,
-    )
+    if as_json:
+        write_answer([asdict(check) for check in checks], as_json=True)
+    else:
+        write_answer([_in_words(check) for check in checks], as_json=False)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _in_words(check: Check) -> dict[str, str]:
+    """One line of `doctor` for a person: what it is, or what to do; and where a setting that was made came from."""
+    origin = f" ({check.source})" if check.source not in ("", "default") else ""
+    return {
+        "": "ok" if check.ok else "not ok",
+        "what": check.name,
+        "is": (check.detail if check.ok else check.advice or check.detail) + origin,
+    }
 
 
 def serve(

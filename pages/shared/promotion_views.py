@@ -113,9 +113,7 @@ def evidence(found: Mapping[str, Any]) -> None:
             {
                 "KPI": name,
                 str(rival): number(b),
-                str(
-                    candidate.get("model_version", "candidate")
-                ): "  ".join(filter(None, parts)),
+                str(candidate.get("model_version", "candidate")): "  ".join(filter(None, parts)),
             }
         )
     left, right = st.columns(2)
