@@ -91,7 +91,7 @@ def _why_sql(statement: str) -> str:
         return "a stage's SQL cannot be told apart from its texts."
     if not plain.rstrip().endswith("from __this__") or len(_SOURCES.findall(plain)) != 2:
         return "its SQL reads more than the rows it is given."
-    called = sorted(set(_CALLED.findall(plain)) - _FUNCTIONS)
+    called = sorted({"a quoted name" if "§" in name else name for name in _CALLED.findall(plain)} - _FUNCTIONS)
     return f"its SQL calls {', '.join(called)}, which may do more than compute." if called else ""
 
 
