@@ -17,7 +17,7 @@ from core.services.train import save_recipe, train
 SLOW_CONF = {"spark.sql.files.openCostInBytes": str(128 * 1024 * 1024)}
 FILES, ROWS_PER_FILE = 12, 2_000
 ROWS = FILES * ROWS_PER_FILE
-_TASK = re.compile(r"^scoring \d+ rows: stage \d+ of \d+, task (\d+) of \d+$")
+_TASK = re.compile(r"^scoring \d+ rows: stage \d+ of \d+, task (\d+) of (\d+)$")
 
 
 def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
@@ -42,7 +42,7 @@ def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
 
 
 class Watching:
-    """Progress that keeps what it hears, and acts or asks to stop once so many tasks of the scoring are done."""
+    """Progress that keeps what it hears, and acts or asks to stop once so many of the FILES tasks are done."""
 
     def __init__(self, *, stop_at: int | None = None, act: tuple[int, Callable[[], None]] | None = None) -> None:
         self.steps: list[str] = []
@@ -55,7 +55,8 @@ class Watching:
         found = _TASK.match(step)
         if found is None:
             return
-        done = int(found[1])
+        # Delta's own small tasks come before those that score.
+        done = int(found[1]) - (int(found[2]) - FILES)
         self._stops = self._stop_at is not None and done >= self._stop_at
         if self._act is not None and done >= self._act[0]:
             act, self._act = self._act[1], None
