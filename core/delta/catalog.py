@@ -39,7 +39,7 @@ class Catalog:
             if "://" in folder:
                 continue
             root = Path(folder).expanduser()
-            for log in sorted(root.glob("*/_delta_log")) if root.is_dir() else []:
+            for log in filter(_was_committed_to, sorted(root.glob("*/_delta_log")) if root.is_dir() else []):
                 found.setdefault(log.parent.name, Table(name=log.parent.name, uri=str(log.parent)))
         return tuple(found[name] for name in sorted(found))
 
@@ -75,6 +75,17 @@ class Catalog:
         folder = self._folders[0]
         uri = f"{folder.rstrip('/')}/{name}" if "://" in folder else str(Path(folder).expanduser().resolve() / name)
         return Table(name=name, uri=uri)
+
+
+def _was_committed_to(log: Path) -> bool:
+    """Whether the log ever held anything: Delta Spark makes the folder before a first commit, which may never come.
+
+    A log that cannot be listed is there all the same; what is wrong with it is told when the table is opened.
+    """
+    try:
+        return any(entry.is_file() for entry in log.iterdir())
+    except OSError:
+        return True
 
 
 def split_version(text: str) -> tuple[str, int | None]:

@@ -131,12 +131,11 @@ def _carrying(model: Path, asked: Any, result_type: str) -> Any:
     Over Connect MLflow has the executors load the model from the path that it has here, which they see only where
     they share our disk. Where they do not, the folder is unpacked first.
     """
-    import pandas as pd
     from pyspark.sql.functions import pandas_udf
 
     packed, place, on_executor = _zipped(model), str(model), asked.func
 
-    def answers(parts: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+    def answers(iterator: Iterator[Any]) -> Iterator[Any]:
         # Nothing of this application is there: only what is imported here.
         import io
         import os
@@ -154,8 +153,10 @@ def _carrying(model: Path, asked: Any, result_type: str) -> Any:
             except OSError:
                 if not os.path.isdir(place):  # another task was first
                     raise
-        yield from on_executor(parts)
+        yield from on_executor(iterator)
 
+    # By these pyspark tells what kind of function it is.
+    answers.__annotations__ = dict(on_executor.__annotations__)
     return pandas_udf(answers, returnType=result_type)
 
 

@@ -42,23 +42,25 @@ def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
 
 
 class Watching:
-    """Progress that keeps what it hears, and acts or asks to stop once so many of the FILES tasks are done."""
+    """Progress that keeps what it hears, and acts or asks to stop in the middle: after so many reports of tasks done.
+
+    Counted are reports with tasks left to do: how many tasks belong to Delta's own work differs between the masters.
+    """
 
     def __init__(self, *, stop_at: int | None = None, act: tuple[int, Callable[[], None]] | None = None) -> None:
         self.steps: list[str] = []
         self.fractions: list[float] = []
-        self._stop_at, self._act, self._stops = stop_at, act, False
+        self._stop_at, self._act, self._stops, self._middle = stop_at, act, False, 0
 
     def report(self, fraction: float, step: str) -> None:
         self.steps.append(step)
         self.fractions.append(fraction)
         found = _TASK.match(step)
-        if found is None:
+        if found is None or int(found[1]) >= int(found[2]):
             return
-        # Delta's own small tasks come before those that score.
-        done = int(found[1]) - (int(found[2]) - FILES)
-        self._stops = self._stop_at is not None and done >= self._stop_at
-        if self._act is not None and done >= self._act[0]:
+        self._middle += 1
+        self._stops = self._stop_at is not None and self._middle > self._stop_at
+        if self._act is not None and self._middle > self._act[0]:
             act, self._act = self._act[1], None
             act()
 

@@ -231,8 +231,8 @@ def test_a_failing_job_ends_with_sparks_root_cause_in_one_line_and_leaves_nothin
     first = rows.column_names[0]
     endless = rows.slice(100, 1).set_column(0, first, pa.array([np.inf]))
     table, good = both.embedded.catalog.place("endless"), rows.slice(0, 100)
-    # One file, so that the row which is tried first is a good one.
-    for part in (good, pa.concat_tables([good, endless])):
+    # One file of one batch, in this order: the row which is tried first is a good one.
+    for part in (good, pa.concat_tables([good, endless]).combine_chunks()):
         both.embedded.engine.write(table, part, mode="overwrite")
     with pytest.raises(EngineFailed) as failed:
         scored(both.spark, "iris_classifier", 1, "endless", "nowhere")

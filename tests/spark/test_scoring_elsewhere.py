@@ -1,17 +1,17 @@
-"""Scoring through real servers: a standalone cluster that loses a worker, and Spark Connect, with and without our disk."""
+"""Scoring through real servers: a standalone cluster that loses a worker, and Spark Connect, up to its loss."""
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.bootstrap import open_stores
-from core.entities import Actor, Role
+from core.entities import Actor, ModelVersionKey, Role
 from core.errors import EngineUnavailable, JobCancelled
-from core.services.score import list_batches, score
+from core.services.score import batch_predictions, list_batches, score
 from core.services.stores import Stores
 from core.settings import load_settings
 from tests.conftest import copy_sample
@@ -78,20 +78,51 @@ def server(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     started.stop()
 
 
-def test_over_connect_the_executors_need_nothing_of_our_disk(
+def test_over_connect_the_executors_are_sent_the_model_and_answer_as_the_embedded_engine(
     server: tuple[Server, str], home: Path, embedded: Stores
 ) -> None:
-    """The model's folder goes before the rows are scored: what the executors have then, they were sent."""
-    stores, gone = on(home, server[1]), []
+    """The folder that the model lies in goes before the rows are scored: what the executors have, they were sent."""
+    from core.delta.spark import SparkEngine
+    from core.learning.spark_scoring import with_predictions
 
-    class Removing(Watching):
-        def report(self, fraction: float, step: str) -> None:
-            super().report(fraction, step)
-            if fraction >= 0.1:
-                gone.extend(folder for folder in _model_folders() if shutil.rmtree(folder, ignore_errors=True) is None)
+    engine, table = on(home, server[1]).engine, embedded.catalog.resolve("iris_training_data")
+    assert isinstance(engine, SparkEngine)
+    with tempfile.TemporaryDirectory() as folder:
+        place = embedded.models.download(ModelVersionKey(model="iris_classifier", version=3), Path(folder))
+        made = with_predictions(engine.frame(table, version=2), place, scratch=Path(folder))
+    found = made.select("sepal_length_cm", "petal_width_cm", "prediction", "probability").toArrow()
+    batch = score(embedded, SCIENTIST, model="iris_classifier", model_version=3, table=table.name, version=2)
+    wanted = batch_predictions(embedded, SCIENTIST, batch).select(found.column_names)
+    assert found.schema.types == wanted.schema.types
+    for one, other in zip(sorted(found.to_pylist(), key=repr), sorted(wanted.to_pylist(), key=repr), strict=True):
+        assert one.pop("prediction") == other.pop("prediction")
+        assert one == pytest.approx(other, rel=1e-12)
 
-    watching = Removing()
-    ask = {"model": "iris_classifier", "model_version": 3, "table": "iris_training_data", "version": 2}
-    there = score(stores, SCIENTIST, **ask, into="by_connect", progress=watching)
-    here = score(embedded, SCIENTIST, **ask, into="by_embedded")
-    assert there.rows == here.rows == 150
+
+def test_over_connect_a_batch_is_cancelled_scored_and_written_once(
+    server: tuple[Server, str], home: Path, embedded: Stores
+) -> None:
+    stores = on(home, server[1])
+    watching = Watching(stop_at=1)
+    with pytest.raises(JobCancelled):
+        score(stores, SCIENTIST, **SLOW, into="by_connect", batch_id="connect", progress=watching)
+    assert watching.saw(r"scoring 24000 rows: stage \d+ of \d+, task \d+ of \d+")
+    assert "by_connect" not in {table.name for table in embedded.catalog.tables()}
+    batch = score(stores, SCIENTIST, **SLOW, into="by_connect", batch_id="connect")
+    assert score(stores, SCIENTIST, **SLOW, into="by_connect", batch_id="connect") == batch
+    assert_written_once(embedded, "by_connect")
+
+
+@pytest.mark.filterwarnings("ignore:.*RETRIES_EXCEEDED:UserWarning")  # pyspark's own word for what is caused here
+def test_a_server_that_is_lost_in_the_middle_is_told_with_what_to_do(
+    server: tuple[Server, str], home: Path, embedded: Stores
+) -> None:
+    stores = on(home, server[1])
+    watching = Watching(act=(1, server[0].kill))
+    with pytest.raises(EngineUnavailable, match=r"session was lost .* try again") as lost:
+        score(stores, SCIENTIST, **SLOW, into="by_lost_server", progress=watching)
+    assert len(str(lost.value).splitlines()) == 1
+    with pytest.raises(EngineUnavailable, match="No Spark answers at"):
+        score(stores, SCIENTIST, **SLOW, into="by_lost_server")
+    assert "by_lost_server" not in {table.name for table in embedded.catalog.tables()}
+    assert list_batches(embedded, SCIENTIST, into="by_lost_server") == ()

@@ -1,0 +1,27 @@
+"""Names of tables: what counts as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.delta.catalog import Catalog
+from core.errors import TableNotFound
+
+
+def test_folder_whose_first_commit_never_came_is_no_table(tmp_path: Path) -> None:
+    """Spark makes the log's folder, and one in it, before it writes."""
+    (tmp_path / "begun" / "_delta_log" / "_commits").mkdir(parents=True)
+    catalog = Catalog(None, tmp_path)
+    assert catalog.tables() == ()
+    with pytest.raises(TableNotFound, match="none yet"):
+        catalog.resolve("begun")
+    assert catalog.place("begun").uri == str(tmp_path / "begun"), "the name is free"
+
+
+def test_folder_with_a_damaged_log_is_a_table_that_can_be_asked_about(tmp_path: Path) -> None:
+    log = tmp_path / "damaged" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_bytes(b"")
+    assert [table.name for table in Catalog(None, tmp_path).tables()] == ["damaged"]
