@@ -103,8 +103,7 @@ def sample(
     request: pytest.FixtureRequest,
 ) -> Path:
     """`home`, filled with a copy of the sample workspace of the test's own, its artifacts included."""
-    shutil.copytree(sample_home, home, dirs_exist_ok=True)
-    _rebase(home / "mlflow.db", str(sample_home), str(home))
+    copy_sample(sample_home, home)
     if database_kind == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         (home / "modelledger.db").unlink()
@@ -124,6 +123,12 @@ def _lent(server: PostgresServer, template: str, request: pytest.FixtureRequest)
     url = server.new_database(template=template)
     request.addfinalizer(lambda: server.drop(url))
     return url
+
+
+def copy_sample(sample_home: Path, home: Path) -> None:
+    """Copies the sample workspace to *home*."""
+    shutil.copytree(sample_home, home, dirs_exist_ok=True)
+    _rebase(home / "mlflow.db", str(sample_home), str(home))
 
 
 def _rebase(database: Path, old: str, new: str) -> None:

@@ -111,21 +111,26 @@ _MEANS: dict[type[CoreError], frozenset[str]] = {
 }
 _BY_CONDITION = {condition: error for error, conditions in _MEANS.items() for condition in conditions}
 
-_LOST = (
+# What Spark says when its driver has ended.
+_STOPPED = (
     "stopped SparkContext",
     "SparkContext was shut down",
+    "SparkContext has been shutdown",
+    "because SparkContext",
+    "All masters are unresponsive",
+)
+# What py4j and gRPC say when nobody answers. A task says such things too, of an object store for example: these count
+# only where the error is none that Java handed over.
+_SILENT = (
     "Connection refused",
     "Connection reset",
     "Answer from Java side is empty",
     "does not exist in the JVM",
     "Error while sending or receiving",
     "An error occurred while trying to connect to the Java server",
-    "StatusCode.UNAVAILABLE",
-    "INVALID_HANDLE.SESSION",
-    "All masters are unresponsive",
-    "SparkContext has been shutdown",
-    "because SparkContext",
 )
+_NO_SERVER = ("StatusCode.UNAVAILABLE", "INVALID_HANDLE.SESSION", "RETRIES_EXCEEDED")
+_GONE = "the Java process is gone"
 _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
 _EXECUTOR = re.compile(r"\(executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
@@ -153,7 +158,7 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
     cause = root_cause(error)
     if "cancelled" in text and ("tag" in text or "group" in text or condition == "OPERATION_CANCELED"):
         return JobCancelled("The Spark job was cancelled; nothing was written.")
-    if any(sign in text for sign in _LOST) or _BY_CONDITION.get(condition) is EngineUnavailable:
+    if _is_lost(error, text) or _BY_CONDITION.get(condition) is EngineUnavailable:
         spark_session.close()
         return EngineUnavailable(
             f"The Spark session was lost ({cause}). Nothing half-written remains; try again: a new session is "
@@ -243,7 +248,19 @@ def text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - anything may come of asking a JVM that is gone
-        return getattr(error, "_desc", "") or "the Java process is gone: Connection refused"
+        return getattr(error, "_desc", "") or _GONE
+
+
+def _is_lost(error: BaseException, text: str) -> bool:
+    """Whether the session's driver or server is gone, rather than something that a task asked."""
+    from pyspark.errors import PySparkException
+
+    signs = [*_STOPPED, _GONE]
+    if isinstance(error, PySparkException) or type(error).__module__.startswith("grpc"):
+        signs += _NO_SERVER
+    elif not hasattr(error, "java_exception"):
+        signs += _SILENT
+    return any(sign in text for sign in signs)
 
 
 def _is_missing_file(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from typing import Any, TypeVar
 
 from core.delta.spark_errors import translated
 from core.entities import Table
+from core.errors import JobCancelled
 
 T = TypeVar("T")
 
 _POLL_S = 0.5
 _STOP_WAIT_S = 60.0
+# Work that starts one Spark job after the other may start one just after the others were cancelled.
+_CANCEL_AGAIN_S = 2.0
 _MOST = 0.95
 
 
@@ -47,8 +51,9 @@ def watch(
 ) -> T:
     """Does *work* on *session* and returns what it returns; meanwhile *report* hears how far Spark is.
 
-    *checkpoint* is asked twice a second; what it raises (cancelled, lease lost) ends the Spark jobs of this work and
-    is raised, unless the work was done by then: what is committed is told as done, never as cancelled.
+    *checkpoint* is asked twice a second; what it raises (cancelled, lease lost), and what a signal raises here, ends
+    the Spark jobs of this work and is raised, unless the work was done by then: what is committed is told as done,
+    never as cancelled.
     Raises Spark's failures with their root cause.
     """
     tag = f"modelledger-{uuid.uuid4().hex}"
@@ -65,28 +70,49 @@ def watch(
 
     thread = _thread(session, run)
     thread.start()
-    best = 0.0
     with meter.listening():
-        while True:
-            thread.join(_POLL_S)
-            if not thread.is_alive():
-                break
-            stages = meter.stages()
-            if stages.total:
-                # Stages that are not known yet may follow: only the end itself is 1.
-                best = max(best, _MOST * stages.fraction)
-                report(best, f"{what}: {stages}")
-            try:
-                checkpoint()
-            except BaseException:
-                meter.cancel()
-                thread.join(_STOP_WAIT_S)
-                if outcome:
-                    break
+        try:
+            _follow(thread, meter, what, report, checkpoint)
+        except BaseException:
+            # Asked to stop, by the job table or by a signal, or the session was lost. What is committed by now is done.
+            _settle(thread, meter)
+            if not outcome:
                 raise
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def _follow(
+    thread: threading.Thread,
+    meter: _ClassicMeter | _ConnectMeter,
+    what: str,
+    report: Callable[[float, str], None],
+    checkpoint: Callable[[], None],
+) -> None:
+    """Tells what is new until *thread* has ended."""
+    best, told = 0.0, ""
+    while True:
+        thread.join(_POLL_S)
+        if not thread.is_alive():
+            return
+        stages = meter.stages()
+        if stages.total:
+            # Stages that are not known yet may follow: only the end itself is 1.
+            best = max(best, _MOST * stages.fraction)
+            if (step := f"{what}: {stages}") != told:
+                report(best, step)
+                told = step
+        checkpoint()
+
+
+def _settle(thread: threading.Thread, meter: _ClassicMeter | _ConnectMeter) -> None:
+    """Cancels the Spark jobs and waits for the work to end; being asked to stop once more changes nothing."""
+    end = time.monotonic() + _STOP_WAIT_S
+    while thread.is_alive() and time.monotonic() < end:
+        with contextlib.suppress(JobCancelled):
+            meter.cancel()
+            thread.join(_CANCEL_AGAIN_S)
 
 
 class _ClassicMeter:
@@ -130,7 +156,7 @@ class _ClassicMeter:
         return _sum(seen, finished)
 
     def cancel(self) -> None:
-        with contextlib.suppress(Exception), translated():
+        with contextlib.suppress(Exception):
             self._context.cancelJobGroup(self._tag)
 
 
@@ -178,7 +204,7 @@ class _ConnectMeter:
             return _sum(seen, set(self._ended))
 
     def cancel(self) -> None:
-        with contextlib.suppress(Exception), translated():
+        with contextlib.suppress(Exception):
             self._session.interruptTag(self._tag)
 
 

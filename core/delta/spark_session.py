@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.delta import spark_java
-from core.errors import BadSettings, EngineUnavailable
+from core.errors import BadSettings, CoreError, EngineUnavailable
 
 _REACH_TIMEOUT_S = 5.0
 _LOOPBACK = "127.0.0.1"
@@ -100,6 +100,10 @@ def _start(settings: SparkSettings) -> Any:
         builder = configure_spark_with_delta_pip(builder)
     try:
         return builder.getOrCreate()
+    except CoreError:
+        # A signal that asks this process to stop came meanwhile: that is no failure of Spark's.
+        _end_java()
+        raise
     except PySparkException as error:
         _end_java()
         raise EngineUnavailable(_why_not(settings, error)) from error
@@ -138,6 +142,7 @@ def _connect(settings: SparkSettings) -> Any:
     _reach(settings, default_port=443 if "use_ssl=true" in settings.master else 15002)
     try:
         from pyspark.errors import PySparkException
+        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise EngineUnavailable(
@@ -147,9 +152,13 @@ def _connect(settings: SparkSettings) -> Any:
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     try:
         opened = SparkSession.builder.remote(settings.master).create()
+        # Spark's own patience with a server that is gone is ten minutes; this is half of one.
+        opened.client.set_retry_policies([DefaultPolicy(max_retries=7, max_backoff=10_000)])
         opened.conf.set("spark.sql.session.timeZone", "UTC")
         for name, value in settings.conf.items():
             opened.conf.set(name, value)
+    except CoreError:
+        raise
     except PySparkException as error:
         raise EngineUnavailable(f"Spark Connect at {settings.shown} refused: {_first_line(error)}.") from error
     except Exception as error:

@@ -15,12 +15,14 @@ from typing import Any
 import yaml
 
 from core.errors import ModelUnloadable
+from core.learning import spark_models
 from core.learning.safety import split_trusted
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PROCESS = "core.learning.model_process"
 # Loader modules that load nothing but what the flavor itself says.
 _PLAIN_LOADERS = frozenset({"mlflow.sklearn"})
+SKOPS, SPARK_ML = "skops", "spark ml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ class ModelColumn:
 class ModelInfo:
     """What a model folder says of itself. *is_safe* means: loading it runs no code of its author; *why* says so.
 
-    *format* is skops, pickle, cloudpickle, loader module or unknown. *foreign_types* are types in the skops file
-    that we do not load.
+    *format* is skops, spark ml, pickle, cloudpickle, loader module or unknown. *foreign_types* are types in the
+    skops file that we do not load.
     """
 
     format: str
@@ -58,10 +60,10 @@ def inspect_model(folder: Path) -> ModelInfo:
     flavors = description.get("flavors") or {}
     sklearn, pyfunc = flavors.get("sklearn") or {}, flavors.get("python_function") or {}
     signature = description.get("signature") or {}
-    kind, why, foreign = _judge(folder, sklearn, pyfunc)
+    kind, why, foreign = _judge_spark(folder) if spark_models.FLAVOR in flavors else _judge(folder, sklearn, pyfunc)
     return ModelInfo(
         format=kind,
-        is_safe=kind == "skops" and not foreign,
+        is_safe=kind in (SKOPS, SPARK_ML) and not foreign,
         why=why,
         flavors=tuple(sorted(flavors)),
         inputs=_columns(signature.get("inputs")),
@@ -148,6 +150,13 @@ def _judge(folder: Path, sklearn: Mapping[str, Any], pyfunc: Mapping[str, Any]) 
     if foreign:
         return "skops", f"it holds types that are not loaded here: {', '.join(foreign)}.", foreign
     return "skops", "skops holds plain values and types that are known here; loading it runs no code of its author.", ()
+
+
+def _judge_spark(folder: Path) -> tuple[str, str, tuple[str, ...]]:
+    reason = spark_models.why_unsafe(folder)
+    if reason:
+        return "loader module", reason, ()
+    return SPARK_ML, "it holds stages of Spark's own as JSON and Parquet; loading it runs no code of its author.", ()
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ It gets no settings and no credentials, loads skops files only, and only types o
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from core.errors import CoreError, ModelUnloadable
-from core.learning.artifacts import ModelInfo, require_safe
+from core.learning.artifacts import SPARK_ML, ModelInfo, require_safe
 from core.learning.frames import features_frame
 from core.learning.safety import split_trusted
+from core.learning.spark_models import require_whole
 
 PREDICTION, PROBABILITY = "prediction", "probability"
+CLASSES = b"classes"
 
 
 def load(folder: Path) -> tuple[Any, ModelInfo]:
@@ -25,6 +28,8 @@ def load(folder: Path) -> tuple[Any, ModelInfo]:
     import skops.io
 
     info = require_safe(folder)
+    if info.format == SPARK_ML:
+        raise ModelUnloadable("A Spark ML model is loaded by Spark alone.", folder=str(folder))
     file = folder / (info.model_file or "model.skops")
     known, foreign = split_trusted(skops.io.get_untrusted_types(file=str(file)))
     if foreign:
@@ -33,7 +38,10 @@ def load(folder: Path) -> tuple[Any, ModelInfo]:
 
 
 def predict(model: Any, info: ModelInfo, rows: pa.Table) -> pa.RecordBatch:
-    """One batch: the prediction, and for a classifier the probability of the class that it chose."""
+    """One batch: the prediction, and for a classifier the probability of the class that it chose.
+
+    Where it was chosen by its probability, the schema's metadata names the classes in the order of their chances.
+    """
     frame = features_frame(rows, tuple(column.name for column in info.inputs))
     if not len(frame):
         empty = np.empty(0, dtype=model.classes_.dtype if hasattr(model, "classes_") else np.float64)
@@ -42,7 +50,8 @@ def predict(model: Any, info: ModelInfo, rows: pa.Table) -> pa.RecordBatch:
         return _batch(model.predict(frame), None)
     probabilities = model.predict_proba(frame)
     chosen = probabilities.argmax(axis=1)
-    return _batch(model.classes_[chosen], probabilities[np.arange(len(chosen)), chosen])
+    answer = _batch(model.classes_[chosen], probabilities[np.arange(len(chosen)), chosen])
+    return answer.replace_schema_metadata({CLASSES: json.dumps(model.classes_.tolist())})
 
 
 def _batch(predictions: np.ndarray, probabilities: np.ndarray | None) -> pa.RecordBatch:
@@ -71,6 +80,9 @@ def main(arguments: list[str]) -> int:
     """0 where it loaded (and predicted); 1 with the reason as the last line on stderr."""
     command, folder = arguments
     try:
+        if command == "check" and require_safe(Path(folder)).format == SPARK_ML:
+            require_whole(Path(folder))
+            return 0
         model, info = load(Path(folder))
         if command == "predict":
             _serve(model, info)

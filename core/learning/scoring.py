@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from core.errors import ModelUnloadable, SchemaMismatch
-from core.learning.artifacts import ModelInfo, last_line, process_environment, require_safe
+from core.errors import BadSettings, ModelUnloadable, SchemaMismatch
+from core.learning.artifacts import SPARK_ML, ModelInfo, last_line, process_environment, require_safe
 from core.learning.frames import ColumnKind, column_kind
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,9 +50,17 @@ def predict(
     """One answer per batch: `prediction` and `probability` (of the chosen class; null for a regression), same order.
 
     The model may be ended if one batch takes longer than *stall_s*.
-    Raises ModelUnloadable (unsafe, broken or stalled) and SchemaMismatch before the first answer.
+    Raises ModelUnloadable (unsafe, broken or stalled), BadSettings (a Spark ML model) and SchemaMismatch before the
+    first answer.
     """
-    columns = list(check_signature(require_safe(folder), schema))
+    info = require_safe(folder)
+    if info.format == SPARK_ML:
+        raise BadSettings(
+            "This is a Spark ML model, which only Spark scores: set MODELLEDGER_ENGINE=spark and "
+            "MODELLEDGER_SPARK_MASTER.",
+            setting="MODELLEDGER_ENGINE",
+        )
+    columns = list(check_signature(info, schema))
     command = [sys.executable, "-m", "core.learning.model_process", "predict", str(folder)]
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(

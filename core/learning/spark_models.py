@@ -15,9 +15,21 @@ from core.errors import ModelUnloadable
 
 FLAVOR = "spark"
 # Stages of Spark itself. Anything else would be looked up by name and run.
-_QUOTED = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\\\]|\\\\.)*'")
-_SOURCES = re.compile(r"\b(?:select|from|join|table|with)\b")
 _OWN = ("org.apache.spark.ml.", "pyspark.ml.")
+_PIPELINE = "pyspark.ml.pipeline.PipelineModel"
+# What a stage of SQL may call. Spark's SQL has functions that call any Java method (reflect) or read files.
+_FUNCTIONS = frozenset(
+    """
+    abs array array_position cast ceil coalesce concat exp float double int bigint string floor greatest if ifnull
+    isnan isnull least length ln log log10 log1p lower nullif nvl pow power replace round sign sqrt substring trim
+    try_cast try_divide unix_micros unix_millis unix_seconds unix_timestamp upper year month day hour minute second
+    dayofweek dayofyear datediff date timestamp and or not in when then else case between select as
+    """.split()  # noqa: SIM905 - seventy words read better as prose
+)
+# From left to right: a quoted name or text, or what would hide where one ends (comments, r'…', "…").
+_TOKEN = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.)*'|\"|--|/\*|\w['\"]", re.DOTALL)
+_CALLED = re.compile(r"([\w.§]+)\s*\(")
+_SOURCES = re.compile(r"\b(?:select|from|join|table|with|values|lateral|union)\b")
 
 
 def is_spark_model(folder: Path) -> bool:
@@ -30,32 +42,57 @@ def is_spark_model(folder: Path) -> bool:
 
 def require_spark_model(folder: Path) -> dict[str, Any]:
     """The folder's MLmodel, once every stage is known to be Spark's own. Raises ModelUnloadable. Starts no Spark."""
-    description = _description(folder)
-    flavor = (description.get("flavors") or {}).get(FLAVOR)
-    if not flavor or flavor.get("code"):
-        raise ModelUnloadable("This model is not loaded: it is no plain Spark ML pipeline.", folder=str(folder))
-    data = folder / str(flavor.get("model_data") or "sparkml")
+    reason = why_unsafe(folder)
+    if reason:
+        raise ModelUnloadable(f"This model is not loaded: {reason}", folder=str(folder))
+    return _description(folder)
+
+
+def why_unsafe(folder: Path) -> str:
+    """Why loading the Spark ML model would run more than Spark's own stages; empty where it would not.
+
+    Raises ModelUnloadable where it is damaged.
+    """
+    flavor = (_description(folder).get("flavors") or {}).get(FLAVOR)
+    if not flavor or flavor.get("code") or flavor.get("model_class", _PIPELINE) != _PIPELINE:
+        return "it is no plain Spark ML pipeline."
+    data = (folder / str(flavor.get("model_data") or "sparkml")).resolve()
+    if folder.resolve() not in data.parents:
+        return "its stages lie outside its folder."
     stages = list(_stages(data))
-    found = [str(stage["class"]) for stage in stages]
-    if not found:
+    if not stages:
         raise ModelUnloadable("The Spark ML model is damaged: it has no stages.", folder=str(folder))
-    foreign = sorted({name for name in found if not name.startswith(_OWN)})
+    foreign = sorted({str(stage["class"]) for stage in stages if not str(stage["class"]).startswith(_OWN)})
     if foreign:
-        raise ModelUnloadable(
-            f"This model is not loaded: its stages {', '.join(foreign)} are not Spark's own.", folder=str(folder)
-        )
-    for stage in stages:
-        statement = str((stage.get("paramMap") or {}).get("statement", ""))
-        if statement and not _reads_only_its_input(statement):
+        return f"its stages {', '.join(foreign)} are not Spark's own."
+    statements = [str((stage.get("paramMap") or {}).get("statement", "")) for stage in stages]
+    return next((why for why in map(_why_sql, filter(None, statements)) if why), "")
+
+
+def require_whole(folder: Path) -> None:
+    """Reads every file of every stage, without Spark. Raises ModelUnloadable where one cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = folder / require_spark_model(folder)["flavors"][FLAVOR].get("model_data", "sparkml")
+    for file in sorted(data.rglob("*.parquet")):
+        try:
+            pq.read_table(file)
+        except (OSError, pa.ArrowException) as error:
             raise ModelUnloadable(
-                "This model is not loaded: its SQL reads more than the rows it is given.", folder=str(folder)
-            )
-    return description
+                f"The Spark ML model is damaged: {file.relative_to(folder)} cannot be read."
+            ) from error
 
 
-def _reads_only_its_input(statement: str) -> bool:
-    plain = _QUOTED.sub("", statement).lower()
-    return plain.rstrip().endswith("from __this__") and len(_SOURCES.findall(plain)) == 2
+def _why_sql(statement: str) -> str:
+    """Why a stage's SQL is not run; empty where it only computes on the rows that it is given."""
+    plain = _TOKEN.sub(lambda found: "§" if found[0][0] in "`'" else '"', statement).lower()
+    if '"' in plain or "${" in statement:
+        return "a stage's SQL cannot be told apart from its texts."
+    if not plain.rstrip().endswith("from __this__") or len(_SOURCES.findall(plain)) != 2:
+        return "its SQL reads more than the rows it is given."
+    called = sorted({"a quoted name" if "§" in name else name for name in _CALLED.findall(plain)} - _FUNCTIONS)
+    return f"its SQL calls {', '.join(called)}, which may do more than compute." if called else ""
 
 
 def with_spark_predictions(frame: Any, folder: Path, scratch: Path) -> Any:
@@ -91,16 +128,19 @@ def _load(session: Any, folder: Path, description: dict[str, Any], scratch: Path
 
 
 def _stages(data: Path) -> Iterator[dict[str, Any]]:
-    """What each metadata file of the pipeline says of its stage."""
+    """What each metadata file of the pipeline says of its stage: every file that Spark would read."""
     for place in sorted(data.rglob("metadata")):
-        for part in sorted(place.glob("part-*")):
+        parts = [place] if place.is_file() else sorted(part for part in place.iterdir() if part.is_file())
+        for part in parts:
+            if part.name.startswith(("_", ".")):
+                continue
             raw = part.read_bytes()
             try:
                 text = gzip.decompress(raw).decode("utf-8") if part.suffix == ".gz" else raw.decode("utf-8")
                 for line in filter(None, text.splitlines()):
                     stage = json.loads(line)
                     yield {**stage, "class": stage["class"]}
-            except (ValueError, KeyError, TypeError, OSError) as error:
+            except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
                 raise ModelUnloadable(f"The Spark ML model is damaged: {part.name} cannot be read.") from error
 
 

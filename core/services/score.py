@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from core.delta.features import SPARK
 from core.entities import (
     Actor,
     Commit,
@@ -29,41 +29,10 @@ from core.errors import BadInput, BatchNotFound, NothingInProduction, TableNotFo
 from core.jobs.progress import Progress, Silent
 from core.learning.scoring import predict
 from core.permissions import Action
+from core.services.stamp import ANSWER, BATCH, STAMP, Scoring
 from core.services.stores import Stores
 
-# Key of a batch in the metadata of its commit.
-BATCH = "modelledger.batch"
-
-# Columns that every prediction row carries before the columns of its source row.
-STAMP = ("batch_id", "scored_at", "model", "model_version", "run_id", "source_table", "source_version")
-ANSWER = ("prediction", "probability")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """What is pinned at the entrance of a scoring."""
-
-    version: ModelVersion
-    source: Table
-    data: TableVersion
-    into: Table
-    batch_id: str
-    rows: int
-    time: datetime
-    actor: str
-
-    def batch(self, written: int) -> PredictionBatch:
-        return PredictionBatch(
-            batch_id=self.batch_id,
-            model=self.version.model,
-            model_version=self.version.version,
-            run_id=self.version.run_id,
-            source=self.data,
-            into=TableVersion(table=self.into.name, version=written),
-            rows=self.rows,
-            time=self.time,
-            actor=self.actor,
-        )
+__all__ = ["ANSWER", "STAMP", "batch_predictions", "find_batch", "list_batches", "score", "submit_scoring"]
 
 
 def submit_scoring(
@@ -113,21 +82,28 @@ def score(
 ) -> PredictionBatch:
     """Scores a data version (default the latest) with a model version (default whatever is in Production).
 
-    The model is loaded in a process of its own. The rows are one commit of *into*, stamped with STAMP; the same
-    *batch_id* twice writes once. Raises NothingInProduction, SchemaMismatch, ModelUnloadable, DataUnreadable,
-    TableNotFound, VersionNotFound, BadName, BadInput, RegistryUnavailable, JobCancelled, Forbidden.
+    The model is loaded in a process of its own, or by Spark's executors where that is the engine. The rows are one
+    commit of *into*, stamped with STAMP; the same *batch_id* twice writes once.
+    Raises NothingInProduction, SchemaMismatch, ModelUnloadable, DataUnreadable, TableNotFound, VersionNotFound,
+    BadName, BadInput, BadSettings (a Spark ML model without Spark), RegistryUnavailable, EngineUnavailable,
+    EngineFailed, JobCancelled, Forbidden.
     """
     watch = progress or Silent()
     with stores.audit.recording(actor, Action.PREDICTION_SCORE, model, reason=reason) as record:
         watch.remember(operation=record.operation)
         chosen = _chosen(stores, model, model_version)
         record.subject = str(chosen.key)
+        target = stores.catalog.place(into)
+        if (first := _written(stores, target, batch_id)) is not None:
+            watch.line(f"batch {first.batch_id} is in {first.into} already; nothing is written again")
+            record.after = _after(first)
+            return first
         source, data = stores.pin(table, version)
-        work = _Work(
+        work = Scoring(
             version=chosen,
             source=source,
             data=data,
-            into=stores.catalog.place(into),
+            into=target,
             batch_id=batch_id or uuid4().hex[:16],
             rows=stores.engine.count(source, version=data.version),
             time=datetime.now(UTC),
@@ -137,9 +113,14 @@ def score(
         if work.rows == 0:
             raise BadInput(f"{data} holds no rows, so there is nothing to score.")
         watch.line(f"batch {work.batch_id}: {chosen.key} scores {data} ({work.rows} rows) into {work.into.name}")
-        written = _write(stores, work, watch)
+        if stores.engine.name == SPARK:
+            from core.services.score_on_spark import write_on_spark
+
+            written = write_on_spark(stores, work, watch)
+        else:
+            written = _write(stores, work, watch)
         batch = work.batch(written)
-        record.after = {"batch": batch.batch_id, "data": str(data), "into": str(batch.into), "rows": batch.rows}
+        record.after = _after(batch)
         watch.report(1.0, f"wrote {batch.into}")
     return batch
 
@@ -177,6 +158,11 @@ def batch_predictions(
     return rows if columns is None or "batch_id" in columns else rows.select(list(columns))
 
 
+def _after(batch: PredictionBatch) -> dict[str, object]:
+    """What the audit log keeps of a batch that is written."""
+    return {"batch": batch.batch_id, "data": str(batch.source), "into": str(batch.into), "rows": batch.rows}
+
+
 def _chosen(stores: Stores, model: str, version: int | None) -> ModelVersion:
     if version is not None:
         return stores.models.version(ModelVersionKey(model=model, version=version))
@@ -188,7 +174,14 @@ def _chosen(stores: Stores, model: str, version: int | None) -> ModelVersion:
     return serving
 
 
-def _write(stores: Stores, work: _Work, watch: Progress) -> int:
+def _written(stores: Stores, into: Table, batch_id: str | None) -> PredictionBatch | None:
+    """The batch of that id, where an earlier attempt wrote it."""
+    if batch_id is None or not stores.engine.exists(into):
+        return None
+    return next((batch for batch in _batches_in(stores, into) if batch.batch_id == batch_id), None)
+
+
+def _write(stores: Stores, work: Scoring, watch: Progress) -> int:
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         watch.report(0.02, "fetching the model")
         artifact = stores.models.download(work.version.key, Path(folder))
@@ -196,22 +189,15 @@ def _write(stores: Stores, work: _Work, watch: Progress) -> int:
         first = next(rows)
         reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], rows))
         return stores.engine.write(
-            work.into,
-            reader,
-            mode="append",
-            metadata={BATCH: json.dumps(_described(work)), "modelledger.actor": work.actor},
-            transaction=f"batch-{work.batch_id}",
+            work.into, reader, mode="append", metadata=work.metadata(), transaction=work.transaction
         )
 
 
-def _stamped(stores: Stores, work: _Work, artifact: Path, watch: Progress) -> Iterator[pa.RecordBatch]:
+def _stamped(stores: Stores, work: Scoring, artifact: Path, watch: Progress) -> Iterator[pa.RecordBatch]:
     """The source's rows with stamp and answer; the model answers batch by batch, nothing is held but one batch."""
     schema = stores.engine.read(work.source, version=work.data.version, limit=0).schema
-    taken = {*STAMP, *ANSWER} & set(schema.names)
-    if taken:
-        raise BadInput(
-            f"{work.data} has columns that predictions need for themselves ({', '.join(sorted(taken))}); rename them."
-        )
+    work.check_columns(schema.names)
+    stamp = work.stamp()
     waiting: deque[pa.RecordBatch] = deque()
 
     def asked() -> Iterator[pa.RecordBatch]:
@@ -224,39 +210,16 @@ def _stamped(stores: Stores, work: _Work, artifact: Path, watch: Progress) -> It
     for answer in predict(artifact, asked(), schema):
         watch.checkpoint()
         batch = waiting.popleft()
-        yield _combined(work, batch, answer)
+        yield _combined(stamp, batch, answer)
         done += batch.num_rows
         watch.report(0.05 + 0.9 * done / work.rows, f"scored {done} of {work.rows} rows")
 
 
-def _combined(work: _Work, batch: pa.RecordBatch, answer: pa.RecordBatch) -> pa.RecordBatch:
-    count = batch.num_rows
-    stamp = {
-        "batch_id": pa.repeat(pa.scalar(work.batch_id), count),
-        "scored_at": pa.repeat(pa.scalar(work.time, pa.timestamp("us", tz="UTC")), count),
-        "model": pa.repeat(pa.scalar(work.version.model), count),
-        "model_version": pa.repeat(pa.scalar(work.version.version, pa.int64()), count),
-        "run_id": pa.repeat(pa.scalar(work.version.run_id, pa.string()), count),
-        "source_table": pa.repeat(pa.scalar(work.data.table), count),
-        "source_version": pa.repeat(pa.scalar(work.data.version, pa.int64()), count),
-    }
+def _combined(stamp: Mapping[str, pa.Scalar], batch: pa.RecordBatch, answer: pa.RecordBatch) -> pa.RecordBatch:
+    stamped = {name: pa.repeat(value, batch.num_rows) for name, value in stamp.items()}
     answers = {name: answer.column(name) for name in ANSWER}
     source = {name: batch.column(name) for name in batch.schema.names}
-    return pa.RecordBatch.from_pydict({**stamp, **answers, **source})
-
-
-def _described(work: _Work) -> dict[str, object]:
-    return {
-        "batch_id": work.batch_id,
-        "model": work.version.model,
-        "model_version": work.version.version,
-        "run_id": work.version.run_id,
-        "source_table": work.data.table,
-        "source_version": work.data.version,
-        "rows": work.rows,
-        "time": work.time.isoformat(),
-        "actor": work.actor,
-    }
+    return pa.RecordBatch.from_pydict({**stamped, **answers, **source})
 
 
 def _scored_tables(stores: Stores) -> set[str]:
@@ -270,6 +233,10 @@ def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:
         table = stores.catalog.resolve(name)
     except TableNotFound:
         return  # dropped since; the audit log still tells of its batches
+    yield from _batches_in(stores, table)
+
+
+def _batches_in(stores: Stores, table: Table) -> Iterator[PredictionBatch]:
     for commit in stores.engine.history(table):
         if BATCH in commit.metadata:
             yield _read(commit)

@@ -1,0 +1,77 @@
+"""Scoring that takes Spark some seconds, in many tasks, so that a test can come in its middle; and who watches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from core.entities import Actor, Recipe, Task
+from core.errors import JobCancelled
+from core.services.sample import iris_data
+from core.services.stores import Stores
+from core.services.train import save_recipe, train
+
+# Each file is a task of its own.
+SLOW_CONF = {"spark.sql.files.openCostInBytes": str(128 * 1024 * 1024)}
+FILES, ROWS_PER_FILE = 12, 2_000
+ROWS = FILES * ROWS_PER_FILE
+_TASK = re.compile(r"^scoring \d+ rows: stage \d+ of \d+, task (\d+) of (\d+)$")
+
+
+def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
+    """A model with very many trees and a table for it, of FILES files with an `id`: model, version, table."""
+    recipe = Recipe(
+        name="slow",
+        model="slow",
+        task=Task.CLASSIFICATION,
+        table="iris_training_data",
+        target="species",
+        estimator="random_forest",
+        params={"n_estimators": 1000},
+    )
+    save_recipe(stores, actor, recipe)
+    trained = train(stores, actor, recipe="slow", version=0).model
+    table, iris = stores.catalog.place("many"), iris_data()
+    for number in range(FILES):
+        ids = pa.array(range(number * ROWS_PER_FILE, (number + 1) * ROWS_PER_FILE), pa.int64())
+        part = iris.take(pa.array([i % 150 for i in range(ROWS_PER_FILE)])).append_column("id", ids)
+        stores.engine.write(table, part, mode="append")
+    return trained.model, trained.version, "many"
+
+
+class Watching:
+    """Progress that keeps what it hears, and acts or asks to stop once so many of the FILES tasks are done."""
+
+    def __init__(self, *, stop_at: int | None = None, act: tuple[int, Callable[[], None]] | None = None) -> None:
+        self.steps: list[str] = []
+        self.fractions: list[float] = []
+        self._stop_at, self._act, self._stops = stop_at, act, False
+
+    def report(self, fraction: float, step: str) -> None:
+        self.steps.append(step)
+        self.fractions.append(fraction)
+        found = _TASK.match(step)
+        if found is None:
+            return
+        # Delta's own small tasks come before those that score.
+        done = int(found[1]) - (int(found[2]) - FILES)
+        self._stops = self._stop_at is not None and done >= self._stop_at
+        if self._act is not None and done >= self._act[0]:
+            act, self._act = self._act[1], None
+            act()
+
+    def line(self, text: str) -> None:
+        self.steps.append(text)
+
+    def remember(self, **facts: str) -> None:
+        """Nobody tidies up in a test."""
+
+    def checkpoint(self) -> None:
+        if self._stops:
+            raise JobCancelled("cancelled on request")
+
+    def saw(self, pattern: str) -> bool:
+        """Whether some step was just that."""
+        return any(re.fullmatch(pattern, step) for step in self.steps)
