@@ -407,7 +407,8 @@ class Severity(str, Enum):
 class Finding:
     """Something that somebody has to look into: found by a pass over the registry, or opened by an auditor.
 
-    *last_seen* is when the pass saw it last; it stays open until a person closes it with a reason.
+    *last_seen* is when the pass saw it last, *gone* since when it sees it no more; it stays open until a person closes
+    it with a reason.
     """
 
     id: str
@@ -425,10 +426,14 @@ class Finding:
     closed_by: str | None = None
     closed_at: datetime | None = None
     reason: str | None = None
+    gone: datetime | None = None
 
     @property
     def is_open(self) -> bool:
         return self.closed_at is None
+
+    def is_overdue(self, now: datetime) -> bool:
+        return self.is_open and self.due < now
 
 
 # ---------------------------------------------------------------------------------------- predictions

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from core.database import Database, findings
+from core.database import Database, Moment, findings, metadata
 from core.entities import Finding, Severity
 from core.errors import AlreadyDecided, NotFound
+
+absences = sa.Table(
+    "finding_absences",
+    metadata,
+    sa.Column("finding_id", sa.Text, sa.ForeignKey("findings.id"), primary_key=True),
+    sa.Column("since", Moment, nullable=False),
+)
+
+_ALL = sa.select(findings, absences.c.since.label("gone")).join_from(
+    findings, absences, findings.c.id == absences.c.finding_id, isouter=True
+)
 
 
 class Findings:
@@ -21,25 +33,42 @@ class Findings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add_new(self, seen: builtins.list[Finding]) -> tuple[Finding, ...]:
-        """Keeps those that were not known (open or closed) and returns them; of the others *last_seen* is renewed."""
-        if not seen:
-            return ()
+    def add(self, one: Finding) -> Finding:
+        """Keeps one that nobody else can know of yet."""
         with self._database.write() as connection:
-            query = sa.select(findings.c.id).where(findings.c.id.in_([one.id for one in seen]))
-            known = set(connection.execute(query).scalars())
-            new = [one for one in seen if one.id not in known]
+            connection.execute(sa.insert(findings), _values(one))
+        return one
+
+    def renew(self, seen: builtins.list[Finding], *, by: str, at: datetime) -> tuple[Finding, ...]:
+        """What one whole pass of *by* saw: keeps what was not known and returns it.
+
+        Of what is known *last_seen* is renewed, and what is not seen any more is marked so. A fact that was closed,
+        was gone and is back is a new finding.
+        """
+        with self._database.write() as connection:
+            if self._database.is_postgres:
+                connection.execute(sa.text("LOCK TABLE findings IN EXCLUSIVE MODE"))
+            known = {row["id"]: _finding(row) for row in connection.execute(_ALL).mappings()}
+            now = {one.id: one for one in (_returned(one, known) for one in seen)}
+            new = [one for one in now.values() if one.id not in known]
             if new:
-                connection.execute(sa.insert(findings), [asdict(one) | {"severity": one.severity.value} for one in new])
-            if known:
-                again = max(one.last_seen for one in seen)
-                connection.execute(sa.update(findings).where(findings.c.id.in_(known)).values(last_seen=again))
+                connection.execute(sa.insert(findings), [_values(one) for one in new])
+            again = [one for one in now if one in known]
+            connection.execute(sa.update(findings).where(findings.c.id.in_(again)).values(last_seen=at))
+            connection.execute(sa.delete(absences).where(absences.c.finding_id.in_(again)))
+            gone = [
+                {"finding_id": one.id, "since": at}
+                for one in known.values()
+                if one.opened_by == by and one.id not in now and one.gone is None
+            ]
+            if gone:
+                connection.execute(sa.insert(absences), gone)
         return tuple(new)
 
     def list(self, *, include_closed: bool = False) -> tuple[Finding, ...]:
         """Open ones first, by due date; then, if asked for, closed ones, the newest first."""
         with self._database.read() as connection:
-            found = [_finding(row) for row in connection.execute(sa.select(findings)).mappings()]
+            found = [_finding(row) for row in connection.execute(_ALL).mappings()]
         opened = sorted((one for one in found if one.is_open), key=lambda one: (one.due, one.subject, one.id))
         if not include_closed:
             return tuple(opened)
@@ -49,7 +78,7 @@ class Findings:
     def get(self, finding_id: str) -> Finding:
         """Raises NotFound."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(findings).where(findings.c.id == finding_id)).mappings().first()
+            row = connection.execute(_ALL.where(findings.c.id == finding_id)).mappings().first()
         if row is None:
             raise NotFound(f"There is no finding {finding_id!r}; `findings` lists them.", finding_id=finding_id)
         return _finding(row)
@@ -73,6 +102,22 @@ class Findings:
                 f"Finding {finding_id} was closed by {current.closed_by}; nothing was changed.", finding_id=finding_id
             )
         return current
+
+
+def _returned(one: Finding, known: Mapping[str, Finding]) -> Finding:
+    """*one* under the id that it has now: another one each time that it came back after it was closed."""
+    there = known.get(one.id)
+    while there is not None and not there.is_open and there.gone is not None:
+        facts = f"{there.id} back after {there.gone.isoformat()}"
+        one = replace(one, id=hashlib.sha256(facts.encode()).hexdigest()[:12])
+        there = known.get(one.id)
+    return one
+
+
+def _values(one: Finding) -> dict[str, Any]:
+    values = {**asdict(one), "severity": one.severity.value}
+    del values["gone"]  # kept beside, in absences
+    return values
 
 
 def _finding(row: Mapping[Any, Any]) -> Finding:

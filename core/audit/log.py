@@ -44,12 +44,16 @@ class AuditLog:
     """Events in one database. Reading and appending are safe from any number of processes."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
-        """*redact* takes secrets out of reasons, which may be the words of an error."""
+        """*redact* takes secrets out of reasons (the words of an error, say) and of what is noted before and after."""
         self._database = database
         self._redact = redact or redactor()
         self._open = OpenIntents(
             head=self.head, scan=self._scan_unfinished, after=lambda number: self.events(after_sequence=number)
         )
+
+    def redacted(self, value: Any) -> Any:
+        """*value* as the log keeps it: without secrets in any of its texts."""
+        return _redacted(value, self._redact)
 
     def append(
         self,
@@ -105,8 +109,8 @@ class AuditLog:
             "outcome": outcome.value,
             "reason": storable(self._redact(reason)),
             "operation": operation or uuid4().hex,
-            "before": canonical(before or {}),
-            "after": canonical(after or {}),
+            "before": canonical(self.redacted(before or {})),
+            "after": canonical(self.redacted(after or {})),
             "previous": previous,
         }
         values["hash"] = event_hash(values)
@@ -312,6 +316,19 @@ def event_hash(values: Mapping[str, Any]) -> str:
 def event_text(values: Mapping[str, Any]) -> str:
     """The canonical JSON that an event's hash is taken over."""
     return canonical({name: value for name, value in values.items() if name != "hash"})
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """*value* without secrets in any of its texts."""
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {name: _redacted(item, redact) for name, item in value.items()}
+        case list() | tuple():
+            return [_redacted(item, redact) for item in value]
+        case _:
+            return value
 
 
 def _head(connection: Connection) -> tuple[int, str]:

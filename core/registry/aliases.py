@@ -19,6 +19,7 @@ class AliasRegistry(MlflowRegistry):
     """
 
     name = "aliases"
+    is_stage_an_alias = True
 
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
         number = int(version.version)

@@ -19,6 +19,8 @@ class ModelRegistry(ABC):
     """
 
     name: ClassVar[str]
+    # Whether the alias `production` decides what serves, or is kept beside the stage.
+    is_stage_an_alias: ClassVar[bool] = False
 
     @abstractmethod
     def models(self) -> tuple[RegisteredModel, ...]:

@@ -238,7 +238,7 @@ def roll_back(
         word = "rolled back by one person, waits for a review" if emergency else "rolled back"
         record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
         if emergency:
-            stores.findings.add_new([awaits_review(done)])
+            stores.findings.add(awaits_review(done))
     return done
 
 

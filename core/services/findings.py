@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from core.audit.canonical import canonical
@@ -14,9 +15,7 @@ from core.services import inspect, reconcile
 from core.services.decide import needed_reason
 from core.services.review import EMERGENCY
 from core.services.stores import Stores
-
-# Who opens what the pass finds; it may read and open findings, nothing else.
-INSPECTOR = Actor(name="modelledger", roles=frozenset({Role.AUDITOR}), channel="worker")
+from core.services.witness import INSPECTOR
 
 _SEVERITY = {
     reconcile.STAGE: Severity.HIGH,
@@ -27,6 +26,9 @@ _SEVERITY = {
     inspect.ARTIFACT: Severity.HIGH,
     inspect.METRIC: Severity.HIGH,
     inspect.DATA_STAMP: Severity.HIGH,
+    inspect.SERVING_ALIAS: Severity.HIGH,
+    inspect.ALIAS: Severity.MEDIUM,
+    inspect.TAG: Severity.MEDIUM,
     inspect.RUN_GONE: Severity.MEDIUM,
     inspect.NUMBER_GONE: Severity.MEDIUM,
 }
@@ -45,7 +47,8 @@ def list_findings(stores: Stores, actor: Actor, *, include_closed: bool = False)
 def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
     """The pass: compares registry and runs with log and decisions, and returns the findings that are new.
 
-    Each new one is recorded. Nothing is repaired. Raises RegistryUnavailable.
+    Each new one is recorded as the inspector's, by way of who asked for the pass. Nothing is repaired. A fact that was
+    closed, was gone and is back is new. Raises RegistryUnavailable.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
     differences = (*reconcile.differences(stores, actor), *inspect.changed_outside(stores))
@@ -56,9 +59,10 @@ def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         for one in differences
         if one.kind != reconcile.UNFINISHED_ACTION or one.request_id not in going_on
     ]
-    new = stores.findings.add_new(list({one.id: one for one in seen}.values()))
+    new = stores.findings.renew(seen, by=INSPECTOR.name, at=moment)
+    asked = INSPECTOR if actor == INSPECTOR else replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
     for one in new:
-        _record(stores, actor, one)
+        _record(stores, asked, one)
     return new
 
 
@@ -85,7 +89,7 @@ def open_finding(
         last_seen=moment,
     )
     with stores.audit.recording(actor, Action.FINDING_OPEN, finding.subject, reason=text) as record:
-        stores.findings.add_new([finding])
+        stores.findings.add(finding)
         record.after = _told(finding)
     return finding
 

@@ -91,10 +91,21 @@ def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], fo
     if done.returncode == -signal.SIGXCPU:
         raise _too_slow(settings, name)
     raise BadFile(
-        f"{name} broke the process that read it, which may use {settings.upload_memory_mb:,} MB of memory; "
-        "bring it in parts, or write it again.",
+        f"{name} was not read: the process that reads it ended with {_ending(done.returncode)} (it may use "
+        f"{settings.upload_memory_mb:,} MB of memory). Nothing was saved: try again; if it happens again bring "
+        "the file in parts, or write it again.",
         file=name,
     )
+
+
+def _ending(code: int) -> str:
+    """How a process ended: a signal from outside is not the file's fault, and whoever looks for the cause needs it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-code}"
 
 
 def _too_slow(settings: Settings, name: str) -> BadFile:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -147,6 +152,35 @@ def test_reading_that_takes_too_long_is_ended(home: Path, scientist: Actor, tmp_
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
     assert "takes longer than 2 s to be read" in refused(limited(home, upload_time_s=2), scientist, path)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT, signal.SIGRTMIN + 1])
+def test_reader_that_is_ended_from_outside_is_told_with_its_signal(
+    stores: Stores, scientist: Actor, tmp_path: Path, how: int
+) -> None:
+    """The file is not to blame: the sentence names what ended the reader and says to try again."""
+    path = tmp_path / "pipe.csv"
+    os.mkfifo(path)
+    strikes: list[int] = []
+
+    def strike() -> None:
+        while not strikes:
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if any("parse_process" in word for word in child.cmdline()):
+                        child.send_signal(how)
+                        strikes.append(child.pid)
+            time.sleep(0.05)
+
+    striker = threading.Thread(target=strike)
+    striker.start()
+    with pytest.raises(BadFile, match=r"Nothing was saved: try again") as caught:
+        ingest_file(stores, scientist, table="t", path=path, name="pipe.csv")
+    striker.join()
+    named = {signal.SIGKILL: "SIGKILL", signal.SIGABRT: "SIGABRT"}.get(how, f"signal {int(how)}")
+    assert f"ended with {named} (" in str(caught.value)
+    assert not stores.catalog.tables()
+    assert stores.audit.search(action="data.ingest")[0].outcome is Outcome.FAILED
 
 
 def test_endless_device_is_ended_by_its_memory(home: Path, scientist: Actor) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role, Stage
-from core.errors import AlreadyDecided, DatabaseUnavailable, GatesFailed
+from core.errors import AlreadyDecided, DatabaseUnavailable, GatesFailed, Overtaken
 from core.services.decide import approve, request_promotion
 from core.settings import load_settings
 
@@ -29,5 +29,5 @@ if __name__ == "__main__":
             serving = [number for number, stage in done.stages.items() if stage == Stage.PRODUCTION.value]
             assert serving == [str(key.version)], f"{key} was approved, in Production: {serving}"
             print("won", key)
-        except (AlreadyDecided, GatesFailed, DatabaseUnavailable) as error:
+        except (AlreadyDecided, GatesFailed, Overtaken, DatabaseUnavailable) as error:
             print("told", type(error).__name__, error)

@@ -42,17 +42,21 @@ def endpoint(java: None, sample_home: Path, tmp_path_factory: pytest.TempPathFac
             if line.startswith("SQL on"):
                 ready.set()
 
-    threading.Thread(target=listen, daemon=True).start()
-    if not ready.wait(180):
-        server.kill()
-        pytest.fail("the endpoint did not start:\n" + "".join(said[-20:]))
-    yield port
-    server.terminate()
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
     try:
-        server.wait(30)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+        if not ready.wait(180):
+            pytest.fail("the endpoint did not start:\n" + "".join(said[-20:]))
+        yield port
+    finally:
+        server.terminate()
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        listener.join(30)
+        server.stderr.close()
 
 
 def asked(port: int, query: str) -> list[tuple[object, ...]]:
