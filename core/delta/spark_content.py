@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from core.delta.content import Bucket, Content, canonical_schema, combined, hashed_buckets, row_digests
-from core.delta.spark_scan import by_value
+from core.delta.spark_scan import by_value, numbered
 
 
 def content(frame: Any) -> Content:
@@ -21,7 +21,7 @@ def content(frame: Any) -> Content:
     schema = frame.limit(0).toArrow().schema
     canonical_schema(schema)  # asked before the cluster starts
     by_value()
-    digests = frame.mapInArrow(_beside_the_rows, "digest binary")
+    digests = numbered(frame).mapInArrow(_beside_the_rows, "digest binary")
     # A bucket is a first byte: all of it is in one partition, and sorted digests keep it together.
     sorted_ = digests.repartition(f.substring("digest", 1, 1)).sortWithinPartitions("digest")
     buckets = sorted_.mapInArrow(_beside_the_digests, "first int, rows long, sha256 binary").toArrow().to_pylist()

@@ -280,11 +280,15 @@ def test_names_and_values_of_any_kind_come_back(engine: DeltaEngine, table: Tabl
             "list": pa.array([[1, None], [], None], pa.list_(pa.int64())),
             "struct": pa.array([{"a": 1}, None, {"a": None}], pa.struct([("a", pa.int64())])),
             "bytes": pa.array([b"\x00", None, b""]),
-            "flag": pa.array([True, False, None]),
+            "a.b": pa.array([True, False, None]),
+            "`x`_'y'_<b>": pa.array([1, None, 3]),
         }
     )
     engine.write(table, data, mode="append")
     stored = engine.read(table)
+    assert pa.Table.from_batches(list(engine.scan(table))).to_pylist() == data.to_pylist()
+    assert engine.read(table, columns=["a.b"]).to_pydict() == {"a.b": [True, False, None]}
+    assert engine.content(table) == content_of(data.schema, data.to_batches())
     assert stored.to_pylist() == data.to_pylist()
     assert content_sha256(stored.schema, stored.to_batches()) == content_sha256(data.schema, data.to_batches())
 
