@@ -53,6 +53,18 @@ def plain_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Itera
         yield batch.cast(plain) if batch.schema != plain else batch
 
 
+def unsliced(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """*batch* with nested columns of its own, where they were a slice of others.
+
+    deltalake 1.6.6 ends the whole process at a slice of a struct in a struct; pyspark 4.2.0 fails at one of a list.
+    """
+    columns = [
+        pa.concat_arrays([column]) if pa.types.is_nested(column.type) and column.offset else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
 class Rows:
     """Rows to be written, in types of Delta and in the table's order; *error* is the fault of the data itself."""
 
@@ -73,7 +85,7 @@ class Rows:
         batches = self._data.to_batches() if isinstance(self._data, pa.Table) else self._data
         try:
             for batch in batches:
-                yield batch.select(schema.names).cast(schema)
+                yield unsliced(batch.select(schema.names).cast(schema))
         except (CoreError, pa.ArrowException, OSError, ValueError) as error:
             self.error = error
             raise

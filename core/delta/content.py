@@ -4,7 +4,7 @@ The same rows give the same digest on every engine, file layout and order of row
 canonical encoding; equal are: any NaN and any other, 0.0 and -0.0, an instant in any time zone, a map in any
 order of its entries. Text is taken byte for byte (no Unicode normalization); null is a value of its own.
 The digests of rows are put into 256 buckets by their first byte, each bucket is sorted and hashed, and the
-buckets are hashed with the schema: a cluster can do each part where the rows are and hand over 32 bytes a bucket.
+buckets are hashed with the schema: a cluster does each part where the rows are and hands over 32 bytes a bucket.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ _FORMAT = "modelledger.content.1"
 _DIGEST_BYTES = 32
 _BUCKETS = 256
 _ROWS_AT_ONCE = 65_536
+_NO_ROWS = hashlib.sha256(b"").digest()
 _NULL, _VALUE = b"\x00", b"\x01"
 
 _NAMES: dict[pa.DataType, str] = {
@@ -46,41 +48,76 @@ _NAMES: dict[pa.DataType, str] = {
 }
 
 
-def content_sha256(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
-    """SHA-256 of *schema* and all rows, as 64 hexadecimal digits; needs 32 bytes of memory a row.
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a table version holds: *sha256* of schema and rows as 64 hexadecimal digits, and the number of rows."""
+
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """The rows whose digests begin with the byte *first*: their number, and SHA-256 over their sorted digests."""
+
+    first: int
+    rows: int
+    sha256: bytes
+
+
+def content_of(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Content:
+    """The content of *schema* and all rows of *batches*; needs 32 bytes of memory a row.
 
     Raises FeatureUnsupported for a column type that Delta does not have.
     """
     buckets = [bytearray() for _ in range(_BUCKETS)]
-    rows = 0
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            digests = _digests(batch.slice(start, _ROWS_AT_ONCE))
-            rows += len(digests)
-            for digest in digests:
+            for digest in _digests(batch.slice(start, _ROWS_AT_ONCE)):
                 buckets[digest[0]] += digest
-    return combined(schema, rows, [bucket_digest(bytes(bucket)) for bucket in buckets])
+    in_order = (np.sort(np.frombuffer(bucket, dtype=f"S{_DIGEST_BYTES}")).tobytes() for bucket in buckets)
+    return combined(schema, hashed_buckets(in_order))
+
+
+def content_sha256(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
+    """SHA-256 of *schema* and all rows, as 64 hexadecimal digits. See content_of."""
+    return content_of(schema, batches).sha256
 
 
 def row_digests(batch: pa.RecordBatch) -> pa.FixedSizeBinaryArray:
-    """The SHA-256 of each row of *batch*, in its order: the part that runs beside the rows (mapInArrow)."""
+    """The SHA-256 of each row of *batch*, in its order: the part that runs beside the rows."""
     return pa.array(_digests(batch), pa.binary(_DIGEST_BYTES))
 
 
-def bucket_digest(digests: bytes) -> bytes:
-    """SHA-256 over the digests of one bucket (32 bytes each, in any order), sorted."""
-    rows = np.frombuffer(digests, dtype=f"S{_DIGEST_BYTES}")
-    return hashlib.sha256(np.sort(rows).tobytes()).digest()
+def hashed_buckets(digests: Iterable[bytes]) -> Iterator[Bucket]:
+    """The buckets of row digests that come in ascending order, any number of them at once; empty ones are left out.
+
+    Needs no memory to speak of: the part that runs where the sorted digests are.
+    """
+    first, rows, whole = -1, 0, hashlib.sha256()
+    for part in digests:
+        view = memoryview(part)
+        starts = np.frombuffer(part, dtype=np.uint8)[::_DIGEST_BYTES]
+        changes = (np.flatnonzero(np.diff(starts)) + 1).tolist()
+        for start, end in itertools.pairwise([0, *changes, len(starts)] if len(starts) else []):
+            if starts[start] != first:
+                if rows:
+                    yield Bucket(first=first, rows=rows, sha256=whole.digest())
+                first, rows, whole = int(starts[start]), 0, hashlib.sha256()
+            whole.update(view[start * _DIGEST_BYTES : end * _DIGEST_BYTES])
+            rows += end - start
+    if rows:
+        yield Bucket(first=first, rows=rows, sha256=whole.digest())
 
 
-def combined(schema: pa.Schema, rows: int, buckets: Sequence[bytes]) -> str:
-    """The digest of the whole: *buckets* are the 256 bucket digests by first byte, an empty one of no digests."""
-    if len(buckets) != _BUCKETS:
-        raise ValueError(f"there are {_BUCKETS} buckets, not {len(buckets)}")
+def combined(schema: pa.Schema, buckets: Iterable[Bucket]) -> Content:
+    """The content of the whole: a bucket that is not among *buckets* holds no row."""
+    by_first = {bucket.first: bucket for bucket in buckets}
+    rows = sum(bucket.rows for bucket in by_first.values())
     whole = hashlib.sha256(f"{_FORMAT}\n{canonical_schema(schema)}\n{rows}\n".encode())
-    for bucket in buckets:
-        whole.update(bucket)
-    return whole.hexdigest()
+    for first in range(_BUCKETS):
+        whole.update(by_first[first].sha256 if first in by_first else _NO_ROWS)
+    return Content(sha256=whole.hexdigest(), rows=rows)
 
 
 def canonical_schema(schema: pa.Schema) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from core.delta import features
 from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
-from core.delta.content import type_name
+from core.delta.content import Content, content_of, type_name
 from core.delta.delta_rs_errors import first_line, translated
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log import Log
@@ -131,6 +131,10 @@ class DeltaRsEngine(DeltaEngine):
         with self._reading(table, snapshot.version):
             rows = _query(self._open(table, snapshot.version), f"SELECT count(*) FROM {_ROWS}")  # noqa: S608
             return int(rows.read_all().column(0)[0].as_py())
+
+    def content(self, table: Table, *, version: int | None = None) -> Content:
+        reader = self._reader(table, version, None, None, 0)
+        return content_of(reader.schema, reader)
 
     def _reader(
         self, table: Table, version: int | None, columns: Sequence[str] | None, limit: int | None, offset: int

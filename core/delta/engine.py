@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
+from core.delta.content import Content
 from core.entities import Commit, ReadVerdict, Snapshot, Table
 
 WriteMode = Literal["append", "overwrite"]
@@ -71,6 +72,13 @@ class DeltaEngine(ABC):
     @abstractmethod
     def count(self, table: Table, *, version: int | None = None) -> int:
         """Rows at a version: from the log where it knows, else counted."""
+
+    @abstractmethod
+    def content(self, table: Table, *, version: int | None = None) -> Content:
+        """SHA-256 of a version's schema and rows, and how many rows: hashed where the rows are, the same on any engine.
+
+        Raises FeatureUnsupported for a column type that has no digest.
+        """
 
     @abstractmethod
     def write(

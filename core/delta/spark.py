@@ -13,7 +13,17 @@ from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
-from core.delta import features, spark_describe, spark_jobs, spark_scan, spark_session, spark_types, spark_write
+from core.delta import (
+    features,
+    spark_content,
+    spark_describe,
+    spark_jobs,
+    spark_scan,
+    spark_session,
+    spark_types,
+    spark_write,
+)
+from core.delta.content import Content
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log import Log
 from core.delta.log_state import stored_files
@@ -151,6 +161,11 @@ class SparkEngine(DeltaEngine):
         frame = self.frame(table, version=version)
         with translated(table):
             return int(frame.count())
+
+    def content(self, table: Table, *, version: int | None = None) -> Content:
+        frame = self.frame(table, version=version)
+        with translated(table):
+            return spark_content.content(frame)
 
     def frame(self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None) -> Any:
         """The rows at a version as a Spark frame, for scorers and trainers; nothing is read yet."""

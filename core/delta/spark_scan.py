@@ -17,10 +17,15 @@ def stream(frame: Any) -> Iterator[pa.RecordBatch]:
     neither gathers everything (toArrow) nor makes a Python object of each value (toLocalIterator on rows).
     """
     by_value()
-    packed = frame.mapInArrow(_pack, "packed binary")
+    packed = numbered(frame).mapInArrow(_pack, "packed binary")
     for row in packed.toLocalIterator():
         with pa.ipc.open_stream(pa.py_buffer(bytes(row[0]))) as reader:
-            yield from reader
+            yield from (batch.rename_columns(frame.columns) for batch in reader)
+
+
+def numbered(frame: Any) -> Any:
+    """*frame* with its columns named by their number: mapInArrow looks a name up as an expression (`a.b`: b of a)."""
+    return frame.toDF(*[f"c{number}" for number in range(len(frame.columns))])
 
 
 def _pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from core.delta.arrow_types import unsliced
 from core.entities import Field, Table
 
 _CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,2}$")
@@ -68,7 +69,8 @@ def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:
     """*data* in types that Spark has: no unsigned integers, dictionaries or nanoseconds."""
     table = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
     schema = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in table.schema])
-    return table.cast(schema) if schema != table.schema else table.replace_schema_metadata(None)
+    table = table.cast(schema) if schema != table.schema else table.replace_schema_metadata(None)
+    return pa.Table.from_batches([unsliced(batch) for batch in table.to_batches()], table.schema)
 
 
 def schema_of(data: pa.Table) -> Any:

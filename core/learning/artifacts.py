@@ -213,6 +213,7 @@ def _made_with(description: Mapping[str, Any], sklearn: Mapping[str, Any], pyfun
     known = {
         "mlflow": description.get("mlflow_version"),
         "scikit-learn": sklearn.get("sklearn_version"),
+        "pyspark": ((description.get("flavors") or {}).get(spark_models.FLAVOR) or {}).get("pyspark_version"),
         "python": pyfunc.get("python_version"),
         "written": description.get("utc_time_created"),
         "size_bytes": description.get("model_size_bytes"),

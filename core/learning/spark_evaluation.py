@@ -17,7 +17,14 @@ _EPSILON = 2.220446049250313e-16
 
 def evaluate(scored: Any, recipe: Recipe, labels: tuple[str, ...]) -> dict[str, float]:
     """KPIs of *scored*: the test rows with label, prediction and, where the estimator has them, probabilities."""
-    return _numbers(scored) if recipe.task is Task.REGRESSION else _classes(scored, labels)
+    if recipe.task is Task.REGRESSION:
+        return _numbers(scored)
+    # Asked several times: the three columns are kept on the cluster, on its disks where memory does not hold them.
+    kept = scored.select(*[name for name in (_LABEL, _PREDICTION, _PROBABILITY) if name in scored.columns]).persist()
+    try:
+        return _classes(kept, labels)
+    finally:
+        kept.unpersist()
 
 
 def _numbers(scored: Any) -> dict[str, float]:
@@ -33,13 +40,21 @@ def _numbers(scored: Any) -> dict[str, float]:
         f.count_if(actual == 0).alias("zeros"),
         f.var_pop(actual).alias("variance"),
     ).collect()[0]
-    undefined = row["rows"] < 2 or not row["variance"]
     return {
         "rmse": math.sqrt(row["mse"]),
         "mae": float(row["mae"]),
         "mape": math.nan if row["zeros"] else float(row["mape"]),
-        "r2": math.nan if undefined else 1.0 - row["mse"] / row["variance"],
+        "r2": _r2(row["rows"], row["mse"], row["variance"]),
     }
+
+
+def _r2(rows: int, mse: float, variance: float) -> float:
+    if rows < 2:
+        return math.nan
+    if not variance:
+        # As scikit-learn has it where all actual values are one: nothing to explain, explained or not.
+        return 0.0 if mse else 1.0
+    return 1.0 - mse / variance
 
 
 def _classes(scored: Any, labels: tuple[str, ...]) -> dict[str, float]:
@@ -77,10 +92,9 @@ def _roc_auc(scored: Any, classes: int, present: set[int]) -> float:
 
     areas = []
     for label in range(classes):
-        one = scored.select(
-            (f.col(_LABEL) == label).cast("double").alias("is_this"),
-            vector_to_array(_PROBABILITY)[label].alias("chance"),
-        )
+        # A class that was never learned has no place in the vector: nothing was given to it.
+        chance = f.coalesce(f.get(vector_to_array(_PROBABILITY), f.lit(label)), f.lit(0.0))
+        one = scored.select((f.col(_LABEL) == label).cast("double").alias("is_this"), chance.alias("chance"))
         # Bins would make it an estimate: none, so that it is the same number as in the embedded engine.
         evaluator = BinaryClassificationEvaluator(rawPredictionCol="chance", labelCol="is_this", numBins=0)
         areas.append(evaluator.evaluate(one))
@@ -88,6 +102,7 @@ def _roc_auc(scored: Any, classes: int, present: set[int]) -> float:
 
 
 def _log_loss(scored: Any) -> float:
+    """NaN where a test row's class was never learned: no probability was given to it."""
     if _PROBABILITY not in scored.columns:
         return math.nan
     from pyspark.ml.functions import vector_to_array
@@ -95,4 +110,5 @@ def _log_loss(scored: Any) -> float:
 
     chance = f.get(vector_to_array(_PROBABILITY), f.col(_LABEL).cast("int"))
     clipped = f.least(f.greatest(chance, f.lit(_EPSILON)), f.lit(1.0 - _EPSILON))
-    return float(scored.agg(f.avg(-f.log(clipped))).collect()[0][0])
+    row = scored.agg(f.avg(-f.log(clipped)).alias("loss"), f.count_if(chance.isNull()).alias("unknown")).collect()[0]
+    return math.nan if row["unknown"] else float(row["loss"])

@@ -65,7 +65,9 @@ def why_unsafe(folder: Path) -> str:
     foreign = sorted({str(stage["class"]) for stage in stages if not str(stage["class"]).startswith(_OWN)})
     if foreign:
         return f"its stages {', '.join(foreign)} are not Spark's own."
-    statements = [str((stage.get("paramMap") or {}).get("statement", "")) for stage in stages]
+    # Spark takes a parameter from either of the two.
+    params = [stage.get(key) or {} for stage in stages for key in ("defaultParamMap", "paramMap")]
+    statements = [str(found.get("statement", "")) for found in params]
     return next((why for why in map(_why_sql, filter(None, statements)) if why), "")
 
 
@@ -75,6 +77,10 @@ def require_whole(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     data = folder / require_spark_model(folder)["flavors"][FLAVOR].get("model_data", "sparkml")
+    stages = list(_stages(data))
+    named = {str(uid) for stage in stages for uid in (stage.get("paramMap") or {}).get("stageUids", ())}
+    if missing := sorted(named - {str(stage.get("uid")) for stage in stages}):
+        raise ModelUnloadable(f"The Spark ML model is damaged: {', '.join(missing)} cannot be read.")
     for file in sorted(data.rglob("*.parquet")):
         try:
             pq.read_table(file)
@@ -108,7 +114,8 @@ def with_spark_predictions(frame: Any, folder: Path, scratch: Path) -> Any:
     if labels:
         answer = f.element_at(f.array(*[f.lit(label) for label in labels]), (answer + 1).cast("int"))
         outputs = json.loads((description.get("signature") or {}).get("outputs") or "[{}]")
-        answer = answer.cast("long") if outputs[0].get("type") == "long" else answer
+        kind = outputs[0].get("type") if outputs else "string"
+        answer = answer.cast(kind) if kind in ("long", "boolean", "double") else answer
     sure: Any = f.lit(None).cast("double")
     if "__probability" in scored.columns:
         sure = f.array_max(vector_to_array("__probability"))

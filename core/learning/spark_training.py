@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +23,7 @@ LABEL, FEATURES, RAW = "__label", "__features", "__raw"
 PREDICTED, CHANCES = "__prediction", "__probability"
 _FEWEST_ROWS = 5
 _MOST_CLASSES = 100
+_MOST_CATEGORIES = 1_000
 _SHARES = 1_000_000
 
 
@@ -35,6 +37,12 @@ class SparkTraining:
     test_rows: int
 
 
+def check_on_frame(frame: Any, recipe: Recipe) -> None:
+    """Raises ColumnNotFound or BadParameter for what can be known before a row is read."""
+    _columns(frame, recipe)
+    _estimator(recipe)
+
+
 def train_on_frame(
     frame: Any, recipe: Recipe, folder: Path, *, tell: Tell = lambda fraction, line: None
 ) -> SparkTraining:
@@ -46,11 +54,10 @@ def train_on_frame(
     """
     columns = _columns(frame, recipe)
     estimator = _estimator(recipe)
-    labels = _check_target(frame, recipe)
-    train, test = _split(frame, recipe)
-    train_rows, test_rows = train.count(), test.count()
-    if not train_rows or not test_rows:
-        raise TrainingFailed(f"The split left {train_rows} rows to train and {test_rows} to test on; add rows.")
+    _check_rows(frame, recipe, columns)
+    tested = is_test(frame, recipe)
+    labels, train_rows, test_rows = _counted(frame, tested, recipe)
+    train, test = frame.where(~tested), frame.where(tested)
     tell(0.1, f"{train_rows} rows to train on, {test_rows} to test on, split by a hash of the rows, seed {recipe.seed}")
     prepare, inputs = _preparation(frame, columns)
     from pyspark.ml import Pipeline, PipelineModel
@@ -100,10 +107,12 @@ def _kind(frame: Any, name: str) -> str | None:
 
 
 def _estimator(recipe: Recipe) -> Any:
+    from pyspark.ml.wrapper import JavaEstimator
+
     module_name, _, name = recipe.estimator.rpartition(".")
     made = getattr(importlib.import_module(module_name), name, None)
     kind = "classification" if recipe.task is Task.CLASSIFICATION else "regression"
-    if made is None or not inspect.isclass(made) or not hasattr(made, "fit") or not module_name.endswith(kind):
+    if not inspect.isclass(made) or not issubclass(made, JavaEstimator) or not module_name.endswith(kind):
         raise BadParameter(f"There is no {kind} estimator {recipe.estimator!r} in this pyspark.", name="estimator")
     estimator: Any = made()
     if "seed" in [param.name for param in estimator.params] and "seed" not in recipe.params:
@@ -130,14 +139,26 @@ def _estimator(recipe: Recipe) -> Any:
     return estimator
 
 
-def _check_target(frame: Any, recipe: Recipe) -> tuple[str, ...]:
-    """The classes in order of name (none for a regression). Raises TrainingFailed, BadParameter."""
+def _check_rows(frame: Any, recipe: Recipe, columns: tuple[str, ...]) -> None:
+    """One pass: enough rows, each with a target, something in every feature. Raises TrainingFailed, BadParameter."""
     from pyspark.sql import functions as f
 
     target = frame[_quoted(recipe.target)]
-    number = _kind(frame, recipe.target) == "number"
-    unknown = target.isNull() | f.isnan(target.cast("double")) if number else target.isNull()
-    rows, missing = frame.select(f.count("*"), f.count_if(unknown)).collect()[0]
+    is_number = _kind(frame, recipe.target) == "number"
+    if recipe.task is Task.REGRESSION and not is_number:
+        raise BadParameter(
+            f"The target {recipe.target!r} holds no numbers; a regression needs them.", column=recipe.target
+        )
+    value = target.cast("double") if is_number else target
+    unknown = target.isNull() | f.isnan(value) if is_number else target.isNull()
+    endless = f.abs(value) == f.lit(float("inf")) if is_number else f.lit(False)
+    asked = [f.count("*"), f.count_if(unknown), f.count_if(endless)]
+    for name in columns:
+        column = frame[_quoted(name)]
+        # approx_count_distinct counts no null: 0 where there is no value at all.
+        floating = frame.schema[name].dataType.typeName() in ("float", "double")
+        asked.append(f.approx_count_distinct(f.nanvl(column, f.lit(None).cast("double")) if floating else column))
+    rows, missing, infinite, *distinct = frame.select(*asked).collect()[0]
     if rows < _FEWEST_ROWS:
         raise TrainingFailed(f"{rows} rows are too few to train and test on; at least {_FEWEST_ROWS} are needed.")
     if missing:
@@ -146,27 +167,57 @@ def _check_target(frame: Any, recipe: Recipe) -> tuple[str, ...]:
             "Write a version without them.",
             rows=missing,
         )
-    if recipe.task is Task.REGRESSION:
-        if not number:
-            raise BadParameter(f"The target {recipe.target!r} holds no numbers; a regression needs them.")
-        return ()
-    found = frame.select(target.cast("string").alias("c")).distinct().limit(_MOST_CLASSES + 1).collect()
-    if len(found) > _MOST_CLASSES:
-        raise TrainingFailed(
-            f"The target {recipe.target!r} has more than {_MOST_CLASSES} distinct values. Is it a regression?"
-        )
-    if len(found) < 2:
-        raise TrainingFailed(f"Every row has one {recipe.target!r}: one class only, nothing to tell apart.")
-    return tuple(sorted(row[0] for row in found))
+    if infinite and recipe.task is Task.REGRESSION:
+        raise TrainingFailed(f"The target {recipe.target!r} holds infinite values.", column=recipe.target)
+    for name, values in zip(columns, distinct, strict=True):
+        if not values:
+            raise TrainingFailed(f"Column {name!r} holds no value; leave it out of the features.", column=name)
+        if _kind(frame, name) == "text" and values > _MOST_CATEGORIES:
+            raise TrainingFailed(
+                f"Column {name!r} holds about {values} different texts, and each would be a column of its own (at most "
+                f"{_MOST_CATEGORIES}); leave it out of the features.",
+                column=name,
+            )
 
 
-def _split(frame: Any, recipe: Recipe) -> tuple[Any, Any]:
+def is_test(frame: Any, recipe: Recipe) -> Any:
+    """A column: whether the row is kept for testing, by nothing but its contents and the recipe's seed."""
     from pyspark.sql import functions as f
 
     plain = sorted(name for name in frame.columns if _kind(frame, name))
     place = f.pmod(f.xxhash64(f.lit(recipe.seed), *[frame[_quoted(name)] for name in plain]), f.lit(_SHARES))
-    is_test = place < f.lit(int(recipe.test_fraction * _SHARES))
-    return frame.where(~is_test), frame.where(is_test)
+    return place < f.lit(int(recipe.test_fraction * _SHARES))
+
+
+def _counted(frame: Any, tested: Any, recipe: Recipe) -> tuple[tuple[str, ...], int, int]:
+    """The classes by name (none for a regression), rows to train on, rows to test on. Raises TrainingFailed."""
+    from pyspark.sql import functions as f
+
+    is_classes = recipe.task is Task.CLASSIFICATION
+    label = frame[_quoted(recipe.target)].cast("string") if is_classes else f.lit("")
+    counted = frame.groupBy(label.alias("label"), tested.alias("is_test")).count()
+    found = counted.limit(2 * _MOST_CLASSES + 1).collect()
+    labels = sorted({row["label"] for row in found})
+    train = {row["label"]: row["count"] for row in found if not row["is_test"]}
+    train_rows, test_rows = sum(train.values()), sum(row["count"] for row in found if row["is_test"])
+    if len(labels) > _MOST_CLASSES:
+        raise TrainingFailed(
+            f"The target {recipe.target!r} has more than {_MOST_CLASSES} distinct values. Is it a regression?"
+        )
+    if is_classes and len(labels) < 2:
+        raise TrainingFailed(
+            f"Every row has the {recipe.target!r} {labels[0]}: one class only, nothing to tell apart.",
+            column=recipe.target,
+        )
+    if not train_rows or not test_rows:
+        raise TrainingFailed(f"The split left {train_rows} rows to train and {test_rows} to test on; add rows.")
+    if unseen := [label for label in labels if label not in train]:
+        raise TrainingFailed(
+            f"No row of the class {unseen[0]} of {recipe.target!r} fell among the rows to train on; add rows of it, or "
+            "choose another seed.",
+            column=recipe.target,
+        )
+    return (tuple(labels) if is_classes else ()), train_rows, test_rows
 
 
 def _preparation(frame: Any, columns: tuple[str, ...]) -> tuple[list[Any], int]:
@@ -210,14 +261,16 @@ def _save(
     fitted: Any, frame: Any, columns: tuple[str, ...], recipe: Recipe, folder: Path, labels: tuple[str, ...]
 ) -> Path:
     """The model in Spark's own format (JSON and Parquet, no pickle), with signature and requirements."""
-    import mlflow.spark
+    with warnings.catch_warnings():
+        # MLflow warns about its own type hints while its modules are imported; nobody here can act on that.
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc
+        import mlflow.spark
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
     inputs = [ColSpec("string" if _kind(frame, name) == "text" else "double", name, required=False) for name in columns]
-    whole = frame.schema[recipe.target].dataType.typeName() in ("byte", "short", "integer", "long")
-    answer = ("long" if whole else "string") if labels else "double"
-    output = ColSpec(answer, recipe.target)
+    output = ColSpec(_answer_type(frame, recipe) if labels else "double", recipe.target)
     place = folder / "model"
     kept = {
         "signature": ModelSignature(inputs=Schema(inputs), outputs=Schema([output])),
@@ -232,6 +285,8 @@ def _save(
     if type(frame).__module__.startswith("pyspark.sql.connect"):
         _save_over_connect(fitted, place, needs, kept)
         return place
+    # MLflow keeps the file system of the first Java that this process ever had; a lost session has another one.
+    mlflow.spark._HadoopFileSystem._filesystem = mlflow.spark._HadoopFileSystem._conf = None
     # On a cluster of several machines the executors write parts of the model: MLFLOW_DFS_TMP names what they share.
     shared = None if os.environ.get("MLFLOW_DFS_TMP") else str(folder / "dfs")
     mlflow.spark.save_model(fitted, str(place), dfs_tmpdir=shared, pip_requirements=needs, **kept)
@@ -261,6 +316,16 @@ def _save_over_connect(fitted: Any, place: Path, needs: list[str], kept: dict[st
     )
     model.save(str(place / "MLmodel"))
     (place / "requirements.txt").write_text("\n".join(needs) + "\n", encoding="utf-8")
+
+
+def _answer_type(frame: Any, recipe: Recipe) -> str:
+    """MLflow's type of a class: as the embedded engine answers."""
+    if _kind(frame, recipe.target) != "number":
+        return "string"
+    kind = frame.schema[recipe.target].dataType.typeName()
+    if kind in ("byte", "short", "integer", "long"):
+        return "long"
+    return "boolean" if kind == "boolean" else "double"
 
 
 def _as_double(frame: Any, name: str) -> str:

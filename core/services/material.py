@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from core.delta.content import content_sha256
 from core.entities import (
     Actor,
     Commit,
@@ -168,10 +167,8 @@ def _looked_at(stores: Stores, known: DataMaterial, *, is_readable: bool) -> Dat
         commit = next((c for c in stores.engine.history(table) if c.version == known.key.version), None)
         known = replace(known, commit=commit, snapshot=stores.engine.snapshot(table, version=known.key.version))
         if is_readable:
-            rows = stores.engine.count(table, version=known.key.version)
-            schema = stores.engine.read(table, version=known.key.version, limit=0).schema
-            digest = content_sha256(schema, stores.engine.scan(table, version=known.key.version))
-            known = replace(known, rows=rows, recomputed=digest)
+            content = stores.engine.content(table, version=known.key.version)
+            known = replace(known, rows=content.rows, recomputed=content.sha256)
     except CoreError as error:
         return replace(known, problem=str(error))
     return known

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from core.delta.content import content_sha256
 from core.entities import ModelVersion, Recipe, RunStatus, Snapshot, Table, TableVersion, TrainingResult
 from core.errors import BadSettings, TrainingFailed
 from core.jobs.progress import Progress
 from core.learning.outside import PROJECT, is_spark
 from core.services.stores import Stores
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ def train_outside(work: Outside) -> TrainingResult:
 
     Raises BadSettings (a pyspark.ml estimator without the Spark engine), TrainingFailed, BadParameter, JobCancelled.
     """
+    _check(work)
     digest = _log_data(work)
     trained = _on_spark(work) if is_spark(work.recipe.estimator) else _as_project(work)
     work.watch.checkpoint()
@@ -52,26 +55,49 @@ class _Trained:
     metrics: dict[str, float]
 
 
+def _check(work: Outside) -> None:
+    """What is wrong with the recipe is told before the first row is read, which may take an hour."""
+    if is_spark(work.recipe.estimator):
+        from core.learning.spark_training import check_on_frame
+
+        engine = spark_engine(work.stores, f"{work.recipe.estimator} is trained on Spark")
+        check_on_frame(engine.frame(work.table, version=work.data.version), work.recipe)
+
+
 def _log_data(work: Outside) -> str:
-    """Stamps the run with its data version; the rows are hashed where they are read, a part at a time."""
+    """Stamps the run with its data version; the rows are hashed where they are: on Spark none comes here."""
     work.watch.report(0.02, f"reading {work.data}")
-    engine = work.stores.engine
-    batches = engine.scan(work.table, version=work.data.version)
-    schema = engine.read(work.table, version=work.data.version, limit=0).schema
-    digest = content_sha256(schema, batches)
-    rows = engine.count(work.table, version=work.data.version)
-    work.watch.line(f"{rows} rows, content SHA-256 {digest}")
+    engine, version = work.stores.engine, work.data.version
+    content = _watched(work, lambda: engine.content(work.table, version=version), (0.02, 0.1), f"hashing {work.data}")
+    work.watch.line(f"{content.rows} rows, content SHA-256 {content.sha256}")
     work.stores.runs.log_dataset(
         work.run_id,
         data=work.data,
         uri=work.table.uri,
-        digest=digest,
+        digest=content.sha256,
         schema={field.name: field.type for field in work.snapshot.schema},
-        rows=rows,
+        rows=content.rows,
     )
-    work.stores.runs.log(work.run_id, params={"DataV": work.data.version}, tags={"delta.content_sha256": digest})
+    work.stores.runs.log(
+        work.run_id, params={"DataV": work.data.version}, tags={"delta.content_sha256": content.sha256}
+    )
     work.watch.checkpoint()
-    return digest
+    return content.sha256
+
+
+def _watched(work: Outside, act: Callable[[], T], share: tuple[float, float], what: str) -> T:
+    """Does *act*; on Spark its stages are told, as the *share* of the whole, and a cancelled job ends them."""
+    if work.stores.engine.name != "spark":
+        return act()
+    begin, end = share
+    done: T = spark_engine(work.stores, what).watched(
+        act,
+        report=lambda fraction, step: work.watch.report(begin + (end - begin) * fraction, step),
+        checkpoint=work.watch.checkpoint,
+        what=what,
+        table=work.table,
+    )
+    return done
 
 
 def _on_spark(work: Outside) -> _Trained:
@@ -95,13 +121,7 @@ def _on_spark(work: Outside) -> _Trained:
             frame = engine.frame(work.table, version=work.data.version)
             return train_on_frame(frame, recipe, Path(folder), tell=lambda fraction, line: watch.line(line))
 
-        trained: SparkTraining = engine.watched(
-            fit,
-            report=lambda fraction, step: watch.report(0.1 + 0.75 * fraction, step),
-            checkpoint=watch.checkpoint,
-            what="training on Spark",
-            table=work.table,
-        )
+        trained = _watched(work, fit, (0.1, 0.85), f"fitting {recipe.estimator}")
         watch.report(0.9, "saving the model")
         source = work.stores.runs.log_model(work.run_id, trained.folder)
     rows = {"TrainRows": float(trained.train_rows), "TestRows": float(trained.test_rows)}

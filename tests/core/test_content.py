@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.delta.content import bucket_digest, combined, content_sha256, row_digests
+from core.delta.content import Content, combined, content_of, content_sha256, hashed_buckets, row_digests
 from core.errors import FeatureUnsupported
 
 
@@ -137,11 +137,14 @@ def test_no_rows_and_no_columns_have_digests() -> None:
 
 
 def test_parts_computed_apart_combine_to_the_same() -> None:
-    """As a cluster does it: digests beside the rows, one bucket at a time, then 256 digests in one place."""
+    """As a cluster does it: digests beside the rows, sorted parts of any size, then a digest a bucket in one place."""
     table = pa.table({"id": pa.array(range(999)), "tags": [[str(i), None] for i in range(999)]})
-    rows = [value for batch in table.to_batches(max_chunksize=100) for value in row_digests(batch).to_pylist()]
-    buckets = [bucket_digest(b"".join(row for row in reversed(rows) if row[0] == first)) for first in range(256)]
-    assert combined(table.schema, len(rows), buckets) == of(table)
+    rows = sorted(value for part in table.to_batches(max_chunksize=100) for value in row_digests(part).to_pylist())
+    middle = next(number for number, row in enumerate(rows) if row[0] >= 128)
+    upper, lower = [b"".join(rows[middle:])], [b"".join(rows[n : min(n + 7, middle)]) for n in range(0, middle, 7)]
+    parts = [*hashed_buckets(upper), *hashed_buckets(lower)]
+    assert combined(table.schema, parts) == content_of(table.schema, table.to_batches())
+    assert content_of(table.schema, table.to_batches()) == Content(sha256=of(table), rows=999)
 
 
 def test_type_that_delta_lacks_is_refused_in_words() -> None:

@@ -127,3 +127,16 @@ def test_the_embedded_engine_says_that_spark_is_needed(tmp_path: Path) -> None:
     rows = pa.table({"x": [1.0]})
     with pytest.raises(BadSettings, match=r"Spark ML model.*MODELLEDGER_ENGINE=spark and MODELLEDGER_SPARK_MASTER"):
         list(predict(model(tmp_path), rows.to_batches(), rows.schema))
+
+
+def test_sql_in_a_stages_defaults_is_judged_too(tmp_path: Path) -> None:
+    """Spark sets a stage's defaults from the file as it sets its parameters."""
+    hidden = {"class": SQL, "paramMap": {}, "defaultParamMap": {"statement": "SELECT reflect('a', 'b') FROM __THIS__"}}
+    assert "calls reflect" in inspect_model(model(tmp_path, hidden)).why
+
+
+def test_a_pipeline_that_names_a_stage_that_is_gone_is_damaged(tmp_path: Path) -> None:
+    inner = {"class": "org.apache.spark.ml.PipelineModel", "uid": "inner", "paramMap": {"stageUids": ["here", "gone"]}}
+    model(tmp_path, inner, {"class": "org.apache.spark.ml.feature.ImputerModel", "uid": "here"})
+    with pytest.raises(ModelUnloadable, match="damaged: gone cannot be read"):
+        check_loads(tmp_path)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from core.bootstrap import open_stores
 from core.delta import spark_java
+from core.entities import Actor, Role
 from core.errors import EngineUnavailable
+from core.services.stores import Stores
+from core.settings import load_settings
+
+Opener = Callable[..., Stores]
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +60,27 @@ def connect_url(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield url
     spark_session.close()
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def opened(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opener]:
+    """Opens stores on the Spark engine in an empty home; no setting of the developer's own machine leaks in."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name.startswith(("MODELLEDGER_", "MLFLOW_")):
+                environment.delenv(name)
+
+        def get(master: str, **settings: object) -> Stores:
+            home = tmp_path_factory.mktemp("home")
+            return open_stores(load_settings(home=home, engine="spark", spark_master=master, **settings))
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def person() -> Actor:
+    """Somebody who may train and score."""
+    return Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 
 @pytest.fixture
