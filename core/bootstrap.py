@@ -86,7 +86,11 @@ def _engine(settings: Settings) -> DeltaEngine:
 
 
 def _runs(settings: Settings) -> Runs:
-    root = settings.artifact_root if settings.mlflow_tracking_uri is None else None
+    # A server has a place for artifacts of its own; without one MLflow would put them below wherever it was started.
+    has_server = settings.tracking_uri.startswith(("http://", "https://", "databricks", "file:")) or (
+        "://" not in settings.tracking_uri
+    )
+    root = None if has_server else settings.artifact_root
     return Runs(settings.tracking_uri, timeout_s=settings.mlflow_timeout_s, artifact_root=root)
 
 

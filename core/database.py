@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
@@ -214,7 +216,12 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, on one snapshot."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgres else {}
+        with (
+            self._translated(),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -231,13 +238,35 @@ class Database:
         self._engine.dispose()
 
     def _migrate(self) -> None:
+        """Brings the schema up to date, in one transaction that other instances wait for.
+
+        Raises BadSettings where a newer ModelLedger made it.
+        """
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
+        scripts = ScriptDirectory.from_config(config)
+        newest = set(scripts.get_heads())
+        with self.read() as connection:
+            if self._revisions(connection, scripts) == newest:
+                return
         with self.write() as connection:
             if self.is_postgres:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            self._revisions(connection, scripts)
             config.attributes["connection"] = connection
             command.upgrade(config, "heads")
+
+    def _revisions(self, connection: Connection, scripts: ScriptDirectory) -> set[str]:
+        """Where the schema is. Raises BadSettings for a revision that is not known here."""
+        found = set(MigrationContext.configure(connection).get_current_heads())
+        known = {script.revision for script in scripts.walk_revisions()}
+        if found - known:
+            raise BadSettings(
+                f"The database {self._shown} was made by a newer ModelLedger (revision "
+                f"{', '.join(sorted(found - known))} is not known here); run that version, or put back a backup.",
+                setting="MODELLEDGER_DATABASE_URL",
+            )
+        return found
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import BadSettings
 
+# With psycopg 3 every promotion that archives fails (mlflow#9151).
+_POSTGRES = "postgresql+psycopg2"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -97,11 +99,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def tracking_uri(self) -> str:
-        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        return _with_driver(self.mlflow_tracking_uri) or f"sqlite:///{self.home / 'mlflow.db'}"
 
     @cached_property
     def registry_uri(self) -> str:
-        return self.mlflow_registry_uri or self.tracking_uri
+        return _with_driver(self.mlflow_registry_uri) or self.tracking_uri
 
     @property
     def artifact_root(self) -> Path:
@@ -156,7 +158,22 @@ def load_settings(**overrides: Any) -> Settings:
         name = "_".join(str(part) for part in first["loc"])
         full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
         raise BadSettings(f"{full} cannot be used: {first['msg']}.", setting=full) from error
+    for full, uri in (
+        ("MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri),
+        ("MLFLOW_REGISTRY_URI", settings.mlflow_registry_uri),
+    ):
+        if uri and uri.startswith("postgresql+") and not uri.startswith(f"{_POSTGRES}://"):
+            raise BadSettings(
+                f"{full} names a driver with which MLflow's promotions fail; write {_POSTGRES}://… instead.",
+                setting=full,
+            )
     return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+
+
+def _with_driver(uri: str | None) -> str | None:
+    """PostgreSQL by the one driver that MLflow's registry works with: SQLAlchemy 2.1 would take psycopg 3."""
+    scheme, separator, rest = (uri or "").partition("://")
+    return f"{_POSTGRES}://{rest}" if separator and scheme in ("postgresql", "postgres") else uri
 
 
 def masked(url: str) -> str:

@@ -13,13 +13,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from core.errors import BadInput, CoreError, Forbidden, RegistryUnavailable
+from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable
 from core.registry.bounded import BoundedClient
 from core.settings import masked
 
@@ -33,6 +33,8 @@ _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUN
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # After an outage the next calls fail at once for this long: a page with ten calls waits once, not ten times.
 _DOWN_S = 2.0
+# Any number of our own; it only has to be the same in every process.
+_MAKER_LOCK = 7_310_946_223
 # MLflow's modules import each other: a thread that comes while another imports them would find them half made.
 _importing = threading.Lock()
 
@@ -75,13 +77,22 @@ class Connection:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         for uri in {self.tracking_uri, self.registry_uri}:
             _check_reachable(uri, self.timeout_s)
-        with _one_maker(self.tracking_uri):
-            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
-            if _is_server(self.tracking_uri) and _is_server(self.registry_uri):
-                return cast("MlflowClient", BoundedClient(client, self.whole_s))
-            # Opens both stores now, under the lock: two processes that migrate one SQLite file break it.
-            client.search_experiments(max_results=1)
-            client.search_registered_models(max_results=1)
+        with _one_maker(self.tracking_uri, self.registry_uri):
+            try:
+                client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
+            except ImportError as error:
+                raise BadSettings(
+                    f"{masked(self.tracking_uri)} takes the package {error.name or error}, which is not installed "
+                    "here; check MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI.",
+                    setting="MLFLOW_TRACKING_URI",
+                ) from error
+            # Opens both stores now, under the lock: two processes that migrate one database break it.
+            if not _is_server(self.tracking_uri):
+                client.search_experiments(max_results=1)
+            if not _is_server(self.registry_uri):
+                client.search_registered_models(max_results=1)
+        if _is_server(self.tracking_uri) or _is_server(self.registry_uri):
+            return cast("MlflowClient", BoundedClient(client, self.whole_s))
         return client
 
     @contextmanager
@@ -231,12 +242,24 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _one_maker(uri: str) -> Iterator[None]:
-    """Only one process at a time opens (and so creates or migrates) an embedded store."""
-    path = _sqlite_path(uri)
-    if path is None:
+def _one_maker(*uris: str) -> Iterator[None]:
+    """Only one process at a time opens (and so creates or migrates) an embedded store or a database."""
+    with ExitStack() as locks:
+        for uri in sorted(set(uris)):
+            path = _sqlite_path(uri)
+            if path is not None:
+                fcntl.flock(locks.enter_context(Path(f"{path}.lock").open("w")), fcntl.LOCK_EX)
+            elif uri.startswith("postgresql"):
+                locks.enter_context(_postgres_lock(uri))
         yield
-        return
-    with Path(f"{path}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _postgres_lock(uri: str) -> Iterator[None]:
+    """Held by this connection, over machines; given back with it."""
+    from mlflow.store.db.utils import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.pool.NullPool, connect_args={"connect_timeout": 5})
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _MAKER_LOCK})
         yield
