@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
 from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable
 from core.registry.bounded import BoundedClient
 from core.settings import masked
@@ -106,7 +109,6 @@ class Connection:
         with _importing:
             import mlflow  # noqa: F401 - all of it, before any part of it
             from mlflow.exceptions import MlflowException
-            from mlflow.store.db.utils import sqlalchemy  # MLflow lets SQLAlchemy's errors through as it opens a store
         from requests.exceptions import RequestException
 
         try:
@@ -115,7 +117,7 @@ class Connection:
             yield client
         except MlflowException as error:
             raise self._translated(error.error_code, error, missing) from error
-        except (RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        except (RequestException, SQLAlchemyError, OSError) as error:
             raise self._outage(error) from error
 
     def _translated(self, code: str, error: Exception, missing: CoreError | None) -> CoreError:
@@ -257,9 +259,7 @@ def _one_maker(*uris: str) -> Iterator[None]:
 @contextmanager
 def _postgres_lock(uri: str) -> Iterator[None]:
     """Held by this connection, over machines; given back with it."""
-    from mlflow.store.db.utils import sqlalchemy
-
-    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.pool.NullPool, connect_args={"connect_timeout": 5})
+    engine = sa.create_engine(uri, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _MAKER_LOCK})
+        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _MAKER_LOCK})
         yield
