@@ -68,7 +68,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "pyspark": ("core/delta/spark", "core/learning/spark"),
     "delta": ("core/delta/spark",),
     "mlflow": ("core/registry/", "core/learning/"),
-    # MLflow lets SQLAlchemy's errors through as it opens a store, and its store on PostgreSQL is made under a lock there.
+    # MLflow lets SQLAlchemy's errors through as it opens a store; its store on PostgreSQL is made under a lock there.
     "sqlalchemy": (
         "core/database.py",
         "core/audit/",
