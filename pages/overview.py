@@ -39,7 +39,8 @@ def _model(one: Serving) -> None:
     with action:
         links.link("models", "Its versions", models_model=one.model)
     if one.production is None:
-        st.caption(f"{one.versions} versions wait. A data scientist asks for Production on the page Promotions.")
+        wait = "1 version waits" if one.versions == 1 else f"{one.versions} versions wait"
+        st.caption(f"{wait}. A data scientist asks for Production on the page Promotions.")
         return
     _facts(one)
     with st.container(horizontal=True, gap="medium"):
@@ -118,7 +119,7 @@ if not found.tables and not found.serving:
 left, right = st.columns([5, 2], gap="large")
 with left:
     serving(found)
-    changes(found.changes)
 with right:
     waiting(found)
     at_risk(found)
+changes(found.changes)
