@@ -18,6 +18,7 @@ class Action(str, Enum):
     RUN_TRAIN = "run.train"
     RECIPE_WRITE = "recipe.write"
     MODEL_READ = "model.read"
+    MODEL_REPRODUCE = "model.reproduce"
     PROMOTION_READ = "promotion.read"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
@@ -55,11 +56,12 @@ _READ = frozenset(
 )
 
 GRANTS: dict[Role, frozenset[Action]] = {
-    Role.AUDITOR: _READ | {Action.AUDIT_EXPORT, Action.FINDING_OPEN, Action.SETTINGS_READ},
+    Role.AUDITOR: _READ | {Action.AUDIT_EXPORT, Action.FINDING_OPEN, Action.MODEL_REPRODUCE, Action.SETTINGS_READ},
     Role.SCIENTIST: _READ
     | {
         Action.DATA_INGEST,
         Action.RUN_TRAIN,
+        Action.MODEL_REPRODUCE,
         Action.RECIPE_WRITE,
         Action.PROMOTION_REQUEST,
         Action.PREDICTION_SCORE,
@@ -71,6 +73,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.PROMOTION_DECIDE,
         Action.PROMOTION_ROLLBACK,
         Action.RECONCILE_RESOLVE,
+        Action.MODEL_REPRODUCE,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },

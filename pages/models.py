@@ -7,7 +7,7 @@ import streamlit as st
 from core.entities import ModelVersionKey
 from core.permissions import Action
 from core.services.models import ModelSummary, list_models, show_model_version
-from pages.shared import asof, evidence, links, messages, model_views, pickers, session
+from pages.shared import asof, evidence, links, messages, model_views, pickers, reproduction, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -51,12 +51,18 @@ with messages.stopping():
         links.link("runs", "Compare its newest versions", runs=ids)
         links.link("lineage", "Lineage", lineage_model=key.model, lineage_version=str(key.version))
     evidence.downloads(stores, actor, key)
-    facts, signature, files = st.tabs(
-        ["Evidence", "Signature and requirements", "Files"], key="models_tab", bind="query-params", on_change="rerun"
+    facts, again, signature, files = st.tabs(
+        ["Evidence", "Made again", "Signature and requirements", "Files"],
+        key="models_tab",
+        bind="query-params",
+        on_change="rerun",
     )
     if facts.open:
         with facts:
             model_views.evidence(view)
+    if again.open:
+        with again:
+            reproduction.reproduction(stores, actor, key)
     if signature.open:
         with signature:
             model_views.signature(view)

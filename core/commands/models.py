@@ -1,24 +1,26 @@
-"""Commands about models: models, train, runs, compare, lineage, impact, score."""
+"""Commands about models: models, train, runs, compare, lineage, impact, score, reproduce."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from core.commands.options import As, Json, OptionalReason, acting, model_version, opened, write_answer
 from core.delta.catalog import split_version
-from core.entities import Node, NodeKind, Run
+from core.entities import Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
 from core.services import asof, origin, trace
 from core.services import compare as comparing
 from core.services import models as registered
+from core.services import reproduce as reproducing
 from core.services.score import score as score_rows
 from core.services.train import train as train_model
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (models, train, runs, compare, lineage, impact, score):
+    for command in (models, train, runs, compare, lineage, impact, score, reproduce):
         app.command()(command)
 
 
@@ -223,6 +225,24 @@ def _model_then(model: asof.ModelThen) -> dict[str, Any]:
             for v in model.versions
         ],
     }
+
+
+def reproduce(
+    version: Annotated[str, typer.Argument(metavar="MODEL/N")],
+    tolerance: Annotated[
+        float, typer.Option(help="By how much a KPI may differ, relative or absolute, and still count.")
+    ] = reproducing.TOLERANCE,
+    reason: OptionalReason = "",
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Trains a version again on its pinned data and compares; nothing is registered. Diverged or impossible exits 1."""
+    key = model_version(version)
+    found = reproducing.reproduce(opened(), acting(as_), key, tolerance=tolerance, reason=reason)
+    write_answer(reproducing.told(found), as_json=as_json)
+    if found.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
+        print(f"{key} is not reproduced: {found.why}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def _pair(text: str) -> tuple[str, str]:

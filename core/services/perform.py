@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.entities import Actor, Job, Outcome, RunStatus
+from core.entities import Actor, Job, ModelVersionKey, Outcome, RunStatus
 from core.errors import BadInput
 from core.jobs.progress import Progress
 from core.jobs.store import actor_of
 from core.permissions import Action
+from core.services.reproduce import reproduce, told
 from core.services.score import score
 from core.services.stores import Stores
 from core.services.tokens import require_token_of
@@ -43,9 +44,15 @@ def _score(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress:
     }
 
 
-HANDLERS: dict[str, Handler] = {"train": _train, "score": _score}
+def _reproduce(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    asked = dict(arguments)
+    key = ModelVersionKey(model=asked.pop("model"), version=asked.pop("model_version"))
+    return told(reproduce(stores, actor, key, progress=progress, **asked))
 
-ACTIONS = {"train": Action.RUN_TRAIN, "score": Action.PREDICTION_SCORE}
+
+HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _reproduce}
+
+ACTIONS = {"train": Action.RUN_TRAIN, "score": Action.PREDICTION_SCORE, "reproduce": Action.MODEL_REPRODUCE}
 
 
 def tidy(stores: Stores, job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -16,10 +16,17 @@ from pages.shared import inert, messages, session
 _LINES = 300
 
 
-def watch(stores: Stores, actor: Actor, job_id: str, *, key: str) -> Job | None:
-    """Shows the job and returns it; while it is not over it is looked at again every second or so."""
+def watch(
+    stores: Stores, actor: Actor, job_id: str, *, key: str, only: Mapping[str, object] | None = None
+) -> Job | None:
+    """Shows the job and returns it; while it is not over it is looked at again every second or so.
+
+    A job with other arguments than *only* names is not shown: the address was that of another view.
+    """
     with messages.telling():
         job = show_job(stores, actor, job_id)
+        if any(job.arguments.get(name) != value for name, value in (only or {}).items()):
+            return None
         if job.status.is_over:
             _draw(stores, actor, job, key)
         else:

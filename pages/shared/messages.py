@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from core.entities import JobStatus, Outcome, Readability, RequestStatus, Role, RunStatus, Stage
+from core.entities import JobStatus, Outcome, Readability, Reproduced, RequestStatus, Role, RunStatus, Stage
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.inert import visible
 
@@ -30,6 +30,10 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
     (Readability.LOG_EXPIRED, ("red", ":material/event_busy:")),
     (Readability.REFUSED, ("orange", ":material/block:")),
     (Readability.UNKNOWN, ("gray", ":material/help:")),
+    (Reproduced.REPRODUCED, ("green", ":material/verified:")),
+    (Reproduced.WITHIN_TOLERANCE, ("green", ":material/check:")),
+    (Reproduced.DIVERGED, ("red", ":material/call_split:")),
+    (Reproduced.IMPOSSIBLE, ("orange", ":material/block:")),
     (RequestStatus.OPEN, ("blue", ":material/hourglass_empty:")),
     (RequestStatus.APPROVED, ("green", ":material/check:")),
     (RequestStatus.REJECTED, ("red", ":material/close:")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sqlite3
 from pathlib import Path
 
@@ -246,3 +247,19 @@ def test_bad_input_is_one_clear_line_and_exit_code_1(command: Command, arguments
 )
 def test_wrong_usage_is_exit_code_2(command: Command, arguments: tuple[str, ...]) -> None:
     assert command(*arguments).code == 2
+
+
+def test_reproduce_trains_again_and_tells_by_its_exit_code(command: Command) -> None:
+    answer = command("reproduce", "iris_classifier/2", "--json")
+    assert (answer.code, answer.json["verdict"]) == (0, "reproduced")
+    assert {"verdict", "why", "metrics"} <= set(answer.json)
+    assert answer.json["metrics"]["TestRows"] == {"logged": 30, "again": 30}
+    assert len(command("models", "--json").json[1]["versions"]) == 3
+    for path in Path(os.environ["MODELLEDGER_HOME"], "tables", "iris_training_data").glob("*.parquet"):
+        path.unlink()
+    answer = command("reproduce", "iris_classifier/2", "--json")
+    assert (answer.code, answer.json["verdict"]) == (1, "impossible")
+    assert "iris_training_data@1" in answer.json["why"]
+    assert answer.err.count("\n") == 1
+    assert command("reproduce", "iris_classifier/9").code == 1
+    assert command("reproduce", "iris_classifier").code == 1

@@ -17,6 +17,7 @@ TABLE = {
     "run.train": ". x . .",
     "recipe.write": ". x . .",
     "model.read": "x x x x",
+    "model.reproduce": "x x x .",
     "promotion.read": "x x x x",
     "promotion.request": ". x . .",
     "promotion.decide": ". . x .",

@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from core.entities import ModelVersionKey, Stage
+from core.entities import Actor, ModelVersionKey, Stage
+from core.jobs.progress import Silent
+from core.services.perform import perform
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, said
 
@@ -92,3 +94,26 @@ def test_a_version_that_does_not_exist_is_told(opened: Opened, sample_stores: St
     test = opened("models", models_model="iris_classifier", models_version="99")
     assert "of the address is not here" in said(test).replace("\\", "")
     assert test.subheader[0].value == "iris\\_classifier/3"
+
+
+def test_a_version_is_made_again_and_its_verdict_stays(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:
+    address = {"models_model": "iris_classifier", "models_version": "1", "models_tab": "Made again"}
+    test = opened("models", "auditor", **address)
+    assert "was not made again yet" in said(test)
+    test.button(key="models_make_again").click().run()
+    (job,) = sample_stores.jobs.list(kind="reproduce")
+    assert (job.arguments["model"], job.arguments["model_version"], job.actor) == ("iris_classifier", 1, "auditor")
+    assert job.id in said(test)
+    sample_stores.runs.log(str(sample_stores.models.version(KEY).run_id), metrics={"f1": 0.5})
+    perform(sample_stores, auditor, job.kind, job.arguments, Silent())
+    test = opened("models", "manager", **address)
+    assert "f1 (0.5 then, " in said(test)
+    numbers = test.dataframe[2].value.set_index("Number")
+    assert (numbers.loc["f1", "Logged"], numbers.loc["f1", ""]) == ("0.5", "differs")
+    assert (numbers.loc["TestRows", "Again"], numbers.loc["TestRows", ""]) == ("15", "same")
+
+
+def test_an_admin_is_told_who_makes_models_again(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("models", "admin", models_model="iris_classifier", models_tab="Made again")
+    assert "takes the role auditor or scientist or manager" in said(test)
+    assert not test.button
