@@ -34,6 +34,7 @@ def write(material: Material) -> Dossier:
         parts.training(material),
         parts.signature(material),
         parts.kpis(material),
+        parts.made_again(material),
         parts.gates(material),
         parts.decisions(material),
         parts.predictions(material),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.audit.canonical import canonical
-from core.entities import PromotionRequest
+from core.entities import Outcome, PromotionRequest
 from core.inert import visible
+from core.permissions import Action
 from core.services.annex_iv import Point
 from core.services.material import DataMaterial, Material, compared, replaced
 
@@ -255,11 +256,28 @@ def predictions(material: Material) -> Section:
 
 
 def findings(material: Material) -> Section:
+    rows: list[tuple[object, ...]] = [
+        (f.kind, f.subject, f.severity.value, f"{f.owner}, {f.due:%Y-%m-%d}", f.expected, f.found, f.detail)
+        for f in material.findings
+    ]
+    rows += [
+        (d.kind, d.subject, "not judged yet", "nobody yet", d.expected, d.found, d.detail) for d in material.differences
+    ]
     return _section(
         "Open findings",
-        header=("Kind", "Subject", "Expected", "Found", "Detail"),
-        rows=[(f.kind, f.subject, f.expected, f.found, f.detail) for f in material.findings],
-        empty="None: registry and decisions agree about this version.",
+        header=("Kind", "Subject", "Severity", "Owner and due date", "Expected", "Found", "Detail"),
+        rows=rows,
+        empty="None: registry and decisions agree about this version, and nobody has opened one.",
+    )
+
+
+def made_again(material: Material) -> Section:
+    events = [e for e in material.events if e.action == Action.MODEL_REPRODUCE.value and e.outcome is Outcome.SUCCESS]
+    return _section(
+        "Made again",
+        header=("When", "By", "Verdict", "Why"),
+        rows=[(e.time, e.actor, str(e.after.get("verdict")).replace("_", " "), e.after.get("why")) for e in events],
+        empty="Nobody has trained this version again to see whether it comes out the same.",
     )
 
 

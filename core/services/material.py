@@ -11,6 +11,7 @@ from core.entities import (
     Commit,
     Difference,
     Event,
+    Finding,
     ModelVersionKey,
     PredictionBatch,
     PromotionRequest,
@@ -50,7 +51,7 @@ class DataMaterial:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What a dossier is written from."""
+    """What a dossier is written from. *differences* are those that no finding stands for yet."""
 
     view: ModelVersionView
     model: ModelSummary
@@ -58,7 +59,8 @@ class Material:
     data: tuple[DataMaterial, ...]
     requests: tuple[PromotionRequest, ...]
     batches: tuple[PredictionBatch, ...]
-    findings: tuple[Difference, ...]
+    findings: tuple[Finding, ...]
+    differences: tuple[Difference, ...]
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()
 
@@ -81,6 +83,10 @@ def gather(stores: Stores, actor: Actor, key: ModelVersionKey) -> Material:
     requests = tuple(r for r in stores.decisions.list(model=key.model) if r.version == key.version or _moved(r, key))
     # The export that this is gathered for is itself unfinished now; it says nothing about the model.
     exports = {event.operation for event in stores.audit.unfinished() if event.action in _NOT_ABOUT_THE_MODEL}
+    used = [item.source.key for item in view.data if item.source.key]
+    subjects = {str(key), key.model, *map(str, used), *(one.table for one in used)}
+    opened = tuple(f for f in stores.findings.list() if f.subject in subjects)
+    found = {(f.kind, f.subject, f.expected, f.found) for f in opened}
     about = [d for d in differences(stores, actor) if d.subject in (str(key), key.model)]
     return Material(
         view=view,
@@ -89,8 +95,11 @@ def gather(stores: Stores, actor: Actor, key: ModelVersionKey) -> Material:
         data=tuple(_data(stores, item.source.key, item, recorded) for item in view.data if item.source.key),
         requests=tuple(reversed(requests)),
         batches=tuple(sorted(batches, key=lambda batch: batch.time)),
-        findings=tuple(d for d in about if d.request_id not in exports),
-        events=related_events(stores, key, [i.source.key for i in view.data if i.source.key]),
+        findings=opened,
+        differences=tuple(
+            d for d in about if d.request_id not in exports and (d.kind, d.subject, d.expected, d.found) not in found
+        ),
+        events=related_events(stores, key, used),
         problems=tuple(problems),
     )
 

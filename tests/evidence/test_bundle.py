@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 
 from core.bootstrap import open_stores
-from core.entities import Actor, ModelVersionKey, Role, Stage
+from core.entities import Actor, ModelVersionKey, Role, Severity, Stage
 from core.errors import AuditBroken, BadBundle, Forbidden, ModelVersionNotFound
 from core.services.attest import public_key, sign_head
 from core.services.decide import approve, request_promotion
 from core.services.dossier import write
 from core.services.evidence import export_bundle, export_dossier, verify_bundle
+from core.services.findings import close_finding, look, open_finding
 from core.services.material import gather
+from core.services.reproduce import reproduce
 from core.services.score import score
 from core.services.stores import Stores
 from core.services.typeset import html, pdf
@@ -187,6 +189,33 @@ def test_what_is_missing_is_said_to_be_missing(decided: Stores, auditor: Actor) 
     assert points["5"][2] == "missing"
     assert "purpose" in points["1(a)"][4]
     assert points["2(d)"][2:4] == ("partly", "Data")
+
+
+def test_open_findings_stand_in_it_with_owner_and_due_date(decided: Stores, auditor: Actor, manager: Actor) -> None:
+    decided.runs.log(str(decided.models.version(KEY).run_id), metrics={"f1": 0.5})
+    look(decided, auditor)
+    own = open_finding(
+        decided, auditor, subject="iris_training_data@2", detail="Who labelled these?", severity=Severity.LOW
+    )
+    open_finding(decided, auditor, subject="diabetes_progression/1", detail="Elsewhere.", severity=Severity.LOW)
+    found = {row[0]: row for row in rows(decided, auditor, "Open findings")}
+    assert set(found) == {"metric changed", "opened by hand"}
+    assert found["opened by hand"][1:4] == ("iris_training_data@2", "low", f"manager, {own.due:%Y-%m-%d}")
+    assert found["metric changed"][1:3] == ("iris_classifier/3", "high")
+    for finding in decided.findings.list():
+        close_finding(decided, manager, finding.id, reason="Looked into.")
+    said = {section.title: section for section in write(gather(decided, auditor, KEY)).sections}
+    assert said["Open findings"].rows == ()
+
+
+def test_what_came_out_when_it_was_made_again_stands_in_it(decided: Stores, auditor: Actor) -> None:
+    said = {section.title: section for section in write(gather(decided, auditor, KEY)).sections}
+    assert said["Made again"].paragraphs == (
+        "Nobody has trained this version again to see whether it comes out the same.",
+    )
+    reproduce(decided, auditor, KEY)
+    (row,) = rows(decided, auditor, "Made again")
+    assert row[1:3] == ("auditor", "reproduced")
 
 
 def test_a_version_that_nobody_decided_on_has_its_dossier_too(sample_stores: Stores, auditor: Actor) -> None:
