@@ -462,6 +462,16 @@ class Finding:
         return self.is_open and self.due < now
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One whole pass that looked for findings: when it ended, who asked for it, how much it saw and what was new."""
+
+    at: datetime
+    by: str
+    seen: int
+    new: int
+
+
 # ---------------------------------------------------------------------------------------- predictions
 
 

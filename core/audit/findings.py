@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.database import Database, Moment, findings, metadata
-from core.entities import Finding, Severity
+from core.entities import Finding, Look, Severity
 from core.errors import AlreadyDecided, NotFound
 
 absences = sa.Table(
@@ -20,6 +20,16 @@ absences = sa.Table(
     metadata,
     sa.Column("finding_id", sa.Text, sa.ForeignKey("findings.id"), primary_key=True),
     sa.Column("since", Moment, nullable=False),
+)
+
+# One row: the last whole pass. What a pass found new stands in the audit log.
+looks = sa.Table(
+    "finding_looks",
+    metadata,
+    sa.Column("at", Moment, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("seen", sa.Integer, nullable=False),
+    sa.Column("new", sa.Integer, nullable=False),
 )
 
 _ALL = sa.select(findings, absences.c.since.label("gone")).join_from(
@@ -39,8 +49,10 @@ class Findings:
             connection.execute(sa.insert(findings), _values(one))
         return one
 
-    def renew(self, seen: builtins.list[Finding], *, by: str, at: datetime) -> tuple[Finding, ...]:
-        """What one whole pass of *by* saw: keeps what was not known and returns it.
+    def renew(
+        self, seen: builtins.list[Finding], *, by: str, at: datetime, asked_by: str | None = None
+    ) -> tuple[Finding, ...]:
+        """What one whole pass of *by* saw: keeps what was not known and returns it. *asked_by*: default *by* itself.
 
         Of what is known *last_seen* is renewed, and what is not seen any more is marked so. A fact that was closed,
         was gone and is back is a new finding.
@@ -63,7 +75,15 @@ class Findings:
             ]
             if gone:
                 connection.execute(sa.insert(absences), gone)
+            connection.execute(sa.delete(looks))
+            connection.execute(sa.insert(looks).values(at=at, by=asked_by or by, seen=len(now), new=len(new)))
         return tuple(new)
+
+    def last_look(self) -> Look | None:
+        """The last whole pass; None where there was none."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(looks)).mappings().first()
+        return None if row is None else Look(**row)
 
     def list(self, *, include_closed: bool = False) -> tuple[Finding, ...]:
         """Open ones first, by due date; then, if asked for, closed ones, the newest first."""

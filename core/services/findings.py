@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from core.audit.canonical import canonical
-from core.entities import Actor, Difference, Finding, Outcome, Role, Severity
+from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
 from core.errors import BadParameter, SelfApproval
 from core.permissions import Action
 from core.services import inspect, reconcile
 from core.services.decide import needed_reason
 from core.services.review import EMERGENCY
 from core.services.stores import Stores
-from core.services.witness import INSPECTOR
+from core.services.witness import INSPECTOR, known
 
 _SEVERITY = {
     reconcile.STAGE: Severity.HIGH,
@@ -32,6 +33,8 @@ _SEVERITY = {
     inspect.RUN_GONE: Severity.MEDIUM,
     inspect.NUMBER_GONE: Severity.MEDIUM,
 }
+BY_HAND = "opened by hand"
+KINDS = (*_SEVERITY, EMERGENCY, BY_HAND)
 _DUE = {Severity.HIGH: timedelta(days=3), Severity.MEDIUM: timedelta(days=14), Severity.LOW: timedelta(days=30)}
 _OWNER = Role.MANAGER.value
 # An action that is going on looks unfinished; it becomes a finding when it has been so for this long.
@@ -42,6 +45,44 @@ def list_findings(stores: Stores, actor: Actor, *, include_closed: bool = False)
     """Open findings by due date; closed ones after them if asked for."""
     stores.audit.require(actor, Action.RECONCILE_READ)
     return stores.findings.list(include_closed=include_closed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingView:
+    """One finding with its events, oldest first, and the run behind the model version, where our log knows it."""
+
+    finding: Finding
+    events: tuple[Event, ...]
+    run_id: str | None
+
+
+def show_finding(stores: Stores, actor: Actor, finding_id: str) -> FindingView:
+    """One finding in full, from our own database: MLflow is not asked. Raises NotFound."""
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    finding = stores.findings.get(finding_id)
+    told = stores.audit.search(subject=finding.subject, limit=None)
+    facts = known(stores).versions.get(finding.subject, {})
+    return FindingView(
+        finding=finding,
+        events=tuple(sorted((e for e in told if _is_about(e, finding)), key=lambda e: e.sequence)),
+        run_id=facts.get("run_id"),
+    )
+
+
+def last_look(stores: Stores, actor: Actor) -> Look | None:
+    """When the last whole pass ended; None where nobody ever looked."""
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    return stores.findings.last_look()
+
+
+def about(findings: Iterable[Finding], key: ModelVersionKey) -> tuple[Finding, ...]:
+    """Those about a model version or its model as a whole, in their order."""
+    return tuple(one for one in findings if one.subject in (str(key), key.model))
+
+
+def about_model(findings: Iterable[Finding], model: str) -> tuple[Finding, ...]:
+    """Those about a model or any of its versions, in their order."""
+    return tuple(one for one in findings if one.subject == model or _model_of(one.subject) == model)
 
 
 def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
@@ -59,7 +100,7 @@ def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         for one in differences
         if one.kind != reconcile.UNFINISHED_ACTION or one.request_id not in going_on
     ]
-    new = stores.findings.renew(seen, by=INSPECTOR.name, at=moment)
+    new = stores.findings.renew(seen, by=INSPECTOR.name, at=moment, asked_by=actor.name)
     asked = INSPECTOR if actor == INSPECTOR else replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
     for one in new:
         _record(stores, asked, one)
@@ -76,7 +117,7 @@ def open_finding(
         raise BadParameter("Say what the finding is about: a model version, a table, a person.")
     finding = Finding(
         id=hashlib.sha256(canonical([subject, text, moment]).encode()).hexdigest()[:12],
-        kind="opened by hand",
+        kind=BY_HAND,
         subject=subject.strip(),
         severity=severity,
         owner=owner.strip() or _OWNER,
@@ -156,6 +197,20 @@ def _finding(difference: Difference, moment: datetime) -> Finding:
         opened_at=moment,
         last_seen=moment,
     )
+
+
+def _is_about(event: Event, finding: Finding) -> bool:
+    """Whether the event names the finding; an emergency rollback has the request's id."""
+    named = {event.before.get("finding"), event.after.get("finding")}
+    if finding.kind == EMERGENCY:
+        named |= {event.before.get("request"), event.after.get("request")}
+    return finding.id in named
+
+
+def _model_of(subject: str) -> str | None:
+    """The model of MODEL/N."""
+    model, _, number = subject.rpartition("/")
+    return model if model and number.isdigit() else None
 
 
 def _record(stores: Stores, actor: Actor, finding: Finding) -> None:

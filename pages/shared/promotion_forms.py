@@ -9,8 +9,9 @@ import streamlit as st
 from core.entities import Actor, Difference, PromotionRequest
 from core.inert import visible
 from core.permissions import Action
-from core.services.decide import approvals_needed, approve, decisions_made, list_approvals, reject
+from core.services.decide import approve, decisions_made, list_approvals, reject
 from core.services.reconcile import close_action, resolve
+from core.services.review import approvals_needed
 from core.services.stores import Stores
 from pages.shared import messages, session
 

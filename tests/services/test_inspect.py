@@ -15,7 +15,7 @@ from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, Stage
 from core.errors import RegistryUnavailable
 from core.services.decide import approve, reject, request_promotion
-from core.services.findings import INSPECTOR, close_finding, list_findings, look
+from core.services.findings import INSPECTOR, close_finding, last_look, list_findings, look, show_finding
 from core.services.stores import Stores
 
 MODEL = "iris_classifier"
@@ -313,3 +313,52 @@ def test_the_log_is_only_added_to(seen: Stores, client: MlflowClient) -> None:
     with sqlite3.connect(seen.settings.home / "modelledger.db") as database:
         assert database.execute("SELECT count(*) FROM findings").fetchone() == (1,)
     database.close()
+
+
+def test_when_it_was_looked_at_last_by_whom_and_what_was_seen(
+    sample_stores: Stores, client: MlflowClient, auditor: Actor, scientist: Actor
+) -> None:
+    assert last_look(sample_stores, auditor) is None
+    client.set_registered_model_alias(MODEL, "staging", "1")
+    look(sample_stores, INSPECTOR)
+    first = last_look(sample_stores, auditor)
+    assert first is not None
+    assert (first.by, first.seen, first.new) == ("modelledger", 1, 1)
+    before = datetime.now(UTC)
+    look(sample_stores, scientist)
+    second = last_look(sample_stores, auditor)
+    assert second is not None
+    assert (second.by, second.seen, second.new) == ("scientist", 1, 0)
+    assert before <= second.at <= datetime.now(UTC)
+
+
+def test_a_pass_that_did_not_come_to_its_end_is_no_look(
+    seen: Stores, auditor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = last_look(seen, auditor)
+
+    def down(*_: Any, **__: Any) -> Path:
+        raise RegistryUnavailable("MLflow does not answer")
+
+    monkeypatch.setattr(seen.models, "download", down)
+    with pytest.raises(RegistryUnavailable):
+        look(seen, auditor)
+    assert last_look(seen, auditor) == before
+
+
+def test_a_finding_is_shown_with_its_own_events_and_the_run_behind(
+    seen: Stores, client: MlflowClient, manager: Actor, auditor: Actor
+) -> None:
+    client.set_model_version_tag(MODEL, "1", "recipe", "another")
+    client.log_metric(run_of(client, 1), "fairness", 1.0)
+    first, second = look(seen, INSPECTOR)
+    close_finding(seen, manager, first.id, reason="a slip")
+    shown = show_finding(seen, auditor, first.id)
+    assert shown.finding.closed_by == "manager"
+    assert [(e.action, e.outcome.value) for e in shown.events] == [
+        ("finding.open", "success"),
+        ("reconcile.resolve", "intent"),
+        ("reconcile.resolve", "success"),
+    ]
+    assert shown.run_id == run_of(client, 1)
+    assert [e.action for e in show_finding(seen, auditor, second.id).events] == ["finding.open"]

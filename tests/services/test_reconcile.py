@@ -13,9 +13,17 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Difference, Outcome, PromotionRequest, RequestStatus, Stage
-from core.errors import AlreadyDecided, Forbidden, ReasonMissing, RegistryUnavailable, RequestNotFound
+from core.errors import (
+    AlreadyDecided,
+    Forbidden,
+    ReasonMissing,
+    RegistryUnavailable,
+    RequestNotFound,
+    SelfApproval,
+)
 from core.permissions import Action
 from core.services.decide import approve, request_promotion
+from core.services.findings import close_finding, list_findings
 from core.services.prove import search_audit
 from core.services.reconcile import (
     MISSING,
@@ -28,6 +36,7 @@ from core.services.reconcile import (
     resolve,
 )
 from core.services.stores import Stores
+from core.settings import load_settings
 from tests.services.dying import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -158,6 +167,33 @@ def test_rollback_killed_at_a_step_is_finished_or_undone(
     assert done.status.value == status
     assert stages(sample_stores) == expected
     assert differences(sample_stores, manager) == ()
+
+
+@pytest.mark.parametrize("step", ["after the registry", "before the outcome"])
+def test_an_emergency_rollback_that_died_waits_for_a_review_too_once_it_is_resolved(
+    sample_stores: Stores,
+    manager: Actor,
+    manager2: Actor,
+    ask: Callable[[int], PromotionRequest],
+    step: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for version in (1, 3):
+        approve(sample_stores, manager2, ask(version).id, reason="fine")
+    monkeypatch.setenv("MODELLEDGER_APPROVALS", f'{{"{MODEL}": 2}}')
+    stores = open_stores(load_settings(home=sample_stores.settings.home))
+    die(stores, step, "roll_back", MODEL)
+    (left,) = differences(stores, manager2)
+    expire_locks(stores)
+    if step == "before the outcome":
+        close_action(stores, manager2, str(left.request_id), reason="power cut")
+    else:
+        resolve(stores, manager2, str(left.request_id), reason="power cut")
+    (finding,) = list_findings(stores, manager2)
+    assert (finding.kind, finding.subject) == ("emergency rollback", f"{MODEL}/1")
+    assert finding.found == "rolled back by manager alone"
+    with pytest.raises(SelfApproval, match="somebody else"):
+        close_finding(stores, manager, finding.id, reason="all fine")
 
 
 def test_resolving_leaves_one_in_production_even_if_another_was_put_there_meanwhile(
