@@ -1,4 +1,4 @@
-"""Audit log: search, one event in full, verify, sign a head, export."""
+"""Audit log: search, one event in full, findings, verify, sign a head, export."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import streamlit as st
 from core.entities import Outcome
 from core.permissions import Action
 from core.services.attest import head_on_paper, sign_head, verify_against
+from core.services.findings import list_findings, show_finding
 from core.services.prove import export_audit, search_audit, show_event
-from pages.shared import asof, audit_views, messages, session
+from pages.shared import asof, audit_views, finding_forms, finding_views, messages, session
 
 PAGE = 200
 
@@ -22,6 +23,17 @@ stores = session.stores()
 def pick(sequence: int | None) -> None:
     """Opens an event; its number is in the address."""
     st.session_state["audit_event"] = sequence
+
+
+def go_to(sequence: int) -> None:
+    """Opens an event from another tab."""
+    st.session_state["audit_tab"] = "Events"
+    pick(sequence)
+
+
+def pick_finding(finding_id: str) -> None:
+    """Opens a finding; its id is in the address."""
+    st.session_state["finding.box"] = finding_id
 
 
 def older_than(sequence: int | None) -> None:
@@ -80,6 +92,33 @@ def one() -> None:
         audit_views.event(*show_event(stores, actor, number))
 
 
+def findings() -> None:
+    """What somebody has to look into, by due date; one of them in full, with what can be done about it."""
+    if then is not None:
+        st.caption("Findings are shown as they stand now.")
+    finding_forms.look_now(stores, actor)
+    known = list_findings(stores, actor, include_closed=True)
+    closed = sum(not one.is_open for one in known)
+    closed_too = st.toggle(f"Closed ones too ({closed})", key="audit_closed", bind="query-params")
+    shown = [one for one in known if one.is_open or closed_too]
+    if shown:
+        finding_views.table(shown, key="audit_findings", on_pick=pick_finding)
+    else:
+        st.info(
+            "No finding is open. A finding is opened where the registry or a run is not what was decided and logged "
+            "here, where a rollback by one person waits for a review, and by an auditor by hand; it stays until a "
+            "manager closes it with a reason."
+        )
+    picked = finding_views.pick(shown, known, "finding")
+    if picked is not None:
+        view = show_finding(stores, actor, picked)
+        finding_views.one(view, key="audit_finding", on_event=go_to)
+        if view.finding.is_open:
+            finding_forms.close(stores, actor, view.finding)
+            finding_forms.assign(stores, actor, view.finding)
+    finding_forms.open_by_hand(stores, actor)
+
+
 def verify() -> None:
     """Recomputes the whole chain and compares it with what was kept elsewhere."""
     st.write(
@@ -131,10 +170,19 @@ def take_away() -> None:
         )
 
 
-st.title("Audit log")
+title, number = st.columns([5, 2], vertical_alignment="center")
+title.title("Audit log")
+with number, messages.telling():
+    finding_views.count(list_findings(stores, actor))
 then = asof.bound()
-tabs = st.tabs(("Events", "Verify", "Take away"), key="audit_tab", bind="query-params", on_change="rerun")
-for tab, bodies in zip(tabs, ((search, one), (verify,), (take_away,)), strict=True):
+messages.said()
+if "finding" in st.query_params and "audit_tab" not in st.query_params:
+    # Where the address names a finding and no tab; set before the tabs are drawn, once.
+    st.session_state.setdefault("audit_tab", finding_views.TAB)
+tabs = st.tabs(
+    ("Events", finding_views.TAB, "Verify", "Take away"), key="audit_tab", bind="query-params", on_change="rerun"
+)
+for tab, bodies in zip(tabs, ((search, one), (findings,), (verify,), (take_away,)), strict=True):
     if tab.open:
         with tab, messages.telling():
             for body in bodies:

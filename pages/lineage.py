@@ -11,10 +11,11 @@ from core.errors import CoreError
 from core.inert import visible
 from core.permissions import Action
 from core.services.browse import list_tables, table_history
+from core.services.findings import list_findings
 from core.services.models import list_models
 from core.services.score import list_batches
 from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
-from pages.shared import asof, inert, lineage_graph, links, messages, pickers, session
+from pages.shared import asof, finding_views, inert, lineage_graph, links, messages, pickers, session
 
 FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
 
@@ -56,6 +57,7 @@ def details(node: Node) -> None:
     st.markdown(f"**{lineage_graph.kind_word(node).capitalize()}** {messages.plain(node.label)}")
     if node.problem:
         st.error(messages.plain(node.problem), icon=":material/error:")
+    finding_views.brief(findings.get(node.id, ()))
     facts = {"name": node.subject, **node.detail}
     inert.table(
         pd.DataFrame({"fact": list(facts), "value": [str(v) for v in facts.values()]}),
@@ -87,6 +89,7 @@ try:
         asof.lineage(then)
         st.stop()
     graph = start()
+    findings = lineage_graph.findings_of(graph, list_findings(stores, actor)) if graph else {}
 except CoreError as error:
     messages.show_error(error)
     st.stop()
@@ -100,9 +103,14 @@ if problems:
     st.warning(
         f"{len(problems)} of {len(graph.nodes)} nodes have a problem; they are marked with !", icon=":material/warning:"
     )
+if findings:
+    st.warning(
+        f"{len(findings)} of {len(graph.nodes)} nodes have an open finding; they are marked with !",
+        icon=":material/policy_alert:",
+    )
 picture, beside = st.columns([3, 2], gap="medium")
 with picture:
-    clicked = lineage_graph.draw(graph, key="lineage_graph")
+    clicked = lineage_graph.draw(graph, findings, key="lineage_graph")
 with beside:
     labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
     ids = list(labels)
@@ -112,4 +120,4 @@ with beside:
     )
     details(next(node for node in graph.nodes if node.id == chosen))
 st.subheader("The same in words")
-inert.table(lineage_graph.table(graph), key="lineage_table_view")
+inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")

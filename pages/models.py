@@ -6,8 +6,9 @@ import streamlit as st
 
 from core.entities import ModelVersionKey
 from core.permissions import Action
+from core.services.findings import about, list_findings
 from core.services.models import ModelSummary, list_models, show_model_version
-from pages.shared import asof, evidence, links, messages, model_views, pickers, reproduction, session
+from pages.shared import asof, evidence, finding_views, links, messages, model_views, pickers, reproduction, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -15,7 +16,7 @@ stores = session.stores()
 
 def pick_version(model: ModelSummary) -> ModelVersionKey | None:
     """The versions of a model, and the chosen one: Production where nobody chose, else the newest."""
-    model_views.versions_table(model)
+    model_views.versions_table(model, findings)
     if not model.versions:
         st.info("This model has no version yet. Train it on the page **Training**.")
         return None
@@ -32,6 +33,7 @@ with messages.stopping():
     if then is not None:
         asof.models(then)
         st.stop()
+    findings = list_findings(stores, actor)
     models = list_models(stores, actor)
     if not models:
         st.info("No model is registered yet. Train one on the page **Training**; it takes a minute.")
@@ -46,6 +48,7 @@ with messages.stopping():
     with st.spinner("Reading its evidence"):
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
+    finding_views.brief(about(findings, key))
     ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
     with st.container(horizontal=True):
         links.link("runs", "Compare its newest versions", runs=ids)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.entities import Event
+from core.entities import Event, Finding
 from core.learning.kpis import is_lower_better
 from core.permissions import Action
+from core.services.findings import about, about_model
 from core.services.overview import Overview, Serving
-from pages.shared import asof, cached, inert, links, messages, session
+from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
+from core.services.review import EMERGENCY
+from pages.shared import asof, cached, finding_views, inert, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -24,10 +27,10 @@ def serving(found: Overview) -> None:
         st.info("No model is registered yet. Start a training on the page **Training**; it takes a minute.")
     for one in found.serving:
         with st.container(border=True):
-            _model(one)
+            _model(one, about_model(found.findings, one.model))
 
 
-def _model(one: Serving) -> None:
+def _model(one: Serving, findings: tuple[Finding, ...]) -> None:
     name, action = st.columns([5, 2], vertical_alignment="center")
     with name, st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{messages.plain(one.model)}**", width="content")
@@ -36,6 +39,8 @@ def _model(one: Serving) -> None:
         else:
             messages.badge(one.production.stage)
             st.markdown(f"version {one.production.version} of {one.versions}", width="content")
+        if findings:
+            finding_views.count(findings)
     with action:
         links.link("models", "Its versions", models_model=one.model)
     if one.production is None:
@@ -43,6 +48,9 @@ def _model(one: Serving) -> None:
         st.caption(f"{wait}. A data scientist asks for Production on the page Promotions.")
         return
     _facts(one)
+    alone = next((f for f in about(findings, one.production.key) if f.kind == EMERGENCY), None)
+    if alone is not None:
+        finding_views.review_badge(alone)
     with st.container(horizontal=True, gap="medium"):
         for metric, value in one.metrics.items():
             known = [found for found in one.trend.get(metric, ()) if found is not None]
@@ -82,6 +90,15 @@ def waiting(found: Overview) -> None:
             links.link("promotions", "Decide", promotions_request=request.id)
 
 
+def to_look_into(found: Overview) -> None:
+    st.subheader("To look into")
+    if not found.findings:
+        st.caption("No finding is open.")
+        return
+    finding_views.count(found.findings)
+    finding_views.brief(found.findings, border=True)
+
+
 def at_risk(found: Overview) -> None:
     if not found.risks and not found.failed_jobs:
         return
@@ -89,6 +106,8 @@ def at_risk(found: Overview) -> None:
     rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
     rows += [{"what": "job failed", "subject": job.kind, "detail": job.error or ""} for job in found.failed_jobs]
     inert.table(pd.DataFrame(rows), key="overview_risks")
+    if any(risk.kind in (UNFINISHED_REQUEST, UNFINISHED_ACTION) for risk in found.risks):
+        links.link("promotions", "Resolve it", promotions_tab="Differences")
 
 
 def changes(events: tuple[Event, ...]) -> None:
@@ -121,5 +140,6 @@ with left:
     serving(found)
 with right:
     waiting(found)
+    to_look_into(found)
     at_risk(found)
 changes(found.changes)

@@ -5,11 +5,22 @@ from __future__ import annotations
 import streamlit as st
 
 from core.entities import RequestStatus, Stage
+from core.errors import CoreError
 from core.permissions import Action
 from core.services.decide import list_requests, preview_gates, request_promotion, roll_back
+from core.services.findings import list_findings
 from core.services.models import list_models
-from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences
-from pages.shared import messages, pickers, promotion_forms, promotion_views, session
+from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences, unfinished
+from pages.shared import (
+    finding_forms,
+    finding_views,
+    links,
+    messages,
+    pickers,
+    promotion_forms,
+    promotion_views,
+    session,
+)
 
 TABS = ("Requests", "Ask for a stage", "Roll back", "Differences")
 SHOWN = {
@@ -35,15 +46,20 @@ def requests() -> None:
     if not chosen:
         st.info("No request matches; choose another model or status.")
         return
-    promotion_views.requests_table(chosen)
+    findings = list_findings(stores, actor, include_closed=True)
+    promotion_views.requests_table(chosen, findings)
     waiting = next((n for n, r in enumerate(chosen) if r.status in SHOWN["waiting"]), 0)
     words = {r.id: promotion_views.words(r) for r in chosen}
     picked = pickers.choose(
         "Request", list(words), "promotions_request", words=words, index=waiting, of=f"{model}{show}"
     )
     request = next(r for r in chosen if r.id == picked)
-    promotion_views.request(request)
+    alone = finding_views.emergency(findings, request.id)
+    promotion_views.request(request, alone)
+    if alone is not None and alone.is_open:
+        finding_forms.close(stores, actor, alone)
     if request.status is RequestStatus.OPEN:
+        promotion_views.look_first(findings, request)
         promotion_forms.decide(stores, actor, request)
     elif request.status is RequestStatus.UNFINISHED:
         what = f"{request.decided_by} decided it; carrying it out was begun and not ended."
@@ -75,7 +91,7 @@ def ask() -> None:
         reason = promotion_forms.reason("What speaks for it")
         if st.form_submit_button(f"Ask for {to.value}", type="primary", icon=":material/send:"):
             asked = request_promotion(stores, actor, model=key.model, version=key.version, to=to, reason=reason)
-            promotion_forms.say(f"Asked: {asked.key} to {asked.to.value}. A manager decides on request {asked.id}.")
+            messages.say(f"Asked: {asked.key} to {asked.to.value}. A manager decides on request {asked.id}.")
             st.rerun()
 
 
@@ -91,6 +107,7 @@ def back() -> None:
     if not session.may(actor, Action.PROMOTION_ROLLBACK):
         st.info("A manager rolls back.")
         return
+    promotion_forms.told_of_review(stores, model.name)
     seen = promotion_forms.last_sight(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
         earlier = [one.version for one in model.versions if one.version != model.production]
@@ -99,17 +116,25 @@ def back() -> None:
         if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
             with st.spinner("Loading the model in a process of its own, looking for its data"):
                 done = roll_back(stores, actor, model.name, to=to, reason=reason, seen_decisions=seen)
-            promotion_forms.say(f"{done.key} is in Production again; {len(done.gates)} checks passed.")
+            messages.say(promotion_forms.rolled_back(stores, done))
             st.rerun()
 
 
 def differ() -> None:
     """Registry against decisions; nothing is repaired silently."""
-    found = differences(stores, actor)
+    try:
+        found = differences(stores, actor)
+    except CoreError as error:
+        # What was begun and not ended stands in our own database.
+        messages.show_error(error)
+        found = unfinished(stores)
+        if not found:
+            return
     if not found:
         st.success("Registry and decisions agree, and nothing is unfinished.", icon=":material/check:")
         return
     promotion_views.differences_table(found)
+    links.link("audit", "As findings, with owner and due date", audit_tab=finding_views.TAB)
     for one in found:
         if one.kind == UNFINISHED_REQUEST and one.request_id:
             promotion_forms.finish(stores, actor, one.request_id, one.detail)
@@ -117,7 +142,7 @@ def differ() -> None:
 
 
 st.title("Promotions")
-promotion_forms.said()
+messages.said()
 opened = st.tabs(TABS, key="promotions_tab", bind="query-params", on_change="rerun")
 for tab, body in zip(opened, (requests, ask, back, differ), strict=True):
     if tab.open:

@@ -61,10 +61,13 @@ def show_finding(stores: Stores, actor: Actor, finding_id: str) -> FindingView:
     stores.audit.require(actor, Action.RECONCILE_READ)
     finding = stores.findings.get(finding_id)
     told = stores.audit.search(subject=finding.subject, limit=None)
+    # An intent may know less than its outcome: not yet the finding, or the model alone.
+    operations = {event.operation for event in told if _is_about(event, finding)}
+    events = (event for one in operations for event in stores.audit.search(operation=one, limit=None))
     facts = known(stores).versions.get(finding.subject, {})
     return FindingView(
         finding=finding,
-        events=tuple(sorted((e for e in told if _is_about(e, finding)), key=lambda e: e.sequence)),
+        events=tuple(sorted(events, key=lambda event: event.sequence)),
         run_id=facts.get("run_id"),
     )
 

@@ -9,6 +9,7 @@ from core.entities import (
     Actor,
     Difference,
     Event,
+    Finding,
     Job,
     JobStatus,
     ModelVersion,
@@ -53,12 +54,16 @@ class Serving:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """*registry_problem* is set where MLflow does not answer; then *serving* is empty and the rest still holds."""
+    """*registry_problem* is set where MLflow does not answer; then *serving* is empty and the rest still holds.
+
+    *findings* are the open ones, by due date; a difference that one of them tells is no *risk* beside it.
+    """
 
     serving: tuple[Serving, ...]
     waiting: tuple[PromotionRequest, ...]
     changes: tuple[Event, ...]
     risks: tuple[Difference, ...]
+    findings: tuple[Finding, ...]
     failed_jobs: tuple[Job, ...]
     registry_problem: str | None
     tables: int
@@ -76,11 +81,15 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     except CoreError as error:
         problem = str(error)
     recent = stores.jobs.list(limit=50)
+    findings = stores.findings.list()
+    told = {(one.kind, one.subject, one.expected, one.found) for one in findings}
+    new = tuple(one for one in risks if (one.kind, one.subject, one.expected, one.found) not in told)
     return Overview(
         serving=serving,
         waiting=stores.decisions.list(statuses=(RequestStatus.OPEN,)),
         changes=stores.audit.search(outcome=Outcome.SUCCESS.value, limit=_RECENT),
-        risks=(*risks, *_unreadable(serving)),
+        risks=(*new, *_unreadable(serving)),
+        findings=findings,
         failed_jobs=tuple(job for job in recent if job.status is JobStatus.FAILED)[:_FAILED_JOBS],
         registry_problem=problem,
         tables=len(stores.catalog.tables()),

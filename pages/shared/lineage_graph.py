@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core.entities import Lineage, Node, NodeKind
+from core.entities import Finding, Lineage, Node, NodeKind
 from core.inert import visible
-from pages.shared import charts
+from pages.shared import charts, finding_views
 
 # Column, mark and word of each kind: colour is never the only sign.
 _KINDS: dict[NodeKind, tuple[int, str, str]] = {
@@ -26,7 +26,23 @@ _LONGEST_LABEL = 30
 _ROW_HEIGHT = 96
 
 
-def draw(graph: Lineage, *, key: str) -> str | None:
+# Open findings by the id of the node that they are about.
+Marked = Mapping[str, Sequence[Finding]]
+
+
+def findings_of(graph: Lineage, findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Those of *findings* that are about a node; one about a model as a whole is about each of its versions."""
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for node in graph.nodes:
+            named = {node.subject} | ({node.subject.rpartition("/")[0]} if node.kind is NodeKind.MODEL else set())
+            # A rollback by one person has the id of its decision.
+            if node.subject and (finding.subject in named or finding.id == node.subject):
+                found.setdefault(node.id, []).append(finding)
+    return found
+
+
+def draw(graph: Lineage, findings: Marked | None = None, *, key: str) -> str | None:
     """Draws the graph and returns the id of the node that was clicked, or None."""
     rows: dict[int, int] = {}
     places: dict[str, tuple[int, int]] = {}
@@ -36,7 +52,7 @@ def draw(graph: Lineage, *, key: str) -> str | None:
         rows[column] = rows.get(column, 0) + 1
     height = max(300, _ROW_HEIGHT * max(rows.values(), default=1) + 80)
     event = st.echarts_chart(
-        _spec(graph, places, rows),
+        _spec(graph, places, rows, findings or {}),
         height=height,
         key=key,
         on_select="rerun",
@@ -46,8 +62,9 @@ def draw(graph: Lineage, *, key: str) -> str | None:
     return _clicked(event, graph)
 
 
-def table(graph: Lineage) -> pd.DataFrame:
+def table(graph: Lineage, findings: Marked | None = None) -> pd.DataFrame:
     """One line per node: what it is, what it came from, what came from it, and what is wrong with it."""
+    marked = findings or {}
     names = {node.id: node.label for node in graph.nodes}
     return pd.DataFrame(
         [
@@ -56,7 +73,12 @@ def table(graph: Lineage) -> pd.DataFrame:
                 "name": node.label,
                 "from": ", ".join(names[e.source] for e in graph.edges if e.target == node.id),
                 "leads to": ", ".join(names[e.target] for e in graph.edges if e.source == node.id),
-                "problem": node.problem or "",
+                "problem": "; ".join(
+                    [
+                        *filter(None, [node.problem]),
+                        *(f"finding: {finding_views.words(f)}" for f in marked.get(node.id, ())),
+                    ]
+                ),
             }
             for node in sorted(graph.nodes, key=lambda node: _KINDS[node.kind][0])
         ]
@@ -67,7 +89,10 @@ def kind_word(node: Node) -> str:
     return _KINDS[node.kind][2]
 
 
-def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[int, int]) -> dict[str, Any]:
+def _spec(
+    graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[int, int], marked: Marked
+) -> dict[str, Any]:
+    wrong = {node.id for node in graph.nodes if node.problem or marked.get(node.id)}
     colours = dict(zip(NodeKind, (*charts.colours(), *charts.colours()), strict=False))
     ink = "#E6EBF0" if charts.is_dark() else "#17212B"
     deepest = max(rows.values(), default=1)
@@ -106,17 +131,17 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
                 "data": [
                     {
                         "id": node.id,
-                        "name": _short(node),
+                        "name": _short(node, node.id in wrong),
                         "value": at(node),
                         "symbol": _KINDS[node.kind][1],
                         "symbolSize": 34 if node.id == graph.root else 24,
-                        "tooltip": {"formatter": _short(node)},
+                        "tooltip": {"formatter": _short(node, node.id in wrong)},
                         # Neighbouring columns write on different sides, so that narrow windows stay legible.
                         "label": {"position": "top" if _KINDS[node.kind][0] % 2 else "bottom"},
                         "itemStyle": {
                             "color": colours[node.kind],
-                            "borderColor": _PROBLEM if node.problem else ink,
-                            "borderWidth": 4 if node.problem else 1,
+                            "borderColor": _PROBLEM if node.id in wrong else ink,
+                            "borderWidth": 4 if node.id in wrong else 1,
                         },
                     }
                     for node in graph.nodes
@@ -127,10 +152,10 @@ def _spec(graph: Lineage, places: Mapping[str, tuple[int, int]], rows: Mapping[i
     }
 
 
-def _short(node: Node) -> str:
+def _short(node: Node, is_wrong: bool) -> str:
     label = visible(node.label)
     label = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
-    return f"{'! ' if node.problem else ''}{_KINDS[node.kind][2]}\n{label}"
+    return f"{'! ' if is_wrong else ''}{_KINDS[node.kind][2]}\n{label}"
 
 
 def _clicked(event: Any, graph: Lineage) -> str | None:

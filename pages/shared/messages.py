@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from core.entities import JobStatus, Outcome, Readability, Reproduced, RequestStatus, Role, RunStatus, Stage
+from core.entities import JobStatus, Outcome, Readability, Reproduced, RequestStatus, Role, RunStatus, Severity, Stage
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.inert import visible
 
@@ -53,6 +53,9 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
     (Outcome.SUCCESS, ("green", ":material/check:")),
     (Outcome.DENIED, ("red", ":material/block:")),
     (Outcome.FAILED, ("orange", ":material/error:")),
+    (Severity.HIGH, ("red", ":material/priority_high:")),
+    (Severity.MEDIUM, ("orange", ":material/warning:")),
+    (Severity.LOW, ("gray", ":material/low_priority:")),
     (Role.AUDITOR, ("violet", ":material/policy:")),
     (Role.SCIENTIST, ("blue", ":material/science:")),
     (Role.MANAGER, ("green", ":material/gavel:")),
@@ -60,15 +63,17 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
 )
 _KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
 
+_SAID = "messages_said"
+
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
 # Streamlit's Markdown makes links of bare addresses and pictures of :words: after escapes are gone.
 _AUTOLINK = re.compile(r"(://|www\.|@(?=[\w-]+\.))", re.IGNORECASE)
 
 
-def badge(value: Enum) -> None:
-    """A stage, verdict, status, outcome or role: colour, mark and word."""
+def badge(value: Enum, label: str | None = None) -> None:
+    """A stage, verdict, status, outcome, severity or role: colour, mark and word. *label*: other words, Markdown."""
     colour, icon = _KEYS[type(value).__name__, value.value]
-    st.badge(str(value.value), icon=icon, color=colour)
+    st.badge(label or str(value.value), icon=icon, color=colour)
 
 
 def word(value: Enum) -> str:
@@ -82,6 +87,18 @@ def plain(text: object) -> str:
     """*text* for a place that reads Markdown: shown as written, never as a link, picture or formula."""
     shown = _AUTOLINK.sub("\\1\u2060", visible(" ".join(str(text).split())))
     return _PUNCTUATION.sub(r"\\\1", shown)
+
+
+def say(text: str) -> None:
+    """Keeps a sentence for the next run: a page starts again after a change."""
+    st.session_state[_SAID] = text
+
+
+def said() -> None:
+    """Shows what was kept, once."""
+    text = st.session_state.pop(_SAID, None)
+    if text:
+        st.success(plain(text), icon=":material/check:")
 
 
 def show_error(error: CoreError) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor, Readability
+from core.entities import Actor, Finding, ModelVersionKey, Readability
 from core.errors import CoreError
 from core.inert import visible
+from core.services.findings import about
 from core.services.models import DataView, ModelSummary, ModelVersionView, read_model_file
 from core.services.stores import Stores
-from pages.shared import inert, messages
+from pages.shared import finding_views, inert, messages
 from pages.shared.run_tables import metric_names, number
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
@@ -41,13 +42,18 @@ def models_table(models: tuple[ModelSummary, ...]) -> None:
     )
 
 
-def versions_table(model: ModelSummary) -> None:
-    """One line per version, newest first."""
+def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
+    """One line per version, newest first, with how many of *findings* are open on it."""
+    marks = {
+        one.version: finding_views.marks(about(findings, ModelVersionKey(model=model.name, version=one.version)))
+        for one in model.versions
+    }
     names = sorted({name for version in model.versions for name in version.metrics}, key=_position)
     rows = [
         {
             "Version": version.version,
             "Stage": messages.word(version.stage),
+            **({"Findings": marks[version.version]} if any(marks.values()) else {}),
             "Data version": ", ".join(map(str, version.data)) or "no data version",
             **{name: version.metrics.get(name) for name in names},
             "Run": version.run_name,

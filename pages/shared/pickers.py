@@ -68,7 +68,7 @@ def choose(
     asked = st.query_params.get(key)
     if asked and asked not in options and asked != st.session_state.get(f"{key}.seen"):
         place.warning(
-            messages.plain(f"{label} {asked!r} of the address is not here; the first one is shown."),
+            messages.plain(f"{label} {asked!r} of the address is not here; {_instead(index)}."),
             icon=":material/link_off:",
         )
     if not options:
@@ -78,15 +78,22 @@ def choose(
     return place.selectbox(label, list(options), index=index, format_func=visible, key=key, bind="query-params")
 
 
+def _instead(index: int | None) -> str:
+    return "choose one" if index is None else "the first one is shown"
+
+
 def _choose_by_value(
     label: str, options: list[str], key: str, words: dict[str, str], place: DeltaGenerator, index: int | None, of: str
 ) -> str | None:
     """The address keeps the value. A bound select box would keep its words, in which times and stages change."""
     box, seen = f"{key}.box", f"{key}.seen"
     asked = st.query_params.get(key)
-    if asked in options and asked != st.session_state.get(seen):
+    is_same = st.session_state.get(f"{key}.of", of) == of
+    # Streamlit forgets a box that was not drawn for a run, behind another tab; the address still holds it.
+    is_forgotten = box not in st.session_state and is_same
+    if asked in options and (asked != st.session_state.get(seen) or is_forgotten):
         st.session_state[box] = asked
-    elif st.session_state.get(box) not in options or st.session_state.get(f"{key}.of", of) != of:
+    elif st.session_state.get(box) not in options or not is_same:
         st.session_state[box] = None if index is None else options[index]
     picked = place.selectbox(label, options, format_func=lambda value: visible(words.get(value, value)), key=box)
     if picked is None:

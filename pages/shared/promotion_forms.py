@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.entities import Actor, Difference, PromotionRequest
+from core.entities import Actor, Difference, PromotionRequest, Stage
 from core.inert import visible
 from core.permissions import Action
 from core.services.decide import approve, decisions_made, list_approvals, reject
@@ -16,19 +16,6 @@ from core.services.stores import Stores
 from pages.shared import messages, session
 
 LONGEST_REASON = 4_000
-_SAID = "promotions_said"
-
-
-def say(text: str) -> None:
-    """Keeps a sentence for the next run: the page starts again after a change."""
-    st.session_state[_SAID] = text
-
-
-def said() -> None:
-    """Shows what was kept, once."""
-    text = st.session_state.pop(_SAID, None)
-    if text:
-        st.success(messages.plain(text), icon=":material/check:")
 
 
 def reason(label: str = "Why", *, key: str | None = None) -> str:
@@ -74,8 +61,27 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
                 done = approve(stores, actor, request.id, reason=why, seen_decisions=seen)
             else:
                 done = reject(stores, actor, request.id, reason=why)
-            say(f"{done.key}: {done.status.value} for {done.to.value}.")
+            messages.say(f"{done.key}: {done.status.value} for {done.to.value}.")
             st.rerun()
+
+
+def told_of_review(stores: Stores, model: str) -> None:
+    """Where policy asks for several people: that one may roll back all the same, and what follows from it."""
+    needed = approvals_needed(stores, model, Stage.PRODUCTION)
+    if needed > 1:
+        st.info(
+            f"{needed} people have to approve before a version goes to Production. In an emergency you may roll back "
+            "alone: it is marked as done by one person, and waits for a review by another manager.",
+            icon=":material/group:",
+        )
+
+
+def rolled_back(stores: Stores, done: PromotionRequest) -> str:
+    """What is said after a rollback."""
+    told = f"{done.key} is in Production again; {len(done.gates)} checks passed."
+    if approvals_needed(stores, done.model, done.to) > 1:
+        told += " You did it alone: another manager reviews it."
+    return told
 
 
 def finish(stores: Stores, actor: Actor, request_id: str, what: str) -> None:
@@ -89,14 +95,17 @@ def finish(stores: Stores, actor: Actor, request_id: str, what: str) -> None:
         if st.form_submit_button("Resolve", type="primary", icon=":material/healing:"):
             with messages.telling():
                 done = resolve(stores, actor, request_id, reason=why)
-                say(f"{done.key} to {done.to.value} is {done.status.value} now.")
+                messages.say(f"{done.key} to {done.to.value} is {done.status.value} now.")
                 st.rerun()
 
 
 def close(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
     """Writes the outcome that an action which died could not write."""
     words = {one.request_id: f"{one.subject}: {one.detail}" for one in actions if one.request_id}
-    if not words or not session.may(actor, Action.RECONCILE_RESOLVE):
+    if not words:
+        return
+    if not session.may(actor, Action.RECONCILE_RESOLVE):
+        st.info("A manager closes an action that died, with what was found out.")
         return
     with st.form("promotions_close"):
         chosen = st.selectbox("Close an action that died", list(words), format_func=lambda one: visible(words[one]))
@@ -104,5 +113,5 @@ def close(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
         if st.form_submit_button("Close", icon=":material/task_alt:"):
             with messages.telling():
                 closed = close_action(stores, actor, chosen, reason=why)
-                say(f"{closed.action} of {closed.subject} is recorded as {closed.outcome.value}.")
+                messages.say(f"{closed.action} of {closed.subject} is recorded as {closed.outcome.value}.")
                 st.rerun()

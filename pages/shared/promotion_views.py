@@ -8,23 +8,26 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.entities import Difference, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
+from core.entities import Difference, Finding, GateResult, PromotionRequest, RequestKind, RequestStatus, Severity, Stage
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.compare import direction
-from pages.shared import inert, messages
+from core.services.findings import about_model
+from pages.shared import finding_views, inert, messages
 from pages.shared.run_tables import coloured, marked, number
 
 _VERBS = {RequestKind.PROMOTION: "asked for", RequestKind.ROLLBACK: "rolled back to"}
 
 
-def requests_table(found: Sequence[PromotionRequest]) -> None:
-    """One line per request, newest first."""
+def requests_table(found: Sequence[PromotionRequest], findings: Sequence[Finding]) -> None:
+    """One line per request, newest first; a rollback by one person says whether it was reviewed."""
+    reviews = {one.id: finding_views.review_word(finding_views.emergency(findings, one.id)) for one in found}
     rows = [
         {
             "Status": messages.word(request.status),
             "Model version": str(request.key),
             "To": messages.word(request.to),
             "Kind": request.kind.value,
+            **({"Review": reviews[request.id]} if any(reviews.values()) else {}),
             "Gates": gates_word(request.gates),
             "Asked by": request.requested_by,
             "Asked": request.requested_at,
@@ -51,8 +54,20 @@ def words(request: PromotionRequest) -> str:
     )
 
 
-def request(found: PromotionRequest) -> None:
-    """Who asked for what and why, how it was decided, what the gates saw."""
+def look_first(findings: Sequence[Finding], found: PromotionRequest) -> None:
+    """Whoever decides is told what is open on the model and weighs most."""
+    grave = [one for one in about_model(findings, found.model) if one.is_open and one.severity is Severity.HIGH]
+    if not grave:
+        return
+    st.warning(
+        f"High findings are open on {messages.plain(found.model)}; look at them before you decide.",
+        icon=":material/priority_high:",
+    )
+    finding_views.brief(grave)
+
+
+def request(found: PromotionRequest, alone: Finding | None = None) -> None:
+    """Who asked for what and why, how it was decided, what the gates saw. *alone*: where one person rolled it back."""
     st.subheader(f"{messages.plain(found.key)} to {found.to.value}")
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(found.status)
@@ -62,6 +77,8 @@ def request(found: PromotionRequest) -> None:
             f"{messages.plain(found.requested_by)} {verb} it, {messages.local(found.requested_at)}", width="content"
         )
     _said(found.requested_by, found.request_reason)
+    if alone is not None:
+        _review(alone)
     if found.decided_by and found.kind is RequestKind.PROMOTION:
         st.caption(f"{messages.plain(found.decided_by)}, {messages.local(found.decided_at)}: {found.status.value}")
         _said(found.decided_by, found.reason or "")
@@ -145,6 +162,15 @@ def differences_table(found: Sequence[Difference]) -> None:
         for difference in found
     ]
     inert.table(pd.DataFrame(rows), placeholder="–", alt="Where registry and decisions differ")
+
+
+def _review(alone: Finding) -> None:
+    """A rollback by one person: that it waits, or what who reviewed it found out."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        finding_views.review_badge(alone)
+        finding_views.link(alone, "The finding")
+    if not alone.is_open:
+        _said(str(alone.closed_by), alone.reason or "")
 
 
 def _said(who: str, text: str) -> None:
