@@ -73,7 +73,6 @@ class Connection:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        _quiet_environment(self.timeout_s)
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -108,6 +107,7 @@ class Connection:
         """
         if time.monotonic() < self._down_until:
             raise RegistryUnavailable(self._down_reason, uri=masked(self.tracking_uri))
+        _quiet_environment(self.timeout_s)
         with _importing:
             import mlflow  # noqa: F401 - all of it, before any part of it
             from mlflow.exceptions import MlflowException
@@ -209,7 +209,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _quiet_environment(timeout_s: float) -> None:
-    """MLflow reads these at each call. What a user has set himself stays."""
+    """MLflow reads these at each call, and some as it is imported. What a user has set himself stays."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

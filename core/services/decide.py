@@ -36,7 +36,7 @@ from core.learning.artifacts import check_loads
 from core.permissions import Action
 from core.services.appraise import Appraisal, appraise, what_changed
 from core.services.carry_out import begin, carry_out, named, refuse_changed, refuse_while_unfinished, stages_of
-from core.services.review import awaits_review
+from core.services.review import approvals_needed, needs_review
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -149,14 +149,6 @@ def decisions_made(stores: Stores, actor: Actor, model: str) -> int:
     return stores.decisions.made(model)
 
 
-def approvals_needed(stores: Stores, model: str, to: Stage) -> int:
-    """How many people must say yes: by setting for Production, one for any other stage."""
-    if to is not Stage.PRODUCTION:
-        return 1
-    asked = stores.settings.approvals
-    return max(1, asked.get(model, asked.get("*", 1)))
-
-
 def list_approvals(stores: Stores, actor: Actor, request: PromotionRequest) -> tuple[Approval, ...]:
     """Who said yes so far, in order."""
     stores.audit.require(actor, Action.PROMOTION_READ, str(request.key))
@@ -234,11 +226,8 @@ def roll_back(
                 raise GatesFailed(_failed(request, gates), request_id=None)
             begun = begin(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
             done = carry_out(stores, begun, lock, before=was)
-        emergency = approvals_needed(stores, model, Stage.PRODUCTION) > 1
-        word = "rolled back by one person, waits for a review" if emergency else "rolled back"
+        word = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
-        if emergency:
-            stores.findings.add(awaits_review(done))
     return done
 
 
