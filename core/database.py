@@ -262,8 +262,9 @@ class Database:
         known = {script.revision for script in scripts.walk_revisions()}
         if found - known:
             raise BadSettings(
-                f"The database {self._shown} was made by a newer ModelLedger (revision "
-                f"{', '.join(sorted(found - known))} is not known here); run that version, or put back a backup.",
+                f"The database {self._shown} was made by a newer ModelLedger or by another program (revision "
+                f"{', '.join(sorted(found - known))} is not known here); run that version, put back a backup, or name "
+                "a database of ModelLedger's own in MODELLEDGER_DATABASE_URL.",
                 setting="MODELLEDGER_DATABASE_URL",
             )
         return found

@@ -167,6 +167,12 @@ def load_settings(**overrides: Any) -> Settings:
                 f"{full} names a driver with which MLflow's promotions fail; write {_POSTGRES}://… instead.",
                 setting=full,
             )
+        if uri and settings.database_url and _place(uri) == _place(settings.database_url):
+            raise BadSettings(
+                f"{full} and MODELLEDGER_DATABASE_URL name the same database, and both would make a table jobs in it; "
+                "give each one of its own, on the same server if you like.",
+                setting="MODELLEDGER_DATABASE_URL",
+            )
     return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
 
 
@@ -174,6 +180,14 @@ def _with_driver(uri: str | None) -> str | None:
     """PostgreSQL by the one driver that MLflow's registry works with: SQLAlchemy 2.1 would take psycopg 3."""
     scheme, separator, rest = (uri or "").partition("://")
     return f"{_POSTGRES}://{rest}" if separator and scheme in ("postgresql", "postgres") else uri
+
+
+def _place(url: str) -> str:
+    """Which database a URL leads to, whoever connects and by which driver."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    host, slash, name = rest.rpartition("@")[2].partition("/")
+    kind = "postgresql" if scheme.startswith("postgres") else scheme
+    return f"{kind}://{host.removesuffix(':5432')}{slash}{name}"
 
 
 def masked(url: str) -> str:

@@ -15,7 +15,7 @@ from core.services.sample import build_sample
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
-from tests.postgres import PostgresServer, database_url, postgres  # noqa: F401 -- fixtures, for whoever needs them
+from tests.postgres import PATHS, PostgresServer, database_url, postgres  # noqa: F401 -- fixtures, for whoever needs them
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Which database a workspace keeps its log, decisions and jobs in; SQLite unless a test asks for both."""
+    """Which database holds a workspace's log, decisions and jobs, and MLflow's store; SQLite unless a test asks."""
     return str(getattr(request, "param", "sqlite"))
 
 
@@ -43,6 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_kind: str, re
     if database_kind == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         monkeypatch.setenv("MODELLEDGER_DATABASE_URL", _lent(server, server.migrated, request))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", _lent(server, server.mlflow, request))
     return folder
 
 
@@ -107,8 +108,12 @@ def sample(
     if database_kind == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         (home / "modelledger.db").unlink()
-        template = server.filled(sample_home / "modelledger.db")
-        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", _lent(server, template, request))
+        (home / "mlflow.db").unlink()
+        log = _lent(server, server.filled(sample_home / "modelledger.db"), request)
+        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", log)
+        mlflow = _lent(server, server.mlflow_filled(sample_home / "mlflow.db"), request)
+        server.rebase(mlflow, str(sample_home), str(home))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
     return home
 
 
@@ -135,11 +140,6 @@ def _rebase(database: Path, old: str, new: str) -> None:
     """MLflow keeps absolute paths: without this a copy would read, and a test would break, the original's artifacts."""
     connection = sqlite3.connect(database)
     with connection:
-        for table, column in (
-            ("runs", "artifact_uri"),
-            ("experiments", "artifact_location"),
-            ("model_versions", "source"),
-            ("model_versions", "storage_location"),
-        ):
+        for table, column in PATHS:
             connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
     connection.close()

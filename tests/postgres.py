@@ -20,8 +20,17 @@ import pytest
 import sqlalchemy as sa
 
 from core.database import Database, metadata
+from core.registry.runs import Runs
 
 PASSWORD = "not-for-logs"
+# Where MLflow's store keeps absolute paths.
+PATHS = (
+    ("runs", "artifact_uri"),
+    ("experiments", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+_MLFLOW = "mlflow"
 _MISSING = "PostgreSQL is not installed; on Debian: apt-get install postgresql"
 
 
@@ -38,6 +47,8 @@ class PostgresServer:
         connection = psycopg2.connect(self._address("postgres"))
         connection.autocommit = True
         with connection.cursor() as cursor:
+            # A database that somebody is connected to is no template, and MLflow keeps its connections.
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template,))
             cursor.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         connection.close()
         return f"postgresql+psycopg2://ledger:{PASSWORD}@127.0.0.1:{self.port}/{name}"
@@ -58,6 +69,28 @@ class PostgresServer:
             copy_rows(Database(f"sqlite:///{source}"), Database(url))
             self.templates[str(source)] = url.rsplit("/", 1)[1]
         return self.templates[str(source)]
+
+    @property
+    def mlflow(self) -> str:
+        """A template with MLflow's own tables, made by MLflow; no run and no model."""
+        if _MLFLOW not in self.templates:
+            url = self.new_database()
+            Runs(url).experiments()
+            self.templates[_MLFLOW] = url.rsplit("/", 1)[1]
+        return self.templates[_MLFLOW]
+
+    def mlflow_filled(self, source: Path) -> str:
+        """A template that holds what MLflow's SQLite store *source* holds."""
+        if str(source) not in self.templates:
+            url = self.new_database(template=self.mlflow)
+            copy_store(f"sqlite:///{source}", url)
+            self.templates[str(source)] = url.rsplit("/", 1)[1]
+        return self.templates[str(source)]
+
+    def rebase(self, url: str, old: str, new: str) -> None:
+        """MLflow keeps absolute paths: those below *old* become paths below *new*."""
+        for table, column in PATHS:
+            self.run(url, f"UPDATE {table} SET {column} = replace({column}, '{old}', '{new}')")
 
     def drop(self, url: str) -> None:
         """Takes a database away, whoever is still connected."""
@@ -90,6 +123,28 @@ def copy_rows(source: Database, target: Database) -> None:
         )
     source.close()
     target.close()
+
+
+def copy_store(source: str, target: str) -> None:
+    """Every row of MLflow's store *source* into the store *target*, which has MLflow's tables."""
+    read, write = sa.create_engine(source), sa.create_engine(target)
+    tables = sa.MetaData()
+    tables.reflect(write)
+    with read.connect() as old, write.begin() as new:
+        for table in reversed(tables.sorted_tables):
+            new.execute(sa.delete(table))
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in old.execute(sa.select(table)).mappings()]
+            if rows:
+                new.execute(sa.insert(table), rows)
+        for table in tables.sorted_tables:
+            for column in table.columns:
+                if "nextval" in str(getattr(column.server_default, "arg", "")):
+                    newest = f"(SELECT coalesce(max({column.name}), 0) + 1 FROM {table.name})"
+                    sequence = f"pg_get_serial_sequence('{table.name}', '{column.name}')"
+                    new.execute(sa.text(f"SELECT setval({sequence}, {newest}, false)"))
+    read.dispose()
+    write.dispose()
 
 
 @pytest.fixture(scope="session")

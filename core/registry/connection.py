@@ -73,14 +73,15 @@ class Connection:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        _quiet_environment(self.timeout_s)
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         for uri in {self.tracking_uri, self.registry_uri}:
             _check_reachable(uri, self.timeout_s)
-        with _one_maker(self.tracking_uri, self.registry_uri):
+        # Opens both stores now, each under its lock: two processes that migrate one database break it. One after the
+        # other, because two addresses may lead to one database, and nobody can wait for himself.
+        with _one_maker(self.tracking_uri):
             try:
                 client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
             except ImportError as error:
@@ -89,9 +90,9 @@ class Connection:
                     "here; check MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI.",
                     setting="MLFLOW_TRACKING_URI",
                 ) from error
-            # Opens both stores now, under the lock: two processes that migrate one database break it.
             if not _is_server(self.tracking_uri):
                 client.search_experiments(max_results=1)
+        with _one_maker(self.registry_uri):
             if not _is_server(self.registry_uri):
                 client.search_registered_models(max_results=1)
         if _is_server(self.tracking_uri) or _is_server(self.registry_uri):
@@ -106,6 +107,7 @@ class Connection:
         """
         if time.monotonic() < self._down_until:
             raise RegistryUnavailable(self._down_reason, uri=masked(self.tracking_uri))
+        _quiet_environment(self.timeout_s)
         with _importing:
             import mlflow  # noqa: F401 - all of it, before any part of it
             from mlflow.exceptions import MlflowException
@@ -207,7 +209,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _quiet_environment(timeout_s: float) -> None:
-    """MLflow reads these at each call. What a user has set himself stays."""
+    """MLflow reads these at each call, and some as it is imported. What a user has set himself stays."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -244,15 +246,14 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _one_maker(*uris: str) -> Iterator[None]:
+def _one_maker(uri: str) -> Iterator[None]:
     """Only one process at a time opens (and so creates or migrates) an embedded store or a database."""
-    with ExitStack() as locks:
-        for uri in sorted(set(uris)):
-            path = _sqlite_path(uri)
-            if path is not None:
-                fcntl.flock(locks.enter_context(Path(f"{path}.lock").open("w")), fcntl.LOCK_EX)
-            elif uri.startswith("postgresql"):
-                locks.enter_context(_postgres_lock(uri))
+    path = _sqlite_path(uri)
+    with ExitStack() as lock:
+        if path is not None:
+            fcntl.flock(lock.enter_context(Path(f"{path}.lock").open("w")), fcntl.LOCK_EX)
+        elif uri.startswith("postgresql"):
+            lock.enter_context(_postgres_lock(uri))
         yield
 
 

@@ -14,6 +14,7 @@ from core.audit.decisions import ModelLock
 from core.entities import Actor, GateResult, ModelVersion, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import CoreError, EvidenceChanged, Refused, RegistryUnavailable
 from core.services.appraise import look_at, what_changed
+from core.services.review import await_review, needs_review
 from core.services.stores import Stores
 
 
@@ -105,7 +106,7 @@ def expire(stores: Stores, request: PromotionRequest, changed: str) -> Promotion
 
 
 def finish(stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage]) -> PromotionRequest:
-    """Stages into the registry, looks that they are there, and ends the request as approved."""
+    """Stages into the registry, looks that they are there, and ends the request as approved; some wait for a review."""
     stores.models.set_stages(request.model, intended)
     after = current_stages(stores, request.model)
     astray = [f"{request.model}/{n}" for n, stage in intended.items() if after.get(n) is not stage]
@@ -115,6 +116,8 @@ def finish(stores: Stores, request: PromotionRequest, intended: Mapping[int, Sta
             "Promotions.",
             model=request.model,
         )
+    if needs_review(stores, request):
+        await_review(stores, request)  # before the outcome: whoever dies in between leaves it to be finished
     return stores.decisions.move(
         request.id,
         RequestStatus.UNFINISHED,

@@ -36,7 +36,7 @@ from core.learning.artifacts import check_loads
 from core.permissions import Action
 from core.services.appraise import Appraisal, appraise, what_changed
 from core.services.carry_out import begin, carry_out, named, refuse_changed, refuse_while_unfinished, stages_of
-from core.services.review import approvals_needed, mark_emergency
+from core.services.review import approvals_needed, needs_review
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -226,8 +226,7 @@ def roll_back(
                 raise GatesFailed(_failed(request, gates), request_id=None)
             begun = begin(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
             done = carry_out(stores, begun, lock, before=was)
-        emergency = mark_emergency(stores, done)
-        word = "rolled back by one person, waits for a review" if emergency else "rolled back"
+        word = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
     return done
 

@@ -12,7 +12,6 @@ from core.permissions import Action
 from core.services.appraise import look_at, what_changed
 from core.services.carry_out import expire, finish, intended_stages, named, put_back, stages_of, undo
 from core.services.decide import find_request, needed_reason
-from core.services.review import mark_emergency
 from core.services.stores import Stores
 
 STAGE = "stage differs"
@@ -82,7 +81,6 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
             versions = stores.models.versions(request.model)
             record.before["stages"] = named(stages_of(versions))
             done = _resolved(stores, request, lock, versions, actor)
-        mark_emergency(stores, done)
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
                 _close(stores, actor, event, f"resolved by {actor.name}")
@@ -145,8 +143,6 @@ def _of(stores: Stores, intent: Event) -> PromotionRequest | None:
 def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
     """The outcome that is missing: success where what was begun is found done, else failed."""
     done = _of(stores, intent)
-    if done is not None:
-        mark_emergency(stores, done)
     return stores.audit.append(
         actor,
         intent.action,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core.entities import Finding, PromotionRequest, RequestKind, RequestStatus, Role, Severity, Stage
+from core.entities import Finding, PromotionRequest, RequestKind, Role, Severity, Stage
 from core.errors import NotFound
 from core.services.stores import Stores
 
@@ -20,18 +20,17 @@ def approvals_needed(stores: Stores, model: str, to: Stage) -> int:
     return max(1, asked.get(model, asked.get("*", 1)))
 
 
-def mark_emergency(stores: Stores, request: PromotionRequest) -> Finding | None:
-    """Keeps the finding of a rollback that took effect by one person's word where policy asks for more, once.
+def needs_review(stores: Stores, request: PromotionRequest) -> bool:
+    """Whether one person alone moved what policy asks several about."""
+    return request.kind is RequestKind.ROLLBACK and approvals_needed(stores, request.model, request.to) > 1
 
-    None where it is no such rollback. Whoever ends a rollback calls it: who made it, or who resolves what was left.
-    """
-    took_effect = request.kind is RequestKind.ROLLBACK and request.status is RequestStatus.APPROVED
-    if not took_effect or approvals_needed(stores, request.model, request.to) < 2:
-        return None
+
+def await_review(stores: Stores, request: PromotionRequest) -> None:
+    """Keeps the finding; once, however often the rollback has to be finished. Hold the model's lock."""
     try:
-        return stores.findings.get(request.id)
+        stores.findings.get(request.id)
     except NotFound:
-        return stores.findings.add(_awaits_review(request))
+        stores.findings.add(_awaits_review(request))
 
 
 def _awaits_review(request: PromotionRequest) -> Finding:

@@ -1,9 +1,8 @@
-"""Killed between intent, registry and outcome: shown, then finished or undone. Changes behind our back: shown."""
+"""What was begun and not ended, and what was changed behind our back: shown, resolved by whom it concerns."""
 
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,31 +12,20 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Difference, Outcome, PromotionRequest, RequestStatus, Stage
-from core.errors import (
-    AlreadyDecided,
-    Forbidden,
-    ReasonMissing,
-    RegistryUnavailable,
-    RequestNotFound,
-    SelfApproval,
-)
+from core.errors import AlreadyDecided, Forbidden, ReasonMissing, RegistryUnavailable, RequestNotFound
 from core.permissions import Action
 from core.services.decide import approve, request_promotion
-from core.services.findings import close_finding, list_findings
-from core.services.prove import search_audit
 from core.services.reconcile import (
     MISSING,
     SEVERAL,
     STAGE,
     UNFINISHED_ACTION,
-    UNFINISHED_REQUEST,
     close_action,
     differences,
     resolve,
 )
 from core.services.stores import Stores
-from core.settings import load_settings
-from tests.services.dying import STEPS
+from tests.services.dying import expire_locks, run_and_die
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "iris_classifier"
@@ -50,22 +38,6 @@ def ask(sample_stores: Stores, scientist: Actor) -> Callable[[int], PromotionReq
     )
 
 
-def die(stores: Stores, step: str, verb: str, argument: str) -> None:
-    """A process of its own carries *verb* out and is killed at *step*."""
-    command = [sys.executable, "-m", "tests.services.dying", str(stores.settings.home), step, verb, argument]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
-def expire_locks(stores: Stores) -> None:
-    """What a minute of waiting does: the lease of the dead promoter runs out."""
-    connection = sqlite3.connect(stores.settings.home / "modelledger.db")
-    with connection:
-        assert connection.execute("SELECT count(*) FROM locks").fetchone()[0] == 1
-        connection.execute("UPDATE locks SET expires = '2000-01-01T00:00:00.000000+00:00'")
-    connection.close()
-
-
 def stages(stores: Stores) -> dict[int, str]:
     return {v.version: v.stage.value for v in stores.models.versions(MODEL)}
 
@@ -74,145 +46,11 @@ def kinds(found: tuple[Difference, ...]) -> list[str]:
     return [difference.kind for difference in found]
 
 
-# What each death leaves: the request's status, the stages, and what resolving makes of them.
-AFTER = {
-    "before the decision": ("open", {1: "Production", 2: "None", 3: "None"}),
-    "before the registry": ("unfinished", {1: "Production", 2: "None", 3: "None"}),
-    "halfway in the registry": ("unfinished", {1: "Archived", 2: "None", 3: "None"}),
-    "after the registry": ("unfinished", {1: "Archived", 2: "None", 3: "Production"}),
-    "before the outcome": ("approved", {1: "Archived", 2: "None", 3: "Production"}),
-}
-DONE = {1: "Archived", 2: "None", 3: "Production"}
-UNDONE = {1: "Production", 2: "None", 3: "None"}
-RESOLVED = {
-    "before the registry": ("open", UNDONE),
-    "halfway in the registry": ("approved", DONE),
-    "after the registry": ("approved", DONE),
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_approval_killed_at_a_step_is_shown_and_resolved(
-    sample_stores: Stores, manager: Actor, auditor: Actor, ask: Callable[[int], PromotionRequest], step: str
-) -> None:
-    approve(sample_stores, manager, ask(1).id, reason="first")
-    asked = ask(3)
-    die(sample_stores, step, "approve", asked.id)
-    stores = open_stores(sample_stores.settings)
-
-    status, left = AFTER[step]
-    assert stores.decisions.get(asked.id).status.value == status
-    assert stages(stores) == left
-    (intent,) = stores.audit.unfinished()
-    assert (intent.action, intent.actor, intent.before["request"]) == ("promotion.decide", "manager", asked.id)
-
-    found = differences(stores, auditor)
-    assert len(found) == 1, found
-    expire_locks(stores)
-    if status == "unfinished":
-        assert (found[0].kind, found[0].request_id) == (UNFINISHED_REQUEST, asked.id)
-        done = resolve(stores, manager, asked.id, reason="the server was restarted")
-        expected_status, expected_stages = RESOLVED[step]
-        assert done.status.value == expected_status
-        assert stages(stores) == expected_stages
-    else:
-        assert (found[0].kind, found[0].request_id) == (UNFINISHED_ACTION, intent.operation)
-        closed = close_action(stores, manager, intent.operation, reason="the server was restarted")
-        assert closed.outcome is (Outcome.SUCCESS if status == "approved" else Outcome.FAILED)
-        assert stages(stores) == left
-
-    assert differences(stores, auditor) == ()
-    assert stores.audit.unfinished() == ()
-    assert stores.audit.verify().ok
-    ended = search_audit(stores, auditor, operation=intent.operation)
-    assert len(ended) == 2, "one intent, one outcome"
-    assert "manager" in ended[0].reason
-
-
-def test_open_request_can_be_approved_after_it_was_undone(
-    sample_stores: Stores, manager: Actor, manager2: Actor, ask: Callable[[int], PromotionRequest]
-) -> None:
-    asked = ask(3)
-    die(sample_stores, "before the registry", "approve", asked.id)
-    expire_locks(sample_stores)
-    resolve(sample_stores, manager, asked.id, reason="restart")
-    done = approve(sample_stores, manager2, asked.id, reason="again")
-    assert (done.status, done.decided_by) == (RequestStatus.APPROVED, "manager2")
-    assert stages(sample_stores)[3] == "Production"
-
-
-@pytest.mark.parametrize(
-    ("step", "status", "expected"),
-    [
-        ("before the registry", "expired", DONE),
-        ("halfway in the registry", "approved", UNDONE | {3: "Archived"}),
-        ("after the registry", "approved", UNDONE | {3: "Archived"}),
-    ],
-)
-def test_rollback_killed_at_a_step_is_finished_or_undone(
-    sample_stores: Stores,
-    manager: Actor,
-    ask: Callable[[int], PromotionRequest],
-    step: str,
-    status: str,
-    expected: dict[int, str],
-) -> None:
-    for version in (1, 3):
-        approve(sample_stores, manager, ask(version).id, reason="fine")
-    die(sample_stores, step, "roll_back", MODEL)
-    (found,) = differences(sample_stores, manager)
-    assert found.kind == UNFINISHED_REQUEST
-    expire_locks(sample_stores)
-    done = resolve(sample_stores, manager, str(found.request_id), reason="restart")
-    assert done.status.value == status
-    assert stages(sample_stores) == expected
-    assert differences(sample_stores, manager) == ()
-
-
-@pytest.mark.parametrize("step", ["after the registry", "before the outcome"])
-def test_an_emergency_rollback_that_died_waits_for_a_review_too_once_it_is_resolved(
-    sample_stores: Stores,
-    manager: Actor,
-    manager2: Actor,
-    ask: Callable[[int], PromotionRequest],
-    step: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for version in (1, 3):
-        approve(sample_stores, manager2, ask(version).id, reason="fine")
-    monkeypatch.setenv("MODELLEDGER_APPROVALS", f'{{"{MODEL}": 2}}')
-    stores = open_stores(load_settings(home=sample_stores.settings.home))
-    die(stores, step, "roll_back", MODEL)
-    (left,) = differences(stores, manager2)
-    expire_locks(stores)
-    if step == "before the outcome":
-        close_action(stores, manager2, str(left.request_id), reason="power cut")
-    else:
-        resolve(stores, manager2, str(left.request_id), reason="power cut")
-    (finding,) = list_findings(stores, manager2)
-    assert (finding.kind, finding.subject) == ("emergency rollback", f"{MODEL}/1")
-    assert finding.found == "rolled back by manager alone"
-    with pytest.raises(SelfApproval, match="somebody else"):
-        close_finding(stores, manager, finding.id, reason="all fine")
-
-
-def test_resolving_leaves_one_in_production_even_if_another_was_put_there_meanwhile(
-    sample_stores: Stores, manager: Actor, ask: Callable[[int], PromotionRequest]
-) -> None:
-    approve(sample_stores, manager, ask(1).id, reason="first")
-    asked = ask(3)
-    die(sample_stores, "halfway in the registry", "approve", asked.id)
-    sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
-    expire_locks(sample_stores)
-    resolve(sample_stores, manager, asked.id, reason="restart")
-    assert stages(sample_stores) == {1: "Archived", 2: "Archived", 3: "Production"}
-
-
 def test_only_a_manager_resolves_with_a_reason_and_once(
     sample_stores: Stores, manager: Actor, scientist: Actor, ask: Callable[[int], PromotionRequest]
 ) -> None:
     asked = ask(3)
-    die(sample_stores, "before the registry", "approve", asked.id)
+    run_and_die(sample_stores, "before the registry", "approve", asked.id)
     expire_locks(sample_stores)
     with pytest.raises(Forbidden):
         resolve(sample_stores, scientist, asked.id, reason="me too")
@@ -228,7 +66,6 @@ def test_only_a_manager_resolves_with_a_reason_and_once(
 
 _INGESTER = """
 import os, signal, sys
-from pathlib import Path
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
 from core.permissions import Action

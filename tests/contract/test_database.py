@@ -1,0 +1,167 @@
+"""The database on either kind: an old schema is brought up to date, a foreign one refused, a reader sees one state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.command import upgrade
+from alembic.config import Config
+
+from core.audit.log import AuditLog
+from core.database import Database, events, heads, metadata
+from core.entities import Actor, Outcome, Role
+from core.errors import BadSettings
+from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name
+from tests.postgres import PostgresServer
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "core" / "migrations"
+WHO = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """The database, past the application."""
+    made = sa.create_engine(database_url, poolclass=sa.pool.NullPool)
+    yield made
+    made.dispose()
+
+
+def bring_to(engine: sa.Engine, revision: str) -> None:
+    """What an older ModelLedger left: its migrations, run by Alembic itself."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, revision)
+
+
+def shape(engine: sa.Engine) -> dict[str, set[str]]:
+    """Tables and their columns."""
+    found = sa.inspect(engine)
+    return {table: {column["name"] for column in found.get_columns(table)} for table in found.get_table_names()}
+
+
+# The first event that ModelLedger 0.1 wrote, by hand: its hash is SHA-256 over its canonical JSON.
+FIRST = {
+    **{"sequence": 1, "time": "2026-01-02T03:04:05.000006+00:00", "actor": "scientist", "role": "scientist"},
+    **{"channel": "cli", "action": "data.ingest", "subject": "sales@0", "outcome": "success", "reason": "monthly"},
+    **{"operation": "1" * 32, "before": "{}", "after": '{"rows":50}', "previous": "0" * 64, "hash": "2" * 64},
+}
+
+HEAD = {"size": 3, "last_hash": "3" * 64, "subtrees": "", "note": "", "purpose": "export", "made": datetime.now(UTC)}
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "findings", "identity"])
+def test_a_start_on_an_older_schema_brings_it_up_to_date_and_keeps_its_rows(
+    database_url: str, engine: sa.Engine, revision: str
+) -> None:
+    bring_to(engine, revision)
+    assert shape(engine).keys() - {"alembic_version"} < {table.name for table in metadata.sorted_tables}
+    names = ", ".join(f'"{name}"' for name in FIRST)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(f"INSERT INTO events ({names}) VALUES ({', '.join(':' + name for name in FIRST)})"), FIRST
+        )
+    database = Database(database_url)
+    wanted = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
+    assert {name: columns for name, columns in shape(engine).items() if name != "alembic_version"} == wanted
+    (kept,) = AuditLog(database).events()
+    assert (kept.sequence, kept.subject, kept.after, kept.hash) == (1, "sales@0", {"rows": 50}, "2" * 64)
+    database.close()
+
+
+def test_the_second_start_finds_nothing_to_do_and_writes_nothing(database_url: str, engine: sa.Engine) -> None:
+    Database(database_url).close()
+    with engine.connect() as connection:
+        connection.execute(sa.text("BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE events"))
+        # Whoever starts while somebody writes does not wait for him.
+        Database(database_url).close()
+
+
+def test_a_schema_of_a_newer_modelledger_is_refused_and_left_as_it_is(
+    database_url: str,
+    engine: sa.Engine,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,  # noqa: F811
+) -> None:
+    Database(database_url).close()
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE alembic_version SET version_num = 'from_2031' WHERE version_num = (SELECT "
+                "min(version_num) FROM alembic_version)"
+            )
+        )
+    before = shape(engine)
+    with pytest.raises(BadSettings, match=r"made by a newer ModelLedger .*from_2031.*run that version"):
+        Database(database_url)
+
+    monkeypatch.setenv("MODELLEDGER_DATABASE_URL", database_url)
+    answer = command("audit", "log", "--json")
+    assert (answer.code, answer.out) == (1, "")
+    (line,) = answer.err.strip().splitlines()
+    assert "from_2031" in line
+    assert "not-for-logs" not in line
+    assert shape(engine) == before
+    with engine.connect() as connection:
+        assert "from_2031" in connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all()
+
+
+def test_a_database_of_another_program_is_refused_before_anything_is_made_in_it(
+    database_url: str, engine: sa.Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('451aebb31d03')"))
+    with pytest.raises(BadSettings, match=r"another program .*451aebb31d03.*a database of ModelLedger's own"):
+        Database(database_url)
+    assert shape(engine).keys() == {"alembic_version"}
+
+
+def test_a_reader_in_the_midst_of_a_writer_sees_one_state(database_url: str) -> None:
+    database, other = Database(database_url), Database(database_url)
+    log = AuditLog(database)
+    log.append(WHO, "data.ingest", "sales@0", Outcome.SUCCESS)
+    counts = sa.select(sa.func.count()).select_from(events), sa.select(sa.func.count()).select_from(heads)
+    with other.read() as reader:
+        assert reader.execute(counts[0]).scalar_one() == 1
+        log.append(WHO, "data.ingest", "sales@1", Outcome.SUCCESS)
+        with database.write() as writer:
+            log.append_within(writer, WHO, "data.ingest", "sales@2", Outcome.SUCCESS)
+            writer.execute(sa.insert(heads).values(HEAD))
+        # Committed twice since: neither the table it has read nor the one that it has not.
+        assert [reader.execute(query).scalar_one() for query in counts] == [1, 0]
+    with other.read() as reader:
+        assert [reader.execute(query).scalar_one() for query in counts] == [3, 1]
+    database.close()
+    other.close()
+
+
+def test_a_writer_who_fails_leaves_no_part_of_what_he_wrote(database_url: str) -> None:
+    database = Database(database_url)
+    log = AuditLog(database)
+
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            log.append_within(connection, WHO, "data.ingest", "sales@0", Outcome.SUCCESS)
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    assert log.count() == 0
+    database.close()
+
+
+@pytest.mark.postgres
+def test_what_only_reads_cannot_write_on_a_team_database(postgres: PostgresServer) -> None:
+    url = postgres.new_database(template=postgres.migrated)
+    database = Database(url)
+    with pytest.raises(sa.exc.InternalError, match="read-only"), database.read() as connection:
+        connection.execute(sa.insert(heads).values(HEAD))
+    database.close()
+    postgres.drop(url)
