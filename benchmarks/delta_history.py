@@ -25,8 +25,8 @@ _ROUNDS = 7
 def run() -> list[Measurement]:
     """Cold means an engine that has seen nothing; the files themselves are in the system's cache for both sides."""
     with tempfile.TemporaryDirectory() as folder:
-        table = _build(Path(folder, "old"), COMMITS)
-        young = _build(Path(folder, "young"), _YOUNG)
+        table = build(Path(folder, "old"), COMMITS)
+        young = build(Path(folder, "young"), _YOUNG)
         return [_history(table, None, 1.5), _history(table, NEWEST, 3.0), _refresh(table, young), *_snapshots(table)]
 
 
@@ -123,7 +123,7 @@ def _paths(table: Table, commits: int) -> list[str]:
     return [f"{table.uri}/_delta_log/{version:020d}.json" for version in range(commits)]
 
 
-def _build(place: Path, commits: int) -> Table:
+def build(place: Path, commits: int) -> Table:
     """A table as delta-rs writes it: one file of statistics a commit, a checkpoint every 100 (the newest is enough)."""
     deltalake.write_deltalake(
         str(place),

@@ -24,6 +24,13 @@ class DeltaEngine(ABC):
 
     name: ClassVar[str]
 
+    def check(self) -> str:
+        """What it runs on, in a few words. Starts nothing.
+
+        Raises EngineUnavailable or BadSettings: what it needs is not on this machine, or nobody answers elsewhere.
+        """
+        return "in this process"
+
     @abstractmethod
     def exists(self, table: Table) -> bool:
         """Whether there is a Delta log at the table's URI (even a corrupt or expired one)."""

@@ -72,6 +72,9 @@ class SparkEngine(DeltaEngine):
         """The process's Spark session; opened on first use. Raises EngineUnavailable in one sentence."""
         return spark_session.session(self.settings)
 
+    def check(self) -> str:
+        return spark_session.check(self.settings)
+
     # ------------------------------------------------------------------------------------------- reading
 
     def exists(self, table: Table) -> bool:

@@ -60,6 +60,24 @@ def session(settings: SparkSettings) -> Any:
         return opened
 
 
+def check(settings: SparkSettings) -> str:
+    """What a session would need, looked at without opening one: Java, jars, and that the master answers.
+
+    Raises EngineUnavailable or BadSettings in one sentence.
+    """
+    if settings.is_connect:
+        _reach(settings, default_port=_connect_port(settings))
+        return f"Spark Connect at {settings.shown}"
+    _check_master(settings)
+    java = spark_java.require_java()
+    if settings.jars is not None:
+        spark_java.jars_in(settings.jars)
+    if settings.master.startswith("spark://"):
+        _reach(settings, default_port=7077)
+    fetched = settings.jars is not None or spark_java.are_jars_cached()
+    return f"Spark {settings.shown}, {java}" + ("" if fetched else "; Delta's jars are fetched on first use")
+
+
 def close() -> None:
     """Ends the session and, where it was ours, its Java process. The next use opens a new one."""
     global _open
@@ -75,13 +93,17 @@ def close() -> None:
             _end_java()
 
 
-def _start(settings: SparkSettings) -> Any:
+def _check_master(settings: SparkSettings) -> None:
     if not settings.master.startswith(("local", "spark://", "yarn", "k8s://")):
         raise BadSettings(
             f"MODELLEDGER_SPARK_MASTER cannot be used: {settings.shown!r} is none of local[*], spark://host:port "
             "and sc://host:port.",
             setting="MODELLEDGER_SPARK_MASTER",
         )
+
+
+def _start(settings: SparkSettings) -> Any:
+    _check_master(settings)
     spark_java.require_java()
     if settings.master.startswith("spark://"):
         _reach(settings, default_port=7077)
@@ -139,7 +161,7 @@ def _conf(settings: SparkSettings) -> dict[str, str]:
 
 
 def _connect(settings: SparkSettings) -> Any:
-    _reach(settings, default_port=443 if "use_ssl=true" in settings.master else 15002)
+    _reach(settings, default_port=_connect_port(settings))
     try:
         from pyspark.errors import PySparkException
         from pyspark.sql.connect.client.retries import DefaultPolicy
@@ -165,6 +187,10 @@ def _connect(settings: SparkSettings) -> Any:
         # grpc raises classes of its own making; without an open session nothing else can be said about them.
         raise EngineUnavailable(f"Spark Connect at {settings.shown} does not answer: {_first_line(error)}.") from error
     return opened
+
+
+def _connect_port(settings: SparkSettings) -> int:
+    return 443 if "use_ssl=true" in settings.master else 15002
 
 
 def _forget_connect() -> None:

@@ -1,208 +1,207 @@
-"""MLflow Projects as recipes: a team's own training code, run by the backend it names, on a pinned data version."""
+"""MLflow Projects as recipes: what a project declares, and whether it can be run as its recipe asks."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import yaml
 
-from core.errors import BadParameter, TrainingFailed
+from core.errors import BadParameter
+from core.learning.outside import PROJECT
 
 BACKENDS = ("local", "databricks", "kubernetes")
+# What is handed to every project: as environment, and as those parameters that it declares (at a Git address: all).
+HANDED = ("DataV", "table", "table_uri")
 # Settings of the run itself; every other parameter of the recipe is one of the project's.
 _OWN = ("backend", "backend_config", "entry_point", "version")
-_PATIENCE_S = 15.0
-_POLL_S = 5.0
-_TAIL = 30
+_KUBERNETES_PACKAGES = ("docker", "kubernetes")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectData:
-    """The data version that is handed to the project: as parameters, where it declares them, and as environment."""
+class ProjectParameter:
+    """One parameter of an entry point. *kind* is MLflow's: float, string, path or uri; *default* None: it is needed."""
 
-    table: str
+    name: str
+    kind: str = "string"
+    default: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project and how it is run. *parameters* are those of its entry point; None where it is not on this disk.
+
+    *values* are what the recipe or a person sets. *backend_config* is the path of a JSON file, or JSON.
+    """
+
     uri: str
-    version: int
+    backend: str
+    entry_point: str
+    version: str | None
+    backend_config: str | None
+    parameters: tuple[ProjectParameter, ...] | None
+    values: Mapping[str, Any]
 
     @property
-    def parameters(self) -> dict[str, str]:
-        return {"DataV": str(self.version), "table": self.table, "table_uri": self.uri}
+    def offered(self) -> tuple[ProjectParameter, ...]:
+        """What a person may set, the recipe's own values as defaults: all but what is handed in."""
+        if self.parameters is None:
+            return tuple(ProjectParameter(name=name, default=str(value)) for name, value in self.values.items())
+        told = {one.name: self.values.get(one.name, one.default) for one in self.parameters}
+        return tuple(
+            replace(one, default=None if told[one.name] is None else str(told[one.name]))
+            for one in self.parameters
+            if one.name not in HANDED
+        )
+
+    def given(self, handed: Mapping[str, str]) -> dict[str, str]:
+        """What the entry point is called with: the values, the defaults and what is handed in."""
+        told = {name: str(value) for name, value in self.values.items()}
+        if self.parameters is None:
+            return {**told, **handed}
+        known = {one.name: one.default for one in self.parameters if one.default is not None}
+        return {**known, **told, **{one.name: handed[one.name] for one in self.parameters if one.name in handed}}
+
+    def config(self) -> dict[str, Any]:
+        """backend_config as MLflow takes it; empty where none is named. Raises BadParameter."""
+        told = self.backend_config
+        if told is None:
+            return {}
+        try:
+            found = json.loads(Path(told).read_text(encoding="utf-8") if told.endswith(".json") else told)
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise BadParameter(f"backend_config cannot be read: {error}.", name="backend_config") from error
+        if not isinstance(found, dict):
+            raise BadParameter("backend_config is a JSON object.", name="backend_config")
+        return found
 
 
-def run_project(
-    project: str,
-    *,
-    run_id: str,
-    tracking_uri: str,
-    data: ProjectData,
-    params: Mapping[str, Any],
-    tell: Callable[[str], None] = lambda line: None,
-    checkpoint: Callable[[], None] = lambda: None,
-) -> None:
-    """Runs the project at *project* (a folder or a Git address) in the MLflow run *run_id* and waits for its end.
+def open_project(estimator: str, params: Mapping[str, Any], folder: Path) -> Project:
+    """The project that *estimator* (mlproject:PLACE) names; a relative place lies in *folder*, beside the recipes.
 
-    It runs in a process group of its own, so that nothing it does or imports touches this process, and so that
-    cancelling (whatever *checkpoint* raises) ends all of it. Each line that it writes goes to *tell*.
-    Raises BadParameter (no such project, backend or parameter) and TrainingFailed with its own last error.
+    Raises BadParameter: no such project, entry point, backend or parameter.
     """
-    command = _command(project, run_id, data, dict(params))
-    process = subprocess.Popen(
-        command,
-        env=_environment(tracking_uri, run_id, data),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    lines: SimpleQueue[str | None] = SimpleQueue()
-    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
-    reader.start()
-    tail: list[str] = []
-    try:
-        while True:
-            try:
-                line = lines.get(timeout=0.5)
-            except Empty:
-                checkpoint()
-                continue
-            if line is None:
-                break
-            tail = [*tail[-_TAIL:], line]
-            tell(line)
-            checkpoint()
-        code = process.wait()
-    finally:
-        _end(process)
-    if code != 0:
-        raise TrainingFailed(f"The project {project} failed: {_reason(tail)}", project=project, exit_code=code)
-    if params.get("backend") == "databricks":
-        _await_end(project, run_id, tracking_uri, checkpoint)
-
-
-def _await_end(project: str, run_id: str, tracking_uri: str, checkpoint: Callable[[], None]) -> None:
-    """MLflow hands a run over to Databricks and returns at once: the run itself tells when it ended."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=tracking_uri)
-    while (status := client.get_run(run_id).info.status) in ("RUNNING", "SCHEDULED"):
-        checkpoint()
-        time.sleep(_POLL_S)
-    if status != "FINISHED":
-        raise TrainingFailed(f"The project {project} ended as {status.lower()} on Databricks; see its job there.")
-
-
-def logged_model(tracking_uri: str, run_id: str) -> str | None:
-    """Where the model is that the run logged (the last one, if it logged several), or None."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=tracking_uri)
-    run = client.get_run(run_id)
-    outputs = getattr(getattr(run, "outputs", None), "model_outputs", None) or []
-    if outputs:
-        return str(client.get_logged_model(outputs[-1].model_id).artifact_location)
-    for entry in client.list_artifacts(run_id):
-        if entry.is_dir and any(
-            Path(file.path).name == "MLmodel" for file in client.list_artifacts(run_id, entry.path)
-        ):
-            return f"{run.info.artifact_uri}/{entry.path}"
-    return None
-
-
-def _command(project: str, run_id: str, data: ProjectData, params: dict[str, Any]) -> list[str]:
-    own = {name: str(params.pop(name)) for name in _OWN if name in params}
-    backend = own.get("backend", "local")
+    place = estimator.removeprefix(PROJECT).strip()
+    own = {name: str(params[name]) for name in _OWN if name in params}
+    backend, entry = own.get("backend", "local"), own.get("entry_point", "main")
     if backend not in BACKENDS:
         raise BadParameter(f"backend takes one of {', '.join(BACKENDS)}; {backend!r} is none.", name="backend")
-    entry = own.get("entry_point", "main")
-    declared = _declared(project, entry)
-    handed = {name: value for name, value in data.parameters.items() if declared is None or name in declared}
-    command = [sys.executable, "-m", "mlflow", "run", project, "--run-id", run_id, "--entry-point", entry]
-    command += ["--backend", backend]
-    if backend == "local":
-        # The project's packages are this environment's: building one per run needs conda or virtualenv and minutes.
-        command += ["--env-manager", "local"]
-    if "backend_config" in own:
-        command += ["--backend-config", own["backend_config"]]
-    if "version" in own:
-        command += ["--version", own["version"]]
-    for name, value in {**params, **handed}.items():
-        command += ["--param-list", f"{name}={value}"]
-    return command
+    uri = place if _is_elsewhere(place) else _local(place, folder)
+    project = Project(
+        uri=uri,
+        backend=backend,
+        entry_point=entry,
+        version=own.get("version"),
+        backend_config=_config_place(own.get("backend_config"), folder),
+        parameters=None if _is_elsewhere(place) else _declared(uri, entry),
+        values={name: value for name, value in params.items() if name not in _OWN},
+    )
+    _check_values(project)
+    return project
 
 
-def _declared(project: str, entry: str) -> set[str] | None:
-    """The parameters that the project's entry point declares; None for a project that is not on this disk."""
-    folder = project.split("#")[0]
-    if "://" in folder or folder.startswith("git@"):
-        return None
-    place = Path(project.replace("#", "/", 1)).expanduser()
-    file = place / "MLproject"
+def check_startable(project: Project, tracking_uri: str) -> None:
+    """Raises BadParameter before anything is started: a value is missing, or what its backend needs is not here."""
+    needed = [one.name for one in project.offered if one.default is None]
+    if needed:
+        raise BadParameter(f"The entry point needs a value for {', '.join(needed)}.", name=needed[0])
+    config = project.config()
+    if project.backend == "local":
+        return
+    if not config:
+        raise BadParameter(
+            f"The backend {project.backend} needs backend_config: a JSON file, or its contents.", name="backend_config"
+        )
+    if project.backend == "databricks":
+        if not tracking_uri.startswith(("databricks", "http://", "https://")):
+            raise BadParameter(
+                "The backend databricks logs to an MLflow that it can reach: set MLFLOW_TRACKING_URI=databricks, or "
+                "the address of a server.",
+                name="backend",
+            )
+        if "existing_cluster_id" in config:
+            raise BadParameter(
+                "MLflow runs projects on a new Databricks cluster only: write new_cluster into backend_config, not "
+                "existing_cluster_id.",
+                name="backend_config",
+            )
+        return
+    missing = [name for name in _KUBERNETES_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BadParameter(
+            f"The backend kubernetes needs the package {' and '.join(missing)}, which is not installed here.",
+            name="backend",
+        )
+    lacking = [name for name in ("kube-job-template-path", "repository-uri") if name not in config]
+    if lacking:
+        raise BadParameter(f"backend_config lacks {' and '.join(lacking)}.", name="backend_config")
+
+
+def _config_place(told: str | None, folder: Path) -> str | None:
+    """A file that is named without its folder lies beside the recipes."""
+    return str(folder / told) if told is not None and told.endswith(".json") else told
+
+
+def _is_elsewhere(place: str) -> bool:
+    return "://" in place.split("#")[0] or place.startswith("git@")
+
+
+def _local(place: str, folder: Path) -> str:
+    above, _, below = place.partition("#")
+    return str(folder / Path(above).expanduser() / below)
+
+
+def _declared(uri: str, entry: str) -> tuple[ProjectParameter, ...]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadParameter(f"{project} is no MLflow Project: its MLproject cannot be read ({error}).") from error
-    entries = (found or {}).get("entry_points") or {}
-    if entry not in entries:
-        raise BadParameter(f"{project} has no entry point {entry!r}; it has {', '.join(entries) or 'none'}.")
-    return set((entries[entry] or {}).get("parameters") or {})
+        found = yaml.safe_load((Path(uri) / "MLproject").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadParameter(
+            f"{uri} is no MLflow Project: its file MLproject cannot be read ({error.strerror}).", name="estimator"
+        ) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        first = str(error).splitlines()[0]
+        raise BadParameter(f"{uri}/MLproject is no YAML: {first}.", name="estimator") from error
+    entries = (found.get("entry_points") if isinstance(found, dict) else None) or {}
+    if not isinstance(entries, dict) or entry not in entries:
+        raise BadParameter(
+            f"{uri} has no entry point {entry!r}; it has {', '.join(map(str, entries)) or 'none'}.", name="entry_point"
+        )
+    return tuple(_parameter(str(name), told) for name, told in ((entries[entry] or {}).get("parameters") or {}).items())
 
 
-def _environment(tracking_uri: str, run_id: str, data: ProjectData) -> dict[str, str]:
-    """Our environment without our own settings (the database's password among them), and the data version."""
-    # What keeps this process from running a model's code is not for the team's own code.
-    ours = ("MODELLEDGER_", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "MLFLOW_HTTP_REQUEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {
-        **kept,
-        "MLFLOW_TRACKING_URI": tracking_uri,
-        "MLFLOW_RUN_ID": run_id,
-        "MODELLEDGER_TABLE": data.table,
-        "MODELLEDGER_TABLE_URI": data.uri,
-        "MODELLEDGER_DATA_VERSION": str(data.version),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONUNBUFFERED": "1",
-    }
+def _parameter(name: str, told: Any) -> ProjectParameter:
+    """MLflow's two forms: `alpha: float` and `alpha: {type: float, default: 0.1}`."""
+    if not isinstance(told, dict):
+        return ProjectParameter(name=name, kind=str(told or "string"))
+    default = told.get("default")
+    if told.get("type") == "float" and default is not None and not _is_number(default):
+        raise BadParameter(f"The default of {name} in MLproject is no number: {default!r}.", name=name)
+    return ProjectParameter(
+        name=name, kind=str(told.get("type") or "string"), default=None if default is None else str(default)
+    )
 
 
-def _read(process: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip():
-            lines.put(line.rstrip())
-    lines.put(None)
+def _check_values(project: Project) -> None:
+    if project.parameters is None:
+        return
+    known = {one.name: one for one in project.parameters}
+    for name, value in project.values.items():
+        if name in HANDED:
+            raise BadParameter(f"{name} is handed in by the training; it is not set by hand.", name=name)
+        if name not in known:
+            offered = ", ".join(one.name for one in project.offered) or "none"
+            raise BadParameter(f"The entry point has no parameter {name!r}; it has {offered}.", name=name)
+        if known[name].kind == "float" and not _is_number(value):
+            raise BadParameter(f"{name} takes a number; {value!r} is none.", name=name)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Ends what is left of the process group: first asked, then made to."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_PATIENCE_S)
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _reason(tail: list[str]) -> str:
-    """The project's own error: the last line of a traceback before MLflow says that it failed."""
-    for line in reversed(tail):
-        text = line.strip()
-        if text and "mlflow.cli" not in text and "=== Run" not in text and not text.startswith(("File ", "^", "~")):
-            return text[:400]
-    return "it ended without a reason."
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True

@@ -69,7 +69,9 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
     settings = stores.settings
     checks = [
         _tried("database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
-        _tried("engine", lambda: f"{stores.engine.name}: {len(stores.catalog.tables())} tables"),
+        _tried(
+            "engine", lambda: f"{stores.engine.name}: {stores.engine.check()}, {len(stores.catalog.tables())} tables"
+        ),
         *(_check_table(stores, table) for table in _registered(stores)),
         _tried(
             "mlflow tracking", lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments"
@@ -77,6 +79,15 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
         _tried("mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"),
     ]
     return tuple(checks)
+
+
+def engine_problem(stores: Stores) -> str | None:
+    """Why the engine cannot be used here, in one sentence with what to do; None where it can. Starts nothing."""
+    try:
+        stores.engine.check()
+    except CoreError as error:
+        return str(error)
+    return None
 
 
 def _check_table(stores: Stores, table: Table) -> Check:

@@ -12,13 +12,14 @@ from core.delta.content import content_sha256
 from core.entities import Actor, Job, ModelVersion, Recipe, RunStatus, Snapshot, Table, TableVersion, TrainingResult
 from core.errors import CoreError, JobCancelled, LeaseLost, RecipeNotFound
 from core.jobs.progress import Progress, Silent
-from core.learning.outside import is_outside
+from core.learning.outside import is_outside, is_project
 from core.learning.packaging import package
 from core.learning.recipes import check_params, check_recipe, load_recipes
 from core.learning.recipes import save_recipe as write_recipe
 from core.learning.training import Fitted, Split, evaluate, fit, split
 from core.permissions import Action, require
-from core.services.code import code_tags
+from core.services.code import code_tags, project_code_tags
+from core.services.projects import project_of
 from core.services.stores import Stores
 
 
@@ -68,6 +69,8 @@ def submit_training(
     """
     stores.audit.require(actor, Action.RUN_TRAIN, recipe)
     chosen = _with_params(find_recipe(stores, recipe), params)
+    if is_project(chosen.estimator):
+        project_of(stores, chosen)
     resolved, pinned = stores.pin(table or chosen.table, version)
     stores.engine.snapshot(resolved, version=pinned.version)
     arguments = {
@@ -102,12 +105,16 @@ def train(
         chosen = _with_params(find_recipe(stores, recipe), params)
         resolved, pinned = stores.pin(table or chosen.table, version)
         chosen = replace(chosen, table=pinned.table)
+        code = code_tags()
+        if is_project(chosen.estimator):
+            project = project_of(stores, chosen)
+            code = project_code_tags(project.uri, project.version)
         snapshot = stores.engine.snapshot(resolved, version=pinned.version)
         run_id = stores.runs.start(
             stores.settings.experiment,
             f"{chosen.name} on {pinned}",
             actor.name,
-            _tags(chosen, pinned, snapshot, actor),
+            {**code, **_tags(chosen, pinned, snapshot, actor)},
         )
         recording.after = {"run_id": run_id, "data": str(pinned)}
         watch.remember(run_id=run_id, operation=recording.operation)
@@ -257,7 +264,6 @@ def _params(recipe: Recipe, pinned: TableVersion) -> dict[str, Any]:
 
 def _tags(recipe: Recipe, pinned: TableVersion, snapshot: Snapshot, actor: Actor) -> dict[str, str]:
     return {
-        **code_tags(),
         "delta.table": pinned.table,
         "delta.table_id": snapshot.table_id,
         "delta.version": str(pinned.version),

@@ -11,7 +11,9 @@ from typing import Any, Protocol, TypeVar
 from core.entities import ModelVersion, Recipe, RunStatus, Snapshot, Table, TableVersion, TrainingResult
 from core.errors import BadSettings, TrainingFailed
 from core.jobs.progress import Progress
-from core.learning.outside import PROJECT, is_spark
+from core.learning.kpis import metric_names
+from core.learning.outside import is_spark
+from core.services.projects import project_of
 from core.services.stores import Stores
 
 T = TypeVar("T")
@@ -130,28 +132,37 @@ def _on_spark(work: Outside) -> _Trained:
 
 
 def _as_project(work: Outside) -> _Trained:
-    from core.learning.projects import ProjectData, logged_model, run_project
+    from core.learning.project_run import ProjectData, logged_model, run_project
 
-    project = work.recipe.estimator.removeprefix(PROJECT).strip()
-    tracking = work.stores.settings.tracking_uri
-    work.stores.runs.log(work.run_id, params={"estimator": work.recipe.estimator, "target": work.recipe.target})
-    work.watch.report(0.1, f"running the project {project}")
-    run_project(
+    project, tracking, runs = project_of(work.stores, work.recipe), work.stores.settings.tracking_uri, work.stores.runs
+    data = ProjectData(table=work.data.table, uri=work.table.uri, version=work.data.version)
+    runs.log(work.run_id, params={"estimator": work.recipe.estimator, "target": work.recipe.target})
+    work.watch.report(0.1, f"running the project {project.uri}")
+    logged_in = run_project(
         project,
         run_id=work.run_id,
         tracking_uri=tracking,
-        data=ProjectData(table=work.data.table, uri=work.table.uri, version=work.data.version),
-        params=work.recipe.params,
+        data=data,
         tell=work.watch.line,
         checkpoint=work.watch.checkpoint,
     )
     work.watch.report(0.9, "looking for the model that it logged")
-    source = logged_model(tracking, work.run_id)
+    source = logged_model(tracking, logged_in)
     if source is None:
         raise TrainingFailed(
-            f"The project {project} ended well but logged no model to its run; let it call mlflow.*.log_model.",
-            project=project,
+            f"The project {project.uri} ended well but logged no model to its run; let it call mlflow.*.log_model.",
+            project=project.uri,
         )
+    run, theirs = runs.get(work.run_id), runs.get(logged_in)
+    # A parameter of MLflow's is never changed: what the project logged itself stays as it wrote it.
+    given = {**theirs.params, **project.given(data.parameters)}
+    runs.log(work.run_id, params={name: value for name, value in given.items() if name not in run.params})
+    if logged_in != work.run_id:
+        runs.log(work.run_id, metrics=theirs.metrics, tags={"project.run_id": logged_in})
+        runs.log(logged_in, tags={"mlflow.parentRunId": work.run_id})
+    wanted = {"TrainRows", "TestRows", *metric_names(work.recipe.task)}
+    if missing := sorted(wanted - set(theirs.metrics)):
+        work.watch.line(f"warning: the project logged no {', '.join(missing)}; runs are compared by them")
     return _Trained(source=source, metrics={})
 
 

@@ -14,6 +14,7 @@ from core.entities import Actor
 from core.errors import CoreError, Forbidden
 from core.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
 from core.permissions import Action, is_allowed
+from core.services.doctor import engine_problem
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 from pages.shared import messages, navigation, signin
@@ -62,10 +63,23 @@ def may(actor: Actor, action: Action) -> bool:
 
 
 def stores() -> Stores:
-    """The stores of this server, opened once; a fault of settings or database is told and ends the page."""
+    """The stores of this server, opened once; a fault of settings or database is told and ends the page.
+
+    An engine that cannot be used here is told on every page, which goes on: what needs no rows is shown.
+    """
     with messages.stopping():
-        return _opened_stores()
+        opened = _opened_stores()
+        problem = _engine_problem()
+        if problem is not None:
+            st.warning(messages.plain(problem), icon=":material/cloud_off:")
+        return opened
     raise AssertionError("unreachable: stopping() ends the page")
+
+
+@st.cache_resource(show_spinner=False, ttl=60)
+def _engine_problem() -> str | None:
+    """Looked at once a minute: whoever installs what is missing need not start the app again."""
+    return engine_problem(_opened_stores())
 
 
 @st.cache_resource(show_spinner=False)

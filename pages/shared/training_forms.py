@@ -11,7 +11,10 @@ import streamlit as st
 from core.entities import Actor, Job, JobStatus, Recipe, Task, Trigger
 from core.inert import visible
 from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
+from core.learning.outside import is_project
+from core.learning.projects import ProjectParameter
 from core.services.browse import list_tables, show_version, table_history
+from core.services.projects import project_parameters
 from core.services.schedule import save_trigger
 from core.services.stores import Stores
 from core.services.train import save_recipe, submit_training
@@ -40,10 +43,20 @@ def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None
     version = pickers.data_version(table_history(stores, actor, table, limit=_VERSIONS), "training_version", at=right)
     st.caption(
         messages.plain(f"{recipe.description} Predicts {recipe.target} as the model {recipe.model}".strip())
-        + f" with {messages.plain(_title(recipe))}; {recipe.test_fraction:.0%} of the rows are kept for testing."
+        + f" with {messages.plain(_title(recipe))}; "
+        + (
+            "what is kept for testing is the project's own affair."
+            if is_project(recipe.estimator)
+            else f"{recipe.test_fraction:.0%} of the rows are kept for testing."
+        )
     )
+    offered = project_parameters(stores, actor, recipe)
     with st.form("training_start"):
-        params = _parameters(recipe.estimator, recipe.params, key=f"training_{recipe.name}")
+        key = f"training_{recipe.name}"
+        if is_project(recipe.estimator):
+            params = _project_parameters(offered, key=key)
+        else:
+            params = _parameters(recipe.estimator, recipe.params, key=key)
         reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
         if st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
             return submit_training(
@@ -183,6 +196,25 @@ def _parameters(estimator: str, chosen: Any, *, key: str) -> dict[str, Any]:
         parameter.name: _field(parameter, values[parameter.name], places[number % 3], f"{key}_{parameter.name}")
         for number, parameter in enumerate(known.parameters)
     }
+
+
+def _project_parameters(offered: Sequence[ProjectParameter], *, key: str) -> dict[str, Any]:
+    """One field per parameter of the project's entry point; what is left empty keeps the project's own default."""
+    if not offered:
+        st.caption("The project has no parameters of its own; the data version is handed to it.")
+        return {}
+    places, found = st.columns(3), {}
+    for number, one in enumerate(offered):
+        place, name = places[number % 3], f"{key}_{one.name}"
+        value: Any
+        if one.kind == "float":
+            default = None if one.default is None else float(one.default)
+            value = place.number_input(visible(one.name), value=default, format="%g", key=name)
+        else:
+            value = place.text_input(visible(one.name), one.default or "", max_chars=500, key=name)
+        if value is not None and value != "":
+            found[one.name] = value
+    return found
 
 
 def _field(parameter: Parameter, value: Any, place: Any, key: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.recipes_document import write_examples
 
 pytestmark = pytest.mark.usefixtures("sample")
 
@@ -61,6 +62,24 @@ def test_ingest_makes_the_next_version(command: Command, tmp_path: Path) -> None
     answer = command("ingest", "iris_training_data", str(file), "--json")
     assert answer.json == {"table": "iris_training_data", "version": 3, "rows_added": 2}
     assert command("show", "iris_training_data", "--json").json["rows"] == 152
+
+
+def test_an_mlflow_project_is_trained_as_any_recipe_and_its_failure_is_one_line(command: Command, home: Path) -> None:
+    write_examples(home)
+    arguments = ("train", "flowers", "--table", "iris_training_data@0")
+    trained = command(*arguments, "--param", "trees=5", "--json").json
+    assert (trained["params"]["DataV"], trained["params"]["ModelV"]) == ("0", "1")
+    assert float(trained["params"]["trees"]) == 5
+    assert trained["metrics"]["TrainRows"] + trained["metrics"]["TestRows"] == 50
+    # scikit-learn refuses a forest without trees.
+    failed = command(*arguments, "--param", "trees=0")
+    assert failed.code == 1
+    assert "flowers failed: " in failed.err
+    assert "n_estimators" in failed.err
+    assert "Traceback" not in failed.err
+    refused = command(*arguments, "--param", "depth=3")
+    assert refused.code == 1
+    assert "The entry point has no parameter 'depth'; it has trees, leaf." in refused.err
 
 
 def test_train_on_a_pinned_version_logs_the_names_of_the_design(command: Command) -> None:

@@ -7,6 +7,7 @@ import pytest
 from core.entities import Actor, JobStatus
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, said
+from tests.recipes_document import write_examples
 
 
 def press(test: object, label: str) -> object:
@@ -138,3 +139,28 @@ def test_a_recipe_file_that_cannot_be_used_is_named(opened: Opened, sample_store
     test = opened("training", "scientist")
     assert "broken" in said(test)
     assert not test.exception
+
+
+def test_a_project_is_in_the_picker_and_its_parameters_are_fields(opened: Opened, sample_stores: Stores) -> None:
+    write_examples(sample_stores.settings.home)
+    test = opened("training", "scientist", training_recipe="flowers", training_version="0")
+    assert "flowers" in test.selectbox(key="training_recipe").options
+    trees, leaf = test.number_input(key="training_flowers_trees"), test.number_input(key="training_flowers_leaf")
+    assert (trees.value, leaf.value) == (40, 1)
+    trees.set_value(25)
+    press(test, "Train")
+    (job,) = sample_stores.jobs.list()
+    assert (job.arguments["recipe"], job.arguments["version"]) == ("flowers", 0)
+    assert job.arguments["params"] == {"trees": 25, "leaf": 1}
+
+
+def test_a_project_that_is_gone_is_told_and_other_recipes_go_on(opened: Opened, sample_stores: Stores) -> None:
+    write_examples(sample_stores.settings.home)
+    (sample_stores.settings.recipes_folder / "flowers" / "MLproject").unlink()
+    test = opened("training", "scientist", training_recipe="flowers")
+    assert not test.exception
+    assert "its file MLproject cannot be read" in said(test).replace("\\", "")
+    assert len(test.error) == 1
+    test.selectbox(key="training_recipe").set_value("iris_classifier").run()
+    assert not test.error
+    assert [button.label for button in test.button if button.label == "Train"] == ["Train"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,16 +12,26 @@ from pathlib import Path
 
 import pytest
 
+from core.bootstrap import open_stores
+from core.entities import Actor, Role
+from core.services.score import score
+from core.settings import load_settings
 from tests.browser.conftest import ROOT, clean_environment, free_port
+from tests.conftest import copy_sample
 
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # PyHive's own imports
+
+SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 
 @pytest.fixture(scope="module")
 def endpoint(java: None, sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """`python -m core sql-endpoint` over the sample's tables; ended by its process id."""
+    """`python -m core sql-endpoint` over the sample's tables and one batch of predictions; ended by its process id."""
     folder = tmp_path_factory.mktemp("endpoint")
-    shutil.copytree(sample_home, folder / "home")
+    copy_sample(sample_home, folder / "home")
+    stores = open_stores(load_settings(home=folder / "home"))
+    what = {"model": "iris_classifier", "model_version": 1, "table": "iris_training_data", "version": 1}
+    score(stores, SCIENTIST, **what, into="predictions", batch_id="first-batch")
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "core", "sql-endpoint", "--port", str(port)],
@@ -80,6 +89,22 @@ def test_latest_and_older_versions_are_read(endpoint: int) -> None:
     assert asked(endpoint, "SELECT count(*) FROM iris_training_data") == [(150,)]
     assert asked(endpoint, "SELECT count(*) FROM iris_training_data VERSION AS OF 0") == [(50,)]
     assert asked(endpoint, "SELECT count(DISTINCT species) FROM iris_training_data VERSION AS OF 0") == [(3,)]
+
+
+def test_predictions_are_read_beside_the_version_that_the_model_was_trained_on(endpoint: int) -> None:
+    """iris_classifier/1 was trained on version 0 (50 rows); the batch scored version 1, which holds 50 rows more."""
+    columns = "model, model_version, source_table, source_version, batch_id, count(*)"
+    rows = asked(endpoint, f"SELECT {columns} FROM predictions GROUP BY ALL")
+    assert rows == [("iris_classifier", 1, "iris_training_data", 1, "first-batch", 100)]
+    known = asked(
+        endpoint,
+        """SELECT count(*), count_if(p.prediction = t.species) / count(*) > 0.8
+           FROM (SELECT DISTINCT * FROM predictions VERSION AS OF 0) p
+           JOIN (SELECT DISTINCT * FROM iris_training_data VERSION AS OF 0) t
+           USING (sepal_length_cm, sepal_width_cm, petal_length_cm, petal_width_cm)""",
+    )
+    distinct = asked(endpoint, "SELECT count(*) FROM (SELECT DISTINCT * FROM iris_training_data VERSION AS OF 0)")
+    assert known == [(distinct[0][0], True)]
 
 
 def test_history_is_there_for_whoever_asks(endpoint: int) -> None:
