@@ -34,6 +34,14 @@ class Actor:
     token: str | None = None
 
 
+class TokenState(str, Enum):
+    """What a token is worth at a moment."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Token:
     """What a person or a machine acts by on the command line; its text is shown once and kept nowhere."""
@@ -46,6 +54,12 @@ class Token:
     expires: datetime
     revoked: datetime | None = None
     revoked_by: str | None = None
+
+    def state(self, now: datetime) -> TokenState:
+        """What was taken away stays so, also when its time is over."""
+        if self.revoked is not None:
+            return TokenState.REVOKED
+        return TokenState.VALID if now < self.expires else TokenState.EXPIRED
 
 
 # ----------------------------------------------------------------------------------------------- data

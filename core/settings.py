@@ -123,14 +123,29 @@ class Settings(BaseSettings):
     def secrets_file(self) -> Path:
         return self.secrets or _CHECKOUT / ".streamlit" / "secrets.toml"
 
-    @cached_property
+    @property
     def has_sign_in(self) -> bool:
         """Whether a sign-in provider is configured. Raises BadSettings: a file that cannot be read is no "no"."""
+        return bool(self._auth)
+
+    @property
+    def sign_in_providers(self) -> dict[str, str]:
+        """Each provider by its name in the secrets file ("auth" where there is one alone), and where it describes
+        itself; nothing else of that file. Raises BadSettings.
+        """
+        named = {name: part for name, part in self._auth.items() if isinstance(part, dict)}
+        if "server_metadata_url" in self._auth or not named:
+            named = {"auth": self._auth, **named} if self._auth else {}
+        return {name: masked(str(part.get("server_metadata_url", "not said"))) for name, part in named.items()}
+
+    @cached_property
+    def _auth(self) -> dict[str, Any]:
+        """The secrets file's [auth] section; empty where there is none."""
         try:
             content = tomllib.loads(self.secrets_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             if self.secrets is None:
-                return False
+                return {}
             raise BadSettings(
                 "MODELLEDGER_SECRETS names a file that is not there; make it, or take the setting away.",
                 setting="MODELLEDGER_SECRETS",
@@ -142,7 +157,8 @@ class Settings(BaseSettings):
                 "right.",
                 setting="MODELLEDGER_SECRETS",
             ) from error
-        return bool(content.get("auth"))
+        auth = content.get("auth")
+        return auth if isinstance(auth, dict) else {"auth": auth} if auth else {}
 
     @property
     def recipes_folder(self) -> Path:

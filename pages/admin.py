@@ -1,4 +1,4 @@
-"""Settings: every setting with its source, every connection, and what each role may do."""
+"""Settings: connections, who is who, tokens, every setting with its source, and what each role may do."""
 
 from __future__ import annotations
 
@@ -8,35 +8,54 @@ import streamlit as st
 from core.entities import Role
 from core.permissions import GRANTS, Action
 from core.services.doctor import check_stores, list_settings
-from pages.shared import inert, messages, session
+from pages.shared import identity_views, inert, messages, session, token_forms
 
-session.require(Action.SETTINGS_READ)
+actor = session.require(Action.SETTINGS_READ)
 stores = session.stores()
+
+
+def connections() -> None:
+    for check in check_stores(stores):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.badge(
+                "ok" if check.ok else "not ok",
+                icon=":material/check:" if check.ok else ":material/error:",
+                color="green" if check.ok else "red",
+            )
+            st.markdown(f"**{messages.plain(check.name)}**", width="content")
+            inert.text(check.detail if check.ok else check.advice, width="content")
+
+
+def tokens() -> None:
+    if session.may(actor, Action.SETTINGS_WRITE):
+        with messages.telling():
+            token_forms.draw(stores, actor)
+    else:
+        st.info("An admin issues, lists and revokes tokens; the audit log shows each of these.")
+
+
+def settings() -> None:
+    st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
+    rows = [{"setting": s.name, "value": s.detail, "from": s.source} for s in list_settings(stores.settings)]
+    inert.table(rows, key="admin_settings")
+
+
+def grants() -> None:
+    rows = [
+        {"action": action.value} | {role.value: "yes" if action in GRANTS[role] else "" for role in Role}
+        for action in Action
+    ]
+    inert.table(pd.DataFrame(rows), key="admin_grants")
+
 
 st.title("Settings")
 st.subheader("Connections")
-for check in check_stores(stores):
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(
-            "ok" if check.ok else "not ok",
-            icon=":material/check:" if check.ok else ":material/error:",
-            color="green" if check.ok else "red",
-        )
-        st.markdown(f"**{messages.plain(check.name)}**", width="content")
-        inert.text(check.detail if check.ok else check.advice, width="content")
+connections()
+st.subheader("Who is who")
+identity_views.draw(stores.settings)
+st.subheader("Tokens")
+tokens()
 st.subheader("Settings")
-st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
-inert.table(
-    pd.DataFrame([{"setting": s.name, "value": s.detail, "from": s.source} for s in list_settings(stores.settings)]),
-    key="admin_settings",
-)
+settings()
 st.subheader("Who may do what")
-inert.table(
-    pd.DataFrame(
-        [
-            {"action": action.value} | {role.value: "yes" if action in GRANTS[role] else "" for role in Role}
-            for action in Action
-        ]
-    ),
-    key="admin_grants",
-)
+grants()

@@ -56,7 +56,7 @@ def _model(one: Serving, findings: tuple[Finding, ...]) -> None:
             known = [found for found in one.trend.get(metric, ()) if found is not None]
             better = "Lower" if is_lower_better(metric) else "Higher"
             st.metric(
-                metric,
+                messages.plain(metric),
                 f"{value:.4g}",
                 chart_data=known if len(known) > 1 else None,
                 help=f"{better} is better. The line: all versions, oldest first.",

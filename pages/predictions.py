@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import streamlit as st
 
@@ -37,7 +39,7 @@ def score_form() -> None:
     production = next(one.production for one in serving if one.name == name)
     st.caption(f"Version {production} of {messages.plain(name)} is in Production and will score.")
     with st.form("predictions_score", border=False):
-        into = st.text_input("Write predictions into the table", value=f"{name}_predictions", max_chars=128)
+        into = st.text_input("Write predictions into the table", value=_free_name(name), max_chars=128)
         reason = st.text_input("Reason (kept in the audit log)", max_chars=500)
         if st.form_submit_button("Score", type="primary", icon=":material/play_arrow:"):
             with messages.telling():
@@ -45,6 +47,11 @@ def score_form() -> None:
                     stores, actor, model=name, table=table, version=version, into=into.strip(), reason=reason
                 )
                 st.session_state["predictions_job"] = job.id
+
+
+def _free_name(model: str) -> str:
+    """A name of a table for its predictions, whatever a model is called."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', model)}_predictions"[-128:]
 
 
 def _data(model: ModelSummary) -> tuple[TableVersion, ...]:

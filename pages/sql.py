@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.delta.catalog import NAME
 from core.permissions import Action
 from core.services.browse import list_tables, query
 from pages.shared import inert, messages, session
@@ -21,9 +22,10 @@ if not tables:
     st.stop()
 st.caption(
     "One SELECT in Databricks SQL. An older version: `FROM table VERSION AS OF 0`, or `TIMESTAMP AS OF '2026-01-31'`. "
-    "Tables: " + ", ".join(f"`{one.name}` ({one.version})" for one in tables)
+    "Tables: " + ", ".join(f"{messages.plain(one.name)} ({one.version})" for one in tables)
 )
-example = f"SELECT * FROM {tables[0].name} VERSION AS OF 0 LIMIT 20"  # noqa: S608 -- shown, and parsed before it is run
+name = tables[0].name if NAME.match(tables[0].name) else f"`{tables[0].name.replace('`', '``')}`"
+example = f"SELECT * FROM {name} VERSION AS OF 0 LIMIT 20"  # noqa: S608 -- shown, and parsed before it is run
 with st.form("sql_form", border=False):
     text = st.text_area("Query", value=example, height=140, key="sql_query", bind="query-params")
     st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Ctrl+Enter")

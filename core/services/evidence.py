@@ -146,7 +146,7 @@ def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
             model = stores.models.download(material.key, Path(folder))
         except CoreError as error:
             # Lost evidence is evidence: the bundle says so in its place.
-            return {**files, "mlflow/artifact_problem.txt": f"{error}\n".encode()}
+            return {**files, "mlflow/artifact_problem.txt": f"{visible(error)}\n".encode()}
         listed = []
         for file in sorted(path for path in model.rglob("*") if path.is_file()):
             name = file.relative_to(model).as_posix()

@@ -80,7 +80,8 @@ def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetim
         raise BadName("A token needs a name of up to 200 printable characters: who or what acts by it.", name=name)
     if role is Role.MANAGER and not allow_decisions:
         raise BadParameter(
-            "A manager's token decides on promotions without a person; add --allow-decisions if that is meant.",
+            "A manager's token decides on promotions without a person; say that it is meant: --allow-decisions on the "
+            "command line, the tick on the page Settings.",
             role=role.value,
         )
     if not 1 <= days <= MOST_DAYS:

@@ -11,6 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.delta.catalog import NAME
 from core.entities import Actor
+from core.inert import visible
 from core.services.browse import list_tables
 from core.services.ingest import IngestPreview, ingest_file, preview_file
 from core.services.stores import Stores
@@ -28,6 +29,7 @@ def draw(stores: Stores, actor: Actor) -> None:
         "Into table",
         names,
         index=names.index(shown) if shown in names else 0 if names else None,
+        format_func=visible,
         key=f"tables_ingest_into_{shown}",
         accept_new_options=True,
         help="Type a new name to make a table.",

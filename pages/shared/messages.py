@@ -12,7 +12,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from core.entities import JobStatus, Outcome, Readability, Reproduced, RequestStatus, Role, RunStatus, Severity, Stage
+from core.entities import (
+    JobStatus,
+    Outcome,
+    Readability,
+    Reproduced,
+    RequestStatus,
+    Role,
+    RunStatus,
+    Severity,
+    Stage,
+    TokenState,
+)
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.inert import visible
 
@@ -60,14 +71,21 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
     (Role.SCIENTIST, ("blue", ":material/science:")),
     (Role.MANAGER, ("green", ":material/gavel:")),
     (Role.ADMIN, ("orange", ":material/settings:")),
+    (TokenState.VALID, ("green", ":material/key:")),
+    (TokenState.EXPIRED, ("gray", ":material/schedule:")),
+    (TokenState.REVOKED, ("red", ":material/block:")),
 )
 _KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
 
 _SAID = "messages_said"
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
-# Streamlit's Markdown makes links of bare addresses and pictures of :words: after escapes are gone.
-_AUTOLINK = re.compile(r"(://|www\.|@(?=[\w-]+\.))", re.IGNORECASE)
+# Streamlit's Markdown makes links of bare addresses, pictures of :words: and arrows of -> after escapes are gone.
+_RECOGNISED = re.compile(
+    r"(://|www(?=\.)|@(?=[\w-]+\.)|:(?=[^\W\d]|[+-])|(?<!\d):(?=\d)|(?<!\S)[<>~-](?=(?:->|[>=-])(?!\S)))", re.IGNORECASE
+)
+# Breaks what would be recognised; nobody sees it.
+_WORD_JOINER = "\u2060"
 
 
 def badge(value: Enum, label: str | None = None) -> None:
@@ -85,7 +103,7 @@ def word(value: Enum) -> str:
 
 def plain(text: object) -> str:
     """*text* for a place that reads Markdown: shown as written, never as a link, picture or formula."""
-    shown = _AUTOLINK.sub("\\1\u2060", visible(" ".join(str(text).split())))
+    shown = _RECOGNISED.sub(rf"\1{_WORD_JOINER}", visible(" ".join(str(text).split())))
     return _PUNCTUATION.sub(r"\\\1", shown)
 
 

@@ -89,7 +89,7 @@ def _curves(histories: Mapping[str, Sequence[MetricPoint]]) -> None:
     figure = go.Figure()
     for name, points in histories.items():
         figure.add_scatter(
-            name=name.replace("<", "&lt;"),
+            name=charts.plain(name),
             x=[point.step for point in points],
             y=[point.value for point in points],
             mode="lines+markers",

@@ -72,7 +72,7 @@ def new_recipe(stores: Stores, actor: Actor) -> None:
         st.info("There is no table yet. Ingest a file on the page **Tables** first.")
         return
     left, middle, right = st.columns(3)
-    table = left.selectbox("Table", tables, key="training_new_table")
+    table = left.selectbox("Table", tables, format_func=visible, key="training_new_table")
     task = middle.selectbox("Task", list(Task), format_func=lambda one: one.value, key="training_new_task")
     kinds = {one.name: one.title for one in estimators_for(task)}
     estimator = right.selectbox(

@@ -21,6 +21,7 @@ from tests.browser.conftest import (  # noqa: F401 — fixtures, under their own
     start_server,
     stop_server,
 )
+from tests.security.nasty import build
 
 # Chosen here, so that a test can sign what the server would have signed at another time.
 COOKIE_SECRET = "a cookie secret of these tests alone"
@@ -101,3 +102,11 @@ def bank(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sign
     server = start_server(environment, port)
     yield SignedInServer(url=url, issuer=issuer, environment=environment)
     stop_server(server)
+
+
+@pytest.fixture(scope="session")
+def nasty_home(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which every name, description and reason would act where it is not inert."""
+    folder = tmp_path_factory.mktemp("nasty") / "home"
+    build(sample_home, folder)
+    return folder
