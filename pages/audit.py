@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import streamlit as st
 
 from core.entities import Outcome
 from core.permissions import Action
-from core.services.attest import head_on_paper, sign_head, verify_against
 from core.services.findings import list_findings, show_finding
-from core.services.prove import export_audit, search_audit, show_event
-from pages.shared import asof, audit_views, finding_forms, finding_views, messages, session
+from core.services.prove import search_audit, show_event
+from pages.shared import asof, audit_forms, audit_views, finding_forms, finding_views, messages, session
 
 PAGE = 200
 
@@ -98,11 +94,10 @@ def findings() -> None:
         st.caption("Findings are shown as they stand now.")
     finding_forms.look_now(stores, actor)
     known = list_findings(stores, actor, include_closed=True)
-    closed = sum(not one.is_open for one in known)
-    closed_too = st.toggle(f"Closed ones too ({closed})", key="audit_closed", bind="query-params")
+    closed_too = st.toggle("Closed ones too", key="audit_closed", bind="query-params")
     shown = [one for one in known if one.is_open or closed_too]
     if shown:
-        finding_views.table(shown, key="audit_findings", on_pick=pick_finding)
+        finding_views.findings_table(shown, key="audit_findings", on_pick=pick_finding)
     else:
         st.info(
             "No finding is open. A finding is opened where the registry or a run is not what was decided and logged "
@@ -120,54 +115,11 @@ def findings() -> None:
 
 
 def verify() -> None:
-    """Recomputes the whole chain and compares it with what was kept elsewhere."""
-    st.write(
-        "Recomputes the hash of every event from its content and the hash before it. With a head or an export that was "
-        "kept elsewhere it also finds what the chain alone cannot: a tail cut off, or a log rewritten from the start."
-    )
-    kept = st.file_uploader("Heads and exports kept elsewhere", accept_multiple_files=True, key="audit_kept")
-    only_new = st.toggle("Only what was appended since the last verification", key="audit_only_new")
-    if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
-        bar = st.progress(0.0, text="reading")
-        texts = [file.getvalue().decode("utf-8", errors="replace") for file in kept or []]
-        found = verify_against(
-            stores,
-            actor,
-            texts,
-            incremental=only_new,
-            on_progress=lambda seen, total: bar.progress(seen / max(total, 1), text=f"{seen:,} of {total:,} events"),
-        )
-        bar.empty()
-        audit_views.verdict(found)
-
-
-def exported(ending: str) -> bytes:
-    """The whole log as a file's content; it is written down that it was taken."""
-    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        file = Path(folder) / f"audit{ending}"
-        export_audit(stores, actor, file)
-        return file.read_bytes()
+    audit_forms.verify(stores, actor)
 
 
 def take_away() -> None:
-    """The log and its head as files; that they were taken is written down."""
-    if not session.may(actor, Action.AUDIT_EXPORT):
-        st.info("An auditor or a manager takes the log away.")
-        return
-    st.write("Whoever keeps a copy elsewhere can prove later that this log was not rewritten.")
-    with st.container(horizontal=True):
-        for word, ending in (("JSON lines", ".jsonl"), ("CSV", ".csv")):
-            label, name = f"All events as {word}", f"audit-log{ending}"
-            st.download_button(
-                label, lambda e=ending: exported(e), name, icon=":material/download:", key=f"audit_export{ending}"
-            )
-        st.download_button(
-            "Signed head, to print",
-            lambda: head_on_paper(sign_head(stores, actor)),
-            "audit-head.txt",
-            icon=":material/signature:",
-            key="audit_head",
-        )
+    audit_forms.take_away(stores, actor)
 
 
 title, number = st.columns([5, 2], vertical_alignment="center")

@@ -72,7 +72,7 @@ def count(findings: Sequence[Finding]) -> None:
     messages.badge(worst.severity, told)
 
 
-def table(findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None]) -> None:
+def findings_table(findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None]) -> None:
     """One line per finding, in the order given; a click picks one."""
     rows = [
         {

@@ -164,14 +164,20 @@ def test_an_address_of_no_finding_is_told(opened: Opened, moved: Finding) -> Non
     assert not test.exception
 
 
-def test_a_finding_stays_picked_while_another_tab_is_looked_at(opened: Opened, moved: Finding) -> None:
-    test = opened("audit", "auditor", audit_tab=TAB, finding=moved.id)
-    test.session_state["audit_tab"] = "Events"
-    test.run()
-    assert not test.subheader
-    test.session_state["audit_tab"] = TAB
-    test.run()
-    assert [one.value.replace("\\", "") for one in test.subheader] == [f"Stage changed outside ModelLedger: {MODEL}/2"]
+def test_what_is_picked_stays_picked_while_the_picker_is_out_of_sight() -> None:
+    test = AppTest.from_string(
+        """
+        import streamlit as st
+        from pages.shared import pickers
+
+        if not st.toggle("Another tab", key="away"):
+            pickers.choose("Finding", ["a", "b"], "pick", words={"a": "one", "b": "two"}, index=None)
+        """
+    )
+    test.query_params["pick"] = "b"
+    assert test.run().selectbox[0].value == "b"
+    assert not test.toggle[0].set_value(True).run().selectbox
+    assert test.toggle[0].set_value(False).run().selectbox[0].value == "b"
 
 
 def test_due_dates_that_have_passed_are_said_in_words(
