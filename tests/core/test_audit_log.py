@@ -49,7 +49,9 @@ def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:
     def run(sql: str) -> None:
         if database_url.startswith("sqlite"):
             connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
-            connection.executescript(f"DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete; {sql};")
+            connection.executescript(
+                f"DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete; DROP TRIGGER events_no_replace; {sql};"
+            )
             connection.close()
             return
         server: PostgresServer = request.getfixturevalue("postgres")
@@ -152,10 +154,25 @@ def test_event_rewritten_with_its_hash_breaks_at_the_one_after_it(ten: AuditLog,
 
 def test_database_itself_refuses_to_change_or_delete_an_event(ten: AuditLog, database_url: str) -> None:
     database = Database(database_url)
-    for statement in ("UPDATE events SET actor = 'x'", "DELETE FROM events WHERE sequence = 10"):
+    again = "SELECT * FROM events WHERE sequence = 10"
+    statements = ["UPDATE events SET actor = 'x'", "UPDATE events SET actor = actor", "DELETE FROM events"]
+    if database.is_postgres:
+        statements += [
+            "TRUNCATE events",
+            "TRUNCATE events, heads CASCADE",
+            f"INSERT INTO events {again} ON CONFLICT (sequence) DO UPDATE SET actor = 'x'",
+        ]
+    else:
+        statements += [
+            f"INSERT OR REPLACE INTO events {again}",
+            f"REPLACE INTO events {again}",
+            "INSERT INTO events SELECT * FROM events WHERE true ON CONFLICT (sequence) DO UPDATE SET actor = 'x'",
+        ]
+    for statement in statements:
         with pytest.raises(Exception, match="append-only"), database.write() as connection:
             connection.exec_driver_sql(statement)
     assert ten.verify().ok
+    assert ten.append(SCIENTIST, "data.ingest", "table@11", Outcome.SUCCESS).sequence == 11
 
 
 def test_events_appended_while_it_is_verified_do_not_break_it(ten: AuditLog) -> None:

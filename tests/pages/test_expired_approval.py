@@ -1,0 +1,29 @@
+"""A manager who approves what has changed since it was asked for is told on the page; the request has expired."""
+
+from __future__ import annotations
+
+from core.entities import Actor, RequestStatus, Stage
+from core.services.decide import request_promotion
+from core.services.stores import Stores
+from tests.pages.conftest import Opened, said
+from tests.services.test_evidence import CHANGES, MODEL, Tamper
+
+
+@CHANGES
+def test_approving_what_has_changed_since_is_told_and_ends_the_request(
+    opened: Opened, sample_stores: Stores, scientist: Actor, tamper: Tamper, named: str
+) -> None:
+    asked = request_promotion(sample_stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="please")
+    test = opened("promotions", "manager")
+    tamper(sample_stores, 3)
+    test.text_area[0].set_value("fine")
+    next(button for button in test.button if button.label == "Approve").click()
+    test.run()
+    assert not test.exception
+    (told,) = [error.value.replace("\\", "") for error in test.error]
+    assert f"Request {asked.id} has expired" in told
+    assert named in told
+    assert sample_stores.decisions.get(asked.id).status is RequestStatus.EXPIRED
+    test = opened("promotions", "manager")
+    assert "expired" in said(test)
+    assert "Approve" not in {button.label for button in test.button}

@@ -1,0 +1,159 @@
+"""MLflow in trouble, seen through the pages: they say so and end, a request stays open, a decision is never lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.bootstrap import open_stores
+from core.entities import Actor, PromotionRequest, RequestStatus, Stage
+from core.services.decide import request_promotion
+from core.services.reconcile import differences
+from core.services.stores import Stores
+from core.settings import load_settings
+from tests.conftest import copy_sample
+from tests.contract.gateway import TROUBLES, Gateway, gateway
+from tests.contract.mlflow_server import mlflow_server
+from tests.pages.conftest import Opened, said
+
+MODEL = "iris_classifier"
+# MLflow's own client would wait for minutes (246 s where nothing listens, 1,207 s where nothing answers).
+LONGEST_S = 100
+
+
+@pytest.fixture(scope="module")
+def server(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server over a copy of the sample's store."""
+    home = tmp_path_factory.mktemp("served") / "home"
+    copy_sample(sample_home, home)
+    with mlflow_server(home, backend=f"sqlite:///{home / 'mlflow.db'}") as uri:
+        yield uri
+
+
+@pytest.fixture
+def between(server: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    """The workspace of the test, with MLflow behind a gateway."""
+    with gateway(server) as made:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
+        monkeypatch.setenv("MODELLEDGER_MLFLOW_TIMEOUT_S", "6")
+        yield made
+
+
+@pytest.fixture
+def stores(between: Gateway, sample: Path) -> Iterator[Stores]:
+    """Before and after each test no version has a stage."""
+    made = open_stores(load_settings(home=sample))
+    yield made
+    end_of_the_trouble(between)
+    changed = {v.version: Stage.NONE for v in made.models.versions(MODEL) if v.stage is not Stage.NONE}
+    if changed:
+        made.models.set_stages(MODEL, changed)
+
+
+@pytest.fixture
+def asked(stores: Stores, scientist: Actor) -> PromotionRequest:
+    return request_promotion(stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="please")
+
+
+def press(test: AppTest, label: str, reason: str) -> AppTest:
+    test.text_area[0].set_value(reason)
+    next(button for button in test.button if button.label == label).click()
+    return test.run(timeout=LONGEST_S)
+
+
+def end_of_the_trouble(between: Gateway) -> None:
+    between.trouble = None
+    time.sleep(2.5)  # an outage that cost time is told again for 2 s without asking
+
+
+def stages(stores: Stores) -> dict[int, str]:
+    return {v.version: v.stage.value for v in stores.models.versions(MODEL)}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_pages_say_that_mlflow_does_not_answer_and_show_what_they_know(
+    opened: Opened, between: Gateway, asked: PromotionRequest, trouble: str
+) -> None:
+    between.trouble = trouble
+    for page, address in (
+        ("overview", {}),
+        ("models", {}),
+        ("promotions", {"promotions_tab": "Roll back"}),
+        ("promotions", {"promotions_tab": "Differences"}),
+    ):
+        test = opened(page, "manager", **address)
+        assert not test.exception, page
+        assert not test.error, page
+        told = [warning.value for warning in test.warning]
+        assert any("does not answer" in one and "try again" in one for one in told), (page, told)
+    test = opened("promotions", "manager")
+    assert not test.exception
+    assert "classifier/3 to Production" in said(test)
+    assert "Approve" in {button.label for button in test.button}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_approving_during_an_outage_leaves_the_request_open_and_works_after_it(
+    opened: Opened, between: Gateway, stores: Stores, asked: PromotionRequest, auditor: Actor, trouble: str
+) -> None:
+    test = opened("promotions", "manager")
+    between.trouble = trouble
+    test = press(test, "Approve", "the numbers hold")
+    assert not test.exception
+    assert any("does not answer" in warning.value for warning in test.warning)
+    assert stores.decisions.get(asked.id).status is RequestStatus.OPEN
+    last = stores.audit.search(action="promotion.decide")[0]
+    assert (last.actor, last.outcome.value) == ("manager", "failed")
+    assert stores.audit.unfinished() == ()
+
+    end_of_the_trouble(between)
+    test = opened("promotions", "manager")
+    test = press(test, "Approve", "the numbers hold")
+    assert not test.exception
+    assert stores.decisions.get(asked.id).status is RequestStatus.APPROVED
+    assert stages(stores) == {1: "None", 2: "None", 3: "Production"}
+    assert differences(stores, auditor) == ()
+
+
+def test_a_registry_that_refuses_the_change_leaves_the_request_open(
+    opened: Opened, between: Gateway, stores: Stores, asked: PromotionRequest
+) -> None:
+    between.trouble, between.only = "403", "transition-stage"
+    test = press(opened("promotions", "manager"), "Approve", "the numbers hold")
+    assert any("MLflow refuses us" in error.value for error in test.error)
+    assert stores.decisions.get(asked.id).status is RequestStatus.OPEN
+    assert stages(stores) == {1: "None", 2: "None", 3: "None"}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "done"),
+    [("503", False), ("silent", False), ("done, not answered", True), ("drips", False), ("closed", False)],
+)
+def test_a_change_that_got_no_answer_is_unfinished_until_somebody_resolves_it(
+    opened: Opened,
+    between: Gateway,
+    stores: Stores,
+    asked: PromotionRequest,
+    auditor: Actor,
+    trouble: str,
+    done: bool,
+) -> None:
+    between.trouble, between.only = trouble, "transition-stage"
+    test = press(opened("promotions", "manager"), "Approve", "the numbers hold")
+    assert not test.exception
+    assert any("may have taken effect" in warning.value for warning in test.warning)
+    assert stores.decisions.get(asked.id).status is RequestStatus.UNFINISHED
+
+    end_of_the_trouble(between)
+    test = opened("promotions", "manager")
+    assert "carrying it out was begun and not ended" in said(test)
+    test = press(test, "Resolve", "MLflow is back")
+    assert not test.exception
+    assert stores.decisions.get(asked.id).status is (RequestStatus.APPROVED if done else RequestStatus.OPEN)
+    assert stages(stores)[3] == ("Production" if done else "None")
+    assert differences(stores, auditor) == ()
+    assert stores.audit.unfinished() == ()
