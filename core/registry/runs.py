@@ -137,21 +137,9 @@ class Runs:
 
     def start(self, experiment: str, name: str, user: str, tags: Mapping[str, str]) -> str:
         """Starts a run and returns its id; makes the experiment where it is new."""
+        experiment_id = self._experiment(experiment)
+        self._names[experiment_id] = experiment
         with self._connection.answering() as client:
-            found = client.get_experiment_by_name(experiment)
-            if found is None:
-                root = self._connection.artifact_root
-                place = (root / quote(experiment, safe="")).as_uri() if root is not None else None
-                experiment_id = client.create_experiment(experiment, artifact_location=place)
-            elif found.lifecycle_stage == "deleted":
-                raise BadInput(
-                    f"The experiment {experiment!r} was deleted in MLflow; restore it there, or name another one "
-                    "by MODELLEDGER_EXPERIMENT.",
-                    experiment=experiment,
-                )
-            else:
-                experiment_id = found.experiment_id
-            self._names[experiment_id] = experiment
             run = client.create_run(
                 experiment_id, run_name=name, tags={"mlflow.user": user, "mlflow.source.type": "JOB", **tags}
             )
@@ -238,6 +226,30 @@ class Runs:
             listed = client.search_experiments(view_type=ViewType.ALL, max_results=10_000)
             self._names.update({experiment.experiment_id: experiment.name for experiment in listed})
         return self._names
+
+    def _experiment(self, name: str) -> str:
+        """Id of the experiment of that name; made where it is new. Raises BadInput where it was deleted."""
+        with self._connection.answering() as client:
+            found = client.get_experiment_by_name(name)
+        if found is None:
+            root = self._connection.artifact_root
+            place = (root / quote(name, safe="")).as_uri() if root is not None else None
+            try:
+                with self._connection.answering() as client:
+                    return str(client.create_experiment(name, artifact_location=place))
+            except BadInput as error:
+                if error.values.get("code") != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            # Another process made it between our look and our call: that is what we wanted.
+            with self._connection.answering() as client:
+                found = client.get_experiment_by_name(name)
+        if found.lifecycle_stage == "deleted":
+            raise BadInput(
+                f"The experiment {name!r} was deleted in MLflow; restore it there, or name another one by "
+                "MODELLEDGER_EXPERIMENT.",
+                experiment=name,
+            )
+        return str(found.experiment_id)
 
     def _artifact_uri(self, run_id: str) -> str:
         with self._connection.answering(RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)) as client:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -54,6 +56,23 @@ def test_what_was_logged_is_read_back(runs: Runs, experiment: str) -> None:
     assert run.ended is not None
     assert abs((run.started - before).total_seconds()) < 60
     assert run.ended >= run.started
+
+
+def test_first_runs_of_an_experiment_that_start_at_once_share_it(
+    place: tuple[str, Path | None], runs: Runs, experiment: str
+) -> None:
+    together = Barrier(6)
+
+    def start(number: int) -> str:
+        own = Runs(place[0], 30.0, place[1])
+        own.experiments()
+        together.wait(60)
+        return own.start(experiment, f"run {number}", "scientist", {})
+
+    with ThreadPoolExecutor(6) as pool:
+        made = set(pool.map(start, range(6)))
+    assert {run.run_id for run in runs.page((experiment,)).runs} == made
+    assert len(made) == 6
 
 
 def test_not_a_number_and_infinities_come_back_as_they_were(runs: Runs, experiment: str) -> None:

@@ -66,6 +66,7 @@ def test_only_a_manager_resolves_with_a_reason_and_once(
 
 _INGESTER = """
 import os, signal, sys
+from pathlib import Path
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
 from core.permissions import Action
