@@ -112,6 +112,7 @@ def _start(settings: SparkSettings) -> Any:
     from pyspark.sql import SparkSession
 
     _forget_connect()
+    _quiet_accumulators()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.master).appName("ModelLedger")
     for name, value in _conf(settings).items():
@@ -191,6 +192,14 @@ def _connect(settings: SparkSettings) -> Any:
 
 def _connect_port(settings: SparkSettings) -> int:
     return 443 if "use_ssl=true" in settings.master else 15002
+
+
+def _quiet_accumulators() -> None:
+    """Where Java dies, pyspark's server of counters prints a traceback of its own; the loss is told in our words."""
+    from pyspark.accumulators import AccumulatorTCPServer, AccumulatorUnixServer
+
+    for kind in (AccumulatorTCPServer, AccumulatorUnixServer):
+        kind.handle_error = lambda *told: None
 
 
 def _forget_connect() -> None:
