@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -112,7 +113,7 @@ def _start(settings: SparkSettings) -> Any:
     from pyspark.sql import SparkSession
 
     _forget_connect()
-    _quiet_accumulators()
+    _quiet_losses()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.master).appName("ModelLedger")
     for name, value in _conf(settings).items():
@@ -194,8 +195,9 @@ def _connect_port(settings: SparkSettings) -> int:
     return 443 if "use_ssl=true" in settings.master else 15002
 
 
-def _quiet_accumulators() -> None:
-    """Where Java dies, pyspark's server of counters prints a traceback of its own; the loss is told in our words."""
+def _quiet_losses() -> None:
+    """Where Java dies, py4j and pyspark's server of counters print tracebacks of their own; we tell it in words."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     from pyspark.accumulators import AccumulatorTCPServer, AccumulatorUnixServer
 
     for kind in (AccumulatorTCPServer, AccumulatorUnixServer):
