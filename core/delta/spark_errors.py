@@ -131,6 +131,8 @@ _SILENT = (
 )
 _NO_SERVER = ("StatusCode.UNAVAILABLE", "INVALID_HANDLE.SESSION", "RETRIES_EXCEEDED")
 _GONE = "the Java process is gone"
+# An error without anything about it is py4j's own: no whole answer came.
+_NO_ANSWER = re.compile(r"An error occurred while calling \S+\s*")
 _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
 _EXECUTOR = re.compile(r"\(executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
@@ -158,6 +160,8 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
     cause = root_cause(error)
     if "cancelled" in text and ("tag" in text or "group" in text or condition == "OPERATION_CANCELED"):
         return JobCancelled("The Spark job was cancelled; nothing was written.")
+    if _NO_ANSWER.fullmatch(text):
+        text = cause = _GONE
     if _is_lost(error, text) or _BY_CONDITION.get(condition) is EngineUnavailable:
         spark_session.close()
         return EngineUnavailable(

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 from core.delta.spark_errors import translated
 from core.entities import Table
-from core.errors import JobCancelled
+from core.errors import EngineFailed, EngineUnavailable, JobCancelled
 
 T = TypeVar("T")
 
 _POLL_S = 0.5
 _STOP_WAIT_S = 60.0
+_LOST_WAIT_S = 10.0
 # Work that starts one Spark job after the other may start one just after the others were cancelled.
 _CANCEL_AGAIN_S = 2.0
 _MOST = 0.95
@@ -57,18 +58,20 @@ def watch(
     Raises Spark's failures with their root cause.
     """
     tag = f"modelledger-{uuid.uuid4().hex}"
-    meter = _ConnectMeter(session, tag) if _is_connect(session) else _ClassicMeter(session, tag)
+    with translated(table):
+        meter = _ConnectMeter(session, tag) if _is_connect(session) else _ClassicMeter(session, tag)
     outcome: list[T] = []
     failure: list[BaseException] = []
 
     def run() -> None:
         try:
-            with meter.tagged(), translated(table):
+            with translated(table), meter.tagged():
                 outcome.append(work())
         except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, which raises it
             failure.append(error)
 
-    thread = _thread(session, run)
+    with translated(table):
+        thread = _thread(session, run)
     thread.start()
     with meter.listening():
         try:
@@ -96,7 +99,14 @@ def _follow(
         thread.join(_POLL_S)
         if not thread.is_alive():
             return
-        stages = meter.stages()
+        try:
+            stages = meter.stages()
+        except (EngineUnavailable, EngineFailed, AttributeError):
+            # The session is gone, and the work hears of it too; perhaps it has closed it already, and left a None.
+            thread.join(_LOST_WAIT_S)
+            if thread.is_alive():
+                raise
+            return
         if stages.total:
             # Stages that are not known yet may follow: only the end itself is 1.
             best = max(best, _MOST * stages.fraction)

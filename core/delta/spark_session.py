@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -112,6 +113,7 @@ def _start(settings: SparkSettings) -> Any:
     from pyspark.sql import SparkSession
 
     _forget_connect()
+    _quiet_losses()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.master).appName("ModelLedger")
     for name, value in _conf(settings).items():
@@ -191,6 +193,15 @@ def _connect(settings: SparkSettings) -> Any:
 
 def _connect_port(settings: SparkSettings) -> int:
     return 443 if "use_ssl=true" in settings.master else 15002
+
+
+def _quiet_losses() -> None:
+    """Where Java dies, py4j and pyspark's server of counters print tracebacks of their own; we tell it in words."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    from pyspark.accumulators import AccumulatorTCPServer, AccumulatorUnixServer
+
+    for kind in (AccumulatorTCPServer, AccumulatorUnixServer):
+        kind.handle_error = lambda *told: None
 
 
 def _forget_connect() -> None:
