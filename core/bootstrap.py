@@ -14,7 +14,7 @@ from core.delta.engine import DeltaEngine
 from core.errors import BadHead, BadSettings
 from core.gates import check_policies
 from core.jobs.store import JobStore
-from core.redact import password_of, redactor, secret_values
+from core.redact import redactor
 from core.registry.aliases import AliasRegistry
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
@@ -29,7 +29,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
     check_policies(settings.policies)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
-    redact = redactor(_secrets(settings))
+    redact = redactor(settings.secret_values)
     audit = AuditLog(database, redact=redact)
     return Stores(
         settings=settings,
@@ -50,16 +50,6 @@ def open_stores(settings: Settings | None = None) -> Stores:
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=Tokens(database),
         sign_outs=SignOuts(database),
-    )
-
-
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    """What must never be in a log, wherever it was set; the environment is looked at by the redactor itself."""
-    urls = (settings.database_url, settings.mlflow_tracking_uri, settings.mlflow_registry_uri)
-    return (
-        *(password for url in urls for password in password_of(url)),
-        *secret_values(settings.storage_options),
-        *secret_values(settings.spark_conf),
     )
 
 

@@ -10,22 +10,39 @@ from urllib.parse import unquote, urlsplit
 MASK = "***"
 # user:password@ of any URL; the user's name may stay.
 _IN_URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@]*:)[^\s/@]+(?=@)")
-_SECRET_NAME = re.compile(
-    r"PASSW|SECRET|TOKEN|CREDENTIAL|ACCESS_KEY|ACCOUNT_KEY|API_?KEY|PRIVATE_KEY|(^|_)SAS(_|$)", re.IGNORECASE
+_WORDS = r"PASSW|SECRET|TOKEN|CREDENTIAL|ACCESS_?KEY|ACCOUNT_?KEY|API_?KEY|PRIVATE_?KEY|SIGNATURE"
+_SECRET_NAME = re.compile(rf"{_WORDS}|(^|[_.])SAS([_.]|$)", re.IGNORECASE)
+# What follows a URL as ?password=…, &sig=… or, over Spark Connect, ;token=…
+_IN_PARAMETER = re.compile(
+    rf"(?P<start>[?&;](?:[\w.\-]*(?:{_WORDS})[\w.\-]*|sig|pwd)=)(?P<value>[^&;,\s'\"]+)", re.IGNORECASE
 )
+# A token of ours (core/audit/tokens.py), wherever it was pasted.
+_TOKEN = re.compile(r"\bmlt_[\w\-]{20,}")
+# Names of files, which hold secrets and are none.
+_OF_A_FILE = re.compile(r"_FILE$|^MODELLEDGER_SECRETS$")
 # A shorter value is a word that stands in innocent texts too.
 _SHORTEST = 6
 
 
 def secret_values(options: Mapping[str, str]) -> tuple[str, ...]:
     """The values whose name says that they are secret."""
-    return tuple(value for name, value in options.items() if _SECRET_NAME.search(name))
+    return tuple(v for name, v in options.items() if _SECRET_NAME.search(name) and not _OF_A_FILE.search(name))
 
 
 def password_of(url: str | None) -> tuple[str, ...]:
-    """The password in *url*, where it has one; as it is written and as it is meant."""
-    password = urlsplit(url).password if url else None
-    return (password, unquote(password)) if password else ()
+    """The password in *url* and the secrets among its parameters; as they are written and as they are meant."""
+    try:
+        password = urlsplit(url).password if url else None
+    except ValueError:  # no URL at all
+        password = None
+    found = [password or "", *(match["value"] for match in _IN_PARAMETER.finditer(url or ""))]
+    return tuple(text for value in found if value for text in (value, unquote(value)))
+
+
+def masked(text: str) -> str:
+    """*text* without the passwords of URLs in it, the secrets among their parameters, and tokens of ours."""
+    text = _TOKEN.sub(MASK, text)
+    return _IN_PARAMETER.sub(rf"\g<start>{MASK}", _IN_URL.sub(rf"\g<start>{MASK}", text))
 
 
 def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
@@ -35,7 +52,7 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
     values = re.compile("|".join(re.escape(value) for value in sorted(known, key=len, reverse=True))) if known else None
 
     def redact(text: str) -> str:
-        text = _IN_URL.sub(rf"\g<start>{MASK}", text)
+        text = masked(text)
         return values.sub(MASK, text) if values else text
 
     return redact

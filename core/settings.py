@@ -6,12 +6,12 @@ import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from core.errors import BadSettings
+from core.redact import masked, password_of, secret_values
 
 # With psycopg 3 every promotion that archives fails (mlflow#9151).
 _POSTGRES = "postgresql+psycopg2"
@@ -138,6 +138,22 @@ class Settings(BaseSettings):
             named = {"auth": self._auth, **named} if self._auth else {}
         return {name: masked(str(part.get("server_metadata_url", "not said"))) for name, part in named.items()}
 
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """What must never be in a log, an export or an answer, wherever it was set."""
+        urls = [self.database_url, self.mlflow_tracking_uri, self.mlflow_registry_uri, self.spark_master]
+        urls += (self.tables or "").split(",")
+        try:
+            auth = [part for part in (self._auth, *self._auth.values()) if isinstance(part, dict)]
+        except BadSettings:
+            auth = []  # told where somebody signs in
+        return (
+            *(secret for url in urls for secret in password_of(url)),
+            *secret_values(self.storage_options),
+            *secret_values(self.spark_conf),
+            *(secret for part in auth for secret in secret_values({k: str(v) for k, v in part.items()})),
+        )
+
     @cached_property
     def _auth(self) -> dict[str, Any]:
         """The secrets file's [auth] section; empty where there is none."""
@@ -174,6 +190,11 @@ def load_settings(**overrides: Any) -> Settings:
         name = "_".join(str(part) for part in first["loc"])
         full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
         raise BadSettings(f"{full} cannot be used: {first['msg']}.", setting=full) from error
+    except SettingsError as error:
+        # Its own words name the field alone; what stands in it may be secret.
+        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        full = f"MODELLEDGER_{field.upper()}"
+        raise BadSettings(f"{full} cannot be used: it is no JSON.", setting=full) from error
     for full, uri in (
         ("MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri),
         ("MLFLOW_REGISTRY_URI", settings.mlflow_registry_uri),
@@ -204,9 +225,3 @@ def _place(url: str) -> str:
     host, slash, name = rest.rpartition("@")[2].partition("/")
     kind = "postgresql" if scheme.startswith("postgres") else scheme
     return f"{kind}://{host.removesuffix(':5432')}{slash}{name}"
-
-
-def masked(url: str) -> str:
-    """A URL without its password."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

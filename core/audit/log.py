@@ -105,7 +105,7 @@ class AuditLog:
             "role": ",".join(sorted(role.value for role in actor.roles)),
             "channel": actor.channel,
             "action": str(getattr(action, "value", action)),
-            "subject": storable(subject),
+            "subject": storable(self._redact(subject)),
             "outcome": outcome.value,
             "reason": storable(self._redact(reason)),
             "operation": operation or uuid4().hex,

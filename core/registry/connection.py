@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable
+from core.redact import masked
 from core.registry.bounded import BoundedClient
-from core.settings import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 from core.entities import Artifact
 from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable
+from core.redact import masked
 from core.registry.bounded import within
 from core.registry.connection import Connection, one_line
 from core.registry.convert import to_artifact
-from core.settings import masked
 
 _TOO_LARGE_BYTES = 5_000_000
 # Models of some GB take minutes; each read of them is bounded by MLflow's own timeout besides.

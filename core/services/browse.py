@@ -12,6 +12,7 @@ from core.delta.query import QueryResult, run_query
 from core.entities import Actor, Commit, ReadVerdict, Snapshot, Table, TableDiff
 from core.errors import CoreError, DataUnreadable
 from core.permissions import Action
+from core.redact import masked
 from core.services.stores import Stores
 
 
@@ -98,10 +99,11 @@ def _summary(stores: Stores, table: Table) -> TableSummary:
         if rows is None:
             rows = _counted(stores, table, snapshot.version)
     except CoreError as error:
-        return TableSummary(name=table.name, uri=table.uri, version=None, rows=None, timestamp=None, problem=str(error))
+        uri, problem = masked(table.uri), masked(str(error))
+        return TableSummary(name=table.name, uri=uri, version=None, rows=None, timestamp=None, problem=problem)
     return TableSummary(
         name=table.name,
-        uri=table.uri,
+        uri=masked(table.uri),
         version=snapshot.version,
         rows=rows,
         timestamp=snapshot.timestamp,

@@ -11,8 +11,9 @@ from dotenv import dotenv_values
 
 from core.entities import Table
 from core.errors import CoreError
+from core.redact import masked, redactor
 from core.services.stores import Stores
-from core.settings import Settings, masked
+from core.settings import Settings
 
 MASK = "***"
 
@@ -34,7 +35,8 @@ def checkup(settings: Settings, open_stores: Callable[[Settings], Stores]) -> tu
     try:
         stores = open_stores(settings)
     except CoreError as error:
-        checks.append(Check(name="database", ok=False, detail=masked(settings.database), advice=str(error)))
+        redact = redactor(settings.secret_values)
+        checks.append(Check(name="database", ok=False, detail=redact(settings.database), advice=redact(str(error))))
     else:
         checks += check_stores(stores)
     return (*checks, *list_settings(settings))
@@ -68,15 +70,21 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
     """Each connection of opened stores."""
     settings = stores.settings
     checks = [
-        _tried("database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
+        _tried(stores, "database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
         _tried(
-            "engine", lambda: f"{stores.engine.name}: {stores.engine.check()}, {len(stores.catalog.tables())} tables"
+            stores,
+            "engine",
+            lambda: f"{stores.engine.name}: {stores.engine.check()}, {len(stores.catalog.tables())} tables",
         ),
         *(_check_table(stores, table) for table in _registered(stores)),
         _tried(
-            "mlflow tracking", lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments"
+            stores,
+            "mlflow tracking",
+            lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments",
         ),
-        _tried("mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"),
+        _tried(
+            stores, "mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"
+        ),
     ]
     return tuple(checks)
 
@@ -91,14 +99,14 @@ def engine_problem(stores: Stores) -> str | None:
 
 
 def _check_table(stores: Stores, table: Table) -> Check:
-    return _tried(f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
+    return _tried(stores, f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
 
 
-def _tried(name: str, look: Callable[[], str]) -> Check:
+def _tried(stores: Stores, name: str, look: Callable[[], str]) -> Check:
     try:
-        return Check(name=name, ok=True, detail=look())
+        return Check(name=name, ok=True, detail=stores.audit.redacted(look()))
     except CoreError as error:
-        return Check(name=name, ok=False, detail="does not answer", advice=str(error))
+        return Check(name=name, ok=False, detail="does not answer", advice=stores.audit.redacted(str(error)))
 
 
 def _registered(stores: Stores) -> tuple[Table, ...]:

@@ -9,7 +9,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from core.errors import AuditBroken, BadBundle, CoreError
 from core.inert import in_json, visible
 from core.permissions import Action
 from core.services import bundle_check
-from core.services.dossier import write
+from core.services.dossier import Dossier, write
 from core.services.material import Material, gather
 from core.services.stores import Stores
 from core.services.typeset import html, pdf
@@ -60,7 +60,7 @@ class Exported:
 def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> Exported:
     """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
-        dossier = write(gather(stores, actor, key))
+        dossier = _written(stores, gather(stores, actor, key))
         made = _exported(f"{file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
         record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
     return made
@@ -73,13 +73,13 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
     """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
         material = gather(stores, actor, key)
-        dossier, head = write(material), _head(stores)
+        dossier, head = _written(stores, material), _head(stores)
         files = {
             "README.txt": _README.format(subject=visible(key)).encode(),
             "dossier.pdf": pdf(dossier),
             "dossier.html": html(dossier).encode(),
-            "decisions.json": _json([asdict(request) for request in material.requests]),
-            "data.json": _json([asdict(one) for one in material.data]),
+            "decisions.json": _json(stores, [asdict(request) for request in material.requests]),
+            "data.json": _json(stores, [asdict(one) for one in material.data]),
             bundle_check.EVENTS: _events(stores, material.events, head),
             bundle_check.HEAD: head.note.encode(),
             "head-in-words.txt": printable(head).encode(),
@@ -134,13 +134,13 @@ def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> byte
 def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
     run = material.view.run
     files = {
-        "mlflow/model_version.json": _json(asdict(material.view.version)),
-        "mlflow/registered_model.json": _json(asdict(material.registered) if material.registered else None),
+        "mlflow/model_version.json": _json(stores, asdict(material.view.version)),
+        "mlflow/registered_model.json": _json(stores, asdict(material.registered) if material.registered else None),
     }
     if run is not None:
         history = {name: [asdict(p) for p in stores.runs.metric_history(run.run_id, name)] for name in run.metrics}
-        files["mlflow/run.json"] = _json(asdict(run))
-        files["mlflow/metric_history.json"] = _json(history)
+        files["mlflow/run.json"] = _json(stores, asdict(run))
+        files["mlflow/metric_history.json"] = _json(stores, history)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
             model = stores.models.download(material.key, Path(folder))
@@ -154,15 +154,21 @@ def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()
             size = file.stat().st_size
             listed.append({"path": name, "bytes": size, "sha256": digest})
-            if name in _COPIED and size <= _LARGEST_COPY_BYTES:
+            if name in _COPIED and size <= _LARGEST_COPY_BYTES and _holds_no_secret(stores, file):
                 files[f"mlflow/artifact/{name}"] = file.read_bytes()
-    return {**files, "mlflow/artifact_files.json": _json(listed)}
+    return {**files, "mlflow/artifact_files.json": _json(stores, listed)}
+
+
+def _holds_no_secret(stores: Stores, file: Path) -> bool:
+    """A copy is a copy: what cannot be given away as it is stays away, and its hash is listed all the same."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return bool(stores.audit.redacted(text) == text)
 
 
 def _signed(stores: Stores, subject: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files with their manifest and its signature."""
     listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
-    manifest = _json({"format": bundle_check.FORMAT, "subject": subject, "files": listed})
+    manifest = _json(stores, {"format": bundle_check.FORMAT, "subject": subject, "files": listed})
     digest = base64.b64encode(hashlib.sha256(manifest).digest()).decode()
     note = stores.heads.sign(f"{stores.heads.key.name}\n{bundle_check.MANIFEST_LINE}\n{digest}\n")
     return {**files, bundle_check.MANIFEST: manifest, bundle_check.SIGNED_MANIFEST: note.encode()}
@@ -183,8 +189,23 @@ def _exported(name: str, data: bytes) -> Exported:
     return Exported(name=name, data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _json(value: Any) -> bytes:
-    return in_json(json.dumps(settled(value), ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+def _json(stores: Stores, value: Any) -> bytes:
+    told = stores.audit.redacted(settled(value))
+    return in_json(json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _written(stores: Stores, material: Material) -> Dossier:
+    """The dossier, without a secret that a tag or an address brought along."""
+    made, redacted = write(material), stores.audit.redacted
+    sections = tuple(
+        replace(
+            one,
+            paragraphs=tuple(redacted(one.paragraphs)),
+            rows=tuple(tuple(redacted(row)) for row in one.rows),
+        )
+        for one in made.sections
+    )
+    return replace(made, sections=sections)
 
 
 def file_name(key: ModelVersionKey) -> str:

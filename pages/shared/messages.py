@@ -26,6 +26,8 @@ from core.entities import (
 )
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.inert import visible
+from core.redact import redactor
+from core.settings import load_settings
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
@@ -120,15 +122,23 @@ def said() -> None:
 
 
 def show_error(error: CoreError) -> None:
-    """One sentence that says what is and what to do."""
+    """One sentence that says what is and what to do, without a secret in it."""
+    told = plain(_redacted(str(error)))
     if isinstance(error, Unavailable):
-        st.warning(plain(error), icon=":material/cloud_off:")
+        st.warning(told, icon=":material/cloud_off:")
     elif isinstance(error, Forbidden):
-        st.error(plain(error), icon=":material/lock:")
+        st.error(told, icon=":material/lock:")
     elif isinstance(error, Refused):
-        st.error(plain(error), icon=":material/block:")
+        st.error(told, icon=":material/block:")
     else:
-        st.error(plain(error), icon=":material/error:")
+        st.error(told, icon=":material/error:")
+
+
+def _redacted(text: str) -> str:
+    try:
+        return redactor(load_settings().secret_values)(text)
+    except CoreError:
+        return redactor()(text)
 
 
 @contextmanager

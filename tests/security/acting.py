@@ -6,8 +6,12 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Iterator
+from typing import Any
 
+from google.protobuf.message import Message
 from markdown_it import MarkdownIt
+from streamlit.testing.v1 import AppTest
 
 from tests.security.nasty import FOLDERS, METRIC, NAMED, TEXTS
 
@@ -85,3 +89,16 @@ def as_visible(text: str) -> str:
 def cells_of(text: str) -> list[str]:
     """Every cell of a CSV, its header's too."""
     return [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+
+
+def protos(test: AppTest) -> Iterator[Message]:
+    """Every message of the page, whether AppTest knows its element or not."""
+
+    def walk(block: Any) -> Iterator[Message]:
+        proto = getattr(block, "proto", None)
+        if isinstance(proto, Message):
+            yield proto
+        for child in getattr(block, "children", {}).values():
+            yield from walk(child)
+
+    yield from walk(test._tree)  # the public tree leaves out elements that it does not know

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, opened  # noqa: F401 — a fixture, under its own name
-from tests.security.acting import acting, altered, hidden, starts_a_formula
+from tests.security.acting import acting, altered, hidden, protos, starts_a_formula
 from tests.security.nasty import FOLDERS, MODEL, NAMED, TEXTS, home  # noqa: F401 — a fixture, under its own name
 
 # By message and field, what the browser does not read as Markdown. Everything else is held to be Markdown.
@@ -67,19 +67,6 @@ PAGES = {
     "admin": [{}],
 }
 ROLES = {"training": "scientist", "predictions": "scientist", "admin": "admin", "audit": "manager"}
-
-
-def protos(test: AppTest) -> Iterator[Message]:
-    """Every message of the page, whether AppTest knows its element or not."""
-
-    def walk(block: Any) -> Iterator[Message]:
-        proto = getattr(block, "proto", None)
-        if isinstance(proto, Message):
-            yield proto
-        for child in getattr(block, "children", {}).values():
-            yield from walk(child)
-
-    yield from walk(test._tree)  # the public tree leaves out elements that it does not know
 
 
 def texts(message: Message) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,258 @@
+"""Every service that acts for somebody × every role: done or refused as the table of tests/core says, and recorded."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import core.services
+from core.entities import Actor, ModelVersionKey, Recipe, Role, Severity, Stage, Task
+from core.errors import CoreError, Forbidden
+from core.jobs.progress import Silent
+from core.permissions import Action
+from core.services import (
+    asof,
+    attest,
+    browse,
+    compare,
+    decide,
+    evidence,
+    findings,
+    ingest,
+    jobs,
+    models,
+    origin,
+    overview,
+    perform,
+    projects,
+    prove,
+    reconcile,
+    reproduce,
+    runs,
+    schedule,
+    score,
+    tokens,
+    trace,
+    train,
+    trained,
+)
+from tests.core.test_permissions import TABLE
+from tests.security.ground import MODEL, RECIPE, ROLES, Ground, built_ground, filled, person  # noqa: F401 — a fixture
+from tests.security.ground import TABLE as IRIS
+
+KEY = ModelVersionKey(model=MODEL, version=1)
+UNKNOWN = ModelVersionKey(model=MODEL, version=99)
+NOW = datetime.now(UTC)
+Call = Callable[[Ground, Actor], Any]
+
+# Each service with its action and a call. What takes long (training, loading) is asked of what is not there: that
+# is told only to those who may.
+SERVICES: dict[str, tuple[str, Call]] = {
+    "asof.state_at": ("model.read", lambda g, a: asof.state_at(g.stores, a, NOW)),
+    "attest.sign_head": ("audit.export", lambda g, a: attest.sign_head(g.stores, a)),
+    "attest.last_head": ("audit.read", lambda g, a: attest.last_head(g.stores, a)),
+    "attest.public_key": ("audit.read", lambda g, a: attest.public_key(g.stores, a)),
+    "attest.verify_against": ("audit.verify", lambda g, a: attest.verify_against(g.stores, a, [])),
+    "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
+    "browse.table_history": ("data.read", lambda g, a: browse.table_history(g.stores, a, IRIS)),
+    "browse.table_snapshots": ("data.read", lambda g, a: browse.table_snapshots(g.stores, a, IRIS)),
+    "browse.version_verdict": ("data.read", lambda g, a: browse.version_verdict(g.stores, a, IRIS, 0)),
+    "browse.show_version": ("data.read", lambda g, a: browse.show_version(g.stores, a, IRIS, 0)),
+    "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
+    "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
+    "compare.list_runs": ("run.read", lambda g, a: compare.list_runs(g.stores, a)),
+    "compare.list_experiments": ("run.read", lambda g, a: compare.list_experiments(g.stores, a)),
+    "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
+    "decide.list_requests": ("promotion.read", lambda g, a: decide.list_requests(g.stores, a)),
+    "decide.preview_gates": ("promotion.read", lambda g, a: decide.preview_gates(g.stores, a, KEY, Stage.STAGING)),
+    "decide.request_promotion": (
+        "promotion.request",
+        lambda g, a: decide.request_promotion(g.stores, a, model=MODEL, version=2, to=Stage.STAGING, reason="r"),
+    ),
+    "decide.approve": ("promotion.decide", lambda g, a: decide.approve(g.stores, a, g.request.id, reason="r")),
+    "decide.decisions_made": ("promotion.read", lambda g, a: decide.decisions_made(g.stores, a, MODEL)),
+    "decide.list_approvals": ("promotion.read", lambda g, a: decide.list_approvals(g.stores, a, g.request)),
+    "decide.reject": ("promotion.decide", lambda g, a: decide.reject(g.stores, a, g.request.id, reason="r")),
+    "decide.roll_back": ("promotion.rollback", lambda g, a: decide.roll_back(g.stores, a, MODEL, to=99, reason="r")),
+    "evidence.export_dossier": ("audit.export", lambda g, a: evidence.export_dossier(g.stores, a, KEY, as_="html")),
+    "evidence.export_bundle": ("audit.export", lambda g, a: evidence.export_bundle(g.stores, a, UNKNOWN)),
+    "findings.list_findings": ("reconcile.read", lambda g, a: findings.list_findings(g.stores, a)),
+    "findings.last_look": ("reconcile.read", lambda g, a: findings.last_look(g.stores, a)),
+    "findings.show_finding": ("reconcile.read", lambda g, a: findings.show_finding(g.stores, a, g.finding)),
+    "findings.look": ("reconcile.read", lambda g, a: findings.look(g.stores, a)),
+    "findings.open_finding": (
+        "finding.open",
+        lambda g, a: findings.open_finding(g.stores, a, subject="m", detail="d", severity=Severity.LOW),
+    ),
+    "findings.assign_finding": (
+        "finding.open",
+        lambda g, a: findings.assign_finding(
+            g.stores, a, g.finding, owner="ann", due=NOW + timedelta(days=1), reason="r"
+        ),
+    ),
+    "findings.close_finding": (
+        "reconcile.resolve",
+        lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
+    ),
+    "ingest.preview_file": (
+        "data.ingest",
+        lambda g, a: ingest.preview_file(g.stores, a, table=IRIS, path=g.file, name="more.csv"),
+    ),
+    "ingest.ingest_file": (
+        "data.ingest",
+        lambda g, a: ingest.ingest_file(g.stores, a, table="more", path=g.file, name="more.csv"),
+    ),
+    "ingest.ingest_data": (
+        "data.ingest",
+        lambda g, a: ingest.ingest_data(g.stores, a, table="rows", data=pa.table({"n": [1]}), source="test"),
+    ),
+    "jobs.list_jobs": ("job.read", lambda g, a: jobs.list_jobs(g.stores, a)),
+    "jobs.show_job": ("job.read", lambda g, a: jobs.show_job(g.stores, a, g.job)),
+    "jobs.job_lines": ("job.read", lambda g, a: jobs.job_lines(g.stores, a, g.job)),
+    "jobs.cancel_job": ("job.cancel", lambda g, a: jobs.cancel_job(g.stores, a, g.job)),
+    "models.list_models": ("model.read", lambda g, a: models.list_models(g.stores, a)),
+    "models.show_model_version": ("model.read", lambda g, a: models.show_model_version(g.stores, a, KEY)),
+    "models.read_model_file": ("model.read", lambda g, a: models.read_model_file(g.stores, a, KEY, "MLmodel")),
+    "models.check_model_loads": ("model.read", lambda g, a: models.check_model_loads(g.stores, a, UNKNOWN)),
+    "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),
+    "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),
+    "perform.perform": (
+        "run.train",
+        lambda g, a: perform.perform(g.stores, a, "train", {"recipe": "none"}, Silent()),
+    ),
+    "projects.project_parameters": ("run.read", lambda g, a: projects.project_parameters(g.stores, a, _recipe())),
+    "prove.search_audit": ("audit.read", lambda g, a: prove.search_audit(g.stores, a)),
+    "prove.show_event": ("audit.read", lambda g, a: prove.show_event(g.stores, a, 1)),
+    "prove.verify_audit": ("audit.verify", lambda g, a: prove.verify_audit(g.stores, a)),
+    "prove.export_audit": ("audit.export", lambda g, a: prove.export_audit(g.stores, a, g.home.parent / "log.csv")),
+    "reconcile.differences": ("reconcile.read", lambda g, a: reconcile.differences(g.stores, a)),
+    "reconcile.resolve": (
+        "reconcile.resolve",
+        lambda g, a: reconcile.resolve(g.stores, a, g.request.id, reason="r"),
+    ),
+    "reconcile.close_action": (
+        "reconcile.resolve",
+        lambda g, a: reconcile.close_action(g.stores, a, g.died, reason="r"),
+    ),
+    "reproduce.submit_reproduction": (
+        "model.reproduce",
+        lambda g, a: reproduce.submit_reproduction(g.stores, a, KEY),
+    ),
+    "reproduce.reproduce": ("model.reproduce", lambda g, a: reproduce.reproduce(g.stores, a, UNKNOWN)),
+    "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
+    "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
+    "schedule.list_triggers": ("job.read", lambda g, a: schedule.list_triggers(g.stores, a)),
+    "schedule.save_trigger": (
+        "trigger.write",
+        lambda g, a: schedule.save_trigger(g.stores, a, recipe=RECIPE, cron="0 4 * * *"),
+    ),
+    "schedule.delete_trigger": (
+        "trigger.write",
+        lambda g, a: schedule.delete_trigger(g.stores, a, g.trigger),
+    ),
+    "score.submit_scoring": (
+        "prediction.score",
+        lambda g, a: score.submit_scoring(g.stores, a, model=MODEL, table=IRIS, into="p", version=0),
+    ),
+    "score.score": (
+        "prediction.score",
+        lambda g, a: score.score(g.stores, a, model="none", table=IRIS, version=0),
+    ),
+    "score.list_batches": ("prediction.read", lambda g, a: score.list_batches(g.stores, a)),
+    "score.find_batch": ("prediction.read", lambda g, a: score.find_batch(g.stores, a, g.batch.batch_id)),
+    "score.batch_predictions": ("prediction.read", lambda g, a: score.batch_predictions(g.stores, a, g.batch)),
+    "tokens.issue_token": (
+        "settings.write",
+        lambda g, a: tokens.issue_token(g.stores, a, name="n", role=Role.AUDITOR, days=1),
+    ),
+    "tokens.list_tokens": ("settings.write", lambda g, a: tokens.list_tokens(g.stores, a)),
+    "tokens.revoke_token": ("settings.write", lambda g, a: tokens.revoke_token(g.stores, a, g.token)),
+    "trace.lineage_of_model": ("lineage.read", lambda g, a: trace.lineage_of_model(g.stores, a, KEY)),
+    "trace.lineage_of_every_version": (
+        "lineage.read",
+        lambda g, a: trace.lineage_of_every_version(g.stores, a, MODEL),
+    ),
+    "trace.lineage_of_batch": ("lineage.read", lambda g, a: trace.lineage_of_batch(g.stores, a, g.batch.batch_id)),
+    "trace.impact_of_version": ("lineage.read", lambda g, a: trace.impact_of_version(g.stores, a, IRIS, 0)),
+    "train.list_recipes": ("run.read", lambda g, a: train.list_recipes(g.stores, a)),
+    "train.save_recipe": ("recipe.write", lambda g, a: train.save_recipe(g.stores, a, _recipe())),
+    "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),
+    "train.train": ("run.train", lambda g, a: train.train(g.stores, a, recipe="none")),
+    "trained.versions_trained": ("model.read", lambda g, a: trained.versions_trained(g.stores, a, IRIS)),
+}
+# Parts of the above, called by them after they have asked; none is reached by a page or a command of its own.
+INSIDE = {
+    "carry_out.begin": "by decide and reconcile, inside their record",
+    "decide.find_request": "asks for the action that it is given, where the request is not there",
+    "material.gather": "by evidence, inside its record",
+    "tokens.require_token_of": "asks about the token, not about a role",
+}
+# No service does these for somebody: the page Settings asks for them itself.
+WITHOUT_A_SERVICE = {"settings.read"}
+
+
+def _recipe() -> Recipe:
+    return Recipe(
+        name="mine", model="mine", task=Task.CLASSIFICATION, table=IRIS, target="species", estimator="random_forest"
+    )
+
+
+def found() -> set[str]:
+    """Every public function of core.services that is told who acts."""
+    names = set()
+    for part in pkgutil.iter_modules(core.services.__path__):
+        module = importlib.import_module(f"core.services.{part.name}")
+        for name, thing in vars(module).items():
+            is_own = inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+            if is_own and "actor" in inspect.signature(thing).parameters:
+                names.add(f"{part.name}.{name}")
+    return names
+
+
+@pytest.fixture(scope="module")
+def ground(built_ground: Path, sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:  # noqa: F811
+    return filled(built_ground, tmp_path_factory.mktemp("services") / "home")
+
+
+def test_the_table_names_every_service_that_acts_for_somebody() -> None:
+    assert set(SERVICES) | set(INSIDE) == found()
+    assert not set(SERVICES) & set(INSIDE)
+
+
+def test_the_table_has_every_action() -> None:
+    assert {action for action, _ in SERVICES.values()} | WITHOUT_A_SERVICE == {action.value for action in Action}
+
+
+def parts() -> list[str]:
+    """One test for each module of services."""
+    return sorted({name.split(".")[0] for name in SERVICES})
+
+
+@pytest.mark.parametrize("part", parts())
+def test_a_service_does_what_the_table_says(ground: Ground, part: str) -> None:
+    for name in (one for one in SERVICES if one.split(".")[0] == part):
+        action, call = SERVICES[name]
+        allowed = dict(zip(ROLES, TABLE[action].split(), strict=True))
+        # Who is refused first: what the others do cannot be done twice.
+        for role in sorted(ROLES, key=allowed.__getitem__):
+            before = ground.stores.audit.head()[0]
+            if allowed[role] == "x":
+                try:
+                    call(ground, person(role))
+                except Forbidden as error:
+                    pytest.fail(f"{name} is refused to {role}: {error}")
+                except CoreError:
+                    continue  # refused for another reason, which only somebody gets to hear who may ask
+            else:
+                with pytest.raises(Forbidden, match=f"may not do {action}"):
+                    call(ground, person(role))
+                new = ground.stores.audit.events(after_sequence=before)
+                assert [(e.actor, e.action, e.outcome.value) for e in new] == [(role, action, "denied")], name
