@@ -54,7 +54,7 @@ SCREENS = (
 )
 FRONT = SCREENS[0]
 
-_went_through_app = False
+_ANEW = "navigation.anew"
 
 
 def for_actor(actor: Actor) -> st.Page:
@@ -71,15 +71,16 @@ def for_nobody() -> None:
 
 
 def go_through_app() -> None:
-    """Starts a page anew, through app.py, that was opened by its own address before app.py ever ran in this server.
+    """Starts the first run of a session anew, through app.py, whatever address it came by.
 
-    Streamlit would show it with a navigation made from file names; that a navigation was drawn once ends that for
-    good. Where a page is itself the script (`streamlit run pages/audit.py`, AppTest) it starts anew as itself, once.
+    Until some session drew a navigation, Streamlit goes by the files in pages/: a page that is opened by its own
+    address has a navigation of file names, and what the front page's address holds is taken for that one page's and
+    lost with the first click. Where a page is itself the script (`streamlit run pages/audit.py`, AppTest) it starts
+    anew as itself.
     """
-    global _went_through_app
-    if not _went_through_app:
+    if _ANEW not in st.session_state:
+        st.session_state[_ANEW] = True
         for_nobody()
-        _went_through_app = True
         st.rerun()
 
 

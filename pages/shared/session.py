@@ -27,6 +27,7 @@ _run = threading.local()
 def opened() -> Iterator[Actor]:
     """Around a whole run of app.py: draws banner and identity once and yields who is here."""
     _run.actor = None
+    navigation.go_through_app()
     try:
         actor = _identify()
     except CoreError as error:

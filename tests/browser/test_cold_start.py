@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,3 +60,15 @@ def test_front_page_is_found_under_its_name_too(cold: str, page: Page) -> None:
         settled(page)
         expect(page.get_by_role("heading", name="Overview")).to_be_visible()
         expect(page.get_by_text("does not seem to exist")).to_have_count(0)
+
+
+def test_role_in_the_first_address_is_kept_from_page_to_page(cold: str, page: Page) -> None:
+    page.goto(f"{cold}/?as=manager")
+    settled(page)
+    expect(page.get_by_text("you are manager")).to_have_count(1)
+    for name in ("Audit log", "Models"):
+        page.get_by_role("link", name=name).first.click()
+        expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        settled(page)
+        expect(page.get_by_text("you are manager")).to_have_count(1)
+        expect(page).to_have_url(re.compile("as=manager"))
