@@ -286,7 +286,7 @@ def _save(
         _save_over_connect(fitted, place, needs, kept)
         return place
     # MLflow keeps the file system of the first Java that this process ever had; a lost session has another one.
-    mlflow.spark._HadoopFileSystem._filesystem = mlflow.spark._HadoopFileSystem._conf = None
+    mlflow.spark._HadoopFileSystem._filesystem = None
     # On a cluster of several machines the executors write parts of the model: MLFLOW_DFS_TMP names what they share.
     shared = None if os.environ.get("MLFLOW_DFS_TMP") else str(folder / "dfs")
     mlflow.spark.save_model(fitted, str(place), dfs_tmpdir=shared, pip_requirements=needs, **kept)
