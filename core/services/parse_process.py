@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -135,4 +136,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # Everything is written and closed. What Arrow's threads do while Python is taken apart could only end it badly.
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)

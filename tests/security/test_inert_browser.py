@@ -113,7 +113,8 @@ def test_a_table_that_is_downloaded_computes_nothing(watched: Page, server: str)
             tables.nth(place).scroll_into_view_if_needed()
             tables.nth(place).hover()
             with watched.expect_download() as download:
-                around.get_by_role("button", name="Download as CSV").click()
+                # By the keyboard: while the page still settles, a pointer may find the table above its own toolbar.
+                around.get_by_role("button", name="Download as CSV").press("Enter")
             cells = cells_of(download.value.path().read_text("utf-8-sig"))
             assert len(cells) > 3
             assert [cell for cell in cells if starts_a_formula(cell) or hidden(cell, keep="\n\t")] == []
