@@ -139,12 +139,17 @@ def open_finding(
 
 
 def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str, due: datetime, reason: str) -> Finding:
-    """Another owner or due date. Raises NotFound, AlreadyDecided, ReasonMissing."""
+    """Another owner or due date, which may stay as it is but not be moved into the past.
+
+    Raises NotFound, AlreadyDecided, ReasonMissing, BadParameter.
+    """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
         actor, Action.FINDING_OPEN, before.subject, reason=reason, before=_told(before)
     ) as record:
         needed_reason(reason)
+        if due != before.due and due < datetime.now(UTC):
+            raise BadParameter(f"{due:%Y-%m-%d} is over; choose a due date that is still to come.", name="due")
         after = stores.findings.assign(finding_id, owner=owner.strip() or before.owner, due=due)
         record.after = _told(after)
     return after

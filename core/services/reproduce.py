@@ -124,6 +124,8 @@ def _again(
         raise _Impossible("Its run is not in MLflow, so nobody knows with which parameters it was made.")
     if data is None:
         raise _Impossible("Its run names no data version, so nobody knows which rows it was trained on.")
+    if is_outside(estimator := run.params.get("estimator", "")):
+        raise _Impossible(f"It was trained by {estimator}; train it again on {data} and compare the two runs.")
     watch.report(0.02, f"reading {data}")
     rows = _rows(stores, run, data, watch)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as place:
@@ -181,8 +183,6 @@ def _recipe(run: Run, key: ModelVersionKey, data: TableVersion, info: ModelInfo)
             f"Its run did not log {', '.join(missing)}: it was not trained from here, and how it was is not known."
         )
     estimator = run.params["estimator"]
-    if is_outside(estimator):
-        raise _Impossible(f"It was trained by {estimator}; train it again on {data} and compare the two runs.")
     if not info.inputs:
         raise _Impossible("The model has no signature, so the columns it was trained on are not known.")
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from core.entities import ModelVersionKey, RunStatus, Stage
 from core.errors import BadInput, CoreError, Forbidden, RegistryUnavailable, RunNotFound
+from core.registry import connection as connection_module
 from core.registry.connection import Connection
 from core.registry.runs import Runs
 from core.registry.stages import StageRegistry
@@ -43,39 +44,66 @@ def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_a_server_that_is_down_is_named_at_once(call: Callable[[str], object]) -> None:
-    uri = f"http://127.0.0.1:{free_port()}"
-    started = time.monotonic()
-    with pytest.raises(RegistryUnavailable, match=f"{uri}.*MLFLOW_TRACKING_URI"):
-        call(uri)
-    assert time.monotonic() - started < 5
+    with given_up():
+        uri = f"http://127.0.0.1:{free_port()}"
+        with pytest.raises(RegistryUnavailable, match=f"{uri}.*MLFLOW_TRACKING_URI"):
+            call(uri)
 
 
 @contextmanager
-def hanging_server() -> Iterator[str]:
-    """Takes connections and never answers."""
+def given_up() -> Iterator[None]:
+    """The wait inside is ours: left to itself MLflow waits 120 s for an answer, tries eight times, a database ten."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < 60
+
+
+class Hanging:
+    """A server that takes connections, keeps them and never answers; *asked* counts them."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._listener, self._taken = listener, list[socket.socket]()
+
+    @property
+    def asked(self) -> int:
+        while True:
+            try:
+                self._taken.append(self._listener.accept()[0])
+            except BlockingIOError:
+                return len(self._taken)
+
+    def close(self) -> None:
+        for one in self._taken:
+            one.close()
+
+
+@contextmanager
+def hanging_server() -> Iterator[Hanging]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.setblocking(False)
+        server = Hanging(listener)
+        yield server
+        server.close()
 
 
-def test_a_server_that_hangs_is_given_up_after_the_timeout() -> None:
-    with hanging_server() as uri:
-        started = time.monotonic()
-        with pytest.raises(RegistryUnavailable):
-            Runs(uri, 1.0).page()
-        assert time.monotonic() - started < 5
+def test_a_server_that_hangs_is_asked_once_and_given_up_after_the_timeout() -> None:
+    with hanging_server() as server, given_up():
+        with pytest.raises(RegistryUnavailable, match="took too long"):
+            Runs(server.uri, 1.0).page()
+        assert server.asked == 1
 
 
-def test_the_second_call_after_an_outage_does_not_wait_again() -> None:
-    with hanging_server() as uri:
-        runs = Runs(uri, 1.0)
-        with pytest.raises(RegistryUnavailable):
-            runs.page()
-        started = time.monotonic()
-        with pytest.raises(RegistryUnavailable):
-            runs.page()
-        assert time.monotonic() - started < 0.2
+def test_the_second_call_after_an_outage_does_not_wait_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "_DOWN_S", 60.0)
+    with hanging_server() as server:
+        runs = Runs(server.uri, 1.0)
+        for _ in range(2):
+            with pytest.raises(RegistryUnavailable):
+                runs.page()
+        assert server.asked == 1
 
 
 @contextmanager
@@ -139,8 +167,6 @@ def test_a_store_that_cannot_be_opened_is_unavailable(kind: str, tmp_path: Path)
         "no database": f"sqlite:///{tmp_path / 'text.db'}",
         "a port where nothing listens": f"postgresql+psycopg2://me:secret@127.0.0.1:{free_port()}/mlflow",
     }[kind]
-    started = time.monotonic()
-    with pytest.raises(RegistryUnavailable) as caught:
+    with given_up(), pytest.raises(RegistryUnavailable) as caught:
         Runs(uri, 1.0).page()
     assert "secret" not in str(caught.value)
-    assert time.monotonic() - started < 10

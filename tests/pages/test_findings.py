@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, PromotionRequest, RequestStatus, Severity, Stage
 from core.services.decide import approve, request_promotion, roll_back
-from core.services.findings import KINDS, assign_finding, close_finding, look, open_finding, show_finding
+from core.services.findings import KINDS, close_finding, look, open_finding, show_finding
 from core.services.stores import Stores
 from core.services.witness import INSPECTOR
 from pages.shared.finding_views import WORDS
@@ -180,11 +180,9 @@ def test_what_is_picked_stays_picked_while_the_picker_is_out_of_sight() -> None:
     assert test.toggle[0].set_value(False).run().selectbox[0].value == "b"
 
 
-def test_due_dates_that_have_passed_are_said_in_words(
-    opened: Opened, sample_stores: Stores, moved: Finding, auditor: Actor
-) -> None:
+def test_due_dates_that_have_passed_are_said_in_words(opened: Opened, sample_stores: Stores, moved: Finding) -> None:
     late = datetime.now(UTC) - timedelta(days=2, hours=1)
-    assign_finding(sample_stores, auditor, moved.id, owner="ana", due=late, reason="she knows")
+    sample_stores.findings.assign(moved.id, owner="ana", due=late)
     test = opened("audit", "auditor", audit_tab=TAB)
     assert table(test, "Due", "Owner")[["Due", "Owner"]].to_numpy().tolist()[0] == ["overdue by 2 days", "ana"]
     assert "1 overdue" in badges(test)
@@ -205,6 +203,11 @@ def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_
     test = opened("audit", "auditor", audit_tab=TAB, finding=moved.id)
     refused = press(test, "Change owner or due date")
     assert "reason is needed" in refused.error[0].value
+    over = (datetime.now(UTC) - timedelta(days=3)).date()
+    next(one for one in refused.date_input if one.label.startswith("Due")).set_value(over)
+    refused = press(refused, "Change owner or due date", Why="late")
+    assert f"{over} is over" in plain(refused)
+    assert sample_stores.findings.get(moved.id).due == moved.due
     next(one for one in refused.text_input if one.label == "Owner" and one.form_id.endswith(moved.id)).set_value("ana")
     day = (datetime.now(UTC) + timedelta(days=30)).date()
     next(one for one in refused.date_input if one.label.startswith("Due")).set_value(day)

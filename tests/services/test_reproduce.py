@@ -175,6 +175,17 @@ def test_a_model_of_somebody_else_says_what_is_not_known(sample_stores: Stores, 
     assert "is not in MLflow" in reproduce(sample_stores, manager, without.key).why
 
 
+def test_a_model_of_a_project_is_said_to_be_trained_outside(stores: Stores, scientist: Actor, manager: Actor) -> None:
+    """Its run logs neither split nor seed, which is not what keeps it from being made again here."""
+    write_iris(stores)
+    run_id = stores.runs.start("flowers", "by a project", "scientist", {"delta.table": TABLE})
+    stores.runs.log(run_id, params={"DataV": 1, "estimator": "mlproject:mine"})
+    made = stores.models.register("flowers", source="s3://nowhere/m", run_id=run_id, tags={})
+    found = reproduce(stores, manager, made.key)
+    assert (found.verdict, found.data) == (Reproduced.IMPOSSIBLE, TableVersion(table=TABLE, version=1))
+    assert found.why.startswith(f"It was trained by mlproject:mine; train it again on {TABLE}@1")
+
+
 def test_who_may_not_is_refused_and_recorded(sample_stores: Stores, admin: Actor) -> None:
     for ask in (reproduce, submit_reproduction):
         with pytest.raises(Forbidden):
