@@ -80,8 +80,11 @@ def watch(
             # Asked to stop, by the job table or by a signal, or the session was lost. What is committed by now is done.
             _settle(thread, meter)
             if not outcome:
+                checkpoint()
                 raise
     if failure:
+        # A signal that came inside a call to Java is lost there and breaks the session: it was cancelled all the same.
+        checkpoint()
         raise failure[0]
     return outcome[0]
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from core.bootstrap import open_stores
+from core.delta.spark_jobs import watch
 from core.entities import Actor, PredictionBatch, Recipe, Role, Task
 from core.errors import BadInput, BadSettings, EngineFailed, JobCancelled, ModelUnloadable, SchemaMismatch
 from core.services.models import check_model_loads
@@ -242,6 +243,23 @@ def test_a_failing_job_ends_with_sparks_root_cause_in_one_line_and_leaves_nothin
     assert both.embedded.audit.search(action="prediction.score", limit=1)[0].outcome.value == "failed"
     # The session is as good as before.
     assert scored(both.spark, "iris_classifier", 1, "endless", "after", version=0).rows == 100
+
+
+def test_what_a_cancel_breaks_is_told_as_cancelled_and_any_other_failure_as_itself(both: Both) -> None:
+    """The signal of a cancel, caught inside a call to Java, leaves a session without its context."""
+    cancelled: list[bool] = []
+
+    def work() -> None:
+        raise AttributeError("'NoneType' object has no attribute 'setCallSite'")
+
+    def checkpoint() -> None:
+        if cancelled:
+            raise JobCancelled("cancelled on request")
+
+    for error in (AttributeError, JobCancelled):
+        with pytest.raises(error):
+            watch(both.spark.engine.session, work, report=lambda *_: None, checkpoint=checkpoint, what="t")  # type: ignore[attr-defined]
+        cancelled.append(True)
 
 
 def test_progress_counts_stages_and_a_cancel_ends_the_spark_jobs_and_leaves_no_half_batch(both: Both) -> None:
