@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from core.delta.spark_errors import translated
 from core.entities import Table
-from core.errors import EngineFailed, EngineUnavailable, JobCancelled
+from core.errors import EngineFailed, EngineUnavailable, JobCancelled, LeaseLost
 
 T = TypeVar("T")
 
@@ -76,15 +76,15 @@ def watch(
     with meter.listening():
         try:
             _follow(thread, meter, what, report, checkpoint)
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 - raised below, unless the work was done by then
             # Asked to stop, by the job table or by a signal, or the session was lost. What is committed by now is done.
             _settle(thread, meter)
             if not outcome:
-                checkpoint()
-                raise
+                failure.insert(0, error)
     if failure:
-        # A signal that came inside a call to Java is lost there and breaks the session: it was cancelled all the same.
-        checkpoint()
+        if not isinstance(failure[0], JobCancelled | LeaseLost):
+            # A signal that came inside a call to Java is lost there and breaks the session: cancelled all the same.
+            checkpoint()
         raise failure[0]
     return outcome[0]
 

@@ -136,7 +136,7 @@ def test_two_models_are_held_at_the_same_time(decisions: Decisions) -> None:
 
 
 def test_holding_a_model_does_not_block_the_audit_log(decisions: Decisions, database: Database) -> None:
-    """Written while the model is still held: a log that waited for it would wait for ever here."""
+    """Written while the model is still held: a log that waited for it could not be written before it is let go."""
     who = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="test")
     with decisions.lock("iris") as held:
         AuditLog(database).append(who, "audit.export", "audit log", Outcome.SUCCESS)

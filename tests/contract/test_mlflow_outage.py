@@ -51,11 +51,13 @@ def test_a_server_that_is_down_is_named_at_once(call: Callable[[str], object]) -
 
 
 @contextmanager
-def given_up() -> Iterator[None]:
+def given_up(longest_s: float = 5.0) -> Iterator[None]:
     """The wait inside is ours: left to itself MLflow waits 120 s for an answer, tries eight times, a database ten."""
+    from mlflow import MlflowClient  # noqa: F401 - its import, which takes seconds at first, is no part of the wait
+
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < longest_s
 
 
 class Hanging:
@@ -167,6 +169,6 @@ def test_a_store_that_cannot_be_opened_is_unavailable(kind: str, tmp_path: Path)
         "no database": f"sqlite:///{tmp_path / 'text.db'}",
         "a port where nothing listens": f"postgresql+psycopg2://me:secret@127.0.0.1:{free_port()}/mlflow",
     }[kind]
-    with given_up(), pytest.raises(RegistryUnavailable) as caught:
+    with given_up(10.0), pytest.raises(RegistryUnavailable) as caught:
         Runs(uri, 1.0).page()
     assert "secret" not in str(caught.value)
