@@ -11,7 +11,7 @@ run: setup
 	$(BIN)/python -m core serve --port $(PORT)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 setup: $(VENV)/.installed
 
