@@ -1,0 +1,78 @@
+"""All nouns of ModelLedger: frozen, keyword-only dataclasses over the standard library; a file for each kind.
+
+Times are aware and in UTC. A missing number is None, never a guess. Each noun stores only the key of
+the one before it: Commit -> Run -> ModelVersion -> PromotionRequest (decision) -> PredictionBatch.
+"""
+
+from core.entities.audit import ChainVerdict, Event, Outcome
+from core.entities.data import (
+    Commit,
+    Field,
+    FieldChange,
+    Readability,
+    ReadVerdict,
+    Snapshot,
+    Table,
+    TableDiff,
+    TableVersion,
+)
+from core.entities.decisions import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus
+from core.entities.findings import Difference, Finding, Look, Severity
+from core.entities.jobs import Job, JobLine, JobStatus, Trigger
+from core.entities.learning import Recipe, Task, TrainingResult
+from core.entities.lineage import Edge, Lineage, Node, NodeKind
+from core.entities.models import ModelVersion, ModelVersionKey, RegisteredModel, Stage
+from core.entities.people import Actor, Role, Token, TokenState
+from core.entities.predictions import PredictionBatch
+from core.entities.reproduction import Reproduced, Reproduction
+from core.entities.runs import Artifact, MetricPoint, Run, RunStatus
+
+__all__ = [
+    "Actor",
+    "Approval",
+    "Artifact",
+    "ChainVerdict",
+    "Commit",
+    "Difference",
+    "Edge",
+    "Event",
+    "Field",
+    "FieldChange",
+    "Finding",
+    "GateResult",
+    "Job",
+    "JobLine",
+    "JobStatus",
+    "Lineage",
+    "Look",
+    "MetricPoint",
+    "ModelVersion",
+    "ModelVersionKey",
+    "Node",
+    "NodeKind",
+    "Outcome",
+    "PredictionBatch",
+    "PromotionRequest",
+    "ReadVerdict",
+    "Readability",
+    "Recipe",
+    "RegisteredModel",
+    "Reproduced",
+    "Reproduction",
+    "RequestKind",
+    "RequestStatus",
+    "Role",
+    "Run",
+    "RunStatus",
+    "Severity",
+    "Snapshot",
+    "Stage",
+    "Table",
+    "TableDiff",
+    "TableVersion",
+    "Task",
+    "Token",
+    "TokenState",
+    "TrainingResult",
+    "Trigger",
+]

@@ -1,0 +1,50 @@
+"""The events of the audit log, and the verdict on their chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+
+class Outcome(str, Enum):
+    INTENT = "intent"
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the audit log. *hash* is SHA-256 over the canonical JSON of everything else, *previous* included.
+
+    *operation* joins the intent of an action with its outcome.
+    """
+
+    sequence: int
+    time: datetime
+    actor: str
+    role: str
+    channel: str
+    action: str
+    subject: str
+    outcome: Outcome
+    reason: str
+    operation: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainVerdict:
+    """Whether the chain holds; *first_broken* is the sequence number of the first event that does not."""
+
+    ok: bool
+    events: int
+    first_broken: int | None
+    detail: str
+    head: str

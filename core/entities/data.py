@@ -1,0 +1,134 @@
+"""Tables, their versions, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A Delta table: the name people use and where it lies (path, URI or catalog name)."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableVersion:
+    """The key of a pinned table version, written TABLE@N. Version 0 is a version."""
+
+    table: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.table}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One column as the Delta schema names it; *type* is Delta's own word ("double", "array<string>")."""
+
+    name: str
+    type: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """One commit of a Delta log.
+
+    *operation*, *user*, *engine* and *metadata* are what the writer claimed; nobody checks them.
+    Row counts are None where the writer did not report them.
+    """
+
+    table: str
+    version: int
+    timestamp: datetime
+    operation: str
+    user: str | None = None
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    files_added: int = 0
+    files_removed: int = 0
+    engine: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> TableVersion:
+        return TableVersion(table=self.table, version=self.version)
+
+    @property
+    def claimed_by(self) -> str | None:
+        """Who says to have written it: the log's own user, else the actor that ModelLedger noted in the metadata."""
+        noted = self.metadata.get("modelledger.actor")
+        return self.user or (str(noted) if noted else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A table as it stood at one version, from the log alone (no data file is read).
+
+    *rows* is None unless every file has statistics and none a deletion vector.
+    """
+
+    table: str
+    table_id: str
+    version: int
+    timestamp: datetime
+    rows: int | None
+    files: int
+    size_bytes: int
+    schema: tuple[Field, ...]
+    partition_columns: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+
+class Readability(str, Enum):
+    """Whether a version's rows can still be shown, and how they were lost if not."""
+
+    READABLE = "readable"
+    FILES_VACUUMED = "files vacuumed"
+    LOG_EXPIRED = "log expired"
+    REFUSED = "engine refuses"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadVerdict:
+    """The proof that a version is (or is not) readable: the log opens and every data file exists."""
+
+    verdict: Readability
+    reason: str
+
+    @property
+    def is_readable(self) -> bool:
+        return self.verdict is Readability.READABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldChange:
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableDiff:
+    """What differs between version *before* and *after* of a table.
+
+    Without a key a changed row counts once as removed and once as added, and *rows_changed* is None.
+    """
+
+    table: str
+    before: int
+    after: int
+    fields_added: tuple[Field, ...]
+    fields_removed: tuple[Field, ...]
+    fields_changed: tuple[FieldChange, ...]
+    rows_added: int
+    rows_removed: int
+    rows_changed: int | None = None

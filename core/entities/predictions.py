@@ -1,0 +1,28 @@
+"""Batches of predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.entities.data import TableVersion
+from core.entities.models import ModelVersionKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionBatch:
+    """One scoring: which model version read which data version, and where the rows went."""
+
+    batch_id: str
+    model: str
+    model_version: int
+    run_id: str | None
+    source: TableVersion
+    into: TableVersion
+    rows: int
+    time: datetime
+    actor: str
+
+    @property
+    def key(self) -> ModelVersionKey:
+        return ModelVersionKey(model=self.model, version=self.model_version)

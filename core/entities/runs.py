@@ -1,0 +1,54 @@
+"""Training runs and their artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from core.entities.data import TableVersion
+
+
+class RunStatus(str, Enum):
+    """MLflow's words."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One MLflow run. *metrics* keep NaN and infinities as floats. *data* is None where no data version was logged."""
+
+    run_id: str
+    name: str
+    experiment: str
+    status: RunStatus
+    started: datetime | None
+    ended: datetime | None
+    user: str | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    data: TableVersion | None
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricPoint:
+    value: float
+    timestamp: datetime
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One file below a run's or model's artifacts; *size_bytes* is None for a folder."""
+
+    path: str
+    is_folder: bool
+    size_bytes: int | None
