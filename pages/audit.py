@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.entities import Outcome
+from core.entities import Finding, Outcome
 from core.permissions import Action
+from core.services.asof_findings import findings_at, show_finding_at
 from core.services.findings import list_findings, show_finding
 from core.services.prove import search_audit, show_event
 from pages.shared import asof, audit_forms, audit_views, finding_forms, finding_views, messages, session
@@ -89,29 +90,37 @@ def one() -> None:
 
 
 def findings() -> None:
-    """What somebody has to look into, by due date; one of them in full, with what can be done about it."""
-    if then is not None:
-        st.caption("Findings are shown as they stand now.")
-    finding_forms.look_now(stores, actor)
-    known = list_findings(stores, actor, include_closed=True)
+    """What somebody has to look into, by due date; one of them in full, with what can be done about it today."""
+    if then is None:
+        finding_forms.look_now(stores, actor)
+    known = all_findings()
     closed_too = st.toggle("Closed ones too", key="audit_closed", bind="query-params")
     shown = [one for one in known if one.is_open or closed_too]
     if shown:
-        finding_views.findings_table(shown, key="audit_findings", on_pick=pick_finding)
+        finding_views.findings_table(shown, key="audit_findings", on_pick=pick_finding, at=then)
+    elif then is not None:
+        st.info("No finding was open then.")
     else:
         st.info(
             "No finding is open. A finding is opened where the registry or a run is not what was decided and logged "
             "here, where a rollback by one person waits for a review, and by an auditor by hand; it stays until a "
             "manager closes it with a reason."
         )
-    picked = finding_views.pick(shown, known, "finding")
+    picked = finding_views.pick(shown, known, "finding", at=then)
     if picked is not None:
-        view = show_finding(stores, actor, picked)
-        finding_views.one(view, key="audit_finding", on_event=go_to)
-        if view.finding.is_open:
+        view = show_finding_at(stores, actor, picked, then) if then else show_finding(stores, actor, picked)
+        finding_views.one(view, key="audit_finding", on_event=go_to, at=then)
+        if view.finding.is_open and then is None:
             finding_forms.close(stores, actor, view.finding)
             finding_forms.assign(stores, actor, view.finding)
-    finding_forms.open_by_hand(stores, actor)
+    if then is None:
+        finding_forms.open_by_hand(stores, actor)
+
+
+def all_findings() -> tuple[Finding, ...]:
+    """Open and closed, as they stand or as they stood."""
+    every = {"include_closed": True}
+    return findings_at(stores, actor, then, **every) if then else list_findings(stores, actor, **every)
 
 
 def verify() -> None:
@@ -124,9 +133,9 @@ def take_away() -> None:
 
 title, number = st.columns([5, 2], vertical_alignment="center")
 title.title("Audit log")
-with number, messages.telling():
-    finding_views.count(list_findings(stores, actor))
 then = asof.bound()
+with number, messages.telling():
+    finding_views.count(all_findings(), then)
 messages.said()
 if "finding" in st.query_params and "audit_tab" not in st.query_params:
     # Where the address names a finding and no tab; set before the tabs are drawn, once.

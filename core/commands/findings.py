@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
+from core.commands.options import As, AsOf, Json, OptionalReason, acting, opened, write_answer
 from core.entities import Finding, Severity
 from core.errors import BadParameter
 from core.services import findings as service
+from core.services.asof import parse_moment
+from core.services.asof_findings import findings_at
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +29,7 @@ def findings(
     owner: Annotated[str, typer.Option(metavar="NAME")] = "",
     due: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")] = None,
     reason: OptionalReason = "",
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
@@ -34,6 +37,8 @@ def findings(
     stores, actor = opened(), acting(as_)
     if sum(chosen is not None for chosen in (open_, assign, close)) > 1:
         raise BadParameter("Choose one of --open, --assign and --close.")
+    if as_of is not None and (look or any(chosen is not None for chosen in (open_, assign, close))):
+        raise BadParameter("--as-of only shows what stood then; leave --look, --open, --assign and --close away.")
     if open_ is not None:
         done = service.open_finding(
             stores, actor, subject=open_, detail=reason, severity=severity, owner=owner or "manager"
@@ -46,7 +51,10 @@ def findings(
     else:
         if look:
             service.look(stores, actor)
-        found = service.list_findings(stores, actor, include_closed=everything)
+        if as_of is None:
+            found = service.list_findings(stores, actor, include_closed=everything)
+        else:
+            found = findings_at(stores, actor, parse_moment(as_of), include_closed=everything)
         write_answer([_answer(one) for one in found], as_json=as_json)
         return
     write_answer(_answer(done), as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, OptionalReason, acting, model_version, opened, write_answer
+from core.commands.options import As, AsOf, Json, OptionalReason, acting, model_version, opened, write_answer
 from core.delta.catalog import split_version
 from core.entities import Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
@@ -25,12 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def models(
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of", metavar="DATE", help="As it stood then, from the log: 2027-03-31, or a time in ISO 8601."
-        ),
-    ] = None,
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:

@@ -24,9 +24,24 @@ Decider = Annotated[
     str | None, typer.Option("--as", metavar="USER", help="Who acts.", default_factory=lambda: _no_default())
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="As it stood then, from the log: 2027-03-31, or a time in ISO 8601."),
+]
 OptionalReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
 
-__all__ = ["As", "Decider", "Json", "OptionalReason", "Reason", "acting", "model_version", "opened", "write_answer"]
+__all__ = [
+    "As",
+    "AsOf",
+    "Decider",
+    "Json",
+    "OptionalReason",
+    "Reason",
+    "acting",
+    "model_version",
+    "opened",
+    "write_answer",
+]
 
 # The token that the command line acts by.
 TOKEN = "MODELLEDGER_TOKEN"  # noqa: S105 — the name of the variable

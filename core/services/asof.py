@@ -1,4 +1,4 @@
-"""As of a date: what was in which stage, trained on what, approved by whom, from the log and the decisions alone.
+"""As of a date: what was in which stage, trained on what, approved by whom, and what was open, from our own database.
 
 Today's registry is never asked: what stands there now says nothing about then. What was changed past ModelLedger is
 therefore not in here; reconcile finds it.
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from core.entities import Actor, Event, ModelVersionKey, Outcome, PromotionRequest, Stage, TableVersion
+from core.entities import Actor, Event, Finding, ModelVersionKey, Outcome, PromotionRequest, Stage, TableVersion
 from core.errors import BadParameter
 from core.permissions import Action
+from core.services.asof_findings import findings_at
 from core.services.stores import Stores
 
 # Actions whose success says in which stage every version of a model is from then on.
@@ -85,13 +86,17 @@ class BatchThen:
 
 @dataclass(frozen=True, kw_only=True)
 class StateThen:
-    """Everything as it stood at *moment*. *events* is the number of the last event that this was read from."""
+    """Everything as it stood at *moment*. *events* is the number of the last event that this was read from.
+
+    *findings* are those that were open, by due date.
+    """
 
     moment: datetime
     events: int
     models: tuple[ModelThen, ...]
     waiting: tuple[PromotionRequest, ...]
     batches: tuple[BatchThen, ...]
+    findings: tuple[Finding, ...] = ()
 
     def version(self, key: ModelVersionKey) -> VersionThen | None:
         """One version; None where it was not there yet."""
@@ -149,6 +154,7 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
         batches=tuple(
             _batch(event) for event in _done(stores, (Action.PREDICTION_SCORE,), moment) if "into" in event.after
         ),
+        findings=findings_at(stores, actor, moment),
     )
 
 

@@ -7,11 +7,12 @@ from datetime import date, datetime
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor, ModelVersionKey
+from core.entities import Actor
 from core.services.asof import ModelThen, StateThen, end_of_day, state_at
 from core.services.asof_lineage import lineage_then
+from core.services.findings import about, about_model
 from core.services.stores import Stores
-from pages.shared import inert, lineage_graph, messages, pickers
+from pages.shared import finding_views, inert, lineage_graph, messages, pickers
 
 _KEY = "as_of"
 
@@ -78,6 +79,10 @@ def overview(found: StateThen) -> None:
         times=("Asked",),
         key="as_of_waiting",
     )
+    st.subheader("Open findings")
+    if not found.findings:
+        st.caption("No finding was open.")
+    finding_views.brief(found.findings, border=True, at=found.moment)
     st.subheader("Predictions made by then")
     _table(
         [
@@ -107,6 +112,7 @@ def models(found: StateThen) -> None:
     if model is None:
         return
     _serving(model)
+    finding_views.brief(about_model(found.findings, model.name), at=found.moment)
     _table(
         [
             {
@@ -136,7 +142,8 @@ def lineage(found: StateThen) -> None:
     if chosen is None:
         st.caption("No model was trained yet.")
         return
-    graph = lineage_then(found, ModelVersionKey(model=keys[chosen].model, version=keys[chosen].version))
+    finding_views.brief(about(found.findings, keys[chosen]), at=found.moment)
+    graph = lineage_then(found, keys[chosen])
     lineage_graph.draw(graph, key="as_of_graph")
     st.subheader("The same in words")
     inert.table(lineage_graph.table(graph), key="as_of_words")

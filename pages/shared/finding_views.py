@@ -51,35 +51,37 @@ def words(finding: Finding) -> str:
     return f"{WORDS.get(finding.kind, finding.kind)}: {finding.subject}"
 
 
-def due(finding: Finding) -> str:
-    """By when, seen from now: "in 3 days", "overdue by 5 hours"; of a closed one that it is closed."""
+def due(finding: Finding, at: datetime | None = None) -> str:
+    """By when, seen from *at* (default: now): "in 3 days", "overdue by 5 hours"; of a closed one that it is closed."""
     if not finding.is_open:
         return "closed"
-    left = finding.due - datetime.now(UTC)
-    told = format_timedelta(left, granularity="hour", threshold=1.5, locale="en")
-    return f"overdue by {told}" if finding.is_overdue(datetime.now(UTC)) else f"in {told}"
+    moment = at or datetime.now(UTC)
+    told = format_timedelta(finding.due - moment, granularity="hour", threshold=1.5, locale="en")
+    return f"overdue by {told}" if finding.is_overdue(moment) else f"in {told}"
 
 
-def count(findings: Sequence[Finding]) -> None:
-    """How many of them are open, in the colour of the worst."""
+def count(findings: Sequence[Finding], at: datetime | None = None) -> None:
+    """How many of them are open, in the colour of the worst; late is what was so *at* that moment (default: now)."""
     opened = [one for one in findings if one.is_open]
     if not opened:
         st.badge("no open finding", icon=":material/check:", color="green")
         return
-    late = sum(one.is_overdue(datetime.now(UTC)) for one in opened)
+    late = sum(one.is_overdue(at or datetime.now(UTC)) for one in opened)
     worst = min(opened, key=lambda one: _ORDER.index(one.severity))
     told = f"{_number(len(opened))}, {late} overdue" if late else _number(len(opened))
     messages.badge(worst.severity, told)
 
 
-def findings_table(findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None]) -> None:
-    """One line per finding, in the order given; a click picks one."""
+def findings_table(
+    findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None], at: datetime | None = None
+) -> None:
+    """One line per finding, in the order given, as seen from *at* (default: now); a click picks one."""
     rows = [
         {
             "Severity": messages.word(one.severity),
             "What": WORDS.get(one.kind, one.kind),
             "About": one.subject,
-            "Due": due(one),
+            "Due": due(one, at),
             "Owner": one.owner,
             "Expected": one.expected or None,
             "Found": one.found or one.detail,
@@ -108,21 +110,24 @@ def findings_table(findings: Sequence[Finding], *, key: str, on_pick: Callable[[
     )
 
 
-def pick(shown: Sequence[Finding], known: Sequence[Finding], key: str) -> str | None:
+def pick(shown: Sequence[Finding], known: Sequence[Finding], key: str, *, at: datetime | None = None) -> str | None:
     """The finding that the address names, or that is picked among *shown*; one of *known* may be named as well."""
     asked = st.query_params.get(key)
     offered = [*shown, *(one for one in known if one.id == asked and one not in shown)]
-    told = {one.id: f"{messages.word(one.severity)} · {words(one)} · {due(one)}" for one in offered}
+    told = {one.id: f"{messages.word(one.severity)} · {words(one)} · {due(one, at)}" for one in offered}
     return pickers.choose("Finding", list(told), key, words=told, index=None)
 
 
-def one(view: FindingView, *, key: str, on_event: Callable[[int], None]) -> None:
-    """All of a finding: what was expected and what was found, who has to look into it by when, and what was done."""
+def one(view: FindingView, *, key: str, on_event: Callable[[int], None], at: datetime | None = None) -> None:
+    """All of a finding: what was expected and what was found, who has to look into it by when, and what was done.
+
+    *at* is the moment that it is looked at (default: now).
+    """
     found = view.finding
     st.subheader(messages.plain(words(found)))
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(found.severity)
-        st.badge(due(found), **_due_look(found))
+        st.badge(due(found, at), **_due_look(found, at or datetime.now(UTC)))
         owner = f"owner: {messages.plain(found.owner)}"
         st.caption(f"{owner} · due {messages.local(found.due)}" if found.is_open else owner, width="content")
     if found.detail:
@@ -132,7 +137,7 @@ def one(view: FindingView, *, key: str, on_event: Callable[[int], None]) -> None
         for place, title, text in ((left, "Expected", found.expected), (right, "Found", found.found)):
             place.markdown(f"**{title}**")
             inert.code(text, at=place)
-    st.caption(" · ".join(_history(found)))
+    st.caption(" · ".join(_history(found, is_today=at is None)))
     if found.closed_by:
         st.caption(f"Closed by {messages.plain(found.closed_by)}, {messages.local(found.closed_at)}, with these words:")
         with st.chat_message("user", avatar=":material/format_quote:"):
@@ -166,23 +171,27 @@ def lead_on(finding: Finding, run_id: str | None = None) -> None:
                 links.link("tables", "The data version", tables_table=table_name, tables_version=str(data))
 
 
-def brief(findings: Sequence[Finding], *, most: int = 3, border: bool = False) -> None:
-    """The first few, each as a line that leads to it (with *border* as a card); then how many there are."""
+def brief(findings: Sequence[Finding], *, most: int = 3, border: bool = False, at: datetime | None = None) -> None:
+    """The first few, each as a line that leads to it (with *border* as a card); then how many there are.
+
+    *at* is the moment that they are looked at (default: now): the links lead to how they stood then.
+    """
+    moment = at or datetime.now(UTC)
+    then = {"as_of": f"{at:%Y-%m-%d}"} if at else {}
     for finding in findings[:most]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", border=border):
             messages.badge(finding.severity)
             st.markdown(messages.plain(words(finding)), width="content")
-            st.caption(
-                due(finding) if finding.is_overdue(datetime.now(UTC)) else f"due {due(finding)}", width="content"
-            )
-            link(finding, "Look into it")
+            told = due(finding, moment)
+            st.caption(told if finding.is_overdue(moment) else f"due {told}", width="content")
+            link(finding, "Look into it", **then)
     if len(findings) > most:
-        links.link("audit", f"All {len(findings)} open findings", audit_tab=TAB)
+        links.link("audit", f"All {len(findings)} open findings", audit_tab=TAB, **then)
 
 
-def link(finding: Finding, label: str) -> None:
+def link(finding: Finding, label: str, **address: str) -> None:
     """A link to the finding. *label* is Markdown."""
-    links.link("audit", label, audit_tab=TAB, finding=finding.id)
+    links.link("audit", label, audit_tab=TAB, finding=finding.id, **address)
 
 
 def marks(findings: Iterable[Finding]) -> str | None:
@@ -218,17 +227,17 @@ def _number(number: int) -> str:
     return "1 open finding" if number == 1 else f"{number} open findings"
 
 
-def _due_look(finding: Finding) -> dict[str, str]:
+def _due_look(finding: Finding, at: datetime) -> dict[str, str]:
     if not finding.is_open:
         return {"icon": ":material/check:", "color": "green"}
-    late = finding.is_overdue(datetime.now(UTC))
+    late = finding.is_overdue(at)
     return {"icon": ":material/alarm:" if late else ":material/schedule:", "color": "red" if late else "gray"}
 
 
-def _history(finding: Finding) -> list[str]:
+def _history(finding: Finding, *, is_today: bool) -> list[str]:
     who = "ModelLedger's own pass" if finding.opened_by == INSPECTOR.name else messages.plain(finding.opened_by)
     told = [f"Opened by {who}, {messages.local(finding.opened_at)}"]
-    if finding.kind not in (BY_HAND, EMERGENCY):
+    if is_today and finding.kind not in (BY_HAND, EMERGENCY):
         told.append(f"last seen {messages.local(finding.last_seen)}")
     if finding.gone is not None:
         told.append(f"not seen any more since {messages.local(finding.gone)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -21,29 +20,9 @@ from core.services.asof import StateThen, parse_moment, state_at
 from core.services.decide import approve, reject, request_promotion, roll_back
 from core.services.score import score
 from core.services.stores import Stores
+from tests.evidence.conftest import Day
 
 MODEL = "iris_classifier"
-Day = Callable[[int], datetime]
-
-
-@pytest.fixture
-def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
-    """day(3) makes it noon of the third day from now on: the log, requests and decisions are written then."""
-    start = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
-
-    def go(number: int) -> datetime:
-        now = start + timedelta(days=number)
-
-        class Moved(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                return now
-
-        for module in ("core.audit.log", "core.services.decide", "core.services.carry_out", "core.services.score"):
-            monkeypatch.setattr(f"{module}.datetime", Moved, raising=False)
-        return now
-
-    return go
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.entities import Actor, Stage
+from core.entities import Actor, Severity, Stage
 from core.services.decide import approve, request_promotion
+from core.services.findings import assign_finding, open_finding
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, said
 
@@ -63,3 +64,37 @@ def test_who_may_export_takes_dossier_and_bundle_from_models(opened: Opened, ser
     other = opened("models", "scientist", models_model="iris_classifier")
     assert "Evidence bundle" not in {element.label for element in other.get("download_button")}
     assert "An auditor or a manager takes" in said(other)
+
+
+def test_findings_are_shown_as_they_stood_and_nothing_can_be_done_about_them_then(
+    opened: Opened, sample_stores: Stores, auditor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened yesterday for the manager; ana has it since today."""
+    today = datetime.now(UTC)
+    yesterday = today - timedelta(days=1)
+    with monkeypatch.context() as earlier:
+        moved = type("Moved", (datetime,), {"now": classmethod(lambda cls, tz=None: yesterday)})
+        for module in ("core.audit.log", "core.services.findings"):
+            earlier.setattr(f"{module}.datetime", moved)
+        one = open_finding(
+            sample_stores, auditor, subject="iris_classifier/3", detail="odd rows", severity=Severity.HIGH
+        )
+    assign_finding(sample_stores, auditor, one.id, owner="ana", due=one.due, reason="she knows it")
+    address = {"audit_tab": "Findings", "finding": one.id}
+    then = opened("audit", "auditor", as_of=f"{yesterday:%Y-%m-%d}", **address)
+    assert not then.exception
+    assert "owner: manager" in said(then)
+    assert {"Look now", "Change owner or due date", "Open", "Close"}.isdisjoint({b.label for b in then.button})
+    now = opened("audit", "auditor", **address)
+    assert "owner: ana" in said(now)
+    assert {"Look now", "Change owner or due date", "Open"} <= {b.label for b in now.button}
+    before = opened("audit", "auditor", as_of="2020-03-31", **address)
+    assert "No finding was open then." in said(before)
+    assert not before.exception
+    for page in PAGES:
+        test = opened(page, "auditor", as_of=f"{yesterday:%Y-%m-%d}", models_model="iris_classifier")
+        assert not test.exception
+    told = opened("overview", "auditor", as_of=f"{yesterday:%Y-%m-%d}")
+    assert [link.proto.url for link in told.get("link_button")] == [
+        f"/audit?audit_tab=Findings&finding={one.id}&as_of={yesterday:%Y-%m-%d}"
+    ]

@@ -1,0 +1,38 @@
+"""Fixtures for evidence: days that pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.services.stores import Stores
+
+Day = Callable[[int], datetime]
+
+
+@pytest.fixture
+def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
+    """day(3) makes it noon of the third day from now on: the log, requests and decisions are written then."""
+    start = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+    def go(number: int) -> datetime:
+        now = start + timedelta(days=number)
+
+        class Moved(datetime):
+            @classmethod
+            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+                return now
+
+        for module in (
+            "core.audit.log",
+            "core.services.decide",
+            "core.services.carry_out",
+            "core.services.score",
+            "core.services.findings",
+        ):
+            monkeypatch.setattr(f"{module}.datetime", Moved, raising=False)
+        return now
+
+    return go
