@@ -9,6 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from tests.apptest import components_are_looked_for_once  # noqa: F401 -- for every page here
+
 ROOT = Path(__file__).resolve().parents[2]
 
 Opened = Callable[..., AppTest]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.apptest import components_are_looked_for_once  # noqa: F401 -- for every page here
 from tests.browser.conftest import (  # noqa: F401 — fixtures, under their own names
     clean_environment,
     context,
