@@ -73,13 +73,26 @@ def _is_table(value: Any) -> bool:
 
 
 def _write_record(console: Console, record: Mapping[str, Any], *, indent: str = "") -> None:
+    """One line for each key; what holds a table, or a record too long for its line, is laid out below its key."""
     width = max((len(line(key)) for key in record), default=0)
     for key, value in record.items():
-        if _is_table(value):
+        told = f"{indent}{line(key):<{width}}  {_cell(value)}"
+        rows = _by_name(value)
+        if rows:
             console.print(Text(f"{indent}{line(key)}:"))
-            _write_table(console, value, indent=f"{indent}  ")
+            _write_table(console, rows, indent=f"{indent}  ")
+        elif isinstance(value, Mapping) and len(told) > console.width:
+            console.print(Text(f"{indent}{line(key)}:"))
+            _write_record(console, value, indent=f"{indent}  ")
         else:
-            console.print(Text(f"{indent}{line(key):<{width}}  {_cell(value)}"), soft_wrap=True)
+            console.print(Text(told), soft_wrap=True)
+
+
+def _by_name(value: Any) -> list[Mapping[str, Any]]:
+    """The rows of a table, or of a mapping from names to records; empty where it is neither."""
+    if isinstance(value, Mapping) and value and all(isinstance(item, Mapping) for item in value.values()):
+        return [{"name": name, **item} for name, item in value.items()]
+    return value if _is_table(value) else []
 
 
 def _write_table(console: Console, rows: Sequence[Mapping[str, Any]], *, indent: str = "") -> None:
@@ -90,7 +103,7 @@ def _write_table(console: Console, rows: Sequence[Mapping[str, Any]], *, indent:
         grid.add_column(Text(line(column), style="bold"))
     for row in rows:
         grid.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    has_tables = any(_is_table(value) for row in rows for value in row.values())
+    has_tables = any(_by_name(value) for row in rows for value in row.values())
     natural = console.measure(grid, options=console.options.update(max_width=_WIDEST)).maximum + len(indent)
     if not has_tables and (natural <= console.width or len(columns) <= _FEW):
         console.print(Padding(grid, (0, 0, 0, len(indent))))
