@@ -19,7 +19,10 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What gates see. *production* is the version it would replace, None where nothing serves yet."""
+    """What gates see. *production* is the version it would replace, None where nothing serves yet.
+
+    *findings* are the open ones of high severity about the candidate itself, in words.
+    """
 
     candidate: str
     stage: Stage
@@ -32,6 +35,7 @@ class Evidence:
     artifact_format: str = "unknown"
     is_artifact_safe: bool = False
     run_problem: str | None = None
+    findings: tuple[str, ...] = ()
 
 
 class Gate(ABC):
@@ -260,6 +264,20 @@ class ArtifactSafe(Gate):
         return False, f"Saved as {evidence.artifact_format}, which may run its author's code when it is loaded."
 
 
+@dataclass(frozen=True)
+class NoHighFinding(Gate):
+    """Nothing of high severity about the candidate waits to be looked into, as the last pass or an auditor found it."""
+
+    @property
+    def name(self) -> str:
+        return "no high finding open"
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.findings:
+            return False, f"{'; '.join(evidence.findings)}. Close it with a reason first, or repair what it is about."
+        return True, f"None is open about {evidence.candidate}."
+
+
 GATES: dict[str, type[Gate]] = {
     "stage_changes": StageChanges,
     "not_below_production": NotBelowProduction,
@@ -272,6 +290,7 @@ GATES: dict[str, type[Gate]] = {
     "data_recorded": DataRecorded,
     "data_readable": DataReadable,
     "artifact_safe": ArtifactSafe,
+    "no_high_finding": NoHighFinding,
 }
 
 
@@ -284,7 +303,9 @@ def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, 
         return AllOf((StageChanges(),))
     lines = policies.get(model, policies.get("*"))
     if lines is None:
-        return AllOf((StageChanges(), DataRecorded(), DataReadable(), ArtifactSafe(), *_comparisons(task)))
+        return AllOf(
+            (StageChanges(), DataRecorded(), DataReadable(), ArtifactSafe(), NoHighFinding(), *_comparisons(task))
+        )
     return _parsed(model, lines)
 
 

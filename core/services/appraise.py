@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.audit.canonical import canonical, settled
-from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Stage, Task
+from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Severity, Stage, Task
 from core.errors import CoreError, NotFound, Unavailable
 from core.gates import Evidence, passes, policy_for
 from core.learning.artifacts import inspect_model
@@ -127,6 +127,7 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
         artifact_format=found.artifact["format"],
         is_artifact_safe=found.artifact["is_safe"],
         run_problem=found.run_problem,
+        findings=_high_findings(stores, key),
     )
     policy = policy_for(key.model, to, _task(found.run, found.version), stores.settings.policies)
     facts = {
@@ -138,6 +139,15 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
         },
     }
     return Appraisal(candidate=found, production=production, seen=evidence, gates=policy.check(evidence), facts=facts)
+
+
+def _high_findings(stores: Stores, key: ModelVersionKey) -> tuple[str, ...]:
+    """Those that are open about the version, unless the last pass saw that it is so no more."""
+    return tuple(
+        f"{one.kind} (finding {one.id})"
+        for one in stores.findings.list()
+        if one.subject == str(key) and one.severity is Severity.HIGH and one.gone is None
+    )
 
 
 def _fingerprint(facts: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from core.gates import (
     Evidence,
     Gate,
     KpisLogged,
+    NoHighFinding,
     NotBelowProduction,
     RowsNotShrunk,
     StageChanges,
@@ -154,6 +155,7 @@ def test_data_version_zero_is_a_version() -> None:
         (DataReadable(), {"data": None, "verdict": None}, "no data version"),
         (DataReadable(), {"verdict": VACUUMED}, "1 of 3 data files was vacuumed"),
         (ArtifactSafe(), {"artifact_format": "pickle", "is_artifact_safe": False}, "pickle"),
+        (NoHighFinding(), {"findings": ("metric changed (finding ab12)",)}, "metric changed (finding ab12). Close it"),
         (ArtifactSafe(allow=("onnx",)), {"artifact_format": "pickle", "is_artifact_safe": False}, "pickle"),
     ],
 )
@@ -166,6 +168,10 @@ def test_what_cannot_be_seen_fails(gate: Gate, facts: dict[str, Any], words: str
 def test_policy_may_allow_a_format_by_its_name() -> None:
     unsafe = evidence(artifact_format="cloudpickle", is_artifact_safe=False)
     assert ArtifactSafe(allow=("cloudpickle",)).check(unsafe).passed
+
+
+def test_a_candidate_that_nothing_is_found_about_passes() -> None:
+    assert NoHighFinding().check(evidence()).detail == "None is open about iris/3."
 
 
 def test_empty_policy_lets_nothing_through() -> None:
@@ -186,7 +192,13 @@ def names(policy: AllOf) -> list[str]:
 
 
 def test_default_policy_compares_what_the_task_measures() -> None:
-    common = ["stage changes", "data version recorded", "data still readable", "artifact runs no code on load"]
+    common = [
+        "stage changes",
+        "data version recorded",
+        "data still readable",
+        "artifact runs no code on load",
+        "no high finding open",
+    ]
     assert names(policy_for("m", Stage.PRODUCTION, Task.CLASSIFICATION, {})) == [
         *common,
         "precision not worse than Production",

@@ -36,6 +36,7 @@ from core.services.decide import (
     request_promotion,
     roll_back,
 )
+from core.services.findings import close_finding, look
 from core.services.stores import Stores
 from core.settings import load_settings
 
@@ -375,6 +376,35 @@ def test_version_whose_run_was_deleted_fails_a_gate_that_says_so(sample_stores: 
     MlflowClient(sample_stores.settings.tracking_uri).delete_run(run_id)
     failed = [gate.detail for gate in ask(1).gates if not gate.passed]
     assert any("was deleted" in detail for detail in failed)
+
+
+def test_a_number_that_was_edited_after_the_run_stops_a_promotion_until_its_finding_is_closed(
+    sample_stores: Stores, auditor: Actor, manager: Actor, ask: Ask
+) -> None:
+    run_id = sample_stores.models.version(ModelVersionKey(model=MODEL, version=3)).run_id
+    sample_stores.runs.log(str(run_id), metrics={"f1": 0.999})
+    (found,) = look(sample_stores, auditor)
+    asked = ask(3)
+    assert [g.detail for g in asked.gates if not g.passed] == [
+        f"metric changed (finding {found.id}). Close it with a reason first, or repair what it is about."
+    ]
+    with pytest.raises(GatesFailed, match=found.id):
+        approve(sample_stores, manager, asked.id, reason="a fine number")
+    close_finding(sample_stores, manager, found.id, reason="measured again by hand: it is right")
+    assert approve(sample_stores, manager, asked.id, reason="a fine number").status is RequestStatus.APPROVED
+
+
+def test_a_finding_that_is_seen_no_more_or_is_about_another_version_stops_nothing(
+    sample_stores: Stores, auditor: Actor, ask: Ask
+) -> None:
+    run_id = str(sample_stores.models.version(ModelVersionKey(model=MODEL, version=3)).run_id)
+    logged = sample_stores.runs.get(run_id).metrics["f1"]
+    sample_stores.runs.log(run_id, metrics={"f1": 0.999})
+    look(sample_stores, auditor)
+    assert all(gate.passed for gate in ask(1).gates)
+    sample_stores.runs.log(run_id, metrics={"f1": logged})
+    look(sample_stores, auditor)
+    assert all(gate.passed for gate in ask(3).gates)
 
 
 def test_undefined_metric_fails_the_comparison_in_words(sample_stores: Stores, ask: Ask) -> None:
