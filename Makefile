@@ -11,7 +11,7 @@ run: setup
 	$(BIN)/python -m core serve --port $(PORT)
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/.installed
 
