@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import navigation, session
+from pages.shared import heap, navigation, session
 
 _LOOK = Path(__file__).parent / ".streamlit"
 
@@ -20,16 +19,9 @@ st.set_page_config(
 st.logo(str(_LOOK / "logo.svg"), icon_image=str(_LOOK / "favicon.png"), size="large")
 
 
-@st.cache_resource(show_spinner=False)
-def freeze(page: str) -> None:
-    """Streamlit collects garbage after every rerun; what a page imported stays, and need not be looked at."""
-    gc.collect()
-    gc.freeze()
-
-
 with session.opened() as actor:
     page = navigation.for_actor(actor)
     try:
         page.run()
     finally:
-        freeze(page.url_path)
+        heap.keep_collections_short()
