@@ -36,7 +36,10 @@ def bound() -> datetime | None:
     """The same picker where a page shows the log itself: a line says that it ends there."""
     chosen = moment()
     if chosen is not None:
-        st.info(f"Events until the end of {chosen:%Y-%m-%d} (UTC).", icon=":material/history:")
+        st.info(
+            f"Events until the end of {chosen:%Y-%m-%d} (UTC), and findings as they stood then.",
+            icon=":material/history:",
+        )
     return chosen
 
 
