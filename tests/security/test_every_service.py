@@ -20,6 +20,7 @@ from core.jobs.progress import Silent
 from core.permissions import Action
 from core.services import (
     asof,
+    asof_findings,
     attest,
     browse,
     compare,
@@ -57,6 +58,11 @@ Call = Callable[[Ground, Actor], Any]
 # is told only to those who may.
 SERVICES: dict[str, tuple[str, Call]] = {
     "asof.state_at": ("model.read", lambda g, a: asof.state_at(g.stores, a, NOW)),
+    "asof_findings.findings_at": ("reconcile.read", lambda g, a: asof_findings.findings_at(g.stores, a, NOW)),
+    "asof_findings.show_finding_at": (
+        "reconcile.read",
+        lambda g, a: asof_findings.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
+    ),
     "attest.sign_head": ("audit.export", lambda g, a: attest.sign_head(g.stores, a)),
     "attest.last_head": ("audit.read", lambda g, a: attest.last_head(g.stores, a)),
     "attest.public_key": ("audit.read", lambda g, a: attest.public_key(g.stores, a)),
