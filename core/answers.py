@@ -76,12 +76,12 @@ def _write_record(console: Console, record: Mapping[str, Any], *, indent: str = 
     """One line for each key; what holds a table, or a record too long for its line, is laid out below its key."""
     width = max((len(line(key)) for key in record), default=0)
     for key, value in record.items():
-        told = f"{indent}{line(key):<{width}}  {_cell(value)}"
-        rows = _by_name(value)
-        if rows:
+        if rows := _by_name(value):
             console.print(Text(f"{indent}{line(key)}:"))
             _write_table(console, rows, indent=f"{indent}  ")
-        elif isinstance(value, Mapping) and len(told) > console.width:
+            continue
+        told = f"{indent}{line(key):<{width}}  {_cell(value)}"
+        if isinstance(value, Mapping) and len(told) > console.width:
             console.print(Text(f"{indent}{line(key)}:"))
             _write_record(console, value, indent=f"{indent}  ")
         else:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +98,23 @@ def stop_server(server: subprocess.Popen[bytes]) -> None:
             server.wait()
 
 
+@contextmanager
+def serving(home: Path, **settings: str) -> Iterator[Served]:
+    """ModelLedger on *home* with these environment variables, served as a user serves it."""
+    environment = clean_environment(home) | settings
+    port = free_port()
+    server = start_server(environment, port)
+    try:
+        yield Served(url=f"http://127.0.0.1:{port}", home=home, environment=environment)
+    finally:
+        stop_server(server)
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The app with the sample workspace."""
-    home = tmp_path_factory.mktemp("served") / "home"
-    environment = clean_environment(home)
-    port = free_port()
-    server = start_server(environment, port)
-    yield Served(url=f"http://127.0.0.1:{port}", home=home, environment=environment)
-    stop_server(server)
+    with serving(tmp_path_factory.mktemp("served") / "home") as served:
+        yield served
 
 
 @pytest.fixture

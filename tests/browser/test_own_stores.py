@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Served, clean_environment, free_port, settled, start_server, stop_server
+from tests.browser.conftest import Served, serving, settled
 from tests.contract.mlflow_server import mlflow_server
 
 pytestmark = pytest.mark.browser
@@ -37,11 +37,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(tmp_path_factory: pytest.TempPathFactory, mlflow_uri: str, lake: Path) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("own") / "home"
     home.mkdir()
-    environment = clean_environment(home) | {"MLFLOW_TRACKING_URI": mlflow_uri, "MODELLEDGER_TABLES": str(lake)}
-    port = free_port()
-    server = start_server(environment, port)
-    yield Served(url=f"http://127.0.0.1:{port}", home=home, environment=environment)
-    stop_server(server)
+    with serving(home, MLFLOW_TRACKING_URI=mlflow_uri, MODELLEDGER_TABLES=str(lake)) as served:
+        yield served
 
 
 def test_the_tables_that_are_there_are_shown_and_no_sample_beside_them(page: Page, served: Served, lake: Path) -> None:

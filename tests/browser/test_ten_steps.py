@@ -16,12 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import (
     Served,
-    clean_environment,
-    free_port,
     picture,
+    serving,
     settled,
-    start_server,
-    stop_server,
 )
 
 pytestmark = pytest.mark.browser
@@ -249,11 +246,9 @@ def test_narrow_and_dark_are_usable(chromium: Browser, served: Served, name: str
 
 
 def test_a_second_start_takes_seconds_and_keeps_everything(tmp_path: Path, served: Served) -> None:
-    environment = clean_environment(served.home)
     before = served.command("audit", "verify", "--json").stdout
-    port = free_port()
-    server = start_server(environment, port)
-    stop_server(server)
+    with serving(served.home):
+        pass
     assert '"ok": true' in before
     assert served.command("tables", "--json").stdout.count('"name"') == 3
 

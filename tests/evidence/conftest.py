@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.services.stores import Stores
+from tests.clock import datetime_at
 
 Day = Callable[[int], datetime]
 
@@ -19,12 +20,7 @@ def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
 
     def go(number: int) -> datetime:
         now = start + timedelta(days=number)
-
-        class Moved(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                return now
-
+        moved = datetime_at(lambda: now)
         for module in (
             "core.audit.log",
             "core.services.decide",
@@ -32,7 +28,7 @@ def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
             "core.services.score",
             "core.services.findings",
         ):
-            monkeypatch.setattr(f"{module}.datetime", Moved, raising=False)
+            monkeypatch.setattr(f"{module}.datetime", moved, raising=False)
         return now
 
     return go

@@ -13,6 +13,7 @@ from core.errors import BadHead, BadSettings, Forbidden
 from core.services.attest import HeadSchedule, head_on_paper, last_head, public_key, sign_head, verify_against
 from core.services.prove import export_audit
 from core.services.stores import Stores
+from tests.clock import datetime_at
 from tests.evidence.by_hand import by_hand
 
 
@@ -104,17 +105,12 @@ class _Clock:
         self.now = start = datetime.now(UTC)
         clock = self
 
-        class Moved(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                return clock.now
-
         class Monotonic:
             @staticmethod
             def monotonic() -> float:
                 return 1000 + (clock.now - start).total_seconds()
 
-        monkeypatch.setattr(attest, "datetime", Moved)
+        monkeypatch.setattr(attest, "datetime", datetime_at(lambda: clock.now))
         monkeypatch.setattr(attest, "time", Monotonic)
 
 

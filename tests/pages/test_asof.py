@@ -10,6 +10,7 @@ from core.entities import Actor, Severity, Stage
 from core.services.decide import approve, request_promotion
 from core.services.findings import assign_finding, open_finding
 from core.services.stores import Stores
+from tests.clock import datetime_at
 from tests.pages.conftest import Opened, said
 
 PAGES = ("overview", "models", "lineage")
@@ -73,9 +74,8 @@ def test_findings_are_shown_as_they_stood_and_nothing_can_be_done_about_them_the
     today = datetime.now(UTC)
     yesterday = today - timedelta(days=1)
     with monkeypatch.context() as earlier:
-        moved = type("Moved", (datetime,), {"now": classmethod(lambda cls, tz=None: yesterday)})
         for module in ("core.audit.log", "core.services.findings"):
-            earlier.setattr(f"{module}.datetime", moved)
+            earlier.setattr(f"{module}.datetime", datetime_at(lambda: yesterday))
         one = open_finding(
             sample_stores, auditor, subject="iris_classifier/3", detail="odd rows", severity=Severity.HIGH
         )

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.services.stores import Stores
-from tests.browser.conftest import clean_environment, free_port, settled, start_server, stop_server
+from tests.browser.conftest import serving, settled
 from tests.security.acting import as_visible, cells_of, hidden, starts_a_formula
 from tests.security.nasty import FOLDERS, HOST, NAMED, OWNED, TEXTS, home  # noqa: F401 — a fixture, under its own name
 
@@ -59,11 +59,8 @@ TRACES = """() => {
 
 @pytest.fixture(scope="module")
 def server(nasty_home: Path) -> Iterator[str]:
-    port = free_port()
-    environment = clean_environment(nasty_home) | {"MODELLEDGER_SAMPLE": "false", "MODELLEDGER_INSPECT_EVERY_S": "0"}
-    running = start_server(environment, port)
-    yield f"http://127.0.0.1:{port}"
-    stop_server(running)
+    with serving(nasty_home, MODELLEDGER_SAMPLE="false", MODELLEDGER_INSPECT_EVERY_S="0") as served:
+        yield served.url
 
 
 @pytest.fixture
