@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import streamlit as st
 
 from core.entities import Finding, Outcome
@@ -117,8 +119,9 @@ def findings() -> None:
         finding_forms.open_by_hand(stores, actor)
 
 
+@functools.cache
 def all_findings() -> tuple[Finding, ...]:
-    """Open and closed, as they stand or as they stood."""
+    """Open and closed, as they stand or as they stood; read once in a rerun, which makes this function anew."""
     every = {"include_closed": True}
     return findings_at(stores, actor, then, **every) if then else list_findings(stores, actor, **every)
 

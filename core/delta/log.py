@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from cachetools import LRUCache
+
 from core.delta import log_checkpoint
 from core.delta.log_commit import actions, commit_time, to_commit
 from core.delta.log_files import COMMIT, LogFiles, commit_path
@@ -18,6 +20,9 @@ from core.entities import Commit, Snapshot, Table
 from core.errors import LogCorrupt, LogExpired, TableNotFound, VersionNotFound
 
 T = TypeVar("T")
+
+# How many paths of data files are kept, over all versions that were asked for.
+_PATHS_KEPT = 200_000
 
 
 class Log:
@@ -39,6 +44,7 @@ class Log:
         self._checkpoints: dict[int, tuple[str, ...]] = {}
         self._commits: dict[int, Commit] = {}
         self._snapshots: dict[int, Snapshot] = {}
+        self._data_files: LRUCache[int, tuple[FileKey, ...]] = LRUCache(_PATHS_KEPT, getsizeof=len)
         self._tip: State | None = None
 
     # ---------------------------------------------------------------------------------------- questions
@@ -96,8 +102,13 @@ class Log:
         with self._lock:
             latest = self._refresh()
             self._require(version, latest)
+            if (known := self._data_files.get(version)) is not None:
+                return known
             state = self._tip if self._tip is not None and self._tip.version == version else None
-            return tuple((state or self._replay(version, version)).files)
+            found = tuple((state or self._replay(version, version)).files)
+            if len(found) <= _PATHS_KEPT:
+                self._data_files[version] = found
+            return found
 
     def transaction_version(self, name: str) -> int | None:
         """The number under which the application *name* wrote last, or None."""
