@@ -297,7 +297,8 @@ GATES: dict[str, type[Gate]] = {
 def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:
     """The policy of *model*: its own in settings, else that of '*', else the default of its task.
 
-    Gates guard Production; any other stage asks only that it changes. Raises BadSettings.
+    Gates guard Production; any other stage asks only that it changes. An own policy that does not speak of artifacts
+    lets none through that runs code on load: that has to be allowed by name. Raises BadSettings.
     """
     if to is not Stage.PRODUCTION:
         return AllOf((StageChanges(),))
@@ -307,6 +308,17 @@ def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, 
             (StageChanges(), DataRecorded(), DataReadable(), ArtifactSafe(), NoHighFinding(), *_comparisons(task))
         )
     return _parsed(model, lines)
+
+
+def rollback_policy(policy: AllOf, *, is_approved: bool) -> AllOf:
+    """What a rollback asks where *policy* guards Production.
+
+    KPIs are not compared: it goes back to a version that was measured as worse, on purpose. A version that was never
+    approved for Production must at least have no high finding open; of one that was, the approval speaks.
+    """
+    safe = next((gate for gate in policy.gates if isinstance(gate, ArtifactSafe)), ArtifactSafe())
+    asked = (DataRecorded(), DataReadable(), safe)
+    return AllOf(asked if is_approved else (*asked, NoHighFinding()))
 
 
 def check_policies(policies: Mapping[str, Any]) -> None:
@@ -321,7 +333,10 @@ def _parsed(model: str, lines: Any) -> AllOf:
             f"MODELLEDGER_POLICIES: the policy of {model!r} must be a list of gates, "
             'for example [{"gate": "data_readable"}].'
         )
-    return AllOf(tuple(_gate(model, line) for line in lines))
+    gates = tuple(_gate(model, line) for line in lines)
+    if gates and not any(isinstance(gate, ArtifactSafe) for gate in gates):
+        gates = (*gates, ArtifactSafe())
+    return AllOf(gates)
 
 
 def _comparisons(task: Task | None) -> tuple[Gate, ...]:

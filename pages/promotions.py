@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.entities import RequestStatus, Stage
+from core.entities import ModelVersionKey, RequestStatus, Stage
 from core.errors import CoreError
 from core.permissions import Action
 from core.services.decide import list_requests, preview_gates, request_promotion, roll_back
 from core.services.findings import list_findings
 from core.services.models import list_models
 from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences, unfinished
+from core.services.rollback_checks import list_rollback_targets
 from pages.shared import (
     finding_forms,
     finding_views,
@@ -107,11 +108,20 @@ def back() -> None:
     if not session.may(actor, Action.PROMOTION_ROLLBACK):
         st.info("A manager rolls back.")
         return
-    promotion_forms.told_of_review(stores, model.name)
+    targets = list_rollback_targets(stores, actor, model.name)
+    if not targets:
+        st.info("There is no earlier version to roll back to: none served before, and none is older than what serves.")
+        return
+    promotion_forms.told_of_review(stores, ModelVersionKey(model=model.name, version=max(targets)))
     seen = promotion_forms.last_sight(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
-        earlier = [one.version for one in model.versions if one.version != model.production]
-        to = st.selectbox("To version", earlier, index=None, placeholder="the one that was in Production before")
+        to = st.selectbox(
+            "To version",
+            list(targets),
+            index=None,
+            placeholder="the one that was in Production before",
+            format_func=lambda one: f"{one} · {promotion_forms.target_word(targets[one])}",
+        )
         reason = promotion_forms.reason()
         if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
             with st.spinner("Loading the model in a process of its own, looking for its data"):

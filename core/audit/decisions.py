@@ -114,7 +114,8 @@ class Decisions:
     def lock(self, model: str) -> Iterator[ModelLock]:
         """One promoter per model, over processes and machines: a lease row, so that the audit log stays writable.
 
-        Call `confirm` on it right before changing the registry: the lease may have run out meanwhile.
+        Call `confirm` on it right before changing the registry: the lease may have run out meanwhile; and `leave` it
+        where a change got no answer.
         Raises DatabaseUnavailable where another promoter of the model does not finish in time.
         """
         held = ModelLock(self._database, model)
@@ -122,7 +123,8 @@ class Decisions:
         while not held.acquire():
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"Another decision on {model} has been going on for {_LOCK_WAIT_S:.0f} s; try again in a minute.",
+                    f"Another decision on {model} is going on, or MLflow left one without an answer; try again in a "
+                    "minute.",
                     model=model,
                 )
             time.sleep(_LOCK_POLL_S)
@@ -137,6 +139,7 @@ class ModelLock:
 
     def __init__(self, database: Database, model: str) -> None:
         self._database, self._model, self._owner = database, model, uuid4().hex
+        self._is_left = False
 
     def acquire(self) -> bool:
         """Takes the lease if it is free; a look comes first, so that waiting does not keep writers out."""
@@ -169,7 +172,13 @@ class ModelLock:
                 model=self._model,
             )
 
+    def leave(self) -> None:
+        """Lets the lease run out by itself: until then what MLflow did not answer may still be carried out there."""
+        self._is_left = True
+
     def release(self) -> None:
+        if self._is_left:
+            return
         with self._database.write() as connection:
             connection.execute(sa.delete(locks).where(locks.c.name == self._model, locks.c.owner == self._owner))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,10 +39,13 @@ class ModelRegistry(ABC):
         """The version in Production or None; where several are (made behind our back), the highest number."""
 
     @abstractmethod
-    def set_stages(self, model: str, stages: Mapping[int, Stage]) -> None:
+    def set_stages(
+        self, model: str, stages: Mapping[int, Stage], *, confirm: Callable[[], None] = lambda: None
+    ) -> None:
         """Moves each named version to its stage; Production last, so that a failure leaves none rather than two.
 
         Not atomic in MLflow: callers hold the model's lock (core.audit.decisions) and record their intent first.
+        *confirm* is called before each change and raises where the lock was lost meanwhile.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,13 @@ class MlflowRegistry(ModelRegistry):
 
     # ------------------------------------------------------------------------------------ writing
 
-    def set_stages(self, model: str, stages: Mapping[int, Stage]) -> None:
+    def set_stages(
+        self, model: str, stages: Mapping[int, Stage], *, confirm: Callable[[], None] = lambda: None
+    ) -> None:
         for version in stages:
             self.version(ModelVersionKey(model=model, version=version))
         for version, stage in sorted(stages.items(), key=lambda item: ORDER.index(item[1])):
+            confirm()
             with self._connection.answering() as client:
                 self._move(client, model, version, stage)
         self._keep_aliases(model)

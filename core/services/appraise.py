@@ -12,10 +12,11 @@ from typing import Any
 from core.audit.canonical import canonical, settled
 from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Severity, Stage, Task
 from core.errors import CoreError, NotFound, Unavailable
-from core.gates import Evidence, passes, policy_for
+from core.gates import AllOf, Evidence, passes, policy_for
 from core.learning.artifacts import inspect_model
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.services.provenance import DataSource, data_sources
+from core.services.served import metrics_of, served_last
 from core.services.stores import Stores
 
 
@@ -61,6 +62,7 @@ class Appraisal:
     candidate: Candidate
     production: ModelVersion | None
     seen: Evidence
+    policy: AllOf
     gates: tuple[GateResult, ...]
     facts: Mapping[str, Any]
 
@@ -110,17 +112,19 @@ def what_changed(then: Mapping[str, Any], now: Candidate) -> str | None:
 
 
 def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
-    """Raises ModelVersionNotFound, RegistryUnavailable, BadSettings."""
+    """Asks the gates of the model's policy; it is compared with what serves, else with what served last.
+
+    Raises ModelVersionNotFound, RegistryUnavailable, BadSettings.
+    """
     found = look_at(stores, key)
     production = stores.models.production(key.model)
-    serving = production if production and production.version != key.version else None
-    rival = _run(stores, serving)[0] if serving else None
+    rival = _rival(stores, key, production)
     evidence = Evidence(
         candidate=str(key),
         stage=found.version.stage,
         to=to,
         metrics=found.metrics,
-        production=str(serving.key) if serving else None,
+        production=rival.name if rival else None,
         production_metrics=rival.metrics if rival else {},
         data=found.source.key,
         verdict=found.verdict,
@@ -133,12 +137,54 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
     facts = {
         "candidate": found.facts,
         "production": {
-            "model_version": evidence.production,
+            "model_version": rival.key if rival else None,
+            "serves": rival.serves if rival else False,
             "metrics": dict(evidence.production_metrics),
-            "data": _data_of(rival, serving),
+            "data": rival.data if rival else None,
         },
     }
-    return Appraisal(candidate=found, production=production, seen=evidence, gates=policy.check(evidence), facts=facts)
+    return Appraisal(
+        candidate=found,
+        production=production,
+        seen=evidence,
+        policy=policy,
+        gates=policy.check(evidence),
+        facts=facts,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rival:
+    """What the candidate has to stand beside: the version that serves, or the one that served last."""
+
+    key: str
+    serves: bool
+    metrics: Mapping[str, float]
+    data: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return self.key if self.serves else f"{self.key} (served last)"
+
+
+def _rival(stores: Stores, key: ModelVersionKey, production: ModelVersion | None) -> _Rival | None:
+    """None where nothing ever served, or only the candidate itself."""
+    if production is not None:
+        if production.version == key.version:
+            return None
+        run = _run(stores, production)[0]
+        return _Rival(
+            key=str(production.key),
+            serves=True,
+            metrics=run.metrics if run else {},
+            data=_data_of(run, production),
+        )
+    # Who takes Production away first does not escape the comparison.
+    last = served_last(stores, key.model)
+    if last is None or last.version == key.version:
+        return None
+    data = last.evidence.get("candidate", {}).get("data")
+    return _Rival(key=str(last.key), serves=False, metrics=metrics_of(last), data=data)
 
 
 def _high_findings(stores: Stores, key: ModelVersionKey) -> tuple[str, ...]:
@@ -215,8 +261,6 @@ def _task(run: Run | None, version: ModelVersion) -> Task | None:
     return Task.REGRESSION if logged & set(REGRESSION_METRICS) else None
 
 
-def _data_of(run: Run | None, version: ModelVersion | None) -> dict[str, Any] | None:
-    if version is None:
-        return None
+def _data_of(run: Run | None, version: ModelVersion) -> dict[str, Any]:
     source = data_sources(run, version)[0]
     return {"table": source.table, "version": source.version}

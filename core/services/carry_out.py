@@ -64,7 +64,7 @@ def carry_out(
         raise
     intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
     try:
-        return finish(stores, request, intended)
+        return finish(stores, request, intended, lock)
     except CoreError as error:
         if not _is_unchanged(stores, request, before, error):
             raise RegistryUnavailable(
@@ -105,11 +105,32 @@ def expire(stores: Stores, request: PromotionRequest, changed: str) -> Promotion
     )
 
 
-def finish(stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage]) -> PromotionRequest:
-    """Stages into the registry, looks that they are there, and ends the request as approved; some wait for a review."""
-    stores.models.set_stages(request.model, intended)
+def change_stages(stores: Stores, model: str, stages: Mapping[int, Stage], lock: ModelLock) -> None:
+    """Stages into the registry. Where no answer came the lock is left to run out: the change may still arrive.
+
+    Raises LeaseLost, RegistryUnavailable.
+    """
+    try:
+        stores.models.set_stages(model, stages, confirm=lock.confirm)
+    except CoreError as error:
+        if error.values.get("in_flight"):
+            lock.leave()
+        raise
+
+
+def finish(
+    stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage], lock: ModelLock
+) -> PromotionRequest:
+    """Stages into the registry, looks that they are there, and ends the request as approved; some wait for a review.
+
+    For Production it looks as well that no other version is there: a change left behind may have arrived meanwhile.
+    """
+    change_stages(stores, request.model, intended, lock)
     after = current_stages(stores, request.model)
     astray = [f"{request.model}/{n}" for n, stage in intended.items() if after.get(n) is not stage]
+    if request.to is Stage.PRODUCTION:
+        serving = (n for n, stage in after.items() if stage is Stage.PRODUCTION and n not in intended)
+        astray += [f"{request.model}/{n}" for n in serving]
     if astray:
         raise RegistryUnavailable(
             f"The registry took the change of {', '.join(astray)} and shows another stage; look at the differences on "
@@ -143,11 +164,11 @@ def undo(stores: Stores, request: PromotionRequest, why: str) -> PromotionReques
     return stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
-def put_back(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage]) -> None:
+def put_back(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage], lock: ModelLock) -> None:
     """What served before serves again, where a change was left halfway and nothing else serves meanwhile."""
     served = request.previous
     if served is not None and served in now and Stage.PRODUCTION not in now.values():
-        stores.models.set_stages(request.model, {served: Stage.PRODUCTION})
+        change_stages(stores, request.model, {served: Stage.PRODUCTION}, lock)
 
 
 def refuse_while_unfinished(stores: Stores, model: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 from core.audit.canonical import storable
@@ -21,7 +19,6 @@ from core.entities import (
 )
 from core.errors import (
     AlreadyDecided,
-    CoreError,
     GatesFailed,
     ModelVersionNotFound,
     NothingInProduction,
@@ -31,17 +28,15 @@ from core.errors import (
     RequestNotFound,
     SelfApproval,
 )
-from core.gates import AllOf, ArtifactSafe, DataReadable, DataRecorded, passes
-from core.learning.artifacts import check_loads
+from core.gates import passes
 from core.permissions import Action
 from core.services.appraise import Appraisal, appraise, what_changed
 from core.services.carry_out import begin, carry_out, named, refuse_changed, refuse_while_unfinished, stages_of
 from core.services.review import approvals_needed, needs_review
+from core.services.rollback_checks import check_rollback, require_earlier
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
-# KPIs are not compared: a rollback goes back to a version that was measured as worse, on purpose.
-_FOR_ROLLBACK = AllOf((DataRecorded(), DataReadable(), ArtifactSafe()))
 
 
 def list_requests(
@@ -125,7 +120,7 @@ def approve(
                 refuse_changed(stores, request, changed)
             if not seen.passed:
                 raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
-            needed = approvals_needed(stores, request.model, request.to)
+            needed = approvals_needed(stores, request.key, request.to, stage=seen.version.stage)
             said_yes = stores.decisions.approvals(request.id)
             if len(said_yes) < needed:
                 said_yes = stores.decisions.add_approval(
@@ -187,10 +182,11 @@ def roll_back(
 ) -> PromotionRequest:
     """Puts an earlier version back into Production, after a check that it loads and that its data can be read.
 
-    One person may do it even where a promotion asks for several; then a finding waits for another's review.
-    *to*: default the version that was in Production before; *seen_decisions* as in `approve`: of two people who roll
-    back at once the second is told. Raises NothingInProduction, ModelVersionNotFound, Overtaken, GatesFailed (with what
-    the check found), ReasonMissing, RegistryUnavailable.
+    One person may do it even where a promotion asks for several, or to an earlier version that nobody ever approved;
+    then a finding waits for another's review. *to*: default the version that was in Production before;
+    *seen_decisions* as in `approve`: of two people who roll back at once the second is told. Raises
+    NothingInProduction, ModelVersionNotFound, Refused (no earlier version), Overtaken, GatesFailed (with what the check
+    found), ReasonMissing, RegistryUnavailable.
     """
     request_id = uuid4().hex[:12]
     basis = stores.decisions.made(model) if seen_decisions is None else seen_decisions
@@ -208,7 +204,8 @@ def roll_back(
             seen = appraise(stores, key, Stage.PRODUCTION)
             if seen.version.stage is Stage.PRODUCTION:
                 raise Refused(f"{key} is in Production already; nothing to roll back.")
-            gates = (*_FOR_ROLLBACK.check(seen.seen), _loads(stores, key))
+            require_earlier(stores, key, versions)
+            gates = check_rollback(stores, seen)
             request = PromotionRequest(
                 id=request_id,
                 kind=RequestKind.ROLLBACK,
@@ -272,15 +269,6 @@ def _refuse_overtaken(stores: Stores, model: str, basis: int) -> None:
 def _failed(request: PromotionRequest, gates: tuple[GateResult, ...]) -> str:
     said = " ".join(f"{gate.name}: {gate.detail}" for gate in gates if not gate.passed)
     return f"{request.key} does not pass for {request.to.value}. {said}"
-
-
-def _loads(stores: Stores, key: ModelVersionKey) -> GateResult:
-    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        try:
-            info = check_loads(stores.models.download(key, Path(folder)))
-        except CoreError as error:
-            return GateResult(name="artifact loads", passed=False, detail=str(error))
-    return GateResult(name="artifact loads", passed=True, detail=f"Loaded in a process of its own ({info.format}).")
 
 
 def _earlier(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int:

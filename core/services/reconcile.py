@@ -98,17 +98,17 @@ def _resolved(
         return undo(stores, request, f"undone by {actor.name}: the registry was not changed")
     if request.version not in now:
         lock.confirm()
-        put_back(stores, request, now)
+        put_back(stores, request, now, lock)
         return undo(stores, request, f"undone by {actor.name}: the version is not in the registry any more")
     # Where all of it was taken the evidence was the one that was approved: what changed since is a finding.
     changed = None if len(taken) == len(intended) else what_changed(request.evidence, look_at(stores, request.key))
     lock.confirm()
     if changed is not None:
-        put_back(stores, request, now)
+        put_back(stores, request, now, lock)
         return expire(stores, request, changed)
     # What is in Production now may be another one than when it was decided: there must be one at the end.
     wanted = {number: stage for number, stage in intended.items() if number in now}
-    return finish(stores, request, wanted | intended_stages(versions, request.version, request.to))
+    return finish(stores, request, wanted | intended_stages(versions, request.version, request.to), lock)
 
 
 def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:

@@ -1,28 +1,42 @@
-"""Review: a rollback by one person, where policy asks for more, waits for another's eyes as a finding."""
+"""Review: a rollback by one person that nobody else had a say in waits for another's eyes as a finding."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from core.entities import Finding, PromotionRequest, RequestKind, Role, Severity, Stage
+from core.entities import Finding, ModelVersionKey, PromotionRequest, RequestKind, Role, Severity, Stage
 from core.errors import NotFound
+from core.services.served import approval_of
 from core.services.stores import Stores
 
 EMERGENCY = "emergency rollback"
 _DUE = timedelta(days=3)
 
 
-def approvals_needed(stores: Stores, model: str, to: Stage) -> int:
-    """How many people must say yes: by setting for Production, one for any other stage."""
-    if to is not Stage.PRODUCTION:
-        return 1
+def approvals_needed(stores: Stores, key: ModelVersionKey, to: Stage, *, stage: Stage | None = None) -> int:
+    """How many people must say yes: by setting into Production and out of it, one for any other change.
+
+    *stage*: where *key* is now; asked of the registry where it matters and is left out.
+    Raises ModelVersionNotFound, RegistryUnavailable.
+    """
     asked = stores.settings.approvals
-    return max(1, asked.get(model, asked.get("*", 1)))
+    needed = max(1, asked.get(key.model, asked.get("*", 1)))
+    if needed == 1 or to is Stage.PRODUCTION:
+        return needed
+    now = stage or stores.models.version(key).stage
+    return needed if now is Stage.PRODUCTION else 1
+
+
+def was_approved(stores: Stores, request: PromotionRequest) -> bool:
+    """Whether the version of a rollback was ever put into Production by a promotion."""
+    return approval_of(stores, request.key) is not None
 
 
 def needs_review(stores: Stores, request: PromotionRequest) -> bool:
-    """Whether one person alone moved what policy asks several about."""
-    return request.kind is RequestKind.ROLLBACK and approvals_needed(stores, request.model, request.to) > 1
+    """Whether one person alone moved what policy asks several about, or what nobody had ever approved."""
+    if request.kind is not RequestKind.ROLLBACK:
+        return False
+    return approvals_needed(stores, request.key, request.to) > 1 or not was_approved(stores, request)
 
 
 def await_review(stores: Stores, request: PromotionRequest) -> None:
@@ -30,12 +44,13 @@ def await_review(stores: Stores, request: PromotionRequest) -> None:
     try:
         stores.findings.get(request.id)
     except NotFound:
-        stores.findings.add(_awaits_review(request))
+        stores.findings.add(_awaits_review(stores, request))
 
 
-def _awaits_review(request: PromotionRequest) -> Finding:
+def _awaits_review(stores: Stores, request: PromotionRequest) -> Finding:
     """What somebody other than who rolled back has to close. Its id is the request's."""
     moment = datetime.now(UTC)
+    known = was_approved(stores, request)
     return Finding(
         id=request.id,
         kind=EMERGENCY,
@@ -43,9 +58,9 @@ def _awaits_review(request: PromotionRequest) -> Finding:
         severity=Severity.HIGH,
         owner=Role.MANAGER.value,
         due=moment + _DUE,
-        expected="several approvals",
-        found=f"rolled back by {request.decided_by} alone",
-        detail=f"{request.decided_by} put {request.key} back into Production: {request.reason}",
+        expected="several approvals" if known else "an approval before it serves",
+        found=f"rolled back by {request.decided_by} alone" + ("" if known else "; nobody ever approved this version"),
+        detail=f"{request.decided_by} put {request.key} {'back ' if known else ''}into Production: {request.reason}",
         opened_by=request.decided_by or request.requested_by,
         opened_at=moment,
         last_seen=moment,

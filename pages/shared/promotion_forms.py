@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.entities import Actor, Difference, PromotionRequest, Stage
+from core.entities import Actor, Difference, ModelVersionKey, PromotionRequest, Stage
 from core.inert import visible
 from core.permissions import Action
 from core.services.decide import approve, decisions_made, list_approvals, reject
 from core.services.reconcile import close_action, resolve
-from core.services.review import approvals_needed
+from core.services.review import approvals_needed, needs_review
 from core.services.stores import Stores
 from pages.shared import messages, session
 
@@ -40,7 +40,7 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
     if request.requested_by == actor.name:
         st.info("You asked for this; somebody else has to decide.")
         return
-    needed = approvals_needed(stores, request.model, request.to)
+    needed = approvals_needed(stores, request.key, request.to)
     so_far = list_approvals(stores, actor, request)
     if needed > 1:
         names = ", ".join(messages.plain(one.by) for one in so_far) or "nobody yet"
@@ -65,9 +65,9 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
             st.rerun()
 
 
-def told_of_review(stores: Stores, model: str) -> None:
+def told_of_review(stores: Stores, key: ModelVersionKey) -> None:
     """Where policy asks for several people: that one may roll back all the same, and what follows from it."""
-    needed = approvals_needed(stores, model, Stage.PRODUCTION)
+    needed = approvals_needed(stores, key, Stage.PRODUCTION)
     if needed > 1:
         st.info(
             f"{needed} people have to approve before a version goes to Production. In an emergency you may roll back "
@@ -76,10 +76,15 @@ def told_of_review(stores: Stores, model: str) -> None:
         )
 
 
+def target_word(was_approved: bool) -> str:
+    """What is to be known of a version before it is rolled back to."""
+    return "was approved for Production" if was_approved else "never approved; another manager will review it"
+
+
 def rolled_back(stores: Stores, done: PromotionRequest) -> str:
     """What is said after a rollback."""
     told = f"{done.key} is in Production again; {len(done.gates)} checks passed."
-    if approvals_needed(stores, done.model, done.to) > 1:
+    if needs_review(stores, done):
         told += " You did it alone: another manager reviews it."
     return told
 

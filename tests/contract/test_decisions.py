@@ -162,6 +162,20 @@ def test_lock_of_a_dead_promoter_is_free_after_its_lease(decisions: Decisions, m
         assert time.monotonic() - started > 0.2
 
 
+def test_model_that_is_left_is_held_until_its_lease_is_over(
+    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_WAIT_S", 0.2)
+    with decisions.lock("iris") as held:
+        held.leave()
+    with pytest.raises(DatabaseUnavailable, match="left one without an answer"), decisions.lock("iris"):
+        pytest.fail("a change may still arrive")
+    monkeypatch.setattr(module, "_LOCK_LEASE", timedelta(seconds=-1))
+    held.confirm()
+    with decisions.lock("iris") as other:
+        other.confirm()
+
+
 def test_promoter_that_was_overtaken_may_change_nothing(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LOCK_LEASE", timedelta(seconds=0.2))
     with decisions.lock("iris") as slow:

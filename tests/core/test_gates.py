@@ -37,6 +37,10 @@ VACUUMED = ReadVerdict(verdict=Readability.FILES_VACUUMED, reason="1 of 3 data f
 MLFLOW_INFINITY = 1.7976931348623157e308
 
 
+# Where a policy does not speak of artifacts.
+SAFE = "artifact runs no code on load"
+
+
 def evidence(metrics: dict[str, float] | None = None, against: dict[str, float] | None = None, **more: Any) -> Evidence:
     facts: dict[str, Any] = {
         "candidate": "iris/3",
@@ -210,8 +214,8 @@ def test_default_policy_compares_what_the_task_measures() -> None:
 
 def test_own_policy_wins_over_that_of_all_models() -> None:
     policies = {"*": [{"gate": "data_readable"}], "iris": [{"gate": "at_least", "metric": "f1", "bound": 0.9}]}
-    assert names(policy_for("iris", Stage.PRODUCTION, None, policies)) == ["f1 at least 0.9"]
-    assert names(policy_for("other", Stage.PRODUCTION, None, policies)) == ["data still readable"]
+    assert names(policy_for("iris", Stage.PRODUCTION, None, policies)) == ["f1 at least 0.9", SAFE]
+    assert names(policy_for("other", Stage.PRODUCTION, None, policies)) == ["data still readable", SAFE]
 
 
 def test_empty_policy_in_settings_is_a_policy_and_lets_nothing_through() -> None:
@@ -236,7 +240,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", GATES)
 def test_every_gate_can_be_written_in_settings(name: str) -> None:
-    (gate,) = policy_for("m", Stage.PRODUCTION, None, {"m": [{"gate": name, **EXAMPLES.get(name, {})}]}).gates
+    gate, *safe = policy_for("m", Stage.PRODUCTION, None, {"m": [{"gate": name, **EXAMPLES.get(name, {})}]}).gates
+    assert [one.name for one in safe] == ([] if name == "artifact_safe" else [SAFE])
     assert isinstance(gate, GATES[name])
     assert all(
         getattr(gate, key) in (value, tuple(value) if isinstance(value, list) else value)

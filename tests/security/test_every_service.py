@@ -37,6 +37,7 @@ from core.services import (
     prove,
     reconcile,
     reproduce,
+    rollback_checks,
     runs,
     schedule,
     score,
@@ -78,6 +79,10 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "compare.list_experiments": ("run.read", lambda g, a: compare.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
     "decide.list_requests": ("promotion.read", lambda g, a: decide.list_requests(g.stores, a)),
+    "rollback_checks.list_rollback_targets": (
+        "promotion.read",
+        lambda g, a: rollback_checks.list_rollback_targets(g.stores, a, MODEL),
+    ),
     "decide.preview_gates": ("promotion.read", lambda g, a: decide.preview_gates(g.stores, a, KEY, Stage.STAGING)),
     "decide.request_promotion": (
         "promotion.request",

@@ -56,6 +56,19 @@ def test_one_person_cannot_say_yes_twice(two_needed: Stores, scientist: Actor, m
     assert stage_of(two_needed, 1) is Stage.NONE
 
 
+def test_out_of_production_asks_for_as_many_as_into_it(
+    two_needed: Stores, scientist: Actor, manager: Actor, manager2: Actor
+) -> None:
+    request = asked(two_needed, scientist, 1)
+    approve(two_needed, manager, request.id, reason="yes")
+    approve(two_needed, manager2, request.id, reason="yes")
+    away = asked(two_needed, scientist, 1, Stage.ARCHIVED)
+    assert approve(two_needed, manager, away.id, reason="take it away").status is RequestStatus.OPEN
+    assert stage_of(two_needed, 1) is Stage.PRODUCTION
+    approve(two_needed, manager2, away.id, reason="agreed")
+    assert stage_of(two_needed, 1) is Stage.ARCHIVED
+
+
 def test_other_stages_and_other_models_ask_for_one(two_needed: Stores, scientist: Actor, manager: Actor) -> None:
     staging = asked(two_needed, scientist, 1, Stage.STAGING)
     assert approve(two_needed, manager, staging.id, reason="try it").status is RequestStatus.APPROVED

@@ -10,12 +10,14 @@ from threading import Barrier, local
 
 import pytest
 
+from core.audit import decisions as decision_store
 from core.audit.decisions import Decisions
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Outcome, PromotionRequest, RequestKind, RequestStatus, Role, Stage
 from core.errors import (
     AlreadyDecided,
     CoreError,
+    DatabaseUnavailable,
     Forbidden,
     GatesFailed,
     ModelNotFound,
@@ -37,8 +39,10 @@ from core.services.decide import (
     roll_back,
 )
 from core.services.findings import close_finding, look
+from core.services.reconcile import differences, resolve
 from core.services.stores import Stores
 from core.settings import load_settings
+from tests.services.dying import expire_locks
 
 pytestmark = pytest.mark.both_databases
 
@@ -349,7 +353,7 @@ def test_registry_that_fails_halfway_leaves_the_decision_unfinished_and_blocks_t
     asked, other = ask(3), ask(2)
     whole = sample_stores.models.set_stages
 
-    def half(model: str, stages: dict[int, Stage]) -> None:
+    def half(model: str, stages: dict[int, Stage], **_: object) -> None:
         whole(model, {number: stage for number, stage in stages.items() if stage is Stage.ARCHIVED})
         raise RegistryUnavailable("MLflow does not answer.")
 
@@ -364,6 +368,84 @@ def test_registry_that_fails_halfway_leaves_the_decision_unfinished_and_blocks_t
         approve(sample_stores, manager, other.id, reason="then this one")
     with pytest.raises(Refused, match=asked.id):
         roll_back(sample_stores, manager, MODEL, to=1, reason="back")
+
+
+def test_change_that_arrives_late_never_makes_a_second_one_in_production(
+    sample_stores: Stores,
+    manager: Actor,
+    auditor: Actor,
+    promote: Ask,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    promote(1)
+    asked, other = ask(3), ask(2)
+    whole, late = sample_stores.models.set_stages, []
+
+    def unanswered(model: str, stages: dict[int, Stage], **_: object) -> None:
+        late.append(stages)
+        raise RegistryUnavailable("MLflow does not answer.", in_flight=True)
+
+    monkeypatch.setattr(sample_stores.models, "set_stages", unanswered)
+    with pytest.raises(RegistryUnavailable, match="unfinished"):
+        approve(sample_stores, manager, asked.id, reason="fine")
+    monkeypatch.undo()
+
+    # Nobody takes it back or promotes another one while it may still arrive.
+    monkeypatch.setattr(decision_store, "_LOCK_WAIT_S", 0.2)
+    for meanwhile in (
+        lambda: resolve(sample_stores, manager, asked.id, reason="restart"),
+        lambda: approve(sample_stores, manager, other.id, reason="then this one"),
+    ):
+        with pytest.raises(DatabaseUnavailable, match="left one without an answer"):
+            meanwhile()
+    whole(MODEL, late[0])
+    expire_locks(sample_stores)
+    assert resolve(sample_stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
+    assert {v.version: v.stage.value for v in sample_stores.models.versions(MODEL)} == {
+        1: "Archived",
+        2: "None",
+        3: "Production",
+    }
+    assert differences(sample_stores, auditor) == ()
+
+
+def test_another_version_found_in_production_at_the_end_leaves_the_decision_unfinished(
+    sample_stores: Stores, manager: Actor, promote: Ask, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(1)
+    asked, whole = ask(3), sample_stores.models.set_stages
+
+    def crossed(model: str, stages: dict[int, Stage], **confirm: object) -> None:
+        whole(model, stages, **confirm)
+        whole(model, {2: Stage.PRODUCTION})
+
+    monkeypatch.setattr(sample_stores.models, "set_stages", crossed)
+    with pytest.raises(RegistryUnavailable, match=f"{MODEL}/2"):
+        approve(sample_stores, manager, asked.id, reason="fine")
+    monkeypatch.undo()
+    assert sample_stores.decisions.get(asked.id).status is RequestStatus.UNFINISHED
+    resolve(sample_stores, manager, asked.id, reason="another one was there")
+    assert [v.version for v in sample_stores.models.versions(MODEL) if v.stage is Stage.PRODUCTION] == [3]
+
+
+def test_who_takes_production_away_first_does_not_escape_the_comparison(
+    sample_stores: Stores, scientist: Actor, manager: Actor, promote: Ask, ask: Ask
+) -> None:
+    promote(3)
+    away = request_promotion(
+        sample_stores, scientist, model=MODEL, version=3, to=Stage.ARCHIVED, reason="out of the way"
+    )
+    approve(sample_stores, manager, away.id, reason="fine")
+    kept, worse = sample_stores.decisions.get(away.id).evidence["candidate"]["metrics"], ask(1)
+    assert worse.evidence["production"]["model_version"] == f"{MODEL}/3"
+    assert worse.evidence["production"]["metrics"] == kept
+    compared = [gate.detail for gate in worse.gates if gate.name == "precision not worse than Production"]
+    assert compared[0].startswith("precision ")
+    assert f"of {MODEL}/3 (served last)" in compared[0]
+    assert "nothing is in Production" in next(
+        gate.detail for gate in ask(3).gates if gate.name == "precision not worse than Production"
+    )
 
 
 # ------------------------------------------------------------------------------------- runs in trouble

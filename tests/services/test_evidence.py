@@ -132,7 +132,9 @@ def test_evidence_is_hashed_last_of_all_while_the_model_is_held(
     asked, order = ask(3), []
     copy, change = sample_stores.models.download, sample_stores.models.set_stages
     monkeypatch.setattr(sample_stores.models, "download", lambda *a, **o: (order.append("hash"), copy(*a, **o))[1])
-    monkeypatch.setattr(sample_stores.models, "set_stages", lambda *a: (order.append("registry"), change(*a))[1])
+    monkeypatch.setattr(
+        sample_stores.models, "set_stages", lambda *a, **o: (order.append("registry"), change(*a, **o))[1]
+    )
     approve(sample_stores, manager, asked.id, reason="fine")
     assert order == ["hash", "hash", "registry"]
 
@@ -182,9 +184,9 @@ def left(
     """What a promoter leaves that was interrupted: the first *moved* stages are in the registry, no outcome."""
     whole = stores.models.set_stages
 
-    def part(model: str, wanted: dict[int, Stage]) -> None:
+    def part(model: str, wanted: dict[int, Stage], **confirm: object) -> None:
         last_to_first = sorted(wanted.items(), key=lambda item: item[1] is Stage.PRODUCTION)
-        whole(model, dict(last_to_first[:moved]))
+        whole(model, dict(last_to_first[:moved]), **confirm)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from core.entities import Actor, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import GatesFailed, ModelVersionNotFound, NothingInProduction, Overtaken, Refused, RegistryUnavailable
+from core.services import appraise as appraising
 from core.services.decide import approve, decisions_made, list_requests, request_promotion, roll_back
+from core.services.findings import close_finding
+from core.services.rollback_checks import list_rollback_targets
 from core.services.stores import Stores
 
 MODEL = "iris_classifier"
@@ -44,16 +48,79 @@ def test_rollback_goes_to_the_version_that_was_in_production_before(
         "data version recorded",
         "data still readable",
         "artifact runs no code on load",
+        "as it was approved",
         "artifact loads",
     ]
     event = sample_stores.audit.search(action="promotion.rollback", outcome="success")[0]
     assert (event.actor, event.reason, event.subject) == ("manager", "complaints", f"{MODEL}/1")
 
 
-def test_rollback_to_any_earlier_version_by_its_number(sample_stores: Stores, manager: Actor, promote: Promote) -> None:
+def test_rollback_to_an_earlier_version_that_nobody_approved_waits_for_a_review(
+    sample_stores: Stores, manager: Actor, manager2: Actor, promote: Promote
+) -> None:
     promote(3)
-    roll_back(sample_stores, manager, MODEL, to=2, reason="on purpose")
+    done = roll_back(sample_stores, manager, MODEL, to=2, reason="on purpose")
     assert stages(sample_stores) == {1: "None", 2: "Production", 3: "Archived"}
+    assert "no high finding open" in [gate.name for gate in done.gates]
+    (found,) = sample_stores.findings.list()
+    assert (found.kind, found.subject, found.id) == ("emergency rollback", f"{MODEL}/2", done.id)
+    assert "nobody ever approved this version" in found.found
+    with pytest.raises(Refused):
+        close_finding(sample_stores, manager, done.id, reason="I did it")
+    close_finding(sample_stores, manager2, done.id, reason="looked at it")
+
+    # To roll back to it once more is no approval either.
+    promote(3)
+    again = roll_back(sample_stores, manager, MODEL, to=2, reason="once more")
+    assert [one.id for one in sample_stores.findings.list()] == [again.id]
+
+
+@pytest.mark.both_databases
+def test_rollback_is_no_way_around_a_promotion(sample_stores: Stores, manager: Actor, promote: Promote) -> None:
+    with pytest.raises(NothingInProduction, match="ever in Production"):
+        roll_back(sample_stores, manager, MODEL, to=2, reason="complaints")
+    promote(1)
+    assert list_rollback_targets(sample_stores, manager, MODEL) == {}
+    with pytest.raises(Refused, match="that is a promotion"):
+        roll_back(sample_stores, manager, MODEL, to=3, reason="complaints")
+    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
+    promote(3)
+    assert list_rollback_targets(sample_stores, manager, MODEL) == {2: False, 1: True}
+    roll_back(sample_stores, manager, MODEL, reason="complaints")
+    assert list_rollback_targets(sample_stores, manager, MODEL) == {3: True}
+
+
+def test_rollback_to_a_version_whose_files_are_not_those_that_were_approved_is_refused(
+    sample_stores: Stores, manager: Actor, promote: Promote
+) -> None:
+    promote(1)
+    promote(3)
+    for file in sample_stores.settings.artifact_root.rglob("requirements.txt"):
+        file.write_text(file.read_text() + "# one more line\n")
+    with pytest.raises(GatesFailed, match=r"as it was approved: Since decision .* model files became another"):
+        roll_back(sample_stores, manager, MODEL, reason="complaints")
+    assert stages(sample_stores)[3] == "Production"
+
+
+def test_rollback_to_a_format_that_policy_allows_by_name_does_not_run_it(
+    sample_stores: Stores, manager: Actor, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(1)
+    promote(3)
+    policies = {MODEL: [{"gate": "artifact_safe", "allow": ["cloudpickle"]}]}
+    allowing = replace(sample_stores, settings=sample_stores.settings.model_copy(update={"policies": policies}))
+    look = appraising.inspect_model
+    monkeypatch.setattr(
+        appraising, "inspect_model", lambda folder: replace(look(folder), format="cloudpickle", is_safe=False)
+    )
+    monkeypatch.setattr(appraising, "what_changed", lambda then, now: None)
+    with pytest.raises(GatesFailed, match="artifact runs no code on load"):
+        roll_back(sample_stores, manager, MODEL, reason="complaints")
+    with pytest.raises(GatesFailed, match="as it was approved") as refused:
+        roll_back(allowing, manager, MODEL, reason="complaints")
+    assert "runs no code" not in str(refused.value)
+    done = roll_back(allowing, manager, MODEL, to=2, reason="complaints")
+    assert done.gates[-1].detail.startswith("Not tried: saved as cloudpickle")
 
 
 @pytest.mark.both_databases
@@ -97,7 +164,7 @@ def test_rollback_that_the_registry_refused_leaves_no_request_to_approve(
     promote(1)
     promote(3)
 
-    def down(model: str, stages: object) -> None:
+    def down(model: str, stages: object, **_: object) -> None:
         raise RegistryUnavailable("MLflow does not answer.")
 
     monkeypatch.setattr(sample_stores.models, "set_stages", down)
