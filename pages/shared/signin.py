@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
@@ -15,6 +16,9 @@ from core.identity import actor_from_claims, is_loopback, sign_in_digest, sign_i
 from core.services.stores import Stores
 from core.settings import Settings
 from pages.shared import inert, messages
+
+# By these a proxy says for whom it asks; a browser sends none of them.
+_OF_A_PROXY = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
 def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
@@ -59,11 +63,23 @@ def turn_away(error: CoreError, stores: Callable[[], Stores]) -> None:
 
 
 def require_private_server() -> None:
-    """Raises BadSettings where others could reach a server at which anybody is anybody."""
+    """Raises BadSettings where others could reach a server at which anybody is anybody: by its address, or by a proxy.
+
+    A proxy is told by the host that the browser asked for, or by what it says of the browser that it speaks for.
+    """
     if not is_loopback(st.get_option("server.address")):
         raise BadSettings(
             "This server is shared (its address is not loopback) and no sign-in provider is configured, so it shows "
             "nothing: put an [auth] section into .streamlit/secrets.toml, or serve on 127.0.0.1."
+        )
+    headers = st.context.headers
+    host = headers.get("Host")  # None where no browser asks: HTTP does not go without it
+    forwarded = [name for name in _OF_A_PROXY if name in headers]
+    if forwarded or (host is not None and not is_loopback(urlsplit(f"//{host}").hostname)):
+        raise BadSettings(
+            "This server is shared (it was reached through a proxy or under another name than this machine's own) and "
+            "no sign-in provider is configured, so it shows nothing: put an [auth] section into "
+            ".streamlit/secrets.toml, or open it on this machine as http://localhost."
         )
 
 
