@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from core.audit.tokens import require_valid
 from core.entities import Actor, Outcome, Role, Token
 from core.errors import BadName, BadParameter, Forbidden, NotFound, NotSignedIn
+from core.identity import DEMO_ROLES
 from core.permissions import Action
+from core.services.identify import COMES, program
 from core.services.stores import Stores
 
 MOST_DAYS = 366
@@ -19,9 +22,8 @@ def issue_token(
 ) -> tuple[Token, str]:
     """A new token and its text, which is shown this once. Raises Forbidden, BadName, BadParameter."""
     with stores.audit.recording(actor, Action.SETTINGS_WRITE, f"token of {name}", reason=reason) as record:
-        expires = _checked(name, role, days, allow_decisions)
-        made = stores.tokens.issue(name=name, role=role, issued_by=actor.name, now=_now(), expires=expires)
-        assert made is not None  # only the first one may be refused
+        known, expires = _checked(name, role, days, allow_decisions)
+        made = stores.tokens.issue(name=known, role=role, issued_by=actor.name, now=_now(), expires=expires)
         record.after = {"token": made[0].id, "role": role.value, "expires": expires.isoformat()}
     return made
 
@@ -29,21 +31,33 @@ def issue_token(
 def issue_first_token(stores: Stores, *, name: str, days: int, reason: str = "") -> tuple[Token, str]:
     """The token of the first admin, for whoever has the database itself: only while there has never been a token.
 
-    Raises Forbidden where there was one.
+    From then on people sign in, and demo identities are not taken; what those issued does not count. The token, its
+    event and that are one transaction. Raises Forbidden where there was one.
     """
-    expires = _checked(name, Role.ADMIN, days, allow_decisions=False)
+    name, expires = _checked(name, Role.ADMIN, days, allow_decisions=False)
     who = Actor(name=name, roles=frozenset({Role.ADMIN}), channel=FIRST)
-    made = stores.tokens.issue(
-        name=name, role=Role.ADMIN, issued_by=FIRST, now=_now(), expires=expires, only_first=True
-    )
     subject = f"token of {name}"
+    with stores.audit.transaction() as connection:
+        made = stores.tokens.issue_first(
+            connection, name=name, issued_by=FIRST, now=_now(), expires=expires, but=tuple(DEMO_ROLES)
+        )
+        if made is not None:
+            after = {"token": made[0].id, "role": Role.ADMIN.value, "expires": expires.isoformat()}
+            stores.audit.append_within(
+                connection,
+                who,
+                Action.SETTINGS_WRITE.value,
+                subject,
+                Outcome.SUCCESS,
+                reason=reason or FIRST,
+                after=after,
+            )
+            stores.provider.set_within(connection, program(FIRST), reason=COMES, ended=tuple(DEMO_ROLES))
     if made is None:
         why = "A token was issued here before, so another takes an admin's token in MODELLEDGER_TOKEN."
         nobody = Actor(name=name, roles=frozenset(), channel=FIRST)
         stores.audit.append(nobody, Action.SETTINGS_WRITE.value, subject, Outcome.DENIED, reason=why)
         raise Forbidden(why)
-    after = {"token": made[0].id, "role": Role.ADMIN.value, "expires": expires.isoformat()}
-    stores.audit.append(who, Action.SETTINGS_WRITE.value, subject, Outcome.SUCCESS, reason=reason or FIRST, after=after)
     return made
 
 
@@ -75,8 +89,10 @@ def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str)
         raise
 
 
-def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetime:
-    if not name.strip() or not name.isprintable() or len(name) > 200:
+def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> tuple[str, datetime]:
+    """The name as it is kept, and when the token ends."""
+    name = unicodedata.normalize("NFKC", name).strip()
+    if not name or not name.isprintable() or len(name) > 200:
         raise BadName("A token needs a name of up to 200 printable characters: who or what acts by it.", name=name)
     if role is Role.MANAGER and not allow_decisions:
         raise BadParameter(
@@ -86,7 +102,7 @@ def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetim
         )
     if not 1 <= days <= MOST_DAYS:
         raise BadParameter(f"A token holds 1 to {MOST_DAYS} days, not {days}.", days=days)
-    return _now() + timedelta(days=days)
+    return name, _now() + timedelta(days=days)
 
 
 def _now() -> datetime:

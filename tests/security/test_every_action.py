@@ -77,6 +77,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "audit export": ("audit.export", ("FILE.csv",)),
     "audit head": ("audit.export", ()),
     "audit key": ("audit.read", ()),
+    "allow-demo": ("settings.write", ("--reason", "r")),
     "token issue": ("settings.write", ("n", "--role", "auditor")),
     "token list": ("settings.write", ()),
     "token revoke": ("settings.write", ("none",)),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The app on an empty workspace, served as a bank serves it: behind a proxy, with a provider that is never asked."""
+    """The app on an empty workspace, served as behind a proxy: with a provider, which is never asked."""
     found, folder = free_port(), tmp_path_factory.mktemp("http")
     secrets = folder / "secrets.toml"
     secrets.write_text(
