@@ -13,13 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.database import Database, Moment, metadata
-from core.entities import Actor, Role, Token
+from core.entities import BY_TOKEN, Actor, Role, Token
 from core.errors import NotFound, NotSignedIn
 
 # Found by secret scanners, and told from a password by people.
 PREFIX = "mlt_"
-# What acts by a token is never named as a person is.
-NAMESPACE = "token:"
 
 tokens = sa.Table(
     "tokens",
@@ -132,7 +130,7 @@ class SignOuts:
 def acting_by(token: Token) -> Actor:
     """Who acts by *token*; how tells which one it was and who answers for it."""
     return Actor(
-        name=f"{NAMESPACE}{token.name}",
+        name=f"{BY_TOKEN}{token.name}",
         roles=frozenset({token.role}),
         channel=f"token {token.id}, issued by {token.issued_by}",
         token=token.id,
