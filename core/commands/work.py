@@ -125,7 +125,9 @@ def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
         stores.jobs,
         job_id,
         attempt=attempt,
-        work=lambda actor, kind, arguments, progress: perform_work(stores, actor, kind, arguments, progress),
+        work=lambda actor, kind, arguments, progress: perform_work(
+            stores, actor, kind, arguments, progress, job=stores.jobs.get(job_id)
+        ),
     )
     if status is not JobStatus.FINISHED:
         raise typer.Exit(1)

@@ -9,8 +9,8 @@ from core.audit.tokens import require_valid
 from core.entities import Actor, Outcome, Role, Token
 from core.errors import BadName, BadParameter, Forbidden, NotFound, NotSignedIn
 from core.identity import DEMO_ROLES
-from core.permissions import Action
-from core.services.identify import COMES, program
+from core.permissions import Action, require
+from core.services.identify import COMES, in_force_since, is_provider_in_force, program
 from core.services.stores import Stores
 
 MOST_DAYS = 366
@@ -75,11 +75,18 @@ def revoke_token(stores: Stores, actor: Actor, token_id: str, *, reason: str = "
     return token
 
 
-def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str) -> None:
-    """Work that was asked for by a token ends with it: the refusal is recorded. Raises NotSignedIn."""
-    if actor.token is None:
-        return
+def require_token_of(
+    stores: Stores, actor: Actor, action: Action, subject: str, *, scheduled: bool, created: datetime | None = None
+) -> None:
+    """Work ends with the token by which it was asked for: the refusal is recorded.
+
+    Where people sign in, what is *scheduled* needs a token, and so does what was asked for before that (*created*):
+    by a demo identity. Raises NotSignedIn.
+    """
     try:
+        if actor.token is None:
+            _require_none_needed(stores, actor, scheduled, created)
+            return
         try:
             require_valid(stores.tokens.get(actor.token), _now())
         except NotFound as error:
@@ -87,6 +94,32 @@ def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str)
     except NotSignedIn as error:
         stores.audit.append(actor, action.value, subject, Outcome.DENIED, reason=str(error))
         raise
+
+
+def owner_by_token(stores: Stores, actor: Actor, text: str, action: Action) -> Actor:
+    """For whom scheduled work is done: who holds the token *text*; without one *actor*, where nobody signs in.
+
+    Only the token's id goes with it. Raises NotSignedIn (needed and missing, unknown, expired, revoked), Forbidden
+    (the token may not do *action*).
+    """
+    owner = stores.tokens.actor(text, _now()) if text.strip() else actor
+    if owner.token is None and is_provider_in_force(stores):
+        raise NotSignedIn(
+            "A schedule acts by a token, which ends when it expires or is revoked: name one of the role scientist; an "
+            "admin issues it."
+        )
+    require(owner, action)
+    return owner
+
+
+def _require_none_needed(stores: Stores, actor: Actor, scheduled: bool, created: datetime | None) -> None:
+    if scheduled and is_provider_in_force(stores):
+        raise NotSignedIn(
+            f"This schedule of {actor.name} acts by no token, and people sign in here: make it again with a token."
+        )
+    since = in_force_since(stores)
+    if since is not None and created is not None and created < since:
+        raise NotSignedIn(f"{actor.name} asked for this before people signed in here; ask for it again, signed in.")
 
 
 def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> tuple[str, datetime]:
