@@ -166,6 +166,10 @@ server_metadata_url = "https://user:s3cret@login.partner.example/b"
     [
         (AUTH, {"auth": "https://login.bank.example/.well-known/openid-configuration"}),
         (TWO, {"bank": "https://login.bank.example/a", "partner": "https://user:***@login.partner.example/b"}),
+        (
+            AUTH + '[auth.client_kwargs]\nscope = "openid email"\n',
+            {"auth": "https://login.bank.example/.well-known/openid-configuration"},
+        ),
         ("", {}),
         ("[other]\nx = 1\n", {}),
     ],
