@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from core.audit.tokens import tokens
 from core.bootstrap import open_stores
+from core.database import Database, metadata
 from core.entities import JobStatus, Role
 from core.errors import NotSignedIn
 from core.jobs.store import actor_of
 from core.services.perform import perform
 from core.services.schedule import fire_due, list_triggers, save_trigger
 from core.services.train import list_recipes
+from core.settings import load_settings
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.both_databases
 Issue = Callable[..., dict[str, Any]]
 
 
@@ -85,10 +89,12 @@ def test_the_stored_digest_is_no_token(
     issue: Issue, command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = issue("ann", "auditor")
-    with sqlite3.connect(home / "modelledger.db") as database:
-        kept = [str(row) for row in database.iterdump()]
-        digest = database.execute("SELECT digest FROM tokens WHERE name = 'ann'").fetchone()[0]
+    database = Database(load_settings().database)
+    with database.read() as connection:
+        kept = [str(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
+        digest = connection.execute(sa.select(tokens.c.digest).where(tokens.c.name == "ann")).scalar_one()
     database.close()
+    assert any(digest in row for row in kept)
     assert not any(token["token"] in row for row in kept), "only the digest is kept"
     monkeypatch.setenv("MODELLEDGER_TOKEN", digest)
     refused(command("tables"), "no token of this server")
@@ -107,9 +113,9 @@ def test_a_revoked_token_ends_at_once(issue: Issue, command: Command, monkeypatc
 
 def test_an_expired_token_is_refused(issue: Issue, command: Command, home: Path) -> None:
     issue("ann", "scientist", "--days", "1")
-    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="microseconds")
-    with sqlite3.connect(home / "modelledger.db") as database:
-        database.execute("UPDATE tokens SET expires = ? WHERE name = 'ann'", (past,))
+    database, past = Database(load_settings().database), datetime.now(UTC) - timedelta(seconds=1)
+    with database.write() as connection:
+        connection.execute(sa.update(tokens).where(tokens.c.name == "ann").values(expires=past))
     database.close()
     refused(command("tables"), "expired on")
 
