@@ -7,6 +7,7 @@ from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
+from core.audit.provider import ProviderMark
 from core.audit.tokens import SignOuts, Tokens
 from core.database import Database
 from core.delta.catalog import Catalog
@@ -30,7 +31,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     redact = redactor(settings.secret_values)
-    audit = AuditLog(database, redact=redact)
+    audit, tokens = AuditLog(database, redact=redact), Tokens(database)
     return Stores(
         settings=settings,
         catalog=Catalog(settings.tables, settings.home / "tables"),
@@ -48,8 +49,9 @@ def open_stores(settings: Settings | None = None) -> Stores:
         decisions=Decisions(database),
         findings=Findings(database),
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
-        tokens=Tokens(database),
+        tokens=tokens,
         sign_outs=SignOuts(database),
+        provider=ProviderMark(audit, tokens),
     )
 
 

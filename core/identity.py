@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from core.entities import Actor, Role
+from core.entities import BY_TOKEN, Actor, Role
 from core.errors import BadInput, Forbidden, NotSignedIn
 
 DEMO_ROLES: dict[str, Role] = {
@@ -40,14 +40,19 @@ def actor_from_claims(
     name_claim: str,
     now: datetime,
     channel: str = "page",
+    provider: str = "",
+    accept_unverified: bool = False,
 ) -> Actor:
     """The person whom a provider's verified *claims* name, with the roles that their groups map to.
 
+    *provider*: which one, where there are several; a name of one is then never the same name of another.
+    *accept_unverified*: take an address of which the provider does not say that it checked it.
     Raises NotSignedIn where the claims have expired or do not say until when they hold, Forbidden where they name
     nobody or no role.
     """
     _require_current(claims.get("exp"), now)
-    name = _name(claims, name_claim)
+    name = _name(claims, name_claim, accept_unverified=accept_unverified)
+    name = f"{name} ({provider})" if provider else name
     groups = _groups(claims, roles_claim)
     held = frozenset(Role(roles[group]) for group in groups if group in roles)
     if not held:
@@ -91,20 +96,28 @@ def _require_current(expires: object, now: datetime) -> None:
         raise NotSignedIn(f"The sign-in expired{until}; sign in again.")
 
 
-def _name(claims: Mapping[str, Any], claim: str) -> str:
+def _name(claims: Mapping[str, Any], claim: str, *, accept_unverified: bool) -> str:
     """One person, one name: who approves is compared with who asked."""
     name = claims.get(claim)
     if not isinstance(name, str) or not name.strip():
         raise Forbidden(f"The sign-in provider sends no claim {claim}, which is to name people here; ask an admin.")
     name = name.strip()
-    if not name.isprintable() or len(name) > _LONGEST_NAME:
+    if not name.isprintable() or len(name) > _LONGEST_NAME or name.casefold().startswith(BY_TOKEN):
         raise Forbidden(f"The claim {claim} of this sign-in cannot be used as a name; ask an admin.")
     if claim == "email":
         # An address that nobody checked may be somebody else's.
-        if claims.get("email_verified") is False:
-            raise Forbidden(f"The sign-in provider has not verified the address {name}; ask an admin.")
+        if not _is_true(claims.get("email_verified")) and not accept_unverified:
+            raise Forbidden(
+                f"The sign-in provider does not say that it verified the address {name} (claim email_verified); ask an "
+                "admin, who may accept that by MODELLEDGER_ACCEPT_UNVERIFIED_EMAIL."
+            )
         name = name.lower()
     return name
+
+
+def _is_true(claim: object) -> bool:
+    """Some providers send booleans as words; 1 is neither."""
+    return claim is True or claim == "true"
 
 
 def _groups(claims: Mapping[str, Any], claim: str) -> tuple[str, ...]:

@@ -42,13 +42,21 @@ def serve(
 
     *secrets* is the file that names a sign-in provider, None where there is none; *hosts* are further names under
     which the app is reached. The worker is started again when it dies.
-    Raises BadSettings where the port is taken, and where others could reach an app at which nobody signs in.
+    Raises BadSettings where the port is taken, and where others could reach an app at which nobody signs in: by its
+    address, or by one of *hosts*, which a reverse proxy hands on.
     """
     if secrets is None and not is_loopback(address):
         raise BadSettings(
             f"{address} can be reached by others and no sign-in provider is configured; put an [auth] section into "
             ".streamlit/secrets.toml (docs/security.md), or serve on 127.0.0.1.",
             address=address,
+        )
+    if secrets is None and hosts:
+        raise BadSettings(
+            f"MODELLEDGER_HOSTS says that others reach this server as {', '.join(hosts)} and no sign-in provider is "
+            "configured; put an [auth] section into .streamlit/secrets.toml (docs/security.md), or take the setting "
+            "away.",
+            setting="MODELLEDGER_HOSTS",
         )
     _require_free(address, port)
     web = subprocess.Popen(_web_command(port, address, secrets, hosts, upload_limit_mb), cwd=_CHECKOUT)

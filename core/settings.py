@@ -15,6 +15,7 @@ from core.redact import masked, password_of, secret_values
 
 # With psycopg 3 every promotion that archives fails (mlflow#9151).
 _POSTGRES = "postgresql+psycopg2"
+_OF_A_PROVIDER = {"client_id", "client_secret", "server_metadata_url"}
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -89,6 +90,9 @@ class Settings(BaseSettings):
     )
     roles_claim: str = Field("groups", description="Claim that holds a person's groups; a.b looks inside a")
     name_claim: str = Field("email", description="Claim that names a person; it must never change its owner")
+    accept_unverified_email: bool = Field(
+        False, description="Take an email address as a name of which the provider does not say that it verified it"
+    )
     hosts: str = Field("", description="Names, separated by spaces, under which browsers reach a shared server")
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 
@@ -133,7 +137,8 @@ class Settings(BaseSettings):
         """Each provider by its name in the secrets file ("auth" where there is one alone), and where it describes
         itself; nothing else of that file. Raises BadSettings.
         """
-        named = {name: part for name, part in self._auth.items() if isinstance(part, dict)}
+        # [auth.client_kwargs] is a section too, and no provider.
+        named = {k: part for k, part in self._auth.items() if isinstance(part, dict) and _OF_A_PROVIDER & set(part)}
         if "server_metadata_url" in self._auth or not named:
             named = {"auth": self._auth, **named} if self._auth else {}
         return {name: masked(str(part.get("server_metadata_url", "not said"))) for name, part in named.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -81,6 +81,13 @@ class AuditLog:
                 after=after,
             )
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A writing transaction that holds the log: what else is written in it happens with its events, or neither."""
+        with self._database.write() as connection:
+            self._hold(connection)
+            yield connection
+
     def append_within(
         self,
         connection: Connection,
@@ -95,8 +102,7 @@ class AuditLog:
         after: Mapping[str, Any] | None = None,
     ) -> Event:
         """The same within a caller's writing transaction: both happen, or neither."""
-        if self._database.is_postgres:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
+        self._hold(connection)
         sequence, previous = _head(connection)
         values: dict[str, Any] = {
             "sequence": sequence + 1,
@@ -181,8 +187,12 @@ class AuditLog:
         text: str | None = None,
         limit: int | None = 100,
         before_sequence: int | None = None,
+        within: Connection | None = None,
     ) -> tuple[Event, ...]:
-        """Events that match all that is given, newest first; *text* may stand anywhere in them."""
+        """Events that match all that is given, newest first; *text* may stand anywhere in them.
+
+        *within*: as a caller's transaction sees them.
+        """
         query = sa.select(events).order_by(events.c.sequence.desc())
         exact = {"subject": subject, "actor": actor, "action": action, "outcome": outcome, "operation": operation}
         for name, value in exact.items():
@@ -199,7 +209,7 @@ class AuditLog:
             query = query.where(sa.or_(*(place.icontains(text, autoescape=True) for place in places)))
         if limit is not None:
             query = query.limit(limit)
-        with self._database.read() as connection:
+        with nullcontext(within) if within is not None else self._database.read() as connection:
             return tuple(_event(row) for row in connection.execute(query).mappings())
 
     def events(self, *, after_sequence: int = 0, limit: int | None = None) -> Iterator[Event]:
@@ -287,6 +297,11 @@ class AuditLog:
         query = sa.select(events).where(events.c.outcome == Outcome.INTENT.value, ~ended).order_by(events.c.sequence)
         with self._database.read() as connection:
             return tuple(_event(row) for row in connection.execute(query).mappings())
+
+    def _hold(self, connection: Connection) -> None:
+        """One appends at a time: SQLite has one writer anyway."""
+        if self._database.is_postgres:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
 
     def _count(self, condition: sa.ColumnElement[bool]) -> int:
         query = sa.select(sa.func.count()).select_from(events).where(condition)

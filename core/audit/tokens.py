@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.database import Database, Moment, metadata
-from core.entities import Actor, Role, Token
+from core.entities import BY_TOKEN, Actor, Role, Token
 from core.errors import NotFound, NotSignedIn
 
 # Found by secret scanners, and told from a password by people.
@@ -46,32 +46,24 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def issue(
-        self, *, name: str, role: Role, issued_by: str, now: datetime, expires: datetime, only_first: bool = False
-    ) -> tuple[Token, str] | None:
-        """A new token and its text, which nobody can read again. *only_first*: None where any token was made before."""
-        text = PREFIX + secrets.token_urlsafe(32)
+    def issue(self, *, name: str, role: Role, issued_by: str, now: datetime, expires: datetime) -> tuple[Token, str]:
+        """A new token and its text, which nobody can read again."""
         token = Token(id=uuid4().hex[:12], name=name, role=role, issued_by=issued_by, created=now, expires=expires)
         with self._database.write() as connection:
-            if only_first and self._exists(connection):
-                return None
-            connection.execute(
-                sa.insert(tokens).values(
-                    id=token.id,
-                    digest=_digest(text),
-                    name=name,
-                    role=role.value,
-                    issued_by=issued_by,
-                    created=now,
-                    expires=expires,
-                )
-            )
-        return token, text
+            return token, _insert(connection, token)
 
-    def _exists(self, connection: Connection) -> bool:
+    def issue_first(
+        self, connection: Connection, *, name: str, issued_by: str, now: datetime, expires: datetime, but: Sequence[str]
+    ) -> tuple[Token, str] | None:
+        """The first admin's, within a caller's transaction. None where anybody but *but* had one made before."""
+        token = Token(
+            id=uuid4().hex[:12], name=name, role=Role.ADMIN, issued_by=issued_by, created=now, expires=expires
+        )
         if self._database.is_postgres:
             connection.execute(sa.text("LOCK TABLE tokens IN EXCLUSIVE MODE"))
-        return connection.execute(sa.select(tokens.c.id).limit(1)).first() is not None
+        if connection.execute(sa.select(tokens.c.id).where(tokens.c.issued_by.not_in(but)).limit(1)).first():
+            return None
+        return token, _insert(connection, token)
 
     def list(self) -> tuple[Token, ...]:
         """All ever made, oldest first."""
@@ -97,6 +89,15 @@ class Tokens:
             )
         return self.get(token_id)
 
+    def revoke_within(
+        self, connection: Connection, *, issued_by: Sequence[str], by: str, now: datetime
+    ) -> tuple[str, ...]:
+        """Ends all that one of *issued_by* had issued, within a caller's transaction; returns their ids."""
+        theirs = sa.and_(tokens.c.issued_by.in_(issued_by), tokens.c.revoked.is_(None))
+        found = tuple(connection.execute(sa.select(tokens.c.id).where(theirs).order_by(tokens.c.created)).scalars())
+        connection.execute(sa.update(tokens).where(theirs).values(revoked=now, revoked_by=by))
+        return found
+
     def actor(self, text: str, now: datetime) -> Actor:
         """Who acts by the token *text*. Raises NotSignedIn: unknown, expired or revoked."""
         with self._database.read() as connection:
@@ -105,7 +106,7 @@ class Tokens:
             raise NotSignedIn("MODELLEDGER_TOKEN holds no token of this server; ask an admin for one.")
         token = _token(row)
         require_valid(token, now)
-        return Actor(name=token.name, roles=frozenset({token.role}), channel=f"token {token.id}", token=token.id)
+        return acting_by(token)
 
 
 class SignOuts:
@@ -126,6 +127,16 @@ class SignOuts:
             return connection.execute(sa.select(sign_outs).where(sign_outs.c.digest == digest)).first() is not None
 
 
+def acting_by(token: Token) -> Actor:
+    """Who acts by *token*; how tells which one it was and who answers for it."""
+    return Actor(
+        name=f"{BY_TOKEN}{token.name}",
+        roles=frozenset({token.role}),
+        channel=f"token {token.id}, issued by {token.issued_by}",
+        token=token.id,
+    )
+
+
 def require_valid(token: Token, now: datetime) -> None:
     """Raises NotSignedIn where *token* was revoked or has expired."""
     if token.revoked is not None:
@@ -138,6 +149,23 @@ def require_valid(token: Token, now: datetime) -> None:
             f"Token {token.id} of {token.name} expired on {token.expires:%Y-%m-%d}; ask an admin for another.",
             token_id=token.id,
         )
+
+
+def _insert(connection: Connection, token: Token) -> str:
+    """Keeps the token and returns its text."""
+    text = PREFIX + secrets.token_urlsafe(32)
+    connection.execute(
+        sa.insert(tokens).values(
+            id=token.id,
+            digest=_digest(text),
+            name=token.name,
+            role=token.role.value,
+            issued_by=token.issued_by,
+            created=token.created,
+            expires=token.expires,
+        )
+    )
+    return text
 
 
 def _digest(text: str) -> str:

@@ -76,7 +76,7 @@ def train(
         recipe=recipe,
         table=name,
         version=version,
-        params=dict(_pair(text) for text in param or []),
+        params=dict(pair(text) for text in param or []),
         reason=reason,
     )
     write_answer(
@@ -240,7 +240,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise BadParameter(f"{text!r} is no parameter; write NAME=VALUE.", name=text)

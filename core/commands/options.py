@@ -14,9 +14,9 @@ from core.answers import write_answer
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadName, NotSignedIn
-from core.identity import DEFAULT_IDENTITY, demo_actor
+from core.identity import DEFAULT_IDENTITY
+from core.services.identify import demo_identity, is_provider_in_force, put_provider_in_force
 from core.services.stores import Stores
-from core.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts; the default may only read.")]
@@ -56,16 +56,19 @@ def opened() -> Stores:
 
 
 def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
-    """Who acts: the token's owner; where no sign-in provider is configured, the person behind --as, or *default*.
+    """Who acts: the token's owner; where no sign-in provider is or was in force, who --as says, or *default*.
 
-    Raises NotSignedIn: --as beside a provider, and a token that is missing, unknown, expired or revoked.
+    Raises NotSignedIn: --as where one is, and a token that is missing, unknown, expired or revoked.
     """
-    text = os.environ.get(TOKEN, "")
-    if not opened().settings.has_sign_in:
-        return demo_actor(name or default, channel="cli") if name or not text else _by_token(text)
+    text, stores = os.environ.get(TOKEN, ""), opened()
+    if stores.settings.has_sign_in:
+        put_provider_in_force(stores, channel="cli")
+    elif not is_provider_in_force(stores):
+        return demo_identity(stores, name or default, channel="cli") if name or not text else _by_token(text)
     if name is not None:
         raise NotSignedIn(
-            f"--as is not taken where a sign-in provider is configured: put a token into {TOKEN}; an admin issues one."
+            f"--as is not taken, because people sign in here by a provider: put a token into {TOKEN}; an admin issues "
+            "one."
         )
     if not text:
         raise NotSignedIn(f"Nobody is signed in: put a token into {TOKEN}; an admin issues one with `token issue`.")
@@ -78,7 +81,7 @@ def _by_token(text: str) -> Actor:
 
 def _no_default() -> str | None:
     """Who decides is said: by --as, or by a token."""
-    if os.environ.get(TOKEN) or load_settings().has_sign_in:
+    if os.environ.get(TOKEN) or is_provider_in_force(opened()):
         return None
     raise typer.BadParameter("is needed: who acts.", param_hint="'--as'")
 

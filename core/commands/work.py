@@ -18,6 +18,7 @@ from core.serve import serve as serve_app
 from core.services.attest import HeadSchedule
 from core.services.doctor import Check, checkup
 from core.services.findings import Inspection
+from core.services.identify import put_provider_in_force, refuse_demo
 from core.services.perform import perform as perform_work
 from core.services.perform import tidy
 from core.services.sample import build_sample
@@ -71,6 +72,10 @@ def serve(
 ) -> None:
     """Serves the app and a worker; builds the sample workspace on a first start of the embedded default."""
     settings = load_settings()
+    if settings.has_sign_in:
+        put_provider_in_force(opened(), channel="serve")
+    else:
+        refuse_demo(opened())
     if settings.is_embedded and settings.sample:
         build_sample(opened(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
     raise typer.Exit(
@@ -120,7 +125,9 @@ def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
         stores.jobs,
         job_id,
         attempt=attempt,
-        work=lambda actor, kind, arguments, progress: perform_work(stores, actor, kind, arguments, progress),
+        work=lambda actor, kind, arguments, progress: perform_work(
+            stores, actor, kind, arguments, progress, job=stores.jobs.get(job_id)
+        ),
     )
     if status is not JobStatus.FINISHED:
         raise typer.Exit(1)

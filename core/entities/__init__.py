@@ -22,12 +22,13 @@ from core.entities.jobs import Job, JobLine, JobStatus, Trigger
 from core.entities.learning import Recipe, Task, TrainingResult
 from core.entities.lineage import Edge, Lineage, Node, NodeKind
 from core.entities.models import ModelVersion, ModelVersionKey, RegisteredModel, Stage
-from core.entities.people import Actor, Role, Token, TokenState
+from core.entities.people import BY_TOKEN, Actor, Role, Token, TokenState
 from core.entities.predictions import PredictionBatch
 from core.entities.reproduction import Reproduced, Reproduction
 from core.entities.runs import Artifact, MetricPoint, Run, RunStatus
 
 __all__ = [
+    "BY_TOKEN",
     "Actor",
     "Approval",
     "Artifact",

@@ -26,7 +26,6 @@ from core.errors import (
     ReasonMissing,
     Refused,
     RequestNotFound,
-    SelfApproval,
 )
 from core.gates import passes
 from core.permissions import Action
@@ -34,6 +33,7 @@ from core.services.appraise import Appraisal, appraise, what_changed
 from core.services.carry_out import begin, carry_out, named, refuse_changed, refuse_while_unfinished, stages_of
 from core.services.review import approvals_needed, needs_review
 from core.services.rollback_checks import check_rollback, require_earlier
+from core.services.separation import refuse_own, refuse_second_yes
 from core.services.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -109,7 +109,7 @@ def approve(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
     ) as record:
         reason = needed_reason(reason)
-        _refuse_own(request, actor)
+        refuse_own(stores, request, actor)
         with stores.decisions.lock(request.model) as lock:
             _refuse_unless_open(stores, request.id)
             refuse_while_unfinished(stores, request.model)
@@ -123,6 +123,7 @@ def approve(
             needed = approvals_needed(stores, request.key, request.to, stage=seen.version.stage)
             said_yes = stores.decisions.approvals(request.id)
             if len(said_yes) < needed:
+                refuse_second_yes(stores, actor, said_yes)
                 said_yes = stores.decisions.add_approval(
                     Approval(request_id=request.id, by=actor.name, at=datetime.now(UTC), reason=reason)
                 )
@@ -158,7 +159,7 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
     ) as record:
         reason = needed_reason(reason)
-        _refuse_own(request, actor)
+        refuse_own(stores, request, actor)
         done = stores.decisions.move(
             request.id,
             RequestStatus.OPEN,
@@ -238,11 +239,6 @@ def find_request(stores: Stores, actor: Actor, action: Action, request_id: str) 
     except RequestNotFound:
         stores.audit.require(actor, action, request_id)
         raise
-
-
-def _refuse_own(request: PromotionRequest, actor: Actor) -> None:
-    if request.requested_by == actor.name:
-        raise SelfApproval(f"{actor.name} asked for {request.key}; somebody else has to decide.", actor=actor.name)
 
 
 def _refuse_unless_open(stores: Stores, request_id: str) -> None:

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from core.audit.canonical import canonical
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
-from core.errors import BadParameter, SelfApproval
+from core.errors import BadParameter
 from core.permissions import Action
 from core.services import inspect, reconcile
 from core.services.decide import needed_reason
 from core.services.review import EMERGENCY
+from core.services.separation import refuse_same
 from core.services.stores import Stores
 from core.services.witness import INSPECTOR, known
 
@@ -165,8 +166,10 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
         actor, Action.RECONCILE_RESOLVE, before.subject, reason=reason, before=_told(before)
     ) as record:
         text = needed_reason(reason)
-        if before.kind == EMERGENCY and before.opened_by == actor.name:
-            raise SelfApproval(f"{actor.name} rolled {before.subject} back; somebody else has to review it.")
+        if before.kind == EMERGENCY:
+            refuse_same(
+                stores, before.opened_by, actor, f"rolled {before.subject} back; somebody else has to review it."
+            )
         after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
         record.after = {"finding": after.id, "closed_by": actor.name}
     return after

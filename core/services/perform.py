@@ -69,11 +69,27 @@ def tidy(stores: Stores, job: Job) -> None:
 
 
 def perform(
-    stores: Stores, actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progress
+    stores: Stores,
+    actor: Actor,
+    kind: str,
+    arguments: Mapping[str, Any],
+    progress: Progress,
+    *,
+    job: Job | None = None,
 ) -> Mapping[str, Any]:
-    """Does one job's work and returns its result for the job table. Raises what the service raises."""
+    """Does one job's work and returns its result for the job table. *job*: its row, where it has one.
+
+    Raises what the service raises, NotSignedIn where the token that it acts by is needed and does not hold.
+    """
     handler = HANDLERS.get(kind)
     if handler is None:
         raise BadInput(f"No work of the kind {kind!r}; kinds are {', '.join(HANDLERS)}.", kind=kind)
-    require_token_of(stores, actor, ACTIONS[kind], str(arguments.get("recipe") or arguments.get("model") or kind))
+    require_token_of(
+        stores,
+        actor,
+        ACTIONS[kind],
+        str(arguments.get("recipe") or arguments.get("model") or kind),
+        scheduled=job is not None and job.trigger_id is not None,
+        created=job.created if job is not None else None,
+    )
     return handler(stores, actor, arguments, progress)

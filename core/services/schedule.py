@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from core.entities import Actor, Commit, Job, Outcome, Role, Trigger
-from core.errors import BadParameter, CoreError, Unavailable
+from core.errors import BadParameter, CoreError, NotFound, Unavailable
 from core.jobs.triggers import next_due
 from core.permissions import Action
 from core.services.stores import Stores
-from core.services.tokens import require_token_of
+from core.services.tokens import owner_by_token, require_token_of
 from core.services.train import find_recipe
 
 CRON = "cron"
@@ -43,15 +43,18 @@ def save_trigger(
     cron: str | None = None,
     on_new_data: bool = False,
     params: Mapping[str, Any] | None = None,
+    token: str = "",
     reason: str = "",
 ) -> Trigger:
     """Retrains *recipe* by *cron* (five fields, UTC) or whenever its table gets a version with new rows; not both.
 
-    Raises BadParameter, RecipeNotFound, TableNotFound.
+    It acts by *token* (its text, of which only the id is kept), or by the one that *actor* acts by; where people sign
+    in it needs one. Raises BadParameter, RecipeNotFound, TableNotFound, NotSignedIn.
     """
     with stores.audit.recording(actor, Action.TRIGGER_WRITE, f"schedule of {recipe}", reason=reason) as record:
         if (cron is None) == (not on_new_data):
             raise BadParameter("Choose one: a cron line, or on new data.")
+        owner = owner_by_token(stores, actor, token, Action.RUN_TRAIN)
         chosen = find_recipe(stores, recipe)
         table, latest = stores.pin(chosen.table)
         trigger = stores.jobs.triggers.save(
@@ -60,22 +63,32 @@ def save_trigger(
                 kind=CRON if cron else NEW_DATA,
                 job_kind="train",
                 arguments={"recipe": recipe, "params": dict(params or {})},
-                actor=actor.name,
-                role=",".join(sorted(role.value for role in actor.roles)),
-                token=actor.token,
+                actor=owner.name,
+                role=",".join(sorted(role.value for role in owner.roles)),
+                token=owner.token,
                 created=datetime.now(UTC),
                 cron=cron,
                 table=table.name,
                 last_seen_version=latest.version if on_new_data else None,
             )
         )
-        record.after = {"trigger": trigger.id, "cron": cron, "table": table.name if on_new_data else None}
+        record.after = {
+            "trigger": trigger.id,
+            "cron": cron,
+            "table": table.name if on_new_data else None,
+            "by": owner.name,
+            "token": owner.token,
+        }
     return trigger
 
 
 def delete_trigger(stores: Stores, actor: Actor, trigger_id: str, *, reason: str = "") -> None:
-    """Raises NotFound."""
-    trigger = stores.jobs.triggers.get(trigger_id)
+    """Raises NotFound, which only who may delete one gets to hear."""
+    try:
+        trigger = stores.jobs.triggers.get(trigger_id)
+    except NotFound:
+        stores.audit.require(actor, Action.TRIGGER_WRITE, f"schedule {trigger_id}")
+        raise
     subject = f"schedule of {trigger.arguments.get('recipe')}"
     with stores.audit.recording(actor, Action.TRIGGER_WRITE, subject, reason=reason, before={"trigger": trigger.id}):
         stores.jobs.triggers.delete(trigger_id)
@@ -136,7 +149,7 @@ def _changes_rows(commit: Commit) -> bool:
 
 def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
     owner, recipe = _owner(trigger), str(trigger.arguments["recipe"])
-    require_token_of(stores, owner, Action.RUN_TRAIN, recipe)
+    require_token_of(stores, owner, Action.RUN_TRAIN, recipe, scheduled=True)
     stores.audit.require(owner, Action.RUN_TRAIN, recipe)
     find_recipe(stores, recipe)
     moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"

@@ -8,6 +8,7 @@ from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
+from core.audit.provider import ProviderMark
 from core.audit.tokens import SignOuts, Tokens
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
@@ -32,6 +33,7 @@ class Stores:
     jobs: JobStore
     tokens: Tokens
     sign_outs: SignOuts
+    provider: ProviderMark
 
     def pin(
         self, table: str, version: int | None = None, *, registered_only: bool = False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from core.audit.tokens import require_valid
 from core.entities import Actor, Outcome, Role, Token
 from core.errors import BadName, BadParameter, Forbidden, NotFound, NotSignedIn
-from core.permissions import Action
+from core.identity import DEMO_ROLES
+from core.permissions import Action, require
+from core.services.identify import COMES, in_force_since, is_provider_in_force, program
 from core.services.stores import Stores
 
 MOST_DAYS = 366
@@ -19,9 +22,8 @@ def issue_token(
 ) -> tuple[Token, str]:
     """A new token and its text, which is shown this once. Raises Forbidden, BadName, BadParameter."""
     with stores.audit.recording(actor, Action.SETTINGS_WRITE, f"token of {name}", reason=reason) as record:
-        expires = _checked(name, role, days, allow_decisions)
-        made = stores.tokens.issue(name=name, role=role, issued_by=actor.name, now=_now(), expires=expires)
-        assert made is not None  # only the first one may be refused
+        known, expires = _checked(name, role, days, allow_decisions)
+        made = stores.tokens.issue(name=known, role=role, issued_by=actor.name, now=_now(), expires=expires)
         record.after = {"token": made[0].id, "role": role.value, "expires": expires.isoformat()}
     return made
 
@@ -29,21 +31,33 @@ def issue_token(
 def issue_first_token(stores: Stores, *, name: str, days: int, reason: str = "") -> tuple[Token, str]:
     """The token of the first admin, for whoever has the database itself: only while there has never been a token.
 
-    Raises Forbidden where there was one.
+    From then on people sign in, and demo identities are not taken; what those issued does not count. The token, its
+    event and that are one transaction. Raises Forbidden where there was one.
     """
-    expires = _checked(name, Role.ADMIN, days, allow_decisions=False)
+    name, expires = _checked(name, Role.ADMIN, days, allow_decisions=False)
     who = Actor(name=name, roles=frozenset({Role.ADMIN}), channel=FIRST)
-    made = stores.tokens.issue(
-        name=name, role=Role.ADMIN, issued_by=FIRST, now=_now(), expires=expires, only_first=True
-    )
     subject = f"token of {name}"
+    with stores.audit.transaction() as connection:
+        made = stores.tokens.issue_first(
+            connection, name=name, issued_by=FIRST, now=_now(), expires=expires, but=tuple(DEMO_ROLES)
+        )
+        if made is not None:
+            after = {"token": made[0].id, "role": Role.ADMIN.value, "expires": expires.isoformat()}
+            stores.audit.append_within(
+                connection,
+                who,
+                Action.SETTINGS_WRITE.value,
+                subject,
+                Outcome.SUCCESS,
+                reason=reason or FIRST,
+                after=after,
+            )
+            stores.provider.set_within(connection, program(FIRST), reason=COMES, ended=tuple(DEMO_ROLES))
     if made is None:
         why = "A token was issued here before, so another takes an admin's token in MODELLEDGER_TOKEN."
         nobody = Actor(name=name, roles=frozenset(), channel=FIRST)
         stores.audit.append(nobody, Action.SETTINGS_WRITE.value, subject, Outcome.DENIED, reason=why)
         raise Forbidden(why)
-    after = {"token": made[0].id, "role": Role.ADMIN.value, "expires": expires.isoformat()}
-    stores.audit.append(who, Action.SETTINGS_WRITE.value, subject, Outcome.SUCCESS, reason=reason or FIRST, after=after)
     return made
 
 
@@ -61,11 +75,18 @@ def revoke_token(stores: Stores, actor: Actor, token_id: str, *, reason: str = "
     return token
 
 
-def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str) -> None:
-    """Work that was asked for by a token ends with it: the refusal is recorded. Raises NotSignedIn."""
-    if actor.token is None:
-        return
+def require_token_of(
+    stores: Stores, actor: Actor, action: Action, subject: str, *, scheduled: bool, created: datetime | None = None
+) -> None:
+    """Work ends with the token by which it was asked for: the refusal is recorded.
+
+    Where people sign in, what is *scheduled* needs a token, and so does what was asked for before that (*created*):
+    by a demo identity. Raises NotSignedIn.
+    """
     try:
+        if actor.token is None:
+            _require_none_needed(stores, actor, scheduled, created)
+            return
         try:
             require_valid(stores.tokens.get(actor.token), _now())
         except NotFound as error:
@@ -75,8 +96,36 @@ def require_token_of(stores: Stores, actor: Actor, action: Action, subject: str)
         raise
 
 
-def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetime:
-    if not name.strip() or not name.isprintable() or len(name) > 200:
+def owner_by_token(stores: Stores, actor: Actor, text: str, action: Action) -> Actor:
+    """For whom scheduled work is done: who holds the token *text*; without one *actor*, where nobody signs in.
+
+    Only the token's id goes with it. Raises NotSignedIn (needed and missing, unknown, expired, revoked), Forbidden
+    (the token may not do *action*).
+    """
+    owner = stores.tokens.actor(text, _now()) if text.strip() else actor
+    if owner.token is None and is_provider_in_force(stores):
+        raise NotSignedIn(
+            "A schedule acts by a token, which ends when it expires or is revoked: name one of the role scientist; an "
+            "admin issues it."
+        )
+    require(owner, action)
+    return owner
+
+
+def _require_none_needed(stores: Stores, actor: Actor, scheduled: bool, created: datetime | None) -> None:
+    if scheduled and is_provider_in_force(stores):
+        raise NotSignedIn(
+            f"This schedule of {actor.name} acts by no token, and people sign in here: make it again with a token."
+        )
+    since = in_force_since(stores)
+    if since is not None and created is not None and created < since:
+        raise NotSignedIn(f"{actor.name} asked for this before people signed in here; ask for it again, signed in.")
+
+
+def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> tuple[str, datetime]:
+    """The name as it is kept, and when the token ends."""
+    name = unicodedata.normalize("NFKC", name).strip()
+    if not name or not name.isprintable() or len(name) > 200:
         raise BadName("A token needs a name of up to 200 printable characters: who or what acts by it.", name=name)
     if role is Role.MANAGER and not allow_decisions:
         raise BadParameter(
@@ -86,7 +135,7 @@ def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> datetim
         )
     if not 1 <= days <= MOST_DAYS:
         raise BadParameter(f"A token holds 1 to {MOST_DAYS} days, not {days}.", days=days)
-    return _now() + timedelta(days=days)
+    return name, _now() + timedelta(days=days)
 
 
 def _now() -> datetime:

@@ -12,7 +12,7 @@ from core.permissions import Action
 from core.services.attest import head_on_paper, sign_head, verify_against
 from core.services.prove import export_audit
 from core.services.stores import Stores
-from pages.shared import audit_views, session
+from pages.shared import audit_views, on_demand, session
 
 
 def verify(stores: Stores, actor: Actor) -> None:
@@ -42,20 +42,21 @@ def take_away(stores: Stores, actor: Actor) -> None:
     if not session.may(actor, Action.AUDIT_EXPORT):
         st.info("An auditor or a manager takes the log away.")
         return
+    on_demand.tell()
     st.write("Whoever keeps a copy elsewhere can prove later that this log was not rewritten.")
     with st.container(horizontal=True):
         for word, ending in (("JSON lines", ".jsonl"), ("CSV", ".csv")):
             label, name = f"All events as {word}", f"audit-log{ending}"
             st.download_button(
                 label,
-                lambda e=ending: _exported(stores, actor, e),
+                on_demand.made(lambda e=ending: _exported(stores, actor, e)),
                 name,
                 icon=":material/download:",
                 key=f"audit_export{ending}",
             )
         st.download_button(
             "Signed head, to print",
-            lambda: head_on_paper(sign_head(stores, actor)),
+            on_demand.made(lambda: head_on_paper(sign_head(stores, actor)).encode()),
             "audit-head.txt",
             icon=":material/signature:",
             key="audit_head",

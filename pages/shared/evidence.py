@@ -8,7 +8,7 @@ from core.entities import Actor, ModelVersionKey
 from core.permissions import Action
 from core.services.evidence import Format, export_bundle, export_dossier, file_name
 from core.services.stores import Stores
-from pages.shared import session
+from pages.shared import on_demand, session
 
 
 def downloads(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
@@ -20,11 +20,12 @@ def downloads(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
     def dossier(as_: Format) -> bytes:
         return export_dossier(stores, actor, key, as_=as_).data
 
+    on_demand.tell()
     name = file_name(key)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "Dossier (PDF)",
-            lambda: dossier("pdf"),
+            on_demand.made(lambda: dossier("pdf")),
             f"{name}.pdf",
             mime="application/pdf",
             icon=":material/description:",
@@ -33,7 +34,7 @@ def downloads(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
         )
         st.download_button(
             "Dossier (HTML)",
-            lambda: dossier("html"),
+            on_demand.made(lambda: dossier("html")),
             f"{name}.html",
             mime="text/html",
             icon=":material/html:",
@@ -42,7 +43,7 @@ def downloads(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
         )
         st.download_button(
             "Evidence bundle",
-            lambda: export_bundle(stores, actor, key).data,
+            on_demand.made(lambda: export_bundle(stores, actor, key).data),
             f"{name}-bundle.zip",
             mime="application/zip",
             icon=":material/folder_zip:",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -30,14 +30,16 @@ def watch(
         if job.status.is_over:
             _draw(stores, actor, job, key)
         else:
-            _live(stores, actor, job_id, key)
+            _live(stores, actor, job_id, key, session.presence())
         return job
     return None
 
 
 @st.fragment(run_every=1.5)
-def _live(stores: Stores, actor: Actor, job_id: str, key: str) -> None:
+def _live(stores: Stores, actor: Actor, job_id: str, key: str, still_here: Callable[[], None]) -> None:
+    """Runs without the page and its guard, as long as the tab is open."""
     with messages.telling():
+        still_here()
         job = show_job(stores, actor, job_id)
         if job.status.is_over:
             st.rerun()

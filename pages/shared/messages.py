@@ -123,7 +123,7 @@ def said() -> None:
 
 def show_error(error: CoreError) -> None:
     """One sentence that says what is and what to do, without a secret in it."""
-    told = plain(_redacted(str(error)))
+    told = plain(redacted(str(error)))
     if isinstance(error, Unavailable):
         st.warning(told, icon=":material/cloud_off:")
     elif isinstance(error, Forbidden):
@@ -134,7 +134,8 @@ def show_error(error: CoreError) -> None:
         st.error(told, icon=":material/error:")
 
 
-def _redacted(text: str) -> str:
+def redacted(text: str) -> str:
+    """*text* without what the settings call secret."""
     try:
         return redactor(load_settings().secret_values)(text)
     except CoreError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -15,6 +15,7 @@ from core.errors import CoreError, Forbidden
 from core.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
 from core.permissions import Action, is_allowed
 from core.services.doctor import engine_problem
+from core.services.identify import refuse_demo
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 from pages.shared import messages, navigation, signin
@@ -61,6 +62,17 @@ def require(action: Action) -> Actor:
 def may(actor: Actor, action: Action) -> bool:
     """Whether to offer a form at all; the service asks again."""
     return is_allowed(actor, action)
+
+
+def presence() -> Callable[[], None]:
+    """Asks again, whenever it is called, whether who is here now still is: for what runs without the page's guard.
+
+    What it returns raises NotSignedIn after expiry or sign-out, Forbidden where demo identities have ended.
+    """
+    here = _opened_stores()
+    if _settings().has_sign_in:
+        return signin.presence(here)
+    return lambda: refuse_demo(here)
 
 
 def stores() -> Stores:
@@ -115,11 +127,12 @@ def _identify() -> Actor:
     if settings.has_sign_in:
         return signin.actor(settings, stores)
     signin.require_private_server()
+    refuse_demo(_opened_stores())
     return _demo()
 
 
 def _turn_away(error: CoreError) -> NoReturn:
-    signin.turn_away(error, stores)
+    signin.turn_away(error, _settings, stores)
     st.stop()
 
 

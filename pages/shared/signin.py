@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
@@ -12,9 +13,15 @@ from streamlit.errors import StreamlitAPIException
 from core.entities import Actor, Outcome
 from core.errors import BadSettings, CoreError, Forbidden, NotSignedIn
 from core.identity import actor_from_claims, is_loopback, sign_in_digest, sign_in_end
+from core.services.identify import put_provider_in_force
 from core.services.stores import Stores
 from core.settings import Settings
 from pages.shared import inert, messages
+
+# How settings call the provider that stands in [auth] itself.
+_UNNAMED = "auth"
+# By these a proxy says for whom it asks; a browser sends none of them.
+_OF_A_PROXY = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
 def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
@@ -34,12 +41,15 @@ def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
             roles_claim=settings.roles_claim,
             name_claim=settings.name_claim,
             now=datetime.now(UTC),
+            provider=_provider(settings, claims),
+            accept_unverified=settings.accept_unverified_email,
         )
     except Forbidden as error:
         _record_once(stores(), claims, error)
         raise
     if stores().sign_outs.holds(sign_in_digest(claims)):
         raise NotSignedIn("This sign-in was ended; sign in again.")
+    put_provider_in_force(stores(), channel="page")
     with st.sidebar:
         roles = ", ".join(sorted(role.value for role in person.roles))
         st.caption(f"Signed in as **{messages.plain(person.name)}** ({roles})")
@@ -47,10 +57,29 @@ def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
     return person
 
 
-def turn_away(error: CoreError, stores: Callable[[], Stores]) -> None:
-    """All that somebody sees who may see nothing: why, and the button that signs in or out."""
+def presence(stores: Stores) -> Callable[[], None]:
+    """Whether the sign-in of this run still holds, asked at any later time and from any thread.
+
+    What it returns raises NotSignedIn.
+    """
+    claims = _claims()
+    if claims is None:
+        raise NotSignedIn("Sign in to see anything here.")
+    digest, end = sign_in_digest(claims), sign_in_end(claims)
+
+    def still_here() -> None:
+        if not datetime.now(UTC) < end:
+            raise NotSignedIn(f"The sign-in expired at {end:%Y-%m-%d %H:%M} UTC; sign in again.")
+        if stores.sign_outs.holds(digest):
+            raise NotSignedIn("This sign-in was ended; sign in again.")
+
+    return still_here
+
+
+def turn_away(error: CoreError, settings: Callable[[], Settings], stores: Callable[[], Stores]) -> None:
+    """All that somebody sees who may see nothing: why, and the buttons that sign in or out."""
     if isinstance(error, NotSignedIn):
-        _ask(str(error))
+        _ask(str(error), tuple(settings().sign_in_providers))
         return
     messages.show_error(error)
     claims = _claims() if isinstance(error, Forbidden) else None
@@ -59,11 +88,23 @@ def turn_away(error: CoreError, stores: Callable[[], Stores]) -> None:
 
 
 def require_private_server() -> None:
-    """Raises BadSettings where others could reach a server at which anybody is anybody."""
+    """Raises BadSettings where others could reach a server at which anybody is anybody: by its address, or by a proxy.
+
+    A proxy is told by the host that the browser asked for, or by what it says of the browser that it speaks for.
+    """
     if not is_loopback(st.get_option("server.address")):
         raise BadSettings(
             "This server is shared (its address is not loopback) and no sign-in provider is configured, so it shows "
             "nothing: put an [auth] section into .streamlit/secrets.toml, or serve on 127.0.0.1."
+        )
+    headers = st.context.headers
+    host = headers.get("Host")  # None where no browser asks: HTTP does not go without it
+    forwarded = [name for name in _OF_A_PROXY if name in headers]
+    if forwarded or (host is not None and not is_loopback(urlsplit(f"//{host}").hostname)):
+        raise BadSettings(
+            "This server is shared (it was reached through a proxy or under another name than this machine's own) and "
+            "no sign-in provider is configured, so it shows nothing: put an [auth] section into "
+            ".streamlit/secrets.toml, or open it on this machine as http://localhost."
         )
 
 
@@ -73,17 +114,39 @@ def _claims() -> dict[str, Any] | None:
     return claims if claims.get("is_logged_in") is True else None
 
 
-def _ask(why: str) -> None:
+def _provider(settings: Settings, claims: dict[str, Any]) -> str:
+    """Which of several providers signed somebody in, by its name in the secrets file; "" where there is one alone.
+
+    Raises NotSignedIn for one that is not configured any more.
+    """
+    known = settings.sign_in_providers
+    if len(known) == 1:
+        return ""
+    name = _UNNAMED if claims.get("provider") == "default" else str(claims.get("provider"))
+    if name not in known:
+        raise NotSignedIn("The provider of this sign-in is not configured here any more; sign in again.")
+    return name
+
+
+def _ask(why: str, providers: tuple[str, ...]) -> None:
+    """One button for each provider."""
     st.title("ModelLedger")
     inert.text(why)
-    if st.button("Sign in", type="primary", icon=":material/login:", key="signin.in"):
-        try:
-            st.login()
-        except StreamlitAPIException as error:
-            raise BadSettings(
-                "The [auth] section of the secrets file cannot be used; it needs redirect_uri, cookie_secret, "
-                "client_id, client_secret and server_metadata_url."
-            ) from error
+    for name in providers:
+        label = "Sign in" if len(providers) == 1 else f"Sign in with {messages.plain(name)}"
+        kind: Literal["primary", "secondary"] = "primary" if len(providers) == 1 else "secondary"
+        if st.button(label, type=kind, icon=":material/login:", key=f"signin.in.{name}"):
+            _log_in(None if name == _UNNAMED else name)
+
+
+def _log_in(provider: str | None) -> None:
+    try:
+        st.login(provider)
+    except StreamlitAPIException as error:
+        raise BadSettings(
+            "The [auth] section of the secrets file cannot be used; it needs redirect_uri, cookie_secret, "
+            "client_id, client_secret and server_metadata_url."
+        ) from error
 
 
 def _offer_sign_out(stores: Callable[[], Stores], claims: dict[str, Any]) -> None:

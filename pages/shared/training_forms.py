@@ -14,6 +14,7 @@ from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
 from core.learning.outside import is_project
 from core.learning.projects import ProjectParameter
 from core.services.browse import list_tables, show_version, table_history
+from core.services.identify import is_provider_in_force
 from core.services.projects import project_parameters
 from core.services.schedule import save_trigger
 from core.services.stores import Stores
@@ -112,6 +113,15 @@ def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Non
         name = st.selectbox("Recipe", [recipe.name for recipe in recipes])
         when = st.radio("When", ["On a new data version", "By a cron line (UTC)"], horizontal=True)
         cron = st.text_input("Cron line", placeholder="30 2 * * 1", help="Minute, hour, day, month, weekday; in UTC.")
+        token = ""
+        if is_provider_in_force(stores):
+            token = st.text_input(
+                "Token that it acts by",
+                type="password",
+                max_chars=200,
+                autocomplete="off",
+                help="Of the role scientist; an admin issues it. The schedule ends with it, and only its id is kept.",
+            )
         reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
         if st.form_submit_button("Schedule", type="primary", icon=":material/schedule:"):
             on_data = when == "On a new data version"
@@ -121,6 +131,7 @@ def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Non
                 recipe=name,
                 cron=None if on_data else (cron or "").strip(),
                 on_new_data=on_data,
+                token=token or "",
                 reason=reason or "",
             )
             st.rerun()

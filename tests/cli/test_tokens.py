@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from core.audit.tokens import tokens
 from core.bootstrap import open_stores
+from core.database import Database, metadata
 from core.entities import JobStatus, Role
 from core.errors import NotSignedIn
 from core.jobs.store import actor_of
 from core.services.perform import perform
 from core.services.schedule import fire_due, list_triggers, save_trigger
 from core.services.train import list_recipes
+from core.settings import load_settings
 from tests.cli.conftest import Command
 
+pytestmark = pytest.mark.both_databases
 Issue = Callable[..., dict[str, Any]]
 
 
@@ -68,9 +72,10 @@ def test_demo_identities_are_gone(issue: Issue, command: Command, name: str) -> 
 def test_a_token_acts_under_its_name_and_role(issue: Issue, command: Command) -> None:
     token = issue("nightly", "auditor")
     assert command("tables").code == 0
-    refused(command("ingest", __file__, "loans"), "nightly (auditor) may not do data.ingest")
+    refused(command("ingest", __file__, "loans"), "token:nightly (auditor) may not do data.ingest")
     (denied,) = open_stores().audit.search(outcome="denied")
-    assert (denied.actor, denied.role, denied.channel) == ("nightly", "auditor", f"token {token['id']}")
+    assert (denied.actor, denied.role) == ("token:nightly", "auditor")
+    assert denied.channel == f"token {token['id']}, issued by token:root"
 
 
 @pytest.mark.parametrize("text", ["", "mlt_x", "admin", "'; DROP TABLE tokens --"])
@@ -84,10 +89,12 @@ def test_the_stored_digest_is_no_token(
     issue: Issue, command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = issue("ann", "auditor")
-    with sqlite3.connect(home / "modelledger.db") as database:
-        kept = [str(row) for row in database.iterdump()]
-        digest = database.execute("SELECT digest FROM tokens WHERE name = 'ann'").fetchone()[0]
+    database = Database(load_settings().database)
+    with database.read() as connection:
+        kept = [str(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
+        digest = connection.execute(sa.select(tokens.c.digest).where(tokens.c.name == "ann")).scalar_one()
     database.close()
+    assert any(digest in row for row in kept)
     assert not any(token["token"] in row for row in kept), "only the digest is kept"
     monkeypatch.setenv("MODELLEDGER_TOKEN", digest)
     refused(command("tables"), "no token of this server")
@@ -98,7 +105,7 @@ def test_a_revoked_token_ends_at_once(issue: Issue, command: Command, monkeypatc
     monkeypatch.setenv("MODELLEDGER_TOKEN", token["admin"])
     assert command("token", "revoke", token["id"], "--reason", "left").code == 0
     listed = {row["name"]: row for row in command("token", "list", "--json").json}
-    assert listed["ann"]["revoked_by"] == "root"
+    assert listed["ann"]["revoked_by"] == "token:root"
     assert "token" not in listed["ann"]
     monkeypatch.setenv("MODELLEDGER_TOKEN", token["token"])
     refused(command("tables"), "was revoked")
@@ -106,9 +113,9 @@ def test_a_revoked_token_ends_at_once(issue: Issue, command: Command, monkeypatc
 
 def test_an_expired_token_is_refused(issue: Issue, command: Command, home: Path) -> None:
     issue("ann", "scientist", "--days", "1")
-    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat(timespec="microseconds")
-    with sqlite3.connect(home / "modelledger.db") as database:
-        database.execute("UPDATE tokens SET expires = ? WHERE name = 'ann'", (past,))
+    database, past = Database(load_settings().database), datetime.now(UTC) - timedelta(seconds=1)
+    with database.write() as connection:
+        connection.execute(sa.update(tokens).where(tokens.c.name == "ann").values(expires=past))
     database.close()
     refused(command("tables"), "expired on")
 
@@ -117,7 +124,7 @@ def test_an_expired_token_is_refused(issue: Issue, command: Command, home: Path)
 def test_only_an_admin_issues(issue: Issue, command: Command, role: str) -> None:
     issue("ann", role, "--allow-decisions")
     for words in (("issue", "bob", "--role", "auditor"), ("list",), ("revoke", "x")):
-        refused(command("token", *words), f"ann ({role}) may not do settings.write")
+        refused(command("token", *words), f"token:ann ({role}) may not do settings.write")
 
 
 def test_a_decision_role_must_be_meant(issue: Issue, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +152,6 @@ def test_work_of_a_revoked_token_is_refused_and_recorded(provider: None, sample:
     made = stores.tokens.issue(
         name="nightly", role=Role.SCIENTIST, issued_by="root", now=now, expires=now + timedelta(days=1)
     )
-    assert made is not None
     actor = stores.tokens.actor(made[1], now)
     recipe = list_recipes(stores, actor)[0].name
     job = stores.jobs.submit("train", {"recipe": recipe, "params": {}}, actor)
@@ -153,13 +159,13 @@ def test_work_of_a_revoked_token_is_refused_and_recorded(provider: None, sample:
     stores.tokens.revoke(made[0].id, by="root", now=now)
 
     kept = stores.jobs.get(job.id)
-    assert (kept.actor, kept.role, kept.token) == ("nightly", "scientist", made[0].id)
+    assert (kept.actor, kept.role, kept.token) == ("token:nightly", "scientist", made[0].id)
     with pytest.raises(NotSignedIn, match="was revoked"):
         perform(stores, actor_of(kept), kept.kind, kept.arguments, progress=None)  # type: ignore[arg-type]
     stores.jobs.request_cancel(job.id, "test")
     assert stores.jobs.get(job.id).status is JobStatus.KILLED
     assert fire_due(stores, now + timedelta(minutes=2)) == ()
     assert [trigger.enabled for trigger in list_triggers(stores, actor)] == [False]
-    denied = stores.audit.search(actor="nightly", outcome="denied")
+    denied = stores.audit.search(actor="token:nightly", outcome="denied")
     assert [(event.action, event.channel) for event in denied] == [("run.train", "schedule"), ("run.train", "worker")]
     assert all("was revoked" in event.reason for event in denied)

@@ -18,9 +18,9 @@ NOON = 1774958400  # NOW in seconds since 1970, counted by `date -u -d 2026-03-3
 ROLES = {"Data Science": "scientist", "Model Risk": "manager", "IT": "admin", "Revision": "auditor"}
 
 
-def signed_in(claim: str = "groups", name_claim: str = "email", **claims: Any) -> Actor:
-    known = {"email": "ann@bank.example", "exp": NOON + 1, **claims}
-    return actor_from_claims(known, roles=ROLES, roles_claim=claim, name_claim=name_claim, now=NOW)
+def signed_in(claim: str = "groups", name_claim: str = "email", options: Any = None, **claims: Any) -> Actor:
+    known = {"email": "ann@bank.example", "email_verified": True, "exp": NOON + 1, **claims}
+    return actor_from_claims(known, roles=ROLES, roles_claim=claim, name_claim=name_claim, now=NOW, **(options or {}))
 
 
 def test_groups_become_roles_and_unknown_groups_none() -> None:
@@ -67,11 +67,32 @@ def test_one_person_has_one_name() -> None:
         {"email": "ann\u202e@bank.example"},
         {"email": "a" * 300},
         {"email_verified": False},
+        {"email_verified": "false"},
+        {"email_verified": None},
+        {"email_verified": 1},
+        {"email_verified": "True "},
+        {"email": "token:ann"},
+        {"email": "Token:ann"},
     ],
 )
 def test_a_name_that_cannot_be_trusted_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(Forbidden, match="ask an admin"):
         signed_in(groups=["IT"], **claims)
+
+
+def test_an_address_is_verified_by_a_true_or_its_word_or_by_setting() -> None:
+    for claim in (True, "true"):
+        assert signed_in(groups=["IT"], email_verified=claim).name == "ann@bank.example"
+    relaxed = {"accept_unverified": True}
+    for claim in (None, False, "false"):
+        assert signed_in(groups=["IT"], options=relaxed, email_verified=claim).name == "ann@bank.example"
+    assert signed_in(name_claim="oid", groups=["IT"], oid="A-1", email_verified=None).name == "A-1", "no address"
+    assert not load_settings().accept_unverified_email
+
+
+def test_of_several_providers_the_name_says_which() -> None:
+    names = {signed_in(groups=["IT"], options={"provider": one}).name for one in ("bank", "partner")}
+    assert names == {"ann@bank.example (bank)", "ann@bank.example (partner)"}
 
 
 def test_sign_in_is_configured_by_an_auth_section(tmp_path: Path) -> None:

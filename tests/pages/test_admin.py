@@ -52,7 +52,7 @@ def test_an_issued_token_is_listed_and_acts(opened: Opened, stores: Stores) -> N
     assert not test.exception
     (text,) = texts_shown(test)
     actor = stores.tokens.actor(text, datetime.now(UTC))
-    assert (actor.name, actor.roles) == ("nightly", frozenset({Role.SCIENTIST}))
+    assert (actor.name, actor.roles) == ("token:nightly", frozenset({Role.SCIENTIST}))
     (row,) = listed(test)
     assert (row["State"], row["Name"], row["Role"], row["Issued by"]) == ("● valid", "nightly", "scientist", "admin")
     assert (row["Expires"] - row["Created"]).round("s") == timedelta(days=7)
@@ -166,6 +166,10 @@ server_metadata_url = "https://user:s3cret@login.partner.example/b"
     [
         (AUTH, {"auth": "https://login.bank.example/.well-known/openid-configuration"}),
         (TWO, {"bank": "https://login.bank.example/a", "partner": "https://user:***@login.partner.example/b"}),
+        (
+            AUTH + '[auth.client_kwargs]\nscope = "openid email"\n',
+            {"auth": "https://login.bank.example/.well-known/openid-configuration"},
+        ),
         ("", {}),
         ("[other]\nx = 1\n", {}),
     ],

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ PEOPLE = {
     "ada": ["Revision"],
     "sam": ["Data Science"],
     "mia": ["Model Risk"],
+    "bea": ["Data Science", "Model Risk"],
     "ian": ["IT"],
     "eve": ["Canteen"],
 }
@@ -86,7 +88,13 @@ def issuer() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def bank(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedInServer]:
     """ModelLedger with a secrets file that names the provider; its workspace is empty."""
-    folder = tmp_path_factory.mktemp("bank")
+    with signed_in_server(issuer, tmp_path_factory.mktemp("bank")) as server:
+        yield server
+
+
+@contextmanager
+def signed_in_server(issuer: str, folder: Path) -> Iterator[SignedInServer]:
+    """ModelLedger on the workspace *folder*/home, with a secrets file that names the provider."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     secrets = folder / "secrets.toml"
@@ -101,8 +109,10 @@ def bank(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sign
         "MODELLEDGER_SAMPLE": "false",
     }
     server = start_server(environment, port)
-    yield SignedInServer(url=url, issuer=issuer, environment=environment)
-    stop_server(server)
+    try:
+        yield SignedInServer(url=url, issuer=issuer, environment=environment)
+    finally:
+        stop_server(server)
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,6 @@ def filled(built: Path, home: Path) -> Ground:
     made = stores.tokens.issue(
         name="nightly", role=Role.SCIENTIST, issued_by="admin", now=now, expires=now + timedelta(days=1)
     )
-    assert made is not None
     file = home.parent / "more.csv"
     file.write_text("sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n5.1,3.5,1.4,0.2,setosa\n")
     return Ground(

@@ -125,7 +125,7 @@ def _flow(stores: Stores, scientist: Actor, manager: Actor) -> None:
         asker = replace(scientist, name=PRINTABLE.get(kind, "scientist"))
         decider = replace(manager, name=PRINTABLE.get(kind, "manager"))
         if asker == decider or asker.name == decider.name:
-            decider = replace(manager, name=f"{decider.name} ")
+            decider = replace(manager, name=f"{decider.name}2")
         asked = request_promotion(stores, asker, model=MODEL, version=3, to=Stage.STAGING, reason=text)
         reject(stores, decider, asked.id, reason=text)
     asker = replace(scientist, name=TEXTS["link"])

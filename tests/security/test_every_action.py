@@ -77,14 +77,18 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "audit export": ("audit.export", ("FILE.csv",)),
     "audit head": ("audit.export", ()),
     "audit key": ("audit.read", ()),
+    "schedule": ("trigger.write", ("none", "--on-new-data")),
+    "schedules": ("job.read", ()),
+    "unschedule": ("trigger.write", ("none",)),
+    "allow-demo": ("settings.write", ("--reason", "r")),
     "token issue": ("settings.write", ("n", "--role", "auditor")),
     "token list": ("settings.write", ()),
     "token revoke": ("settings.write", ("none",)),
 }
 # Whoever runs these has the server or the file itself, and nobody is asked for: they take no --as.
 OF_THE_SERVER = {"demo", "doctor", "serve", "worker", "sql-endpoint", "perform", "verify-bundle"}
-# No command does these; what keeps recipes, schedules and jobs is on the pages alone.
-NO_COMMAND = {"job.read", "job.cancel", "recipe.write", "trigger.write", "prediction.read", "settings.read"}
+# No command does these; what keeps recipes and jobs is on the pages alone.
+NO_COMMAND = {"job.cancel", "recipe.write", "prediction.read", "settings.read"}
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
@@ -206,7 +210,7 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Revoke": ("settings.write", "admin", {}),
 }
 # Who turns a page or takes a file that is shown anyway has passed the page's guard; who signs in or out is nobody.
-FREE = {"Newest", "Older", "Download", "Sign in", "Sign out"}
+FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with ", "Sign out"}
 # Asked by tests of their own: "Save as a new version" comes after an upload, "Resolve" after a decision that died.
 ELSEWHERE = {
     "Save as a new version": "tests/pages/test_tables.py",

@@ -27,6 +27,7 @@ from core.services import (
     decide,
     evidence,
     findings,
+    identify,
     ingest,
     jobs,
     models,
@@ -113,6 +114,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
     ),
+    "identify.allow_demo": ("settings.write", lambda g, a: identify.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (
         "data.ingest",
         lambda g, a: ingest.preview_file(g.stores, a, table=IRIS, path=g.file, name="more.csv"),

@@ -8,10 +8,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from core.errors import BadSettings
 from core.identity import is_loopback
@@ -23,12 +27,20 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The app on an empty workspace, served as a user serves it; uploads of up to 1 MB."""
-    found = free_port()
-    environment = clean_environment(tmp_path_factory.mktemp("http") / "home")
-    server = start_server(
-        environment | {"MODELLEDGER_SAMPLE": "false", "MODELLEDGER_HOSTS": "ledger.bank.example"}, found
+    """The app on an empty workspace, served as behind a proxy: with a provider, which is never asked."""
+    found, folder = free_port(), tmp_path_factory.mktemp("http")
+    secrets = folder / "secrets.toml"
+    secrets.write_text(
+        '[auth]\nredirect_uri = "https://ledger.bank.example/oauth2callback"\ncookie_secret = "of these tests"\n'
+        'client_id = "modelledger"\nclient_secret = "of these tests"\n'
+        f'server_metadata_url = "http://127.0.0.1:{free_port()}/.well-known/openid-configuration"\n'
     )
+    settings = {
+        "MODELLEDGER_SAMPLE": "false",
+        "MODELLEDGER_HOSTS": "ledger.bank.example",
+        "MODELLEDGER_SECRETS": str(secrets),
+    }
+    server = start_server(clean_environment(folder / "home") | settings, found)
     yield found
     stop_server(server)
 
@@ -133,11 +145,20 @@ def test_a_shared_server_without_a_provider_does_not_start(address: str) -> None
         serve(port=free_port(), address=address)
 
 
-def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+def test_a_server_behind_a_proxy_without_a_provider_does_not_start() -> None:
+    with pytest.raises(BadSettings, match=r"others reach this server as ledger\.bank\.example and no sign-in provider"):
+        serve(port=free_port(), hosts=("ledger.bank.example",))
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [(("--address", "0.0.0.0"), {}), ((), {"MODELLEDGER_HOSTS": "ledger.bank.example"})],
+)
+def test_the_command_says_so_in_one_line(tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "core", "serve", "--address", "0.0.0.0", "--port", str(free_port())],
+        [sys.executable, "-m", "core", "serve", *options, "--port", str(free_port())],
         cwd=ROOT,
-        env=clean_environment(tmp_path / "home") | {"MODELLEDGER_SAMPLE": "false"},
+        env=clean_environment(tmp_path / "home") | {"MODELLEDGER_SAMPLE": "false"} | settings,
         capture_output=True,
         text=True,
         timeout=120,
@@ -147,28 +168,72 @@ def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     assert "no sign-in provider is configured" in done.stderr
 
 
-def test_streamlit_run_on_every_address_shows_nothing(page: Page, tmp_path: Path) -> None:
+@contextmanager
+def run_by_hand(folder: Path, address: str) -> Iterator[int]:
+    """`streamlit run app.py` on *address*, past `serve`; yields its port."""
     found = free_port()
-    with (tmp_path / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "streamlit", "run", "app.py"),
-                *("--server.address", "0.0.0.0", "--server.port", str(found)),
+                *("--server.address", address, "--server.port", str(found)),
             ],
             cwd=ROOT,
-            env=clean_environment(tmp_path / "home"),
+            env=clean_environment(folder / "home"),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
     try:
-        await_health(server, found, tmp_path / "log")
+        await_health(server, found, folder / "log")
+        yield found
+    finally:
+        stop_server(server)
+
+
+def test_streamlit_run_on_every_address_shows_nothing(page: Page, tmp_path: Path) -> None:
+    with run_by_hand(tmp_path, "0.0.0.0") as found:
         for path in ("", "audit", "admin?as=admin"):
             page.goto(f"http://127.0.0.1:{found}/{path}")
             expect(page.get_by_text("This server is shared")).to_be_visible()
             expect(page.get_by_text("Acting as")).to_have_count(0)
             expect(page.get_by_text("MODELLEDGER_HOME")).to_have_count(0)
-    finally:
-        stop_server(server)
+
+
+def drawn(port: int, **headers: str) -> bytes:
+    """All that the app sends to a browser that connects with *headers*."""
+    told = b""
+    with connect(
+        f"ws://127.0.0.1:{port}/_stcore/stream",
+        subprotocols=[Subprotocol("streamlit")],
+        additional_headers=headers,
+        max_size=None,
+    ) as session:
+        session.send(b"\x5a\x00")
+        while True:
+            message = session.recv(timeout=120)
+            assert isinstance(message, bytes)
+            told += message
+            parsed = ForwardMsg.FromString(message)
+            # The front page is asked for by a rerun of the first run.
+            again = parsed.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
+            if parsed.WhichOneof("type") == "script_finished" and not again:
+                return told
+
+
+def test_what_a_proxy_hands_on_to_a_server_run_by_hand_sees_no_demo_identity(tmp_path: Path) -> None:
+    """nginx as it comes asks for the server's own address and says only for whom."""
+    with run_by_hand(tmp_path, "127.0.0.1") as port:
+        for headers in (
+            {"X-Forwarded-For": "192.0.2.7"},
+            {"X-Forwarded-Host": "ledger.bank.example"},
+            {"Forwarded": "for=192.0.2.7"},
+            {"X-Real-IP": "192.0.2.7"},
+            {"Via": "1.1 proxy"},
+        ):
+            told = drawn(port, **headers)
+            assert b"This server is shared" in told, headers
+            assert b"Acting as" not in told, headers
+        assert b"Acting as" in drawn(port), "who asks from this machine is served, so that the refusals mean something"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def signed_cookie(bank: SignedInServer) -> Any:
         content = {
             "sub": "ian",
             "email": "ian@bank.example",
+            "email_verified": True,
             "groups": ["IT"],
             "exp": time.time() + 600,
             "origin": bank.url,
@@ -143,7 +144,9 @@ def test_a_forged_cookie_gets_nothing(
     if forgery == "another secret":
         cookie = signed_cookie(secret="guessed")
     elif forgery == "no signature":
-        cookie["value"] = json.dumps({"email": "ian@bank.example", "groups": ["IT"], "is_logged_in": True})
+        cookie["value"] = json.dumps(
+            {"email": "ian@bank.example", "email_verified": True, "groups": ["IT"], "is_logged_in": True}
+        )
     else:
         cookie["value"] = cookie["value"][:10] + ("A" if cookie["value"][10] != "A" else "B") + cookie["value"][11:]
     context.add_cookies([cookie])

@@ -1,0 +1,18 @@
+"""The command on who people are: allow-demo, the way back where a sign-in provider is gone."""
+
+from __future__ import annotations
+
+import typer
+
+from core.commands.options import As, Json, Reason, acting, opened, write_answer
+from core.services.identify import allow_demo as allow
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("allow-demo")(allow_demo)
+
+
+def allow_demo(reason: Reason, as_: As = None, as_json: Json = False) -> None:
+    """Takes demo identities again after the sign-in provider was taken out of the settings; by an admin's token."""
+    allow(opened(), acting(as_), reason=reason)
+    write_answer({"demo_identities": True}, as_json=as_json)
