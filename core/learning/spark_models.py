@@ -156,4 +156,3 @@ def _stages(data: Path) -> Iterator[dict[str, Any]]:
                     yield {**stage, "class": stage["class"]}
             except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
                 raise ModelUnloadable(f"The Spark ML model is damaged: {part.name} cannot be read.") from error
-

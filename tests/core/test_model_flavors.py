@@ -70,6 +70,7 @@ def loaded_by_mlflow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What everyone who uses models:/NAME@production does, where loading is allowed."""
     import mlflow.pyfunc
 
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder.parent / 'mlflow.db'}")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
     mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
 
