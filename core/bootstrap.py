@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.audit.checkpoint import VerifierKey
 from core.audit.decisions import Decisions
 from core.audit.findings import Findings
@@ -77,15 +79,34 @@ def _engine(settings: Settings) -> DeltaEngine:
     return DeltaRsEngine(settings.storage_options)
 
 
-def _runs(settings: Settings) -> Runs:
+def _artifact_root(settings: Settings) -> Path | None:
     # A server has a place for artifacts of its own; without one MLflow would put them below wherever it was started.
     has_server = settings.tracking_uri.startswith(("http://", "https://", "databricks", "file:")) or (
         "://" not in settings.tracking_uri
     )
-    root = None if has_server else settings.artifact_root
-    return Runs(settings.tracking_uri, timeout_s=settings.mlflow_timeout_s, artifact_root=root)
+    return None if has_server else settings.artifact_root
+
+
+def _closed(settings: Settings) -> tuple[Path, ...]:
+    """What no artifact may hold: whoever registers a version names its source."""
+    return settings.home, settings.signing_key_file, settings.secrets_file
+
+
+def _runs(settings: Settings) -> Runs:
+    return Runs(
+        settings.tracking_uri,
+        timeout_s=settings.mlflow_timeout_s,
+        artifact_root=_artifact_root(settings),
+        closed=_closed(settings),
+    )
 
 
 def _models(settings: Settings) -> ModelRegistry:
     make = StageRegistry if settings.registry_stages == "native" else AliasRegistry
-    return make(settings.tracking_uri, settings.registry_uri, timeout_s=settings.mlflow_timeout_s)
+    return make(
+        settings.tracking_uri,
+        settings.registry_uri,
+        timeout_s=settings.mlflow_timeout_s,
+        artifact_root=_artifact_root(settings),
+        closed=_closed(settings),
+    )

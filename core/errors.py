@@ -12,6 +12,7 @@ CoreError
 │   ├── BatchNotFound
 │   ├── RecipeNotFound
 │   ├── ArtifactNotFound
+│   │   └── ArtifactOutside
 │   └── JobNotFound
 ├── DataUnreadable
 │   ├── FilesVacuumed
@@ -103,6 +104,10 @@ class RecipeNotFound(NotFound): ...
 
 
 class ArtifactNotFound(NotFound): ...
+
+
+class ArtifactOutside(ArtifactNotFound):
+    """A source on this machine's disk that is no place of the artifact: nothing there is read."""
 
 
 class JobNotFound(NotFound): ...

@@ -27,6 +27,11 @@ _FORMULA_WIDE = (
 )
 
 
+# Excel splits a CSV at semicolons where decimals have a comma, and at tabs; a quote within such a cell holds no line
+# together. What follows any of them may begin a cell of its own.
+_FORMULA_INSIDE = re.compile(rf"(?<=[;\t\n])(?= *[{re.escape(''.join((*'=+-@', *_FORMULA_WIDE)))}])")
+
+
 def visible(text: object, *, keep: str = "") -> str:
     """*text* in which nothing is hidden and nothing steers: U+202E becomes ‹U+202E›. *keep*: what stays, "\\n" say."""
     shown = str(text)
@@ -43,8 +48,8 @@ def line(text: object) -> str:
 
 
 def cell(text: str) -> str:
-    """*text* for a cell that may end in a spreadsheet: nothing hidden in it, and never a formula."""
-    shown = visible(text, keep="\n\t")
+    """*text* for a cell that may end in a spreadsheet: nothing hidden, and never a formula, however it is split."""
+    shown = _FORMULA_INSIDE.sub("'", visible(text, keep="\n\t"))
     return f"'{shown}" if text.lstrip(" \n").startswith(_FORMULA + _FORMULA_WIDE) else shown
 
 

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 
 from core.delta.catalog import Catalog
-from core.errors import EngineUnavailable
+from core.errors import BadSettings, EngineUnavailable
+from core.identity import is_loopback
 from core.settings import Settings
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 10000
 _LOOK_S = 10.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve_sql(
@@ -20,15 +20,23 @@ def serve_sql(
     *,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
+    shared: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     stop: threading.Event | None = None,
 ) -> None:
     """Serves until *stop* is set or the process is interrupted; tables that are made meanwhile appear within seconds.
 
     The server has no users and no grants: whoever reaches the port reads (and writes) what this process's account
-    may. So it listens on loopback unless told otherwise, and docs/spark.md shows how to run it under an account that
-    can only read. Raises EngineUnavailable and BadSettings in one sentence.
+    may. So it listens on loopback alone, unless *shared* says that grants are set outside: docs/spark.md shows how to
+    run it under an account that can only read. Raises EngineUnavailable and BadSettings in one sentence.
     """
+    if not shared and not is_loopback(host):
+        raise BadSettings(
+            f"{host} can be reached by others, and this endpoint asks nobody who they are: whoever reaches it reads "
+            "and writes what its account may. Run it under an account that can only read and let a firewall choose who "
+            "connects (docs/spark.md), then say --shared; or leave --host out.",
+            host=host,
+        )
     from core.delta.spark_session import SparkSettings
     from core.delta.spark_thrift import ThriftServer
 
@@ -42,7 +50,7 @@ def serve_sql(
     end = stop or threading.Event()
     server.start()
     try:
-        if host not in _LOOPBACK:
+        if not is_loopback(host):
             tell(f"{host}:{port} is open to the network, and this endpoint asks nobody who they are.")
         told: tuple[str, ...] = ()
         refused: dict[str, str] = {}

@@ -70,9 +70,14 @@ class Heads:
         """The public key. Raises BadSettings."""
         return self._signer.verifier
 
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """The public keys whose signatures count here: this log's own first. Raises BadSettings."""
+        return (self.key, *self._trusted)
+
     def open(self, note: str, *, keys: tuple[VerifierKey, ...] = ()) -> SignedHead:
         """A head that was exported before, by this log's key, a trusted one or one of *keys*. Raises BadHead."""
-        text, key = open_note(note, (self.key, *self._trusted, *keys))
+        text, key = open_note(note, (*self.keys, *keys))
         checkpoint = read_checkpoint(text)
         if checkpoint.origin != key.name:
             raise BadHead(

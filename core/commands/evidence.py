@@ -46,21 +46,24 @@ def bundle(
 def verify_bundle(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle, or the folder it was unpacked into.")],
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The log's public key, got from elsewhere (`audit key`).")
+        Path | None,
+        typer.Option(metavar="FILE", help="A public key of another log (`audit key` there) that counts too."),
     ] = None,
+    as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Says what a bundle proves; refuses it with the file's name where anything in it was altered."""
+    """Says what a bundle proves; refuses it where it was altered, or no key that is known here signed it."""
     try:
         known = key.read_text(encoding="utf-8") if key else None
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{key} cannot be read; name a file that holds the public key.") from error
-    proof = evidence.verify_bundle(file, key=known)
+    proof = evidence.verify_bundle(opened(), acting(as_), file, keys=known.split() if known else ())
     if not as_json:
-        print("\n- ".join(["The bundle holds. Proven:", *map(line, proof.proved)]))
+        print("\n- ".join([f"{proof.verdict} Proven:", *map(line, proof.proved)]))
         print("\n- ".join(["Not proven by this:", *map(line, proof.not_proved)]))
         return
-    write_answer({"ok": True, "proved": list(proof.proved), "not_proved": list(proof.not_proved)}, as_json=as_json)
+    answer = {"ok": True, "key": proof.key, "proved": list(proof.proved), "not_proved": list(proof.not_proved)}
+    write_answer(answer, as_json=as_json)
 
 
 def _write(made: Exported, file: Path, *, as_json: bool) -> None:

@@ -113,9 +113,15 @@ def sql_endpoint(
     host: Annotated[str, typer.Option(help="Where to listen. It asks nobody who they are: see docs/spark.md.")] = (
         "127.0.0.1"
     ),
+    shared: Annotated[
+        bool,
+        typer.Option(
+            "--shared", help="Others may reach it: account and firewall decide who reads what (docs/spark.md)."
+        ),
+    ] = False,
 ) -> None:
     """Serves the registered tables to BI tools over Spark's Thrift server, VERSION AS OF included (needs Java 17)."""
-    serve_sql(load_settings(), host=host, port=port, tell=lambda line: print(line, file=sys.stderr))
+    serve_sql(load_settings(), host=host, port=port, shared=shared, tell=lambda line: print(line, file=sys.stderr))
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:

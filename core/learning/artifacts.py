@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.errors import ModelUnloadable
 from core.learning import spark_models
+from core.learning.mlmodel import PYFUNC, SKLEARN, read_mlmodel, why_foreign
 from core.learning.safety import split_trusted
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PROCESS = "core.learning.model_process"
-# Loader modules that load nothing but what the flavor itself says.
-_PLAIN_LOADERS = frozenset({"mlflow.sklearn"})
 SKOPS, SPARK_ML = "skops", "spark ml"
 
 
@@ -56,11 +53,11 @@ class ModelInfo:
 
 def inspect_model(folder: Path) -> ModelInfo:
     """Reads MLmodel, requirements.txt and the skops file's table of types. Runs nothing. Raises ModelUnloadable."""
-    description = _read_description(folder)
-    flavors = description.get("flavors") or {}
-    sklearn, pyfunc = flavors.get("sklearn") or {}, flavors.get("python_function") or {}
+    description = read_mlmodel(folder)
+    flavors = description["flavors"]
+    sklearn, pyfunc = flavors.get(SKLEARN) or {}, flavors.get(PYFUNC) or {}
     signature = description.get("signature") or {}
-    kind, why, foreign = _judge_spark(folder) if spark_models.FLAVOR in flavors else _judge(folder, sklearn, pyfunc)
+    kind, why, foreign = _judge_spark(folder) if spark_models.FLAVOR in flavors else _judge(folder, flavors)
     return ModelInfo(
         format=kind,
         is_safe=kind in (SKOPS, SPARK_ML) and not foreign,
@@ -119,37 +116,25 @@ def last_line(text: str) -> str:
     return lines[-1][:400] if lines else "it ended without a reason."
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    file = folder / "MLmodel"
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelUnloadable(
-            f"This is no MLflow model: its MLmodel cannot be read ({error}).", folder=str(folder)
-        ) from error
-    if not isinstance(found, dict):
-        raise ModelUnloadable("This is no MLflow model: its MLmodel is empty.", folder=str(folder))
-    return found
-
-
-def _judge(folder: Path, sklearn: Mapping[str, Any], pyfunc: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+def _judge(folder: Path, flavors: Mapping[str, Mapping[str, Any]]) -> tuple[str, str, tuple[str, ...]]:
     """Format, reason in words, foreign types."""
-    loader = str(pyfunc.get("loader_module") or "")
-    if sklearn.get("code") or pyfunc.get("code"):
-        return "loader module", "it brings Python files of its own, which loading it would run.", ()
-    if loader and loader not in _PLAIN_LOADERS:
-        return "loader module", f"loading it runs the module {loader}.", ()
+    sklearn = flavors.get(SKLEARN) or {}
+    # A flavor without this key was written before there was a choice: it is a pickle.
+    kind = str(sklearn.get("serialization_format") or "pickle") if sklearn else "unknown"
+    if sklearn and kind != SKOPS:
+        return kind, f"it is stored as {kind}; loading that runs whatever its author put into it.", ()
+    foreign = _foreign_types(_inside(folder, str(sklearn.get("pickled_model") or "model.skops"))) if sklearn else ()
+    reason = why_foreign(flavors, SKLEARN)
+    if reason:
+        return "loader module", reason, foreign
     if not sklearn:
         return "unknown", "it has no scikit-learn flavor, the only one that is loaded here.", ()
-    # A flavor without this key was written before there was a choice: it is a pickle.
-    kind = str(sklearn.get("serialization_format") or "pickle")
-    if kind != "skops":
-        return kind, f"it is stored as {kind}; loading that runs whatever its author put into it.", ()
-    file = _inside(folder, str(sklearn.get("pickled_model") or "model.skops"))
-    foreign = _foreign_types(file)
+    if not foreign:
+        # Our own list decides here, but everyone else's MLflow asks the model's.
+        foreign = split_trusted(str(name) for name in sklearn.get("skops_trusted_types") or ())[1]
     if foreign:
-        return "skops", f"it holds types that are not loaded here: {', '.join(foreign)}.", foreign
-    return "skops", "skops holds plain values and types that are known here; loading it runs no code of its author.", ()
+        return SKOPS, f"it holds types that are not loaded here: {', '.join(foreign)}.", foreign
+    return SKOPS, "skops holds plain values and types that are known here; loading it runs no code of its author.", ()
 
 
 def _judge_spark(folder: Path) -> tuple[str, str, tuple[str, ...]]:
@@ -187,7 +172,10 @@ def _foreign_types(file: Path) -> tuple[str, ...]:
 def _columns(text: object) -> tuple[ModelColumn, ...]:
     if not isinstance(text, str):
         return ()
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelUnloadable(f"The model's signature is damaged: it is no JSON ({error}).") from error
     if not isinstance(found, list):
         return ()
     return tuple(
@@ -213,7 +201,7 @@ def _made_with(description: Mapping[str, Any], sklearn: Mapping[str, Any], pyfun
     known = {
         "mlflow": description.get("mlflow_version"),
         "scikit-learn": sklearn.get("sklearn_version"),
-        "pyspark": ((description.get("flavors") or {}).get(spark_models.FLAVOR) or {}).get("pyspark_version"),
+        "pyspark": (description["flavors"].get(spark_models.FLAVOR) or {}).get("pyspark_version"),
         "python": pyfunc.get("python_version"),
         "written": description.get("utc_time_created"),
         "size_bytes": description.get("model_size_bytes"),

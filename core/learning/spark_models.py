@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.errors import ModelUnloadable
+from core.learning.mlmodel import SPARK, read_mlmodel, why_foreign
 
-FLAVOR = "spark"
+FLAVOR = SPARK
 # Stages of Spark itself. Anything else would be looked up by name and run.
 _OWN = ("org.apache.spark.ml.", "pyspark.ml.")
 _PIPELINE = "pyspark.ml.pipeline.PipelineModel"
@@ -35,7 +34,7 @@ _SOURCES = re.compile(r"\b(?:select|from|join|table|with|values|lateral|union)\b
 def is_spark_model(folder: Path) -> bool:
     """Whether the model folder holds a Spark ML pipeline rather than a scikit-learn one."""
     try:
-        return FLAVOR in (_description(folder).get("flavors") or {})
+        return FLAVOR in read_mlmodel(folder)["flavors"]
     except ModelUnloadable:
         return False
 
@@ -45,7 +44,7 @@ def require_spark_model(folder: Path) -> dict[str, Any]:
     reason = why_unsafe(folder)
     if reason:
         raise ModelUnloadable(f"This model is not loaded: {reason}", folder=str(folder))
-    return _description(folder)
+    return read_mlmodel(folder)
 
 
 def why_unsafe(folder: Path) -> str:
@@ -53,12 +52,20 @@ def why_unsafe(folder: Path) -> str:
 
     Raises ModelUnloadable where it is damaged.
     """
-    flavor = (_description(folder).get("flavors") or {}).get(FLAVOR)
+    flavors = read_mlmodel(folder)["flavors"]
+    flavor = flavors.get(FLAVOR)
     if not flavor or flavor.get("code") or flavor.get("model_class", _PIPELINE) != _PIPELINE:
         return "it is no plain Spark ML pipeline."
-    data = (folder / str(flavor.get("model_data") or "sparkml")).resolve()
+    named = str(flavor.get("model_data") or "sparkml")
+    data = (folder / named).resolve()
     if folder.resolve() not in data.parents:
         return "its stages lie outside its folder."
+    if Path(named).name != named:
+        # MLflow's python_function reads the MLmodel beside the stages: it must be this one.
+        return f"its stages lie in {named}, not in a folder of its own beside MLmodel."
+    reason = why_foreign(flavors, FLAVOR)
+    if reason:
+        return reason
     stages = list(_stages(data))
     if not stages:
         raise ModelUnloadable("The Spark ML model is damaged: it has no stages.", folder=str(folder))
@@ -149,13 +156,3 @@ def _stages(data: Path) -> Iterator[dict[str, Any]]:
                     yield {**stage, "class": stage["class"]}
             except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
                 raise ModelUnloadable(f"The Spark ML model is damaged: {part.name} cannot be read.") from error
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelUnloadable(f"This is no MLflow model: its MLmodel cannot be read ({error}).") from error
-    if not isinstance(found, dict):
-        raise ModelUnloadable("This is no MLflow model: its MLmodel is empty.", folder=str(folder))
-    return found

@@ -12,7 +12,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +46,8 @@ class Connection:
     """Where MLflow is. The client is made on first use: importing MLflow costs a second.
 
     *timeout_s* bounds the wait for an answer to begin; the whole of it is there after twice that time, or it is an
-    outage. *artifact_root* is where an embedded store keeps artifacts.
+    outage. *artifact_root* is where an embedded store keeps artifacts. Of what is
+    *closed* (the home, files of keys) nothing that holds it is ever read as an artifact.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Connection:
         *,
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
+        closed: Sequence[Path] = (),
     ) -> None:
         self.tracking_uri = tracking_uri
         self.registry_uri = registry_uri or tracking_uri
         self.timeout_s = timeout_s
         self.artifact_root = artifact_root
+        self.closed = tuple(closed)
         self._making = threading.Lock()
         self._down_until = 0.0
         self._down_reason = ""

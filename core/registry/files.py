@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from core.entities import Artifact
 from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable
@@ -14,6 +14,7 @@ from core.redact import masked
 from core.registry.bounded import within
 from core.registry.connection import Connection, one_line
 from core.registry.convert import to_artifact
+from core.registry.places import Owners, require_no_way_out, require_own_place
 
 _TOO_LARGE_BYTES = 5_000_000
 # Models of some GB take minutes; each read of them is bounded by MLflow's own timeout besides.
@@ -28,54 +29,62 @@ def safe_path(path: str) -> str:
     return "/".join(parts)
 
 
-def list_files(connection: Connection, uri: str, *, below: str = "") -> tuple[Artifact, ...]:
-    """Files and folders one level below *below* in the artifact at *uri*. Raises ArtifactNotFound."""
+def list_files(connection: Connection, uri: str, owners: Owners, *, below: str = "") -> tuple[Artifact, ...]:
+    """Files and folders one level below *below* in the artifact at *uri*. Raises ArtifactNotFound, ArtifactOutside."""
     below = safe_path(below)
-    _require_local(uri)
-    with _repository(connection, uri) as repository:
+    with _repository(connection, uri, owners, below) as repository:
         found = within(connection.whole_s, lambda: repository.list_artifacts(below or None))
     return tuple(to_artifact(info) for info in found)
 
 
-def fetch(connection: Connection, uri: str, into: Path, *, path: str = "") -> Path:
-    """Copies the artifact at *uri* (or one file or folder of it) below *into*. Raises ArtifactNotFound."""
+def fetch(connection: Connection, uri: str, owners: Owners, into: Path, *, path: str = "") -> Path:
+    """Copies the artifact at *uri* (or one file or folder of it) below *into*.
+
+    Raises ArtifactNotFound, ArtifactOutside.
+    """
     path = safe_path(path)
     if path:
-        find_file(connection, uri, path)
-    elif not list_files(connection, uri):
+        find_file(connection, uri, owners, path)
+    elif not list_files(connection, uri, owners):
         raise ArtifactNotFound(f"The artifact at {uri} is empty: it was deleted or moved.", uri=uri)
     into.mkdir(parents=True, exist_ok=True)
-    with _repository(connection, uri) as repository:
+    with _repository(connection, uri, owners, path) as repository:
         return Path(within(_LONGEST_COPY_S, lambda: repository.download_artifacts(path, dst_path=str(into))))
 
 
-def find_file(connection: Connection, uri: str, path: str) -> Artifact:
+def find_file(connection: Connection, uri: str, owners: Owners, path: str) -> Artifact:
     """The file or folder *path* of the artifact. Raises ArtifactNotFound; MLflow's stores say it differently."""
     parent = str(PurePosixPath(path).parent)
-    for item in list_files(connection, uri, below="" if parent == "." else parent):
+    for item in list_files(connection, uri, owners, below="" if parent == "." else parent):
         if item.path == path:
             return item
     raise ArtifactNotFound(f"There is no {path!r} in this artifact; pick a file from its list.", uri=uri, path=path)
 
 
-def read_bytes(connection: Connection, uri: str, path: str, into: Path) -> bytes:
+def read_bytes(connection: Connection, uri: str, owners: Owners, path: str, into: Path) -> bytes:
     """One file of the artifact. Raises ArtifactNotFound, BadInput where it is too large to be shown."""
-    known = find_file(connection, uri, safe_path(path))
+    known = find_file(connection, uri, owners, safe_path(path))
     if known.is_folder:
         raise BadInput(f"{path!r} is a folder; pick a file in it.", path=path)
     if known.size_bytes is not None and known.size_bytes > _TOO_LARGE_BYTES:
         raise BadInput(f"{path!r} has {known.size_bytes} bytes: too large to be shown here.", path=path)
-    return fetch(connection, uri, into, path=path).read_bytes()
+    return fetch(connection, uri, owners, into, path=path).read_bytes()
 
 
 @contextmanager
-def _repository(connection: Connection, uri: str) -> Iterator[Any]:
-    """MLflow's store of artifacts for *uri*; whatever it raises becomes an error of ours."""
+def _repository(connection: Connection, uri: str, owners: Owners, path: str) -> Iterator[Any]:
+    """MLflow's store of artifacts for *uri*, of which *path* will be read; what it raises becomes an error of ours."""
     try:
         with connection.answering(_gone(uri)):
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-            yield get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+            repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+            place = require_own_place(connection, repository, owners)
+            if place is not None:
+                if not place.exists():  # MLflow lists an absent local folder as empty; absent is not empty
+                    raise _gone(uri)
+                require_no_way_out(place, path)
+            yield repository
     except CoreError:
         raise
     except ImportError as error:
@@ -90,12 +99,3 @@ def _repository(connection: Connection, uri: str) -> Iterator[Any]:
 
 def _gone(uri: str) -> ArtifactNotFound:
     return ArtifactNotFound(f"There is no artifact at {uri}: it was deleted or moved.", uri=uri)
-
-
-def _require_local(uri: str) -> None:
-    """MLflow lists an absent local folder as empty; absent is not empty."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file" or not parts.scheme:
-        path = Path(unquote(parts.path) if parts.scheme else uri)
-        if not path.exists():
-            raise _gone(uri)

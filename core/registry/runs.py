@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
-from core.errors import ArtifactNotFound, BadInput, RunNotFound
+from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
 from core.registry import files
 from core.registry.cache import RunCache
 from core.registry.connection import Connection
@@ -35,8 +35,10 @@ class RunPage:
 class Runs:
     """The tracking store at *tracking_uri*. Every method raises RegistryUnavailable within about *timeout_s*."""
 
-    def __init__(self, tracking_uri: str, timeout_s: float = 5.0, artifact_root: Path | None = None) -> None:
-        self._connection = Connection(tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root)
+    def __init__(
+        self, tracking_uri: str, timeout_s: float = 5.0, artifact_root: Path | None = None, closed: Sequence[Path] = ()
+    ) -> None:
+        self._connection = Connection(tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, closed=closed)
         self._cache = RunCache()
         self._names: dict[str, str] = {}
 
@@ -122,7 +124,10 @@ class Runs:
     def artifacts(self, run_id: str, below: str = "") -> tuple[Artifact, ...]:
         """Files and folders of a run, one level. Empty where it logged none."""
         try:
-            return files.list_files(self._connection, self._artifact_uri(run_id), below=below)
+            uri = self._artifact_uri(run_id)
+            return files.list_files(self._connection, uri, lambda: (uri,), below=below)
+        except ArtifactOutside:
+            raise
         except ArtifactNotFound:
             if below:
                 raise
@@ -130,8 +135,9 @@ class Runs:
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """One small file of a run. Raises ArtifactNotFound, BadInput (too large)."""
+        uri = self._artifact_uri(run_id)
         with tempfile.TemporaryDirectory() as folder:
-            return files.read_bytes(self._connection, self._artifact_uri(run_id), path, Path(folder))
+            return files.read_bytes(self._connection, uri, lambda: (uri,), path, Path(folder))
 
     # ------------------------------------------------------------------------------------------ writing
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
-from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound
+from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, RunNotFound
 from core.registry import files
 from core.registry.connection import Connection
 from core.registry.convert import to_model, to_version
@@ -23,6 +25,8 @@ ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
 _MOST_VERSIONS = 200_000
 _MOST_MODELS = 1_000
 _TRUST_S = 60.0
+# A source that is a model logged the way of MLflow 3: it lies beside its experiment's runs.
+_LOGGED = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,11 @@ class MlflowRegistry(ModelRegistry):
         registry_uri: str | None = None,
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
+        closed: Sequence[Path] = (),
     ) -> None:
-        self._connection = Connection(tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root)
+        self._connection = Connection(
+            tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, closed=closed
+        )
         self._kept: dict[str | None, _Kept] = {}
 
     # ------------------------------------------------------------------------------ what differs
@@ -160,10 +167,10 @@ class MlflowRegistry(ModelRegistry):
     # ---------------------------------------------------------------------------------- artifacts
 
     def artifacts(self, key: ModelVersionKey, *, below: str = "") -> tuple[Artifact, ...]:
-        return files.list_files(self._connection, self._artifact_uri(key), below=below)
+        return files.list_files(self._connection, self._artifact_uri(key), lambda: self._owners(key), below=below)
 
     def download(self, key: ModelVersionKey, into: Path, *, path: str = "") -> Path:
-        return files.fetch(self._connection, self._artifact_uri(key), into, path=path)
+        return files.fetch(self._connection, self._artifact_uri(key), lambda: self._owners(key), into, path=path)
 
     def _artifact_uri(self, key: ModelVersionKey) -> str:
         missing = ModelVersionNotFound(f"There is no model version {key}.", model=key.model, version=key.version)
@@ -176,6 +183,18 @@ class MlflowRegistry(ModelRegistry):
             raise gone
         with self._connection.answering(gone) as client:
             return str(client.get_model_version_download_uri(key.model, str(key.version)))
+
+    def _owners(self, key: ModelVersionKey) -> Iterator[str]:
+        """Where the version's artifact may lie: in its run's folder, or its logged model's, while these are known."""
+        with self._connection.answering() as client:
+            found = client.get_model_version(key.model, str(key.version))
+        if found.run_id:
+            with suppress(RunNotFound), self._connection.answering(RunNotFound("no such run")) as client:
+                yield str(client.get_run(found.run_id).info.artifact_uri)
+        logged = _LOGGED.match(str(found.source))
+        if logged:
+            with suppress(ArtifactNotFound), self._connection.answering(ArtifactNotFound("no such model")) as client:
+                yield str(client.get_logged_model(logged[1]).artifact_location)
 
     # ------------------------------------------------------------------------------------ helpers
 

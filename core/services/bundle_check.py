@@ -1,24 +1,30 @@
 #!/usr/bin/env python3
 """Verifies an evidence bundle. Needs Python 3.11 and the package cryptography, nothing of ModelLedger.
 
-    python verify.py                     the folder in which this file lies
-    python verify.py BUNDLE.zip          a bundle as it was handed over
-    python verify.py BUNDLE.zip --key NAME+ID+KEY
+    python -I verify.py --key NAME+ID+KEY             the folder in which this file lies
+    python -I verify.py BUNDLE.zip --key NAME+ID+KEY  a bundle as it was handed over
 
-Says in words what it proved; exit code 0 where everything holds, 1 where not, with the file's name.
+NAME+ID+KEY is the log's public key, got from elsewhere, or a file that holds it. Says in words what it proved.
+Exit code 0: everything holds and is signed with that key. 1: refused, with the file's name. 2: wrong usage.
+3: everything fits together, but no key was named, so anybody may have signed it.
 """
 
-from __future__ import annotations
+import os  # frozen into Python, as sys is: neither is searched for; __future__ would be
+import sys
+
+if __name__ == "__main__":
+    # A json.py that somebody put beside this file would be run in place of Python's own: its folder is not searched.
+    _OWN = os.path.dirname(os.path.realpath(__file__))
+    sys.path[:] = [place for place in sys.path if os.path.realpath(place or os.curdir) != _OWN]
 
 import argparse
 import base64
 import binascii
 import hashlib
 import json
-import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 MANIFEST, SIGNED_MANIFEST, EVENTS, HEAD, KEY = "manifest.json", "manifest.note", "events.jsonl", "head.txt", "key.txt"
 FORMAT = "modelledger-bundle/1"
 MANIFEST_LINE = "modelledger bundle manifest"
+# Exit code where everything fits together, but only with the key that came with it.
+SIGNER_UNKNOWN = 3
 _UNLISTED = {MANIFEST, SIGNED_MANIFEST}
 _LARGEST_BYTES = 500_000_000
 _DASH = "\N{EM DASH} "
@@ -44,17 +52,34 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Proof:
-    """What was proven, in sentences, and what was not."""
+    """What was proven, in sentences, and what was not; and the key that signed it, with its SHA-256.
+
+    *signer_known*: the key is one that was named or trusted, not only the one that the bundle brought along.
+    """
 
     proved: tuple[str, ...]
     not_proved: tuple[str, ...]
+    signer_known: bool
+    key: str
+    fingerprint: str
+
+    @property
+    def verdict(self) -> str:
+        """The first line: what all of it comes to."""
+        if self.signer_known:
+            return "The bundle holds."
+        return (
+            "SIGNER UNKNOWN. The files fit together, but anybody may have signed them: name the log's public key, got "
+            "from elsewhere."
+        )
 
 
+Keys = Sequence[str]
 Read = Callable[[str], bytes]
 
 
-def check_zip(path: Path, key: str | None = None) -> Proof:
-    """Checks a bundle as one file. Raises Refused."""
+def check_zip(path: Path, keys: Keys = ()) -> Proof:
+    """Checks a bundle as one file against one of *keys* (NAME+ID+KEY). Raises Refused."""
     try:
         with zipfile.ZipFile(path) as archive:
             listed = [item for item in archive.infolist() if not item.is_dir()]
@@ -71,25 +96,30 @@ def check_zip(path: Path, key: str | None = None) -> Proof:
                 except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
                     raise Refused(name, f"it cannot be read: the archive is damaged there ({error})") from error
 
-            return check(read, set(sizes), key)
+            return check(read, set(sizes), keys)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise Refused(path.name, f"it is no bundle that can be read ({error})") from error
 
 
-def check_folder(folder: Path, key: str | None = None) -> Proof:
-    """Checks a bundle that was unpacked. Raises Refused."""
-    names = {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    return check(lambda name: (folder / name).read_bytes(), names, key)
+def check_folder(folder: Path, keys: Keys = ()) -> Proof:
+    """Checks a bundle that was unpacked: it holds its files and nothing else. Raises Refused."""
+    names = set()
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise Refused(name, "it is no plain file")
+        if path.is_file():
+            names.add(name)
+    return check(lambda name: (folder / name).read_bytes(), names, keys)
 
 
-def check(read: Read, names: set[str], trusted_key: str | None = None) -> Proof:
-    """Checks the files of a bundle, each against the manifest, the manifest and the head against the key."""
+def check(read: Read, names: set[str], keys: Keys = ()) -> Proof:
+    """Checks the files of a bundle, each against the manifest, the manifest and the head against one of *keys*.
+
+    Without *keys* against the key that the bundle brought along, which proves nothing about who signed it.
+    """
     manifest = _manifest(read, names)
-    key_text = trusted_key.strip() if trusted_key else _told(read, KEY).strip()
+    key_text = _chosen(_told(read, KEY).strip(), [key.strip() for key in keys])
     name, public = _public_key(key_text)
     digest = base64.b64encode(hashlib.sha256(read(MANIFEST)).digest()).decode()
     signed = _signed_text(_told(read, SIGNED_MANIFEST), SIGNED_MANIFEST, name, public)
@@ -111,9 +141,10 @@ def check(read: Read, names: set[str], trusted_key: str | None = None) -> Proof:
         "unaltered since it was written: its text gives its hash, and the hash leads to the signed root.",
     )
     whose = (
-        "The key is the one you named."
-        if trusted_key
-        else f"The key came with the bundle. Compare its SHA-256 with one that you got elsewhere: {fingerprint}"
+        "Who holds the key: it is one that you named or that this installation trusts; keeping it safe is its owner's."
+        if keys
+        else "Who signed it: the key came with the bundle, and everybody can make one. Compare its SHA-256 with one "
+        f"that you got elsewhere: {fingerprint}"
     )
     return Proof(
         proved,
@@ -124,6 +155,9 @@ def check(read: Read, names: set[str], trusted_key: str | None = None) -> Proof:
             "That nothing was written into the log after this head, or changed after it in the log itself: for that, "
             "verify the log against this head.",
         ),
+        signer_known=bool(keys),
+        key=key_text,
+        fingerprint=fingerprint,
     )
 
 
@@ -148,6 +182,18 @@ def _manifest(read: Read, names: set[str]) -> dict[str, Any]:
         if (hashlib.sha256(content).hexdigest(), len(content)) != facts:
             raise Refused(name, "it was altered: it is not the file that the manifest lists")
     return {**manifest, "files": files}
+
+
+def _chosen(brought: str, keys: Keys) -> str:
+    """The key to check against: the one that the bundle names, which must be one of *keys* where there are any."""
+    if keys and brought not in keys:
+        _, public = _public_key(brought)
+        raise Refused(
+            KEY,
+            "the bundle is not signed with a key that is known here, but with one whose SHA-256 is "
+            f"{hashlib.sha256(public).hexdigest()}; everybody can make one: name it only where you got it elsewhere",
+        )
+    return brought
 
 
 def _told(read: Read, name: str) -> str:
@@ -253,15 +299,17 @@ def main(arguments: list[str] | None = None) -> int:
     if key and Path(key).is_file():
         key = Path(key).read_text(encoding="utf-8")
     try:
-        proof = check_folder(asked.bundle, key) if asked.bundle.is_dir() else check_zip(asked.bundle, key)
+        keys = key.split() if key else ()
+        proof = check_folder(asked.bundle, keys) if asked.bundle.is_dir() else check_zip(asked.bundle, keys)
     except Refused as refusal:
         print(_shown(f"REFUSED. {refusal}"), file=sys.stderr)
         return 1
-    print("The bundle holds. Proven:")
+    print(proof.verdict)
+    print("Proven:" if proof.signer_known else "Proven, of whoever holds the key that came with it:")
     print("\n".join(_shown(f"- {line}") for line in proof.proved))
     print("Not proven by this:")
     print("\n".join(_shown(f"- {line}") for line in proof.not_proved))
-    return 0
+    return 0 if proof.signer_known else SIGNER_UNKNOWN
 
 
 if __name__ == "__main__":

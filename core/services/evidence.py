@@ -8,13 +8,14 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from core.audit.canonical import canonical, settled
+from core.audit.checkpoint import VerifierKey
 from core.audit.heads import SignedHead, printable
 from core.audit.log import event_text
 from core.entities import Actor, Event, ModelVersionKey
@@ -42,7 +43,12 @@ events.jsonl                the events of the audit log about it, each with its 
 head.txt, head-in-words.txt the signed head of the log that the proofs lead to
 key.txt                     the public key of the log
 manifest.json, .note        SHA-256 of every file, signed
-verify.py                   checks all of this: python verify.py (Python 3.11 and the package cryptography)
+verify.py                   checks all of this (Python 3.11 and the package cryptography):
+                            python -I verify.py --key NAME+ID+KEY
+
+NAME+ID+KEY is the public key of the log, and it has to come from elsewhere: from the installation (`audit key`, or the
+Audit page) or from whoever keeps its heads. Without it, verify.py says that the signer is unknown and ends with exit
+code 3: somebody who changes files can sign all of them anew with a key of their own.
 
 A verify.py that somebody altered proves nothing: where it matters, take it from an installation that you trust.
 """
@@ -92,10 +98,15 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
     return made
 
 
-def verify_bundle(path: Path, *, key: str | None = None) -> bundle_check.Proof:
-    """What a bundle proves; *key* is the log's public key where it is known. Raises BadBundle with the file's name."""
+def verify_bundle(stores: Stores, actor: Actor, path: Path, *, keys: Iterable[str] = ()) -> bundle_check.Proof:
+    """What a bundle proves, signed by this log's own key, a trusted one or one of *keys*.
+
+    Raises BadBundle with the file's name: it was altered, or signed by nobody who is known here.
+    """
+    stores.audit.require(actor, Action.AUDIT_VERIFY)
+    known = tuple(str(key) for key in (*(VerifierKey.parse(one) for one in keys), *stores.heads.keys))
     try:
-        return bundle_check.check_folder(path, key) if path.is_dir() else bundle_check.check_zip(path, key)
+        return bundle_check.check_folder(path, known) if path.is_dir() else bundle_check.check_zip(path, known)
     except bundle_check.Refused as error:
         raise BadBundle(f"The bundle is refused. {error}.", file=error.file) from error
 

@@ -45,13 +45,35 @@ def test_what_hides_or_steers_is_shown_by_its_number(text: str, shown: str) -> N
     assert visible(text) == cell(text) == line(text) == shown
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+41 44", "-1", "@SUM(A1)", "\tx", "＝1+1", "＋1", "－1", "＠x", " =1", "\n=1"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "+41 44", "-1", "@SUM(A1)", "\tx", "＝1+1", "＋1", "－1", "＠x", " =1"])
 def test_text_that_a_spreadsheet_would_run_is_made_inert(text: str) -> None:
     assert cell(text) == f"'{text}"
     assert cell(f"x{text}") == f"x{text}"
     assert cell(cell(text)) == cell(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x;=HYPERLINK(A1)", "x;'=HYPERLINK(A1)"),
+        ("x; @SUM(A1)", "x;' @SUM(A1)"),
+        ("x\t+41;-1", "x\t'+41;'-1"),
+        ("x;;=1", "x;;'=1"),
+        ("x;\t=1", "x;\t'=1"),
+        ("x;＝1", "x;'＝1"),
+        ("x\n=1;", "x\n'=1;"),
+        ("\n=1", "'\n'=1"),
+        (";=1", ";'=1"),
+    ],
+)
+def test_text_that_becomes_a_formula_where_a_spreadsheet_splits_it_is_made_inert(text: str, shown: str) -> None:
+    assert cell(text) == shown
+    assert cell(cell(text)) == cell(text)
+
+
+@pytest.mark.parametrize("text", ["a; b", "a;b=1", "rmse = 1; mae = 2", "a\tb", "two\nlines", "x, =1"])
+def test_separators_before_plain_text_stay_as_they_are(text: str) -> None:
+    assert cell(text) == text
 
 
 def test_a_carriage_return_begins_no_cell() -> None:

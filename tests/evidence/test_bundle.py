@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role, Severity, Stage
 from core.errors import AuditBroken, BadBundle, Forbidden, ModelVersionNotFound
+from core.services import bundle_check
 from core.services.attest import public_key, sign_head
+from core.services.bundle_check import Refused, check_folder, check_zip
 from core.services.decide import approve, request_promotion
 from core.services.dossier import write
 from core.services.evidence import export_bundle, export_dossier, verify_bundle
@@ -261,8 +265,17 @@ def test_a_bundle_proves_itself_with_the_standard_library_and_cryptography_alone
     done = subprocess.run(
         [sys.executable, "-I", str(folder / "verify.py")], capture_output=True, text=True, cwd=tmp_path, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert "The bundle holds" in done.stdout
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[0].startswith("SIGNER UNKNOWN.")
+    known = subprocess.run(
+        [sys.executable, "-I", str(folder / "verify.py"), "--key", str(folder / "key.txt")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert known.returncode == 0, known.stderr
+    assert known.stdout.splitlines()[0] == "The bundle holds."
     source = (folder / "verify.py").read_text()
     assert "import core" not in source
     assert "from core" not in source
@@ -291,13 +304,94 @@ def test_a_bundle_holds_every_event_about_the_version_and_mlflows_metadata(bundl
 def test_a_bundle_is_checked_against_a_key_that_was_got_elsewhere(
     bundle: Path, decided: Stores, auditor: Actor, tmp_path: Path
 ) -> None:
-    assert "the one you named" in verify_bundle(bundle, key=str(public_key(decided, auditor))).not_proved[0]
+    own = str(public_key(decided, auditor))
+    assert check_zip(bundle, (own,)).signer_known
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-    with pytest.raises(BadBundle, match="not signed with this key"):
-        verify_bundle(bundle, key=other)
+    with pytest.raises(Refused, match=r"key\.txt: the bundle is not signed with a key that is known here"):
+        check_zip(bundle, (other,))
+    proof = verify_bundle(decided, auditor, bundle, keys=(other,))
+    assert (proof.signer_known, proof.key) == (True, own)
 
 
-def test_every_altered_file_is_refused_by_its_name(bundle: Path) -> None:
+def signed_anew(name: str, change: Callable[[dict[str, bytes]], None]) -> Callable[[dict[str, bytes]], None]:
+    """What somebody does who has no key of the log but knows the format: everything again, with a key of their own."""
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw()
+    number = hashlib.sha256(f"{name}\n".encode() + b"\x01" + public).digest()[:4]
+
+    def note(text: str) -> bytes:
+        signature = base64.b64encode(number + private.sign(text.encode())).decode()
+        return f"{text}\n\N{EM DASH} {name} {signature}\n".encode()
+
+    def forge(files: dict[str, bytes]) -> None:
+        change(files)
+        encoded = base64.b64encode(b"\x01" + public).decode()
+        files["key.txt"] = f"{name}+{number.hex()}+{encoded}\n".encode()
+        files["head.txt"] = note(files["head.txt"].decode().rpartition("\n\n")[0] + "\n")
+        listed_again(files)
+        digest = base64.b64encode(hashlib.sha256(files["manifest.json"]).digest()).decode()
+        files["manifest.note"] = note(f"{name}\nmodelledger bundle manifest\n{digest}\n")
+
+    return forge
+
+
+def test_a_bundle_signed_anew_with_a_fresh_key_is_refused_here_and_unknown_elsewhere(
+    bundle: Path, decided: Stores, auditor: Actor
+) -> None:
+    forged = repacked(bundle, signed_anew(decided.heads.key.name, lambda files: files.update({"data.json": b"[]\n"})))
+    with pytest.raises(BadBundle, match=r"key\.txt: the bundle is not signed with a key that is known here"):
+        verify_bundle(decided, auditor, forged)
+    done = subprocess.run(
+        [sys.executable, "-I", bundle_check.__file__, str(forged)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[0].startswith("SIGNER UNKNOWN.")
+    assert "The bundle holds" not in done.stdout
+    known = [sys.executable, "-I", bundle_check.__file__, str(forged), "--key", str(decided.heads.key)]
+    done = subprocess.run(known, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "REFUSED. key.txt" in done.stderr
+
+
+@pytest.mark.parametrize("planted", ["json.py", "__future__.py", "argparse.py", "cryptography/__init__.py"])
+def test_what_somebody_put_beside_verify_is_not_run_but_refused_by_name(
+    decided_bundle: bytes, tmp_path: Path, planted: str
+) -> None:
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(io.BytesIO(decided_bundle)) as archive:
+        archive.extractall(folder)
+    (folder / planted).parent.mkdir(exist_ok=True)
+    (folder / planted).write_text("print('The bundle holds.')\nraise SystemExit(0)\n")
+    done = subprocess.run([sys.executable, "verify.py"], capture_output=True, text=True, cwd=folder, check=False)
+    assert "holds" not in done.stdout
+    assert done.returncode == 1
+    assert f"REFUSED. {planted}: it was added" in done.stderr
+
+
+@pytest.mark.parametrize("planted", ["__pycache__/json.cpython-311.pyc", "mlflow/__pycache__/x.txt", ".hidden"])
+def test_a_file_that_is_not_of_the_bundle_is_refused_wherever_it_hides(
+    decided_bundle: bytes, tmp_path: Path, planted: str
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(decided_bundle)) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / planted).parent.mkdir(exist_ok=True)
+    (tmp_path / planted).write_bytes(b"x")
+    with pytest.raises(Refused, match=re.escape(f"{planted}: it was added")):
+        check_folder(tmp_path)
+    (tmp_path / planted).unlink()
+    (tmp_path / planted).symlink_to(tmp_path / "key.txt")
+    with pytest.raises(Refused, match=re.escape(f"{planted}: it is no plain file")):
+        check_folder(tmp_path)
+
+
+def test_the_bundles_own_words_say_how_it_is_checked_safely(decided_bundle: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(decided_bundle)) as archive:
+        told = archive.read("README.txt").decode()
+    assert "python -I verify.py --key" in told
+    assert "exit\ncode 3" in told
+
+
+def test_every_altered_file_is_refused_by_its_name(bundle: Path, decided: Stores, auditor: Actor) -> None:
     with zipfile.ZipFile(bundle) as archive:
         names = archive.namelist()
     for name in names:
@@ -306,27 +400,27 @@ def test_every_altered_file_is_refused_by_its_name(bundle: Path) -> None:
             files[name] = files[name][:-2] + bytes([files[name][-2] ^ 1]) + files[name][-1:]
 
         with pytest.raises(BadBundle) as refused:
-            verify_bundle(repacked(bundle, alter))
+            verify_bundle(decided, auditor, repacked(bundle, alter))
         assert name in str(refused.value)
 
 
-def test_a_removed_or_added_file_is_refused_by_its_name(bundle: Path) -> None:
+def test_a_removed_or_added_file_is_refused_by_its_name(bundle: Path, decided: Stores, auditor: Actor) -> None:
     with pytest.raises(BadBundle, match=r"data\.json: it is missing"):
-        verify_bundle(repacked(bundle, lambda files: files.pop("data.json") and None))
+        verify_bundle(decided, auditor, repacked(bundle, lambda files: files.pop("data.json") and None))
     with pytest.raises(BadBundle, match=r"extra\.txt: it was added"):
-        verify_bundle(repacked(bundle, lambda files: files.update({"extra.txt": b"x"})))
+        verify_bundle(decided, auditor, repacked(bundle, lambda files: files.update({"extra.txt": b"x"})))
 
 
-def test_a_manifest_written_anew_without_the_key_is_refused(bundle: Path) -> None:
+def test_a_manifest_written_anew_without_the_key_is_refused(bundle: Path, decided: Stores, auditor: Actor) -> None:
     def forge(files: dict[str, bytes]) -> None:
         files["decisions.json"] = b"[]"
         listed_again(files)
 
     with pytest.raises(BadBundle, match=r"manifest\.json: it is not the manifest that was signed"):
-        verify_bundle(repacked(bundle, forge))
+        verify_bundle(decided, auditor, repacked(bundle, forge))
 
 
-def test_an_event_that_was_altered_with_its_hash_has_no_proof(bundle: Path, decided: Stores) -> None:
+def test_an_event_that_was_altered_with_its_hash_has_no_proof(bundle: Path, decided: Stores, auditor: Actor) -> None:
     """Even the holder of the key cannot prove an event that is not in the log whose head was signed."""
 
     def forge(files: dict[str, bytes]) -> None:
@@ -340,24 +434,24 @@ def test_an_event_that_was_altered_with_its_hash_has_no_proof(bundle: Path, deci
         files["manifest.note"] = decided.heads.sign(f"{name}\nmodelledger bundle manifest\n{digest}\n").encode()
 
     with pytest.raises(BadBundle, match=r"events\.jsonl: event \d+ is not proven"):
-        verify_bundle(repacked(bundle, forge))
+        verify_bundle(decided, auditor, repacked(bundle, forge))
 
 
 @pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04 broken"])
-def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_what_is_no_bundle_is_refused(sample_stores: Stores, auditor: Actor, tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "x.zip"
     file.write_bytes(data)
     with pytest.raises(BadBundle, match=r"x\.zip"):
-        verify_bundle(file)
+        verify_bundle(sample_stores, auditor, file)
 
 
-def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_zip_of_something_else_is_refused(sample_stores: Stores, auditor: Actor, tmp_path: Path) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("a.txt", "a")
     (tmp_path / "x.zip").write_bytes(out.getvalue())
     with pytest.raises(BadBundle, match=r"manifest\.json: it is missing"):
-        verify_bundle(tmp_path / "x.zip")
+        verify_bundle(sample_stores, auditor, tmp_path / "x.zip")
 
 
 def test_a_log_that_was_rewritten_gives_no_evidence(decided: Stores, auditor: Actor) -> None:
@@ -396,5 +490,5 @@ def test_hostile_content_is_refused_and_never_a_crash(
         if name != "manifest.json":
             listed_again(files)
 
-    with pytest.raises(BadBundle):
-        verify_bundle(repacked(file, replace))
+    with pytest.raises(Refused):
+        check_zip(repacked(file, replace))

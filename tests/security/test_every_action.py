@@ -72,6 +72,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "findings --close": ("reconcile.resolve", ("FINDING", "--reason", "r")),
     "dossier": ("audit.export", ("none/1", "FILE.html")),
     "bundle": ("audit.export", ("none/1", "FILE.zip")),
+    "verify-bundle": ("audit.verify", ("FILE.zip",)),
     "audit log": ("audit.read", ()),
     "audit verify": ("audit.verify", ()),
     "audit export": ("audit.export", ("FILE.csv",)),
@@ -86,7 +87,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "token revoke": ("settings.write", ("none",)),
 }
 # Whoever runs these has the server or the file itself, and nobody is asked for: they take no --as.
-OF_THE_SERVER = {"demo", "doctor", "serve", "worker", "sql-endpoint", "perform", "verify-bundle"}
+OF_THE_SERVER = {"demo", "doctor", "serve", "worker", "sql-endpoint", "perform"}
 # No command does these; what keeps recipes and jobs is on the pages alone.
 NO_COMMAND = {"job.cancel", "recipe.write", "prediction.read", "settings.read"}
 

@@ -95,6 +95,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "decide.reject": ("promotion.decide", lambda g, a: decide.reject(g.stores, a, g.request.id, reason="r")),
     "decide.roll_back": ("promotion.rollback", lambda g, a: decide.roll_back(g.stores, a, MODEL, to=99, reason="r")),
     "evidence.export_dossier": ("audit.export", lambda g, a: evidence.export_dossier(g.stores, a, KEY, as_="html")),
+    "evidence.verify_bundle": ("audit.verify", lambda g, a: evidence.verify_bundle(g.stores, a, Path("none.zip"))),
     "evidence.export_bundle": ("audit.export", lambda g, a: evidence.export_bundle(g.stores, a, UNKNOWN)),
     "findings.list_findings": ("reconcile.read", lambda g, a: findings.list_findings(g.stores, a)),
     "findings.last_look": ("reconcile.read", lambda g, a: findings.last_look(g.stores, a)),

@@ -185,7 +185,9 @@ def tampered(stores: Stores, folder: Path, harmed: Path, changes: dict[str, str]
         flavor, _, name = path.partition(".")
         description["flavors"][flavor][name] = value
     (place / "MLmodel").write_text(yaml.safe_dump(description))
-    return stores.models.register("sly", source=str(place), run_id="", tags={}).version
+    run_id = stores.runs.start("sly", folder.name, "scientist", {})
+    source = stores.runs.log_model(run_id, place)
+    return stores.models.register("sly", source=source, run_id=run_id, tags={}).version
 
 
 def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: Both) -> None:
