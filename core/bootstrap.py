@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.audit.checkpoint import VerifierKey
 from core.audit.decisions import Decisions
 from core.audit.findings import Findings
@@ -24,10 +26,13 @@ from core.settings import Settings, load_settings
 
 
 def open_stores(settings: Settings | None = None) -> Stores:
-    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used."""
+    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used.
+
+    Raises BadSettings: a home, a policy or a key that cannot be used; DatabaseUnavailable.
+    """
     settings = settings or load_settings()
     check_policies(settings.policies)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    _make(settings.home)
     database = Database(settings.database)
     redact = redactor(settings.secret_values)
     audit = AuditLog(database, redact=redact)
@@ -51,6 +56,17 @@ def open_stores(settings: Settings | None = None) -> Stores:
         tokens=Tokens(database),
         sign_outs=SignOuts(database),
     )
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(
+            f"MODELLEDGER_HOME names {home}, which cannot be made a folder ({error.strerror}); point it at another "
+            "folder.",
+            setting="MODELLEDGER_HOME",
+        ) from error
 
 
 def _head_keys(settings: Settings) -> tuple[VerifierKey, ...]:
