@@ -27,10 +27,13 @@ from core.settings import Settings, load_settings
 
 
 def open_stores(settings: Settings | None = None) -> Stores:
-    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used."""
+    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used.
+
+    Raises BadSettings: a home, a policy or a key that cannot be used; DatabaseUnavailable.
+    """
     settings = settings or load_settings()
     check_policies(settings.policies)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    _make(settings.home)
     database = Database(settings.database)
     redact = redactor(settings.secret_values)
     audit, tokens = AuditLog(database, redact=redact), Tokens(database)
@@ -55,6 +58,17 @@ def open_stores(settings: Settings | None = None) -> Stores:
         sign_outs=SignOuts(database),
         provider=ProviderMark(audit, tokens),
     )
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(
+            f"MODELLEDGER_HOME names {home}, which cannot be made a folder ({error.strerror}); point it at another "
+            "folder.",
+            setting="MODELLEDGER_HOME",
+        ) from error
 
 
 def _head_keys(settings: Settings) -> tuple[VerifierKey, ...]:

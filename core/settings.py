@@ -215,7 +215,17 @@ def load_settings(**overrides: Any) -> Settings:
                 "give each one of its own, on the same server if you like.",
                 setting="MODELLEDGER_DATABASE_URL",
             )
-    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+    return settings.model_copy(update={"home": _absolute(settings.home)})
+
+
+def _absolute(home: Path) -> Path:
+    try:
+        return home.expanduser().resolve()
+    except RuntimeError as error:  # a user that is not there, links that lead round
+        raise BadSettings(
+            f"MODELLEDGER_HOME names {home}, which leads to no folder; point it at another folder.",
+            setting="MODELLEDGER_HOME",
+        ) from error
 
 
 def _with_driver(uri: str | None) -> str | None:

@@ -61,7 +61,8 @@ def list_settings(settings: Settings) -> tuple[Check, ...]:
 
 
 def _home(home: Path) -> Check:
-    writable = os.access(home if home.exists() else next(p for p in home.parents if p.exists()), os.W_OK)
+    nearest = next(place for place in (home, *home.parents) if os.path.exists(place))
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     advice = "" if writable else f"Make {home} writable or point MODELLEDGER_HOME at another folder."
     return Check(name="home", ok=writable, detail=str(home), advice=advice)
 
