@@ -106,11 +106,16 @@ _MEANS: dict[type[CoreError], frozenset[str]] = {
         }
     ),
     FilesVacuumed: frozenset({"DELTA_FILE_NOT_FOUND", "DELTA_FILE_OR_DIR_NOT_FOUND", "FAILED_READ_FILE"}),
-    JobCancelled: frozenset({"OPERATION_CANCELED", "JOB_CANCELLED", "SPARK_JOB_CANCELLED"}),
+    JobCancelled: frozenset({"OPERATION_CANCELED"}),
     EngineUnavailable: frozenset({"INVALID_HANDLE", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "SPARK_CONTEXT_STOPPED"}),
 }
 _BY_CONDITION = {condition: error for error, conditions in _MEANS.items() for condition in conditions}
 
+# Jobs that we cancelled ourselves (core.delta.spark_jobs): the group is ours by name; over Connect the server names the
+# operation's own tag. Every other cancelled job (a stage killed in Spark's UI) is a failure.
+_CANCELLED_BY_US = re.compile(
+    r"\[SPARK_JOB_CANCELLED\] Job \d+ cancelled part of cancelled job \w+ \W?(?:modelledger-[0-9a-f]{32}|SparkConnect_)"
+)
 # What Spark says when its driver has ended.
 _STOPPED = (
     "stopped SparkContext",
@@ -134,7 +139,7 @@ _GONE = "the Java process is gone"
 # An error without anything about it is py4j's own: no whole answer came.
 _NO_ANSWER = re.compile(r"An error occurred while calling \S+\s*")
 _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
-_EXECUTOR = re.compile(r"\(executor [^)]*\):\s*")
+_EXECUTOR = re.compile(r"\((?:\S+ )?executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
 _CONDITION = re.compile(r"\[([A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\]")
 _FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)
@@ -158,8 +163,6 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
     name = table.name if table is not None else "Spark"
     text, condition = text_of(error), condition_of(error)
     cause = root_cause(error)
-    if "cancelled" in text and ("tag" in text or "group" in text or condition == "OPERATION_CANCELED"):
-        return JobCancelled("The Spark job was cancelled; nothing was written.")
     if _NO_ANSWER.fullmatch(text):
         text = cause = _GONE
     if _is_lost(error, text) or _BY_CONDITION.get(condition) is EngineUnavailable:
@@ -168,6 +171,8 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
             f"The Spark session was lost ({cause}). Nothing half-written remains; try again: a new session is "
             "opened. If it is lost again, give it more memory or look at the cluster."
         )
+    if _BY_CONDITION.get(condition) is JobCancelled or _CANCELLED_BY_US.search(text):
+        return JobCancelled("The Spark job was cancelled; nothing was written.")
     if _is_missing_file(text):
         return FilesVacuumed(f"{name}: data files of this version are gone ({cause}).", table=name)
     kind = _BY_CONDITION.get(condition)

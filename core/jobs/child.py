@@ -27,8 +27,7 @@ Work = Callable[[Actor, str, Mapping[str, Any], Progress], Mapping[str, Any]]
 def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStatus:
     """Does one claimed job in this process. Nothing is done where another attempt has the job by now."""
     _end_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise_cancelled)
+    stopped = _raise_on_signals()
     job = jobs.get(job_id)
     progress = _JobProgress(jobs, job_id, attempt)
     try:
@@ -40,9 +39,11 @@ def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStat
         if jobs.get(job_id).cancel_requested:
             jobs.kill(job_id, attempt, str(error))
             return JobStatus.KILLED
-        # Nobody cancelled it: its worker is being stopped, and the work must not be lost with it.
-        jobs.release(job_id, attempt, "its worker was stopped")
-        return JobStatus.SCHEDULED
+        if stopped.is_set():
+            # Nobody cancelled it: its worker is being stopped, and the work must not be lost with it.
+            return jobs.release(job_id, attempt, "its worker was stopped").status
+        jobs.fail(job_id, attempt, f"{error} Nobody asked this job to stop.")
+        return JobStatus.FAILED
     except LeaseLost as error:
         print(error, file=sys.stderr)
         return JobStatus.FAILED
@@ -76,8 +77,17 @@ class _JobProgress:
             raise JobCancelled("cancelled on request", job_id=self._job_id)
 
 
-def _raise_cancelled(signum: int, frame: FrameType | None) -> None:
-    raise JobCancelled("asked to stop")
+def _raise_on_signals() -> threading.Event:
+    """From now on SIGINT and SIGTERM raise JobCancelled in the work; returns what tells that one of them came."""
+    stopped = threading.Event()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopped.set()
+        raise JobCancelled("asked to stop")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return stopped
 
 
 def _end_with_parent() -> None:

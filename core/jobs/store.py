@@ -18,6 +18,9 @@ from core.jobs.triggers import Triggers
 from core.redact import redactor
 
 MOST_ATTEMPTS = 2
+# A worker is stopped for reasons that have nothing to do with its job, an update for example: more patience than with
+# one that was lost. Something that stops the worker because of the job must not go on for ever all the same.
+MOST_STOPS = 5
 MOST_LINES = 10_000
 _LONGEST_LINE = 2_000
 _LIVE = (JobStatus.SCHEDULED.value, JobStatus.RUNNING.value)
@@ -194,9 +197,16 @@ class JobStore:
         """Ends a job that was cancelled. Raises LeaseLost."""
         self._end(job_id, attempt, JobStatus.KILLED, error=why)
 
-    def release(self, job_id: str, attempt: int, why: str) -> None:
-        """Puts a running job back for another worker, from its beginning. Raises LeaseLost."""
-        self._change(job_id, attempt, status=JobStatus.SCHEDULED.value, step=f"waiting: {why}", progress=0.0)
+    def release(self, job_id: str, attempt: int, why: str) -> Job:
+        """Puts a running job back for another worker, from its beginning; fails it after MOST_STOPS attempts.
+
+        Returns the job as it is then. Raises LeaseLost.
+        """
+        if attempt < MOST_STOPS:
+            self._change(job_id, attempt, status=JobStatus.SCHEDULED.value, step=f"waiting: {why}", progress=0.0)
+        else:
+            self.fail(job_id, attempt, f"{why}, in attempt {attempt} again; submit it once more")
+        return self.get(job_id)
 
     def request_cancel(self, job_id: str, by: str) -> Job:
         """Asks a job to stop; one that has not begun ends at once. A job that is over stays as it is."""

@@ -206,6 +206,20 @@ def test_released_job_is_done_from_its_beginning(jobs: JobStore) -> None:
     assert jobs.claim("w2") is not None
 
 
+def test_job_whose_worker_is_stopped_again_and_again_fails_in_the_end(jobs: JobStore) -> None:
+    job = jobs.submit("train", {}, SCIENTIST)
+    for attempt in range(1, module.MOST_STOPS):
+        jobs.claim("w")
+        assert jobs.release(job.id, attempt, "its worker was stopped").status is JobStatus.SCHEDULED
+    jobs.claim("w")
+    last = jobs.release(job.id, module.MOST_STOPS, "its worker was stopped")
+    assert (last.status, last.error) == (
+        JobStatus.FAILED,
+        "its worker was stopped, in attempt 5 again; submit it once more",
+    )
+    assert jobs.claim("w") is None
+
+
 def test_second_submission_under_one_name_adds_nothing(jobs: JobStore) -> None:
     first = jobs.submit("train", {"n": 1}, SCIENTIST, job_id="t1-20260331T0600", trigger_id="t1")
     again = jobs.submit("train", {"n": 2}, SCIENTIST, job_id="t1-20260331T0600", trigger_id="t1")

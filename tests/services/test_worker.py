@@ -100,6 +100,10 @@ def test_what_a_job_prints_is_its_log(jobs: JobStore, start: Start) -> None:
     ("kind", "error"),
     [
         ("refuse", "The target has one class; two are needed."),
+        (
+            "cancelled elsewhere",
+            "The Spark job was cancelled; nothing was written. Nobody asked this job to stop.",
+        ),
         ("fault", "KeyError: 'a fault of ours'"),
         ("die", "its process ended with signal SIGKILL before it could say why; see its log"),
         ("crash", "its process ended with signal SIGSEGV before it could say why; see its log"),

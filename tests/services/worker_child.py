@@ -14,7 +14,7 @@ from typing import Any
 
 from core.database import Database
 from core.entities import Actor, Job
-from core.errors import TrainingFailed
+from core.errors import JobCancelled, TrainingFailed
 from core.jobs.progress import Progress
 from core.jobs.store import JobStore
 from core.jobs.worker import run_job, run_worker
@@ -38,6 +38,8 @@ def work(actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progre
         return {}
     if kind == "refuse":
         raise TrainingFailed("The target has one class; two are needed.")
+    if kind == "cancelled elsewhere":
+        raise JobCancelled("The Spark job was cancelled; nothing was written.")
     if kind == "fault":
         raise KeyError("a fault of ours")
     if kind == "die":
