@@ -89,9 +89,7 @@ def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: N
                 )
                 done(f"{result.table}@{result.version}: {result.rows_added} rows")
             if key not in trained | there:
-                training = train(
-                    stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason=_REASON
-                )
+                training = train(stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason=_REASON)
                 done(f"{training.model} trained on {training.data}")
             first_row += size
     return tuple(made)

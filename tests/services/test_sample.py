@@ -35,4 +35,5 @@ def delete_version(stores: Stores, key: ModelVersionKey) -> None:
     """As somebody does who has MLflow open beside the app."""
     from mlflow import MlflowClient
 
-    MlflowClient(stores.settings.tracking_uri, stores.settings.registry_uri).delete_model_version(key.model, str(key.version))
+    client = MlflowClient(stores.settings.tracking_uri, stores.settings.registry_uri)
+    client.delete_model_version(key.model, str(key.version))
