@@ -42,10 +42,10 @@ def settings() -> None:
 
 def grants() -> None:
     rows = [
-        {"action": action.value} | {role.value: "yes" if action in GRANTS[role] else "" for role in Role}
+        {"action": action.value} | {messages.word(role): "● yes" if action in GRANTS[role] else "" for role in Role}
         for action in Action
     ]
-    inert.table(pd.DataFrame(rows), key="admin_grants")
+    inert.table(pd.DataFrame(rows), style=messages.coloured, key="admin_grants")
 
 
 st.title("Settings")

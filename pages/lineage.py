@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pandas as pd
 import streamlit as st
 
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
-from core.inert import visible
 from core.permissions import Action
 from core.services.browse import list_tables, table_history
 from core.services.findings import list_findings
@@ -17,6 +18,8 @@ from core.services.score import list_batches
 from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
 from pages.shared import asof, finding_views, inert, lineage_graph, links, messages, pickers, session
 
+# Facts of a node that are times, in ISO 8601.
+TIMES = ("time", "decided at")
 FROM_MODEL, FROM_BATCH, FROM_DATA = "a model version", "a prediction batch", "a data version"
 
 actor = session.require(Action.LINEAGE_READ)
@@ -58,12 +61,17 @@ def details(node: Node) -> None:
     if node.problem:
         st.error(messages.plain(node.problem), icon=":material/error:")
     finding_views.brief(findings.get(node.id, ()))
-    facts = {"name": node.subject, **node.detail}
+    facts = {"name": node.subject, **{name: told(name, value) for name, value in node.detail.items()}}
     inert.table(
-        pd.DataFrame({"fact": list(facts), "value": [str(v) for v in facts.values()]}),
+        pd.DataFrame({"fact": list(facts), "value": list(facts.values())}),
         key="lineage_facts",
     )
     link(node)
+
+
+def told(name: str, value: str) -> str:
+    """One fact of a node; a time as times are told everywhere."""
+    return messages.local(datetime.fromisoformat(value), seconds=True) if name in TIMES and value else str(value)
 
 
 def link(node: Node) -> None:
@@ -113,11 +121,11 @@ with picture:
     clicked = lineage_graph.draw(graph, findings, key="lineage_graph")
 with beside:
     labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
+    if clicked and clicked != st.session_state.get("lineage_clicked"):
+        pickers.ask("lineage_node", clicked)
+    st.session_state["lineage_clicked"] = clicked
     ids = list(labels)
-    at = ids.index(clicked or graph.root)
-    chosen = st.selectbox(
-        "Node", ids, index=at, format_func=lambda i: visible(labels[i]), key=f"lineage_node_{clicked or graph.root}"
-    )
+    chosen = pickers.choose("Node", ids, "lineage_node", words=labels, index=ids.index(graph.root), of=graph.root)
     details(next(node for node in graph.nodes if node.id == chosen))
 st.subheader("The same in words")
 inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")

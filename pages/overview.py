@@ -12,7 +12,7 @@ from core.services.findings import about, about_model
 from core.services.overview import Overview, Serving
 from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
 from core.services.review import EMERGENCY
-from pages.shared import asof, cached, finding_views, inert, links, messages, session
+from pages.shared import asof, cached, finding_views, inert, jobs, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -80,7 +80,9 @@ def waiting(found: Overview) -> None:
     for request in found.waiting:
         failed = [gate.name for gate in request.gates if not gate.passed]
         with st.container(border=True):
-            st.markdown(f"**{messages.plain(request.key)}** to {request.to.value}")
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{messages.plain(request.key)}** to", width="content")
+                messages.badge(request.to)
             st.caption(f"asked by {messages.plain(request.requested_by)}, {messages.local(request.requested_at)}")
             inert.text(request.request_reason)
             if failed:
@@ -104,10 +106,15 @@ def at_risk(found: Overview) -> None:
         return
     st.subheader("At risk")
     rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
-    rows += [{"what": "job failed", "subject": job.kind, "detail": job.error or ""} for job in found.failed_jobs]
+    rows += [
+        {"what": "job failed", "subject": f"{job.kind} {job.id}", "detail": job.error or ""}
+        for job in found.failed_jobs
+    ]
     inert.table(pd.DataFrame(rows), key="overview_risks")
     if any(risk.kind in (UNFINISHED_REQUEST, UNFINISHED_ACTION) for risk in found.risks):
         links.link("promotions", "Resolve it", promotions_tab="Differences")
+    for job in found.failed_jobs:
+        jobs.link(job, f"Look at {messages.plain(job.kind)} {job.id}")
 
 
 def changes(events: tuple[Event, ...]) -> None:

@@ -7,15 +7,19 @@ import re
 import pandas as pd
 import streamlit as st
 
-from core.entities import PredictionBatch, TableVersion
+from core.entities import Job, PredictionBatch, TableVersion
 from core.permissions import Action
+from core.services.batch_rows import batch_page
 from core.services.browse import list_tables, table_history
-from core.services.jobs import list_jobs
+from core.services.jobs import count_jobs, list_jobs, show_job
 from core.services.models import ModelSummary, list_models
-from core.services.score import batch_predictions, list_batches, submit_scoring
-from pages.shared import batch_charts, inert, jobs, links, messages, pickers, session
+from core.services.score import ANSWER, list_batches, submit_scoring
+from core.services.take_away import batch_csv
+from pages.shared import batch_charts, cached, inert, jobs, links, messages, paging, pickers, session, taking
 
-SAMPLE_ROWS = 200
+JOB = "predictions_job"
+PAGE_ROWS = 100
+CHARTED_ROWS = 50_000
 
 actor = session.require(Action.PREDICTION_READ)
 stores = session.stores()
@@ -46,7 +50,7 @@ def score_form() -> None:
                 job = submit_scoring(
                     stores, actor, model=name, table=table, version=version, into=into.strip(), reason=reason
                 )
-                st.session_state["predictions_job"] = job.id
+                pickers.ask(JOB, job.id)
 
 
 def _free_name(model: str) -> str:
@@ -57,6 +61,27 @@ def _free_name(model: str) -> str:
 def _data(model: ModelSummary) -> tuple[TableVersion, ...]:
     """What the version in Production was trained on."""
     return next((v.data for v in model.versions if v.version == model.production), ())
+
+
+def scorings() -> None:
+    """The scoring that the address names, else the one that runs; and all of them, how each ended too."""
+    if not count_jobs(stores, actor, kind="score"):
+        if JOB in st.query_params:
+            show_job(stores, actor, st.query_params[JOB])
+        return
+    with st.expander("Scorings, past and present", expanded=JOB in st.query_params, icon=":material/history:"):
+        chosen = jobs.past(stores, actor, kind="score", key=JOB, words=job_words)
+    live = list_jobs(stores, actor, kind="score", live_only=True, limit=1)
+    shown = chosen or next((job.id for job in live), None)
+    if shown:
+        jobs.watch(stores, actor, shown, key="predictions_watch")
+
+
+def job_words(job: Job) -> str:
+    """One scoring in a list."""
+    asked = job.arguments
+    what = f"{asked.get('model')}/{asked.get('model_version')} on {asked.get('table')}@{asked.get('version')}"
+    return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
 
 
 def batches_table(batches: tuple[PredictionBatch, ...]) -> None:
@@ -99,25 +124,41 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     others = {b.batch_id: words[b.batch_id] for b in batches if b.model == batch.model and b.batch_id != batch.batch_id}
     other = pickers.choose("Compare with", list(others), "predictions_reference", words=others, at=right, index=None)
     back_links(batch)
-    rows = batch_predictions(stores, actor, batch).to_pandas()
     reference = next((b for b in batches if b.batch_id == other), None)
+    # Drift is told column by column; the pictures need the answers alone.
+    columns = ANSWER if reference is None else None
     batch_charts.distributions(
-        batch, rows, reference, None if reference is None else batch_predictions(stores, actor, reference).to_pandas()
+        batch,
+        cached.batch_sample(stores, actor, batch, columns, CHARTED_ROWS),
+        reference,
+        None if reference is None else cached.batch_sample(stores, actor, reference, columns, CHARTED_ROWS),
     )
+    if max(one.rows for one in (batch, reference) if one is not None) > CHARTED_ROWS:
+        st.caption(f"Pictures and drift are of an even sample of at most {CHARTED_ROWS:,} rows of each batch.")
+    batch_rows(batch)
+
+
+def batch_rows(batch: PredictionBatch) -> None:
+    """The rows of a batch, page by page, and all of them to take away."""
     st.subheader("Rows")
-    st.caption(f"The first {min(SAMPLE_ROWS, len(rows))} of {len(rows)} rows of {messages.plain(batch.into)}.")
-    inert.table(rows.head(SAMPLE_ROWS), key="predictions_rows", column_order=batch_charts.ordered(rows))
+    last = paging.last_page(batch.rows, PAGE_ROWS)
+    number = min(paging.asked("predictions_page", of=batch.batch_id), last or 1)
+    rows = batch_page(stores, actor, batch, offset=(number - 1) * PAGE_ROWS, limit=PAGE_ROWS).to_pandas()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        paging.turn("predictions_page", number, last=last, of=batch.batch_id)
+        taking.csv_button(
+            lambda: batch_csv(stores, actor, batch), f"batch-{batch.batch_id}", batch.rows, key="predictions_csv"
+        )
+        st.caption(f"{len(rows)} of {batch.rows:,} rows of {messages.plain(batch.into)} are shown.", width="content")
+    inert.table(rows, key="predictions_rows", column_order=batch_charts.ordered(rows))
 
 
 st.title("Predictions")
 if session.may(actor, Action.PREDICTION_SCORE):
     with st.expander("Score a data version", expanded=True, icon=":material/play_arrow:"), messages.telling():
         score_form()
-running = st.session_state.get("predictions_job") or next(
-    (job.id for job in list_jobs(stores, actor, kind="score", live_only=True)), None
-)
-if running:
-    jobs.watch(stores, actor, running, key="predictions_watch")
+with messages.telling():
+    scorings()
 with messages.stopping():
     found = list_batches(stores, actor)
     if not found:

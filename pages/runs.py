@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import streamlit as st
 
 from core.delta.catalog import split_version
@@ -20,8 +22,8 @@ actor = session.require(Action.RUN_READ)
 stores = session.stores()
 
 
-def filtered() -> RunPage:
-    """The filters, and the page of runs that they leave."""
+def filtered() -> tuple[RunPage, str]:
+    """The filters, the page of runs that they leave, and the filters in a few letters."""
     names = list_experiments(stores, actor)
     text, data, experiment, status = st.columns([3, 3, 3, 2])
     name = text.text_input("Name contains", key="runs_text", bind="query-params")
@@ -31,6 +33,12 @@ def filtered() -> RunPage:
     )
     words = [one.value for one in RunStatus]
     word = status.selectbox("Status", words, index=None, placeholder="any", key="runs_status", bind="query-params")
+    filters = _digest(name, on, sorted(chosen), word)
+    # MLflow's token is a bare count: behind other filters it would pass over runs that fit them.
+    made_for, _, token = st.query_params.get("runs_after", "").partition(".")
+    if made_for != filters:
+        st.query_params.pop("runs_after", None)
+        token = ""
     table, version = split_version(on) if on and on.strip() else (None, None)
     page = list_runs(
         stores,
@@ -41,22 +49,26 @@ def filtered() -> RunPage:
         version=version,
         status=RunStatus(word) if word else None,
         limit=PAGE_SIZE,
-        token=st.query_params.get("runs_after"),
+        token=token or None,
     )
     if not page.runs:
         asked = name or on or chosen or word or "runs_after" in st.query_params
         st.info("No run fits these filters." if asked else "No runs yet. Start one on the page Training.")
-    return page
+    return page, filters
 
 
-def turn(page: RunPage) -> None:
+def _digest(*filters: object) -> str:
+    return hashlib.sha256(repr(filters).encode()).hexdigest()[:8]
+
+
+def turn(page: RunPage, filters: str) -> None:
     """To the newest runs, or to those before the oldest shown."""
     newest, older, _ = st.columns([1, 1, 4])
     if newest.button("Newest", icon=":material/first_page:", disabled="runs_after" not in st.query_params):
         del st.query_params["runs_after"]
         st.rerun()
     if older.button("Older", icon=":material/chevron_right:", disabled=page.next_token is None):
-        st.query_params["runs_after"] = str(page.next_token)
+        st.query_params["runs_after"] = f"{filters}.{page.next_token}"
         st.rerun()
 
 
@@ -74,10 +86,10 @@ def compared(run_ids: list[str], baseline: str | None) -> Comparison:
 
 st.title("Compare runs")
 with messages.stopping():
-    page = filtered()
+    page, filters = filtered()
     here = [run.run_id for run in page.runs]
     ticked = run_views.ticked_runs(page.runs, compare_runs(stores, actor, here).versions) if here else []
-    turn(page)
+    turn(page, filters)
     if not (here or ticked):
         st.stop()
     view = st.segmented_control(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.entities import Commit
 from core.errors import CoreError
 from core.permissions import Action
 from core.services.browse import list_tables, show_version, table_history, table_snapshots
+from core.services.take_away import version_csv
 from core.services.trained import versions_trained
-from pages.shared import charts, diff_view, inert, ingest_form, messages, pickers, session, table_views
+from pages.shared import charts, diff_view, inert, ingest_form, messages, paging, pickers, session, table_views, taking
 
 PAGE_ROWS = 50
 CHARTED = 200
+TABS = ("Rows", "History", "Compare versions")
 
 actor = session.require(Action.DATA_READ)
 stores = session.stores()
@@ -41,27 +44,25 @@ def history(table: str, commits: tuple[Commit, ...]) -> None:
 
 def rows(table: str, version: int) -> None:
     """One version as it stood: verdict, size, schema, rows."""
-    page = st.query_params.get("tables_page", "1")
-    number = max(int(page), 1) if page.isdigit() else 1
+    of = f"{table}@{version}"
+    number = paging.asked("tables_page", of=of)
     view = show_version(stores, actor, table, version, rows=PAGE_ROWS, offset=(number - 1) * PAGE_ROWS)
+    last = paging.last_page(view.rows, PAGE_ROWS)
+    if last is not None and number > last:
+        number = last
+        view = show_version(stores, actor, table, version, rows=PAGE_ROWS, offset=(number - 1) * PAGE_ROWS)
     table_views.facts(view)
     if view.sample is None:
         st.warning(messages.plain(view.verdict.reason), icon=":material/block:")
     else:
-        total = view.snapshot.rows
-        last = max(1, -(-total // PAGE_ROWS)) if total is not None else None
+        total = "unknown" if view.rows is None else view.rows
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.number_input(
-                f"Page of {last or '?'}",
-                min_value=1,
-                max_value=last,
-                step=1,
-                key="tables_page",
-                bind="query-params",
-                width=160,
+            paging.turn("tables_page", number, last=last, of=of)
+            taking.csv_button(
+                lambda: version_csv(stores, actor, table, version), of.replace("@", "-v"), view.rows, key="tables_csv"
             )
             st.caption(
-                f"{view.sample.num_rows} of {total if total is not None else 'unknown'} rows are shown.",
+                f"{view.sample.num_rows} of {total} rows are shown.",
                 width="content",
             )
         inert.table(view.sample.to_pandas(), key="tables_rows")
@@ -69,27 +70,37 @@ def rows(table: str, version: int) -> None:
         table_views.schema(view)
 
 
+def ingest(at: DeltaGenerator, table: str | None) -> None:
+    """The form, for whoever may ingest; *table* is what is shown."""
+    if session.may(actor, Action.DATA_INGEST):
+        with at.expander("Ingest a file", icon=":material/upload_file:", expanded=table is None), messages.telling():
+            ingest_form.draw(stores, actor, table)
+
+
 st.title("Tables")
 with messages.stopping():
     found = list_tables(stores, actor)
-if session.may(actor, Action.DATA_INGEST):
-    with st.expander("Ingest a file", icon=":material/upload_file:", expanded=not found), messages.telling():
-        ingest_form.draw(stores, actor)
+# The form stands above the picker of the table that it offers first.
+above = st.container()
 if not found:
+    ingest(above, None)
     st.info("There is no table yet. A data scientist ingests a CSV or Parquet file, and that makes version 0.")
     st.stop()
 table_views.summary(found)
 with messages.stopping():
     left, right = st.columns(2)
     name = pickers.table(found, "tables_table", at=left)
+    ingest(above, name)
     assert name is not None
     commits = table_history(stores, actor, name)
     version = pickers.data_version(commits, "tables_version", at=right)
-    shown, past, compared = st.tabs(["Rows", "History", "Compare versions"], key="tables_tab", bind="query-params")
-    with shown, messages.telling():
-        if version is not None:
+    shown, past, compared = st.tabs(TABS, key="tables_tab", bind="query-params", on_change="rerun")
+    if shown.open and version is not None:
+        with shown, messages.telling():
             rows(name, version)
-    with past:
-        history(name, commits)
-    with compared, messages.telling():
-        diff_view.draw(stores, actor, name, commits)
+    if past.open:
+        with past:
+            history(name, commits)
+    if compared.open:
+        with compared, messages.telling():
+            diff_view.draw(stores, actor, name, commits)

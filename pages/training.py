@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.inert import visible
 from core.permissions import Action
-from core.services.jobs import list_jobs
+from core.services.jobs import count_jobs
 from core.services.schedule import delete_trigger, list_triggers
 from core.services.train import list_recipes
-from pages.shared import jobs, messages, pickers, session, training_forms
+from pages.shared import jobs, messages, session, training_forms
 
 TABS = ("Start", "Jobs", "New recipe", "Schedules")
 
@@ -39,13 +39,10 @@ def start() -> None:
 def past() -> None:
     """All trainings, newest first; one of them can be opened."""
     with messages.telling():
-        found = list_jobs(stores, actor, kind="train")
-        if not found:
+        if not count_jobs(stores, actor, kind="train"):
             st.info("No training was started yet.")
             return
-        jobs.table(found, key="training_jobs")
-        words = {job.id: training_forms.job_words(job) for job in found}
-        chosen = pickers.choose("Look at", list(words), "training_job", words=words, index=None)
+        chosen = jobs.past(stores, actor, kind="train", key="training_job", words=training_forms.job_words)
         if chosen:
             shown = jobs.watch(stores, actor, chosen, key="training_past")
             if shown is not None:

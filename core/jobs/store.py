@@ -95,15 +95,25 @@ class JobStore:
             raise JobNotFound(f"There is no job {job_id!r}.", job_id=job_id)
         return _job(row)
 
-    def list(self, *, kind: str | None = None, live_only: bool = False, limit: int = 100) -> tuple[Job, ...]:
-        """Jobs, newest first."""
-        query = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit)
+    def list(
+        self, *, kind: str | None = None, live_only: bool = False, limit: int = 100, offset: int = 0
+    ) -> tuple[Job, ...]:
+        """Jobs, newest first, without the *offset* newest."""
+        query = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit).offset(offset)
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
         if live_only:
             query = query.where(jobs.c.status.in_(_LIVE))
         with self._database.read() as connection:
             return tuple(_job(row) for row in connection.execute(query).mappings())
+
+    def count(self, *, kind: str | None = None) -> int:
+        """How many jobs there ever were, of one kind or of all."""
+        query = sa.select(sa.func.count()).select_from(jobs)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def claim(self, worker: str) -> Job | None:
         """Takes the oldest scheduled job for *worker*, or None; of several workers one gets it."""

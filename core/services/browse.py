@@ -30,10 +30,14 @@ class TableSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionView:
-    """One version: what its log says, whether its rows can be shown, and some of them (None where they cannot)."""
+    """One version: what its log says, whether its rows can be shown, and some of them (None where they cannot).
+
+    *rows* are counted where the log does not know their number; None where they cannot be read either.
+    """
 
     snapshot: Snapshot
     verdict: ReadVerdict
+    rows: int | None
     sample: pa.Table | None
 
 
@@ -72,10 +76,11 @@ def show_version(
     stores.audit.require(actor, Action.DATA_READ, str(pinned))
     snapshot = stores.engine.snapshot(resolved, version=pinned.version)
     verdict = stores.engine.readable(resolved, pinned.version)
-    sample = None
+    sample, count = None, snapshot.rows
     if verdict.is_readable:
+        count = _counted(stores, resolved, pinned.version) if count is None else count
         sample = stores.engine.read(resolved, version=pinned.version, limit=rows, offset=offset)
-    return VersionView(snapshot=snapshot, verdict=verdict, sample=sample)
+    return VersionView(snapshot=snapshot, verdict=verdict, rows=count, sample=sample)
 
 
 def compare_versions(

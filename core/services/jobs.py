@@ -8,11 +8,23 @@ from core.services.stores import Stores
 
 
 def list_jobs(
-    stores: Stores, actor: Actor, *, kind: str | None = None, live_only: bool = False, limit: int = 100
+    stores: Stores,
+    actor: Actor,
+    *,
+    kind: str | None = None,
+    live_only: bool = False,
+    limit: int = 100,
+    offset: int = 0,
 ) -> tuple[Job, ...]:
-    """Jobs, newest first."""
+    """At most *limit* jobs, newest first, without the *offset* newest."""
     require(actor, Action.JOB_READ)
-    return stores.jobs.list(kind=kind, live_only=live_only, limit=limit)
+    return stores.jobs.list(kind=kind, live_only=live_only, limit=limit, offset=offset)
+
+
+def count_jobs(stores: Stores, actor: Actor, *, kind: str | None = None) -> int:
+    """How many jobs there ever were, of one kind or of all."""
+    require(actor, Action.JOB_READ)
+    return stores.jobs.count(kind=kind)
 
 
 def show_job(stores: Stores, actor: Actor, job_id: str) -> Job:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 import pyarrow as pa
 
-from core.entities import Actor, Role
+from core.entities import Actor, Event, Outcome, Role, TableVersion
+from core.permissions import Action
 from core.services.ingest import ingest_data
 from core.services.stores import Stores
 from core.services.train import train
@@ -18,6 +19,7 @@ DIABETES_TABLE = "diabetes_training_data"
 SAMPLE_ACTOR = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="sample")
 
 _SEED = 7
+_REASON = "sample workspace"
 
 
 def iris_data() -> pa.Table:
@@ -52,10 +54,11 @@ _PARTS: tuple[tuple[str, str, Callable[[], pa.Table], tuple[int, ...]], ...] = (
 
 
 def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
-    """Makes what of the sample is missing and returns what was made, in words; a second call makes nothing.
+    """Makes what of the sample was never made and returns what was made, in words; a second call makes nothing.
 
     Each version is ingested and trained on before the next is added, as it would have happened. Interrupted, it
-    goes on where it stopped: a version that is there is not ingested again, one with a model is not trained on again.
+    goes on where it stopped. What was made is known by the audit log: a version or a model that somebody took away
+    since is not made again behind their back, nor one that is there and that the log does not tell of.
     """
     made: list[str] = []
 
@@ -63,12 +66,16 @@ def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: N
         made.append(line)
         tell(line)
 
+    ingested, trained = _told_by_the_log(stores)
     for name, recipe, load, sizes in _PARTS:
         table = stores.catalog.place(name)
         latest = stores.engine.latest_version(table) if stores.engine.exists(table) else -1
-        trained = {v.data.version for v in stores.models.versions() if v.data and v.data.table == name}
+        there = {str(v.data) for v in stores.models.versions() if v.data and v.data.table == name}
         first_row = 0
         for version, size in enumerate(sizes):
+            key = str(TableVersion(table=name, version=version))
+            if version > latest and key in ingested:
+                break  # taken away since; nothing can be trained on it or added after it
             if version > latest:
                 rows = load().slice(first_row, size)
                 result = ingest_data(
@@ -78,13 +85,26 @@ def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: N
                     data=rows,
                     source="scikit-learn",
                     mode="append",
-                    reason="sample workspace",
+                    reason=_REASON,
                 )
                 done(f"{result.table}@{result.version}: {result.rows_added} rows")
-            if version not in trained:
-                training = train(
-                    stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason="sample workspace"
-                )
+            if key not in trained | there:
+                training = train(stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason=_REASON)
                 done(f"{training.model} trained on {training.data}")
             first_row += size
     return tuple(made)
+
+
+def _told_by_the_log(stores: Stores) -> tuple[set[str], set[str]]:
+    """The data versions that the sample ever ingested, and those that it ever trained on, as TABLE@N."""
+
+    def found(action: Action) -> tuple[Event, ...]:
+        events = stores.audit.search(
+            actor=SAMPLE_ACTOR.name, action=action.value, outcome=Outcome.SUCCESS.value, limit=None
+        )
+        return tuple(event for event in events if event.reason == _REASON)
+
+    return (
+        {event.subject for event in found(Action.DATA_INGEST)},
+        {str(event.after.get("data")) for event in found(Action.RUN_TRAIN)},
+    )

@@ -71,7 +71,7 @@ def overview(found: StateThen) -> None:
             {
                 "Request": request.id,
                 "Model version": str(request.key),
-                "To": request.to.value,
+                "To": messages.word(request.to),
                 "Asked by": request.requested_by,
                 "Asked": request.requested_at,
                 "Why": request.request_reason,
@@ -181,4 +181,4 @@ def _table(rows: list[dict[str, object]], *, empty: str, times: tuple[str, ...],
         st.caption(empty)
         return
     columns = {name: messages.time_column(name) for name in times}
-    inert.table(pd.DataFrame(rows), placeholder="–", column_config=columns, key=key)
+    inert.table(pd.DataFrame(rows), style=messages.coloured, placeholder="–", column_config=columns, key=key)

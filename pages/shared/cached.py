@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
-from core.entities import Actor
+from core.entities import Actor, PredictionBatch
 from core.services import overview as service
+from core.services.batch_rows import batch_sample as read_sample
 from core.services.stores import Stores
 
 # What happens through ModelLedger changes the log's head, which is in the key; what is changed in MLflow behind its
 # back does not, and is seen after this many seconds.
 _TTL_S = 5
+# What never changes may be lost (vacuumed): that is seen after this many seconds.
+_KEPT_S = 300
 
 
 def overview(stores: Stores, actor: Actor) -> service.Overview:
@@ -26,3 +30,26 @@ def _overview(
 ) -> service.Overview:
     """*_actor* is not in the key: whoever comes here has passed the page's guard, and all of them see the same."""
     return service.overview(_stores, _actor)
+
+
+def batch_sample(
+    stores: Stores, actor: Actor, batch: PredictionBatch, columns: tuple[str, ...] | None, most: int
+) -> pd.DataFrame:
+    """An even sample of a batch's rows; a batch is one version of its table, and neither ever changes."""
+    uri = stores.catalog.resolve(batch.into.table).uri
+    return _batch_sample(stores, actor, batch, uri, batch.batch_id, batch.into.version, columns, most)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=8, show_spinner=False)
+def _batch_sample(
+    _stores: Stores,
+    _actor: Actor,
+    _batch: PredictionBatch,
+    uri: str,
+    batch_id: str,
+    version: int,
+    columns: tuple[str, ...] | None,
+    most: int,
+) -> pd.DataFrame:
+    """*_actor* is not in the key, as above."""
+    return read_sample(_stores, _actor, _batch, columns=columns, most=most).to_pandas()

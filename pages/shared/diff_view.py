@@ -19,7 +19,7 @@ def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) ->
         st.info("This table has one version; there is nothing to compare it with yet.")
         return
     left, right, third = st.columns(3)
-    before = pickers.data_version(commits[1:], "tables_before", label="From", at=left)
+    before = pickers.data_version(commits, "tables_before", label="From", at=left, index=1)
     after = pickers.data_version(commits, "tables_after", label="To", at=right)
     assert before is not None
     assert after is not None

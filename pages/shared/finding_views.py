@@ -99,6 +99,7 @@ def findings_table(
 
     inert.table(
         pd.DataFrame(rows),
+        style=messages.coloured,
         key=key,
         on_select=picked,
         selection_mode="single-row",

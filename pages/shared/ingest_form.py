@@ -15,15 +15,14 @@ from core.inert import visible
 from core.services.browse import list_tables
 from core.services.ingest import IngestPreview, ingest_file, preview_file
 from core.services.stores import Stores
-from pages.shared import inert, messages
+from pages.shared import inert, messages, pickers
 
 MODES = {"append": "Append: add its rows", "overwrite": "Overwrite: replace all rows (older versions stay readable)"}
 
 
-def draw(stores: Stores, actor: Actor) -> None:
+def draw(stores: Stores, actor: Actor, shown: str | None) -> None:
     """Table, mode, file; preview; save. Nothing is written before Save."""
     names = [one.name for one in list_tables(stores, actor)]
-    shown = st.query_params.get("tables_table")
     left, right = st.columns(2)
     table = left.selectbox(
         "Into table",
@@ -65,8 +64,8 @@ def draw(stores: Stores, actor: Actor) -> None:
             )
             st.session_state["tables_ingest_count"] = number + 1
             # What was saved is what is shown next.
-            st.session_state["tables_table"] = result.table
-            st.query_params["tables_version"] = str(result.version)
+            pickers.ask("tables_table", result.table)
+            pickers.ask("tables_version", str(result.version))
             st.rerun()
 
 
@@ -94,6 +93,7 @@ def _show(preview: IngestPreview, mode: str) -> None:
                 for c in preview.columns
             ]
         ),
+        style=messages.coloured,
         key="tables_ingest_check",
     )
     if not preview.fits:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
 from core.entities import Actor, Job
+from core.errors import JobNotFound
 from core.permissions import Action
-from core.services.jobs import cancel_job, job_lines, show_job
+from core.services.jobs import cancel_job, count_jobs, job_lines, list_jobs, show_job
 from core.services.stores import Stores
-from pages.shared import inert, messages, session
+from pages.shared import inert, links, messages, paging, pickers, session
 
 _LINES = 300
+_PAGE = 50
 
 
 def watch(
@@ -58,12 +61,42 @@ def _draw(stores: Stores, actor: Actor, job: Job, key: str) -> None:
             st.progress(job.progress, text=messages.plain(job.step or job.status.value))
         lines = job_lines(stores, actor, job.id)
         with st.expander(f"Log ({len(lines)} lines)", expanded=not job.status.is_over):
-            inert.code("\n".join(f"{line.time:%H:%M:%S}  {line.text}" for line in lines[-_LINES:]) or "–")
+            inert.code("\n".join(f"{messages.stamp(line.time)}  {line.text}" for line in lines[-_LINES:]) or "–")
         if not job.status.is_over and session.may(actor, Action.JOB_CANCEL):
             stop = st.button("Cancel", icon=":material/cancel:", key=f"{key}_cancel", disabled=job.cancel_requested)
             if stop:
                 cancel_job(stores, actor, job.id)
                 st.rerun()
+
+
+def link(job: Job, label: str) -> None:
+    """A link to the page that shows this job. *label* is Markdown."""
+    if job.kind == "train":
+        links.link("training", label, training_tab="Jobs", training_job=job.id)
+    elif job.kind == "score":
+        links.link("predictions", label, predictions_job=job.id)
+    elif job.kind == "reproduce":
+        version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
+        links.link("models", label, models_tab="Made again", models_again=job.id, **version)
+
+
+def past(stores: Stores, actor: Actor, *, kind: str, key: str, words: Callable[[Job], str]) -> str | None:
+    """All jobs of a kind, newest first, page by page; returns the id of the one to look at, in the address as *key*."""
+    total = count_jobs(stores, actor, kind=kind)
+    if not total:
+        return None
+    last = paging.last_page(total, _PAGE)
+    number = min(paging.asked(f"{key}s_page", of=kind), last or 1)
+    found = list_jobs(stores, actor, kind=kind, limit=_PAGE, offset=(number - 1) * _PAGE)
+    table(found, key=f"{key}s")
+    if last != 1:
+        paging.turn(f"{key}s_page", number, last=last, of=kind)
+    told = {job.id: words(job) for job in found}
+    asked = st.query_params.get(key)
+    if asked and asked not in told:
+        with suppress(JobNotFound):  # the picker says so
+            told[asked] = words(show_job(stores, actor, asked))
+    return pickers.choose("Look at", list(told), key, words=told, index=None)
 
 
 def table(jobs: Sequence[Job], *, key: str) -> None:
@@ -84,6 +117,7 @@ def table(jobs: Sequence[Job], *, key: str) -> None:
     ]
     inert.table(
         pd.DataFrame(rows),
+        style=messages.coloured,
         key=key,
         column_config={
             "created": messages.time_column("created"),

@@ -10,7 +10,9 @@ from enum import Enum
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from core.entities import (
     JobStatus,
@@ -77,6 +79,18 @@ _MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
     (TokenState.EXPIRED, ("gray", ":material/schedule:")),
     (TokenState.REVOKED, ("red", ":material/block:")),
 )
+_SIGNS: dict[Colour, str] = {
+    "green": "●",
+    "red": "✕",
+    "orange": "▲",
+    "blue": "◐",
+    "gray": "○",
+    "violet": "◆",
+    "yellow": "▲",
+}
+# The ink of each mark in a table: at least 4:1 on white and on Streamlit's dark grey.
+_INKS = {"●": "#1A8754", "✕": "#E03131", "▲": "#B8620A", "◐": "#1C7ED6", "○": "#757C85", "◆": "#8A5CE0"}
+_MARKED = re.compile(rf"(?:^|\s)([{''.join(_INKS)}])\s")
 _KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
 
 _SAID = "messages_said"
@@ -98,9 +112,19 @@ def badge(value: Enum, label: str | None = None) -> None:
 
 def word(value: Enum) -> str:
     """The same for a table cell: a mark that needs no colour, and the word."""
-    marks = {"green": "●", "red": "✕", "orange": "▲", "blue": "◐", "gray": "○", "violet": "◆", "yellow": "▲"}
     colour, _ = _KEYS[type(value).__name__, value.value]
-    return f"{marks[colour]} {value.value}"
+    return f"{_SIGNS[colour]} {value.value}"
+
+
+def coloured(rows: pd.DataFrame) -> Styler:
+    """The same rows: what has a mark of `word` has its colour too, readable on light and on dark. For inert.table."""
+    texts = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]
+    return rows.style.map(_ink, subset=texts).format(na_rep="–")
+
+
+def _ink(text: object) -> str:
+    found = _MARKED.search(text) if isinstance(text, str) else None
+    return f"color: {_INKS[found[1]]}; font-weight: 600" if found else ""
 
 
 def plain(text: object) -> str:
@@ -184,7 +208,19 @@ def local(moment: datetime | None, *, seconds: bool = False) -> str:
     return f"{shown} ({other_day}{utc.strftime(form)} UTC)"
 
 
+def stamp(moment: datetime) -> str:
+    """A time at the beginning of a line: in the viewer's zone, with how far it is from UTC."""
+    return moment.astimezone(ZoneInfo(viewer_zone())).isoformat(sep=" ", timespec="seconds")
+
+
 def time_column(label: str) -> object:
-    """Column configuration of a time: in the viewer's zone, named in the header."""
+    """Column configuration of a time: in the viewer's zone, named in the header, with how far it is from UTC."""
     zone = viewer_zone()
-    return st.column_config.DatetimeColumn(f"{label} ({zone})", format="YYYY-MM-DD HH:mm:ss", timezone=zone)
+    if zone == "UTC":
+        return st.column_config.DatetimeColumn(f"{label} (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone=zone)
+    return st.column_config.DatetimeColumn(
+        f"{label} ({zone}, ±hh:mm from UTC)",
+        format="YYYY-MM-DD HH:mm:ss Z",
+        timezone=zone,
+        help="A downloaded cell holds the same moment in UTC.",
+    )

@@ -9,11 +9,10 @@ import streamlit as st
 
 from core.entities import Actor, Finding, ModelVersionKey, Readability
 from core.errors import CoreError
-from core.inert import visible
 from core.services.findings import about
 from core.services.models import DataView, ModelSummary, ModelVersionView, read_model_file
 from core.services.stores import Stores
-from pages.shared import finding_views, inert, messages
+from pages.shared import finding_views, inert, messages, pickers
 from pages.shared.run_tables import metric_names, number
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
@@ -67,6 +66,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
     ]
     inert.table(
         pd.DataFrame(rows),
+        style=messages.coloured,
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 360),
         column_config={
@@ -117,7 +117,8 @@ def evidence(view: ModelVersionView) -> None:
         }
         inert.table(_facts(facts), at=right, alt="The run behind this version")
     st.markdown("**Data**")
-    inert.table(pd.DataFrame([_data_row(one) for one in view.data]), placeholder="–", alt="Data versions")
+    data = pd.DataFrame([_data_row(one) for one in view.data])
+    inert.table(data, style=messages.coloured, placeholder="–", alt="Data versions")
 
 
 def signature(view: ModelVersionView) -> None:
@@ -147,7 +148,8 @@ def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
         return
     rows = [{"File": item.path, "Bytes": item.size_bytes} for item in view.artifacts if not item.is_folder]
     inert.table(pd.DataFrame(rows), alt="Files of the artifact")
-    path = st.selectbox("File", [row["File"] for row in rows], format_func=visible, key="models_file")
+    names = [str(row["File"]) for row in rows]
+    path = pickers.choose("File", names, "models_file", of=str(view.version.key))
     if path is None:
         return
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -22,7 +22,7 @@ def table(
 
 
 def data_version(
-    commits: Sequence[Commit], key: str, *, label: str = "Version", at: DeltaGenerator | None = None
+    commits: Sequence[Commit], key: str, *, label: str = "Version", at: DeltaGenerator | None = None, index: int = 0
 ) -> int | None:
     """One version of a table, the newest first; version 0 is a version."""
     words = {
@@ -30,8 +30,35 @@ def data_version(
         + (f" · +{c.rows_added} rows" if c.rows_added else "")
         for c in commits
     }
-    picked = choose(label, list(words), key, words=words, at=at, of=commits[0].table if commits else "")
+    of = commits[0].table if commits else ""
+    picked = choose(label, list(words), key, words=words, at=at, index=index, of=of)
     return None if picked is None else int(picked)
+
+
+def any_version(
+    read: Callable[[int | None], Sequence[Commit]], key: str, *, most: int, at: DeltaGenerator | None = None
+) -> int | None:
+    """One of the newest *most* versions of a table, or any older one by its number.
+
+    *read* gives so many commits, newest first, None for all. A list of thousands would be sent at each rerun: of the
+    older ones only the one that is asked for is among the options.
+    """
+    offered = list(read(most))
+    if len(offered) == most and offered[-1].version > 0:
+        box, oldest = f"{key}.older", offered[-1].version
+        (at or st).number_input(
+            f"Or an older version, below {oldest}",
+            min_value=0,
+            max_value=oldest - 1,
+            value=None,
+            step=1,
+            key=box,
+            on_change=lambda: _ask_number(key, box),
+        )
+        asked = st.query_params.get(key)
+        if asked and asked not in {str(one.version) for one in offered}:
+            offered += [one for one in read(None)[most:] if str(one.version) == asked]
+    return data_version(offered, key, at=at)
 
 
 def model(
@@ -67,25 +94,62 @@ def choose(
     place = at or st
     asked = st.query_params.get(key)
     if asked and asked not in options and asked != st.session_state.get(f"{key}.seen"):
-        place.warning(
-            messages.plain(f"{label} {asked!r} of the address is not here; {_instead(index)}."),
-            icon=":material/link_off:",
-        )
+        _tell_missing(place, label, asked, None if index is None or not options else options[index])
     if not options:
         return None
-    if words:
-        return _choose_by_value(label, list(options), key, words, place, index, of)
-    return place.selectbox(label, list(options), index=index, format_func=visible, key=key, bind="query-params")
+    return _choose_by_value(label, list(options), key, words or {}, place, index, of)
 
 
-def _instead(index: int | None) -> str:
-    return "choose one" if index is None else "the first one is shown"
+def choose_some(
+    label: str,
+    options: Sequence[str],
+    key: str,
+    *,
+    default: Sequence[str],
+    at: DeltaGenerator | None = None,
+) -> list[str]:
+    """Several of *options*, in the address under *key* also where they are the *default*; none chosen is kept too."""
+    box, seen = f"{key}.box", f"{key}.seen"
+    asked = st.query_params.get_all(key)
+    if asked and (asked != st.session_state.get(seen) or box not in st.session_state):
+        st.session_state[box] = [one for one in asked if one in options]
+    elif box not in st.session_state or not set(st.session_state[box]) <= set(options):
+        st.session_state[box] = list(default)
+    picked = list((at or st).multiselect(label, list(options), format_func=visible, key=box))
+    # An empty list would leave the address, and that means the default.
+    kept = picked or [""]
+    if kept != asked:
+        st.query_params[key] = kept
+    st.session_state[seen] = kept
+    return picked
+
+
+def ask(key: str, value: str) -> None:
+    """Makes the picker of *key* show *value* from the next run on, as an address that names it would."""
+    st.query_params[key] = value
+
+
+def _ask_number(key: str, box: str) -> None:
+    number = st.session_state[box]
+    if number is not None:
+        ask(key, str(number))
+
+
+def _tell_missing(place: DeltaGenerator, label: str, asked: str, shown: str | None) -> None:
+    instead = "choose one" if shown is None else f"{shown} is shown"
+    place.warning(
+        messages.plain(f"{label} {asked!r} of the address is not here; {instead}."), icon=":material/link_off:"
+    )
 
 
 def _choose_by_value(
     label: str, options: list[str], key: str, words: dict[str, str], place: DeltaGenerator, index: int | None, of: str
 ) -> str | None:
-    """The address keeps the value. A bound select box would keep its words, in which times and stages change."""
+    """The address keeps the value, always.
+
+    A bound select box would keep its words, in which times and stages change; and it would leave out what is its
+    default, which is another one once a name is registered that sorts before it.
+    """
     box, seen = f"{key}.box", f"{key}.seen"
     asked = st.query_params.get(key)
     is_same = st.session_state.get(f"{key}.of", of) == of
@@ -98,7 +162,7 @@ def _choose_by_value(
     picked = place.selectbox(label, options, format_func=lambda value: visible(words.get(value, value)), key=box)
     if picked is None:
         st.query_params.pop(key, None)
-    else:
+    elif picked != asked:
         st.query_params[key] = picked
     st.session_state[seen], st.session_state[f"{key}.of"] = picked, of
     return picked

@@ -91,7 +91,12 @@ def _earlier(events: tuple[Event, ...]) -> None:
         }
         for event in events
     ]
-    inert.table(pd.DataFrame(rows), column_config={"Time": messages.time_column("Time")}, alt="Earlier verdicts")
+    inert.table(
+        pd.DataFrame(rows),
+        style=messages.coloured,
+        column_config={"Time": messages.time_column("Time")},
+        alt="Earlier verdicts",
+    )
 
 
 def _word(found: Mapping[str, Any]) -> Reproduced:

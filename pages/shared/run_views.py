@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.entities import ModelVersion, Run
-from core.inert import visible
 from core.services.compare import Comparison
-from pages.shared import charts, inert, messages, run_charts, run_tables
+from pages.shared import charts, inert, messages, pickers, run_charts, run_tables
 
 DETAILS = "One run"
 VIEWS = ("Differences", "Bars", "Scatter", "Parallel coordinates", "Over data versions", DETAILS)
@@ -22,6 +21,7 @@ def ticked_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersio
     metrics = run_tables.metric_names(runs)
     event = inert.table(
         run_tables.run_rows(runs, versions, metrics),
+        style=messages.coloured,
         height=min(36 * (len(runs) + 1) + 3, 400),
         on_select="rerun",
         placeholder="–",
@@ -64,17 +64,17 @@ def picture(view: str, found: Comparison) -> None:
         st.info("These runs logged no metric.")
         return
     left, right = st.columns(2)
-    metric = left.selectbox("KPI", metrics, format_func=visible, key="runs_metric", bind="query-params")
+    metric = pickers.choose("KPI", metrics, "runs_metric", at=left) or metrics[0]
     if view == "Bars":
         figure = run_charts.bars(found, metric)
     elif view == "Scatter":
         names = ["DataV", *(name for name in found.params if name != "DataV")]
-        param = right.selectbox("Parameter", names, format_func=visible, key="runs_param", bind="query-params")
+        param = pickers.choose("Parameter", names, "runs_param", at=right) or names[0]
         figure = run_charts.scatter(found, param, metric)
     elif view == "Parallel coordinates":
         names = [name for name in found.params if name not in ("DataV", "ModelV")]
         differing = [one for one in found.differing_params if one in names and all(one in run.params for run in runs)]
-        shown = right.multiselect("Through", names, default=differing[:4], format_func=visible, key="runs_through")
+        shown = pickers.choose_some("Through", names, "runs_through", default=differing[:4], at=right)
         through = [*[name for name in metrics if name != metric][:3], metric]
         lines = run_charts.complete(runs, shown, through)
         _left_out(len(runs) - len(lines), len(runs), "lack a data version or a value")

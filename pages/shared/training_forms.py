@@ -28,20 +28,20 @@ def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None
     """Recipe, table, version and parameters; returns the job once it is submitted."""
     left, middle, right = st.columns(3)
     words = {recipe.name: recipe.name for recipe in recipes}
-    name = pickers.choose("Recipe", list(words), "training_recipe", at=left)
+    name = pickers.choose("Recipe", list(words), "training_recipe", words=words, at=left)
     recipe = next(one for one in recipes if one.name == name)
     tables = [table.name for table in list_tables(stores, actor)]
     if not tables:
         st.info("There is no table to train on. Ingest a file on the page **Tables** first.")
         return None
     own = tables.index(recipe.table) if recipe.table in tables else 0
-    if st.session_state.setdefault("training_last", recipe.name) != recipe.name:
-        # Another recipe is chosen: its own table, not the one of the recipe before.
-        st.session_state["training_last"], st.session_state["training_table"] = recipe.name, tables[own]
-    table = pickers.choose("Table", tables, "training_table", at=middle, index=own)
+    # Where another recipe is chosen, its own table, not the one of the recipe before.
+    table = pickers.choose("Table", tables, "training_table", at=middle, index=own, of=recipe.name)
     if table is None:
         return None
-    version = pickers.data_version(table_history(stores, actor, table, limit=_VERSIONS), "training_version", at=right)
+    version = pickers.any_version(
+        lambda most: table_history(stores, actor, table, limit=most), "training_version", most=_VERSIONS, at=right
+    )
     st.caption(
         messages.plain(f"{recipe.description} Predicts {recipe.target} as the model {recipe.model}".strip())
         + f" with {messages.plain(_title(recipe))}; "
@@ -151,7 +151,7 @@ def schedules_table(triggers: Sequence[Trigger]) -> None:
         for trigger in triggers
     ]
     times = {name: messages.time_column(name) for name in ("Next", "Last")}
-    inert.table(pd.DataFrame(rows), placeholder="–", column_config=times, alt="Schedules")
+    inert.table(pd.DataFrame(rows), style=messages.coloured, placeholder="–", column_config=times, alt="Schedules")
 
 
 def schedule_words(trigger: Trigger) -> str:

@@ -126,7 +126,7 @@ def test_file_is_previewed_and_then_saved_as_the_next_version(
     opened: Opened, sample_stores: Stores, scientist: Actor
 ) -> None:
     test = opened("tables", "scientist")
-    test.selectbox(key="tables_ingest_into_None").set_value(IRIS)
+    test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value(IRIS)
     header = "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n"
     test = upload(test, "more.csv", f"{header}5,3,1.5,0.2,setosa\n6,3,4.5,1.4,versicolor\n".encode())
     assert "**2 rows** would make version 3" in said(test)
@@ -156,7 +156,7 @@ def test_bad_file_is_refused_on_the_page_and_saves_nothing(
     opened: Opened, sample_stores: Stores, scientist: Actor, content: bytes, says: str
 ) -> None:
     test = opened("tables", "scientist")
-    test.selectbox(key="tables_ingest_into_None").set_value(IRIS)
+    test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value(IRIS)
     test = upload(test, "bad <b>.csv", content)
     assert not test.exception
     assert any(says in one.value.replace("\\", "") for one in test.error)
