@@ -207,6 +207,10 @@ INSIDE = {
     "carry_out.begin": "by decide and reconcile, inside their record",
     "decide.find_request": "asks for the action that it is given, where the request is not there",
     "material.gather": "by evidence, inside its record",
+    "separation.refuse_own": "by decide, inside its record",
+    "separation.refuse_same": "by findings, inside its record",
+    "separation.refuse_second_yes": "by decide, inside its record",
+    "tokens.owner_by_token": "by schedule, inside its record; asks what the token may do",
     "tokens.require_token_of": "asks about the token, not about a role",
 }
 # No service does these for somebody: the page Settings asks for them itself.

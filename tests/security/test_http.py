@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -199,11 +200,12 @@ def test_streamlit_run_on_every_address_shows_nothing(page: Page, tmp_path: Path
             expect(page.get_by_text("MODELLEDGER_HOME")).to_have_count(0)
 
 
-def drawn(port: int, **headers: str) -> bytes:
-    """All that the app sends to a browser that connects with *headers*."""
+def drawn(port: int, host: str = "127.0.0.1", **headers: str) -> bytes:
+    """All that the app sends to a browser that connects under the name *host* with *headers*."""
     told = b""
     with connect(
-        f"ws://127.0.0.1:{port}/_stcore/stream",
+        f"ws://{host}:{port}/_stcore/stream",
+        sock=socket.create_connection(("127.0.0.1", port)),
         subprotocols=[Subprotocol("streamlit")],
         additional_headers=headers,
         max_size=None,
@@ -233,6 +235,9 @@ def test_what_a_proxy_hands_on_to_a_server_run_by_hand_sees_no_demo_identity(tmp
             told = drawn(port, **headers)
             assert b"This server is shared" in told, headers
             assert b"Acting as" not in told, headers
+        told = drawn(port, "ledger.bank.example")
+        assert b"This server is shared" in told, "a proxy that hands the name on, or a name made to lead here"
+        assert b"Acting as" not in told
         assert b"Acting as" in drawn(port), "who asks from this machine is served, so that the refusals mean something"
 
 

@@ -65,7 +65,7 @@ def test_asked_by_one_approved_by_another_never_by_who_asked(
     form = {"promotions_tab": "Ask for a stage", "promotions_ask": MODEL}
     ask(signed_in(chromium, ledger, "sam", "promotions", **form, promotions_version="1"), "the first")
     page = signed_in(chromium, ledger, "mia", "promotions", promotions_status="waiting")
-    page.get_by_label("Reason").fill("the numbers hold")
+    page.get_by_label("Why", exact=True).fill("the numbers hold")
     page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text(f"{MODEL}/1: approved for Production")).to_be_visible()
     page.context.close()
