@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from core.answers import write_answer
+from core import answers
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
-from core.errors import BadName, NotSignedIn
+from core.errors import BadName, CoreError, NotSignedIn
 from core.identity import DEFAULT_IDENTITY, demo_actor
+from core.redact import everywhere, redactor
 from core.services.stores import Stores
 from core.settings import load_settings
 
@@ -70,6 +72,19 @@ def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
     if not text:
         raise NotSignedIn(f"Nobody is signed in: put a token into {TOKEN}; an admin issues one with `token issue`.")
     return _by_token(text)
+
+
+def write_answer(document: Any, *, as_json: bool) -> None:
+    """Prints *document* on stdout, as one JSON document or laid out for a person, without a secret in its texts."""
+    answers.write_answer(everywhere(answers.plain(document), secret_free()), as_json=as_json)
+
+
+def secret_free() -> Callable[[str], str]:
+    """Takes out of a text what settings or environment call secret, wherever somebody's words brought it from."""
+    try:
+        return redactor(load_settings().secret_values)
+    except CoreError:
+        return redactor()
 
 
 def _by_token(text: str) -> Actor:
