@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from core.audit.checkpoint import VerifierKey
@@ -41,7 +42,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
         settings=settings,
         catalog=Catalog(settings.tables, settings.home / "tables"),
         engine=_engine(settings),
-        runs=_runs(settings),
+        runs=_runs(settings, redact),
         models=_models(settings),
         audit=audit,
         heads=Heads(
@@ -51,8 +52,8 @@ def open_stores(settings: Settings | None = None) -> Stores:
             name=settings.log_name,
             trusted=_head_keys(settings),
         ),
-        decisions=Decisions(database),
-        findings=Findings(database),
+        decisions=Decisions(database, redact=redact),
+        findings=Findings(database, redact=redact),
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=tokens,
         sign_outs=SignOuts(database),
@@ -106,12 +107,13 @@ def _closed(settings: Settings) -> tuple[Path, ...]:
     return settings.home, settings.signing_key_file, settings.secrets_file
 
 
-def _runs(settings: Settings) -> Runs:
+def _runs(settings: Settings, redact: Callable[[str], str]) -> Runs:
     return Runs(
         settings.tracking_uri,
         timeout_s=settings.mlflow_timeout_s,
         artifact_root=_artifact_root(settings),
         closed=_closed(settings),
+        redact=redact,
     )
 
 

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 import typer
 
 from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, token, work
+from core.commands.options import secret_free
 from core.errors import CoreError
 from core.inert import line, visible
-from core.redact import redactor
-from core.settings import load_settings
 
 app = typer.Typer(
     name="modelledger",
@@ -53,7 +52,7 @@ class _Inert(logging.Formatter):
     """A record names things that are anybody's: no control character of theirs reaches the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return visible(_redacted(super().format(record)), keep="\n\t")
+        return visible(secret_free()(super().format(record)), keep="\n\t")
 
 
 def _log_to_stderr() -> None:
@@ -63,12 +62,4 @@ def _log_to_stderr() -> None:
 
 
 def _say(message: str) -> None:
-    print(line(_redacted(" ".join(message.split()))), file=sys.stderr)
-
-
-def _redacted(text: str) -> str:
-    """Without what the settings or the environment call secret, wherever a library's words brought it from."""
-    try:
-        return redactor(load_settings().secret_values)(text)
-    except CoreError:
-        return redactor()(text)
+    print(line(secret_free()(" ".join(message.split()))), file=sys.stderr)

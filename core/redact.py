@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
@@ -56,3 +57,16 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
         return values.sub(MASK, text) if values else text
 
     return redact
+
+
+def everywhere(value: Any, redact: Callable[[str], str]) -> Any:
+    """*value* with *redact* applied to each of its texts, inside lists and mappings too; tuples become lists."""
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {name: everywhere(item, redact) for name, item in value.items()}
+        case list() | tuple():
+            return [everywhere(item, redact) for item in value]
+        case _:
+            return value

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ from core.audit.canonical import canonical
 from core.database import Database, approvals, locks, requests
 from core.entities import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
+from core.redact import redactor
 
 # A promoter that died holds its model's lock no longer than this; a live one is done in a second or two.
 _LOCK_LEASE = timedelta(seconds=60)
@@ -27,11 +28,18 @@ _LOCK_POLL_S = 0.05
 class Decisions:
     """Requests in one database; state changes are compare-and-set, so that of two deciders one wins."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
+        """*redact* takes secrets out of the reasons that people give."""
         self._database = database
+        self._redact = redact or redactor()
 
     def add(self, request: PromotionRequest) -> PromotionRequest:
         """Keeps a new request."""
+        request = replace(
+            request,
+            request_reason=self._redact(request.request_reason),
+            reason=self._redact(request.reason) if request.reason else request.reason,
+        )
         with self._database.write() as connection:
             connection.execute(sa.insert(requests).values(_columns(request)))
         return request
@@ -83,6 +91,8 @@ class Decisions:
     def move(self, request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any) -> PromotionRequest:
         """Changes a request's status if it still is *before*. Raises AlreadyDecided, which names who was first."""
         values = {"status": after.value} | {name: _column(value) for name, value in changes.items()}
+        if values.get("reason"):
+            values["reason"] = self._redact(values["reason"])
         with self._database.write() as connection:
             changed = connection.execute(
                 sa.update(requests).where(requests.c.id == request_id, requests.c.status == before.value).values(values)
@@ -100,6 +110,7 @@ class Decisions:
 
     def add_approval(self, approval: Approval) -> tuple[Approval, ...]:
         """Keeps one more yes and returns them all. Raises AlreadyDecided where that person said yes before."""
+        approval = replace(approval, reason=self._redact(approval.reason))
         try:
             with self._database.write() as connection:
                 connection.execute(sa.insert(approvals).values(asdict(approval)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from core.database import Database, Moment, findings, metadata
 from core.entities import Finding, Look, Severity
 from core.errors import AlreadyDecided, NotFound
+from core.redact import redactor
 
 absences = sa.Table(
     "finding_absences",
@@ -38,13 +39,15 @@ _ALL = sa.select(findings, absences.c.since.label("gone")).join_from(
 
 
 class Findings:
-    """Findings in one database."""
+    """Findings in one database. What is said about them (details, reasons) goes through *redact*: no secret is kept."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
+        self._redact = redact or redactor()
 
     def add(self, one: Finding) -> Finding:
         """Keeps one that nobody else can know of yet."""
+        one = self._told(one)
         with self._database.write() as connection:
             connection.execute(sa.insert(findings), _values(one))
         return one
@@ -61,7 +64,7 @@ class Findings:
             if self._database.is_postgres:
                 connection.execute(sa.text("LOCK TABLE findings IN EXCLUSIVE MODE"))
             known = {row["id"]: _finding(row) for row in connection.execute(_ALL).mappings()}
-            now = {one.id: one for one in (_returned(one, known) for one in seen)}
+            now = {one.id: one for one in (_returned(self._told(one), known) for one in seen)}
             new = [one for one in now.values() if one.id not in known]
             if new:
                 connection.execute(sa.insert(findings), [_values(one) for one in new])
@@ -109,7 +112,10 @@ class Findings:
 
     def close(self, finding_id: str, *, by: str, at: datetime, reason: str) -> Finding:
         """Raises NotFound, AlreadyDecided where it is closed."""
-        return self._change(finding_id, closed_by=by, closed_at=at, reason=reason)
+        return self._change(finding_id, closed_by=by, closed_at=at, reason=self._redact(reason))
+
+    def _told(self, one: Finding) -> Finding:
+        return replace(one, detail=self._redact(one.detail))
 
     def _change(self, finding_id: str, **values: Any) -> Finding:
         with self._database.write() as connection:

@@ -21,7 +21,7 @@ from core.entities import Actor, ChainVerdict, Event, Outcome
 from core.errors import AuditBroken, Forbidden, Refused
 from core.permissions import Action
 from core.permissions import require as require_permission
-from core.redact import redactor
+from core.redact import everywhere, redactor
 
 GENESIS = "0" * 64
 _CHUNK = 5_000
@@ -53,7 +53,7 @@ class AuditLog:
 
     def redacted(self, value: Any) -> Any:
         """*value* as the log keeps it: without secrets in any of its texts."""
-        return _redacted(value, self._redact)
+        return everywhere(value, self._redact)
 
     def append(
         self,
@@ -331,19 +331,6 @@ def event_hash(values: Mapping[str, Any]) -> str:
 def event_text(values: Mapping[str, Any]) -> str:
     """The canonical JSON that an event's hash is taken over."""
     return canonical({name: value for name, value in values.items() if name != "hash"})
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    """*value* without secrets in any of its texts."""
-    match value:
-        case str():
-            return redact(value)
-        case Mapping():
-            return {name: _redacted(item, redact) for name, item in value.items()}
-        case list() | tuple():
-            return [_redacted(item, redact) for item in value]
-        case _:
-            return value
 
 
 def _head(connection: Connection) -> tuple[int, str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from core.answers import write_answer
+from core import answers
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
-from core.errors import BadName, NotSignedIn
+from core.errors import BadName, CoreError, NotSignedIn
 from core.identity import DEFAULT_IDENTITY
+from core.redact import everywhere, redactor
 from core.services.identify import demo_identity, is_provider_in_force, put_provider_in_force
 from core.services.stores import Stores
+from core.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts; the default may only read.")]
@@ -73,6 +76,19 @@ def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
     if not text:
         raise NotSignedIn(f"Nobody is signed in: put a token into {TOKEN}; an admin issues one with `token issue`.")
     return _by_token(text)
+
+
+def write_answer(document: Any, *, as_json: bool) -> None:
+    """Prints *document* on stdout, as one JSON document or laid out for a person, without a secret in its texts."""
+    answers.write_answer(everywhere(answers.plain(document), secret_free()), as_json=as_json)
+
+
+def secret_free() -> Callable[[str], str]:
+    """Takes out of a text what settings or environment call secret, wherever somebody's words brought it from."""
+    try:
+        return redactor(load_settings().secret_values)
+    except CoreError:
+        return redactor()
 
 
 def _by_token(text: str) -> Actor:

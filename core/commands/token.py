@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core import answers
 from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
 from core.entities import Role, Token
 from core.services import tokens
@@ -39,7 +40,8 @@ def issue(
         token, text = tokens.issue_token(
             opened(), acting(as_), name=name, role=role, days=days, allow_decisions=allow_decisions, reason=reason
         )
-    write_answer(_answer(token) | {"token": text}, as_json=as_json)
+    # The one answer whose secret is what was asked for.
+    answers.write_answer(_answer(token) | {"token": text}, as_json=as_json)
 
 
 def list_all(as_: As = None, as_json: Json = False) -> None:

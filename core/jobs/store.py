@@ -15,7 +15,7 @@ from core.database import Database, job_lines, jobs
 from core.entities import Actor, Job, JobLine, JobStatus, Role
 from core.errors import JobNotFound, LeaseLost
 from core.jobs.triggers import Triggers
-from core.redact import redactor
+from core.redact import everywhere, redactor
 
 MOST_ATTEMPTS = 2
 # A worker is stopped for reasons that have nothing to do with its job, an update for example: more patience than with
@@ -30,14 +30,15 @@ class JobStore:
     """Jobs in one database. *lease_s*: how long a worker may be silent before its job is taken over.
 
     Every change by a worker names the attempt it works on: after a takeover the old attempt may change nothing.
-    What comes out of a job (lines, steps, errors) goes through *redact*: no secret is kept.
+    What goes into a job (arguments) and what comes out of it (lines, steps, errors, results) goes through *redact*:
+    no secret is kept.
     """
 
     def __init__(self, database: Database, lease_s: float, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
         self._redact = redact or redactor()
         self.lease = timedelta(seconds=lease_s)
-        self.triggers = Triggers(database)
+        self.triggers = Triggers(database, redact=self._redact)
 
     def submit(
         self,
@@ -55,7 +56,7 @@ class JobStore:
         job = Job(
             id=job_id or uuid4().hex[:12],
             kind=kind,
-            arguments=dict(arguments),
+            arguments=everywhere(arguments, self._redact),
             status=JobStatus.SCHEDULED,
             actor=actor.name,
             role=",".join(sorted(role.value for role in actor.roles)),
@@ -157,7 +158,7 @@ class JobStore:
 
     def remember(self, job_id: str, attempt: int, facts: Mapping[str, str]) -> None:
         """Merges *facts* into the job's result while it runs. Raises LeaseLost."""
-        self._change(job_id, attempt, result=json.dumps({**self.get(job_id).result, **facts}))
+        self._change(job_id, attempt, result=self._told({**self.get(job_id).result, **facts}))
 
     def write_line(self, job_id: str, text: str) -> None:
         """Adds one line to the job's log."""
@@ -182,6 +183,9 @@ class JobStore:
                     ],
                 )
 
+    def _told(self, facts: Mapping[str, Any]) -> str:
+        return json.dumps(everywhere(facts, self._redact))
+
     def _kept(self, text: str) -> str:
         return self._redact(text).replace("\x00", "")[:_LONGEST_LINE]
 
@@ -197,7 +201,7 @@ class JobStore:
 
     def finish(self, job_id: str, attempt: int, result: Mapping[str, Any]) -> None:
         """Raises LeaseLost."""
-        self._end(job_id, attempt, JobStatus.FINISHED, progress=1.0, step="done", result=json.dumps(dict(result)))
+        self._end(job_id, attempt, JobStatus.FINISHED, progress=1.0, step="done", result=self._told(result))
 
     def fail(self, job_id: str, attempt: int, error: str) -> None:
         """Raises LeaseLost."""
@@ -205,7 +209,7 @@ class JobStore:
 
     def kill(self, job_id: str, attempt: int, why: str) -> None:
         """Ends a job that was cancelled. Raises LeaseLost."""
-        self._end(job_id, attempt, JobStatus.KILLED, error=why)
+        self._end(job_id, attempt, JobStatus.KILLED, error=self._redact(why))
 
     def release(self, job_id: str, attempt: int, why: str) -> Job:
         """Puts a running job back for another worker, from its beginning; fails it after MOST_STOPS attempts.
@@ -213,7 +217,9 @@ class JobStore:
         Returns the job as it is then. Raises LeaseLost.
         """
         if attempt < MOST_STOPS:
-            self._change(job_id, attempt, status=JobStatus.SCHEDULED.value, step=f"waiting: {why}", progress=0.0)
+            self._change(
+                job_id, attempt, status=JobStatus.SCHEDULED.value, step=f"waiting: {self._redact(why)}", progress=0.0
+            )
         else:
             self.fail(job_id, attempt, f"{why}, in attempt {attempt} again; submit it once more")
         return self.get(job_id)

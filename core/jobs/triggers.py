@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +14,15 @@ from croniter import croniter
 from core.database import Database, triggers
 from core.entities import Trigger
 from core.errors import BadParameter, NotFound
+from core.redact import everywhere, redactor
 
 
 class Triggers:
-    """Triggers in one database."""
+    """Triggers in one database. What a job is to be given goes through *redact*: no secret is kept."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
+        self._redact = redact or redactor()
 
     def list(self) -> tuple[Trigger, ...]:
         """All triggers, oldest first."""
@@ -37,6 +39,7 @@ class Triggers:
 
     def save(self, trigger: Trigger) -> Trigger:
         """Adds or replaces a trigger. Raises BadParameter for a cron line that cannot be used."""
+        trigger = replace(trigger, arguments=everywhere(trigger.arguments, self._redact))
         if trigger.cron is not None:
             trigger = replace(trigger, next_due=next_due(trigger.cron, datetime.now(UTC)))
         with self._database.write() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
 from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
+from core.redact import redactor
 from core.registry import files
 from core.registry.cache import RunCache
 from core.registry.connection import Connection
@@ -36,10 +37,16 @@ class Runs:
     """The tracking store at *tracking_uri*. Every method raises RegistryUnavailable within about *timeout_s*."""
 
     def __init__(
-        self, tracking_uri: str, timeout_s: float = 5.0, artifact_root: Path | None = None, closed: Sequence[Path] = ()
+        self,
+        tracking_uri: str,
+        timeout_s: float = 5.0,
+        artifact_root: Path | None = None,
+        closed: Sequence[Path] = (),
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         self._connection = Connection(tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, closed=closed)
         self._cache = RunCache()
+        self._redact = redact or redactor()
         self._names: dict[str, str] = {}
 
     # ------------------------------------------------------------------------------------------ reading
@@ -200,9 +207,9 @@ class Runs:
         return f"{self._artifact_uri(run_id)}/model"
 
     def end(self, run_id: str, status: RunStatus, reason: str | None = None) -> None:
-        """Ends a run; *reason* says why it failed or was killed."""
+        """Ends a run; *reason* says why it failed or was killed, without secrets."""
         if reason:
-            self.log(run_id, tags={_REASON_TAG: reason[:4000]})
+            self.log(run_id, tags={_REASON_TAG: self._redact(reason)[:4000]})
         with self._connection.answering() as client:
             client.set_terminated(run_id, status.value.upper())
 

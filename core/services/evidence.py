@@ -211,12 +211,13 @@ def _written(stores: Stores, material: Material) -> Dossier:
     sections = tuple(
         replace(
             one,
+            title=redacted(one.title),
             paragraphs=tuple(redacted(one.paragraphs)),
             rows=tuple(tuple(redacted(row)) for row in one.rows),
         )
         for one in made.sections
     )
-    return replace(made, sections=sections)
+    return replace(made, title=redacted(made.title), sections=sections)
 
 
 def file_name(key: ModelVersionKey) -> str:

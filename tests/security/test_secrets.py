@@ -8,20 +8,23 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from core.bootstrap import open_stores
-from core.entities import Actor, ModelVersionKey, Outcome, Role, Severity
+from core.entities import Actor, ModelVersionKey, Outcome, Role, RunStatus, Severity, Stage, Trigger
 from core.errors import CoreError
 from core.jobs.worker import run_job
 from core.learning.artifacts import process_environment
 from core.permissions import Action
+from core.registry.runs import failure_reason
+from core.services.decide import approve, reject, request_promotion, roll_back
 from core.services.doctor import checkup
 from core.services.evidence import export_bundle, export_dossier
-from core.services.findings import open_finding
+from core.services.findings import close_finding, open_finding
 from core.services.prove import export_audit
 from core.services.stores import Stores
 from core.settings import load_settings
@@ -142,13 +145,76 @@ def test_a_job_that_fails_with_a_secret_in_its_words_keeps_none(
     def fails(*arguments: object) -> dict[str, str]:
         raise RuntimeError(f"could not sign with {SECRETS}")
 
-    job = stores.jobs.submit("train", {"recipe": "x"}, scientist)
+    job = stores.jobs.submit("train", {"recipe": SECRETS, "params": [{"url": SECRETS}]}, scientist)
     stores.jobs.claim("test")
+    stores.jobs.remember(job.id, 1, {"uri": SECRETS})
     stores.jobs.report(job.id, 1, 0.1, f"signing with {SECRETS}")
     stores.jobs.write_line(job.id, f"signing with {SECRETS}")
     run_job(stores.jobs, job.id, attempt=1, work=fails)
-    assert "RuntimeError: could not sign with *** ***" in (stores.jobs.get(job.id).error or "")
+    kept = stores.jobs.get(job.id)
+    assert "RuntimeError: could not sign with *** ***" in (kept.error or "")
+    assert kept.arguments["recipe"].startswith("*** ***")
+    again = stores.jobs.submit("train", {}, scientist)
+    stores.jobs.claim("test")
+    stores.jobs.finish(again.id, 1, {"deep": [{"uri": SECRETS}]})
+    stores.jobs.triggers.save(
+        Trigger(
+            id="t",
+            kind="cron",
+            job_kind="train",
+            arguments={"recipe": SECRETS},
+            actor="scientist",
+            role="scientist",
+            created=datetime.now(UTC),
+            cron="0 6 * * 1",
+        )
+    )
+    assert stores.jobs.triggers.get("t").arguments["recipe"].startswith("*** ***")
     assert kept_in(home) == []
+
+
+def test_a_whole_flow_whose_reasons_hold_secrets_keeps_none(
+    sample: Path,
+    secret: dict[str, str],
+    tmp_path: Path,
+    scientist: Actor,
+    manager: Actor,
+    auditor: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_provider(tmp_path, monkeypatch)
+    stores = open_stores()
+    asked = request_promotion(
+        stores, scientist, model="iris_classifier", version=3, to=Stage.PRODUCTION, reason=f"asked {SECRETS}"
+    )
+    approve(stores, manager, asked.id, reason=f"yes {SECRETS}")
+    kept = stores.decisions.get(asked.id)
+    assert kept.request_reason.startswith("asked *** ***")
+    assert (kept.reason or "").startswith("yes *** ***")
+    refused = request_promotion(
+        stores, scientist, model="iris_classifier", version=2, to=Stage.STAGING, reason=f"asked {SECRETS}"
+    )
+    reject(stores, manager, refused.id, reason=f"no {SECRETS}")
+    found = open_finding(stores, auditor, subject="iris_classifier/3", detail=f"seen {SECRETS}", severity=Severity.LOW)
+    close_finding(stores, manager, found.id, reason=f"closed {SECRETS}")
+    run_id = stores.runs.start("flow", "fails", "scientist", {})
+    stores.runs.end(run_id, RunStatus.FAILED, f"failed {SECRETS}")
+    assert (failure_reason(stores.runs.get(run_id)) or "").startswith("failed *** ***")
+    roll_back(stores, manager, model="iris_classifier", to=1, reason=f"back {SECRETS}")
+    assert kept_in(sample) == []
+
+
+def test_the_command_line_answers_without_a_secret_that_somebody_wrote_into_mlflow(
+    told: Stores,
+    command: Command,  # noqa: F811
+) -> None:
+    for words in (("models",), ("runs",), ("lineage", "iris_classifier/3"), ("findings",)):
+        for more in ((), ("--json",)):
+            answer = command(*words, *more)
+            assert answer.code == 0, answer.err
+            # Nobody can sign in here, so that no setting says what the provider's own two secrets are.
+            said = (answer.out + answer.err).replace(f"{CANARY}-client", "").replace(f"{CANARY}-cookie", "")
+            assert CANARY not in said
 
 
 def test_the_audit_log_and_its_exports_keep_none(
