@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from core.delta.spark_types import is_catalog_name
 from core.entities import Table
 from core.errors import BadName, BadSettings, TableNotFound
 
@@ -24,7 +26,7 @@ class Catalog:
         for place in filter(None, (part.strip() for part in (places or "").split(","))):
             name, separator, uri = place.partition("=")
             if separator and NAME.match(name.strip()):
-                self._pairs[name.strip()] = Table(name=name.strip(), uri=uri.strip())
+                self._pairs[name.strip()] = Table(name=name.strip(), uri=_absolute(uri.strip()))
             elif separator and "://" not in place:
                 raise BadSettings(f"MODELLEDGER_TABLES: {name!r} is no table name; use letters, digits, _ and -.")
             else:
@@ -38,7 +40,7 @@ class Catalog:
         for folder in self._folders:
             if "://" in folder:
                 continue
-            root = Path(folder).expanduser()
+            root = Path(_absolute(folder))
             for log in filter(_was_committed_to, sorted(root.glob("*/_delta_log")) if root.is_dir() else []):
                 found.setdefault(log.parent.name, Table(name=log.parent.name, uri=str(log.parent)))
         return tuple(found[name] for name in sorted(found))
@@ -58,7 +60,7 @@ class Catalog:
             if "://" in text:
                 return Table(name=text, uri=text)
             if "/" in text and Path(text).expanduser().is_dir():
-                return Table(name=text, uri=str(Path(text).expanduser().resolve()))
+                return Table(name=text, uri=_absolute(text))
         names = ", ".join(known) or "none yet; ingest a file to make one"
         raise TableNotFound(f"There is no table {text!r}. Tables here: {names}.", table=text)
 
@@ -73,8 +75,18 @@ class Catalog:
                 name=name,
             )
         folder = self._folders[0]
-        uri = f"{folder.rstrip('/')}/{name}" if "://" in folder else str(Path(folder).expanduser().resolve() / name)
+        uri = f"{folder.rstrip('/')}/{name}" if "://" in folder else str(Path(_absolute(folder)) / name)
         return Table(name=name, uri=uri)
+
+
+def _absolute(uri: str) -> str:
+    """*uri* with a path on this machine made absolute: what else opens the table has a working folder of its own.
+
+    A name in Spark's catalog (risk.loans) stays one, unless it is a folder here.
+    """
+    if "://" in uri or uri.startswith("file:") or (is_catalog_name(uri) and not Path(uri).exists()):
+        return uri
+    return os.path.abspath(os.path.expanduser(uri))
 
 
 def _was_committed_to(log: Path) -> bool:

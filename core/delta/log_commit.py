@@ -92,8 +92,8 @@ def to_commit(table: str, version: int, found: list[dict[str, Any]], modified_s:
         elif "commitInfo" in action:
             info = action["commitInfo"] or {}
     operation = info.get("operation") or UNKNOWN_OPERATION
-    metadata = _claimed(info)
-    rows_added, rows_removed = _rows(operation, info.get("operationMetrics") or {})
+    metadata = claimed(info)
+    rows_added, rows_removed = rows_of(operation, info.get("operationMetrics") or {})
     return Commit(
         table=table,
         version=version,
@@ -116,18 +116,20 @@ def commit_time(info: Mapping[str, Any], modified_s: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _rows(operation: str, metrics: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def rows_of(operation: str, metrics: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Rows added and removed, as a commit's metrics claim them; None for what they do not tell."""
     if not metrics:
         return None, None
-    updated = _first(metrics, _UPDATED)
+    updated = number_of(metrics, _UPDATED)
     if operation == "UPDATE":
         return updated, updated
-    removed = _first(metrics, _REMOVED)
+    removed = number_of(metrics, _REMOVED)
     # numOutputRows of a DELETE are rows that were copied, not added.
-    return (None if operation == "DELETE" else _first(metrics, _ADDED)), removed
+    return (None if operation == "DELETE" else number_of(metrics, _ADDED)), removed
 
 
-def _first(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def number_of(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    """The first of the metrics *names* that is there, or None."""
     for name in names:
         if name in metrics:
             try:
@@ -143,7 +145,7 @@ def taken_user(metadata: dict[str, Any]) -> str | None:
     return str(name or number) if name or number else None
 
 
-def _claimed(info: Mapping[str, Any]) -> dict[str, Any]:
+def claimed(info: Mapping[str, Any]) -> dict[str, Any]:
     """What the author said besides: delta-rs writes it flat, Spark as one text, which is JSON where we wrote it."""
     own = {key: value for key, value in info.items() if key not in _STANDARD}
     text = info.get("userMetadata")

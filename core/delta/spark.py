@@ -6,6 +6,7 @@ Connect (sc://), where Delta's own Python classes are not to be had.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from core.delta import (
     spark_jobs,
     spark_scan,
     spark_session,
+    spark_storage,
     spark_types,
     spark_write,
 )
@@ -63,13 +65,14 @@ class SparkEngine(DeltaEngine):
         storage_options: Mapping[str, str] | None = None,
         conf: Mapping[str, str] | None = None,
     ) -> None:
-        self.settings = SparkSettings(master=master, jars=jars, conf=dict(conf or {}))
-        self._storage_options = dict(storage_options or {})
+        # A Connect server has a client of its own for the store: no key of ours is sent there.
+        given = {} if master.startswith("sc://") else dict(storage_options or {})
+        self.settings = SparkSettings(master=master, jars=jars, conf=spark_storage.hadoop_conf(given, dict(conf or {})))
         self._logs = Logs(storage_options)
 
     @property
     def session(self) -> Any:
-        """The process's Spark session; opened on first use. Raises EngineUnavailable in one sentence."""
+        """The process's Spark session; opened on first use. Raises EngineUnavailable or BadSettings in one sentence."""
         return spark_session.session(self.settings)
 
     def check(self) -> str:
@@ -110,22 +113,30 @@ class SparkEngine(DeltaEngine):
         if log is not None:
             return log.snapshots(newest)
         commits = self._history(table, newest)
-        return tuple(self._snapshot(table, commits, commit.version) for commit in commits)
+        found = []
+        for commit in commits:
+            # A version that Spark no longer opens is left out, as one that the log no longer holds.
+            with contextlib.suppress(TimeTravelRefused, LogExpired, VersionNotFound):
+                found.append(self._snapshot(table, commits, commit.version))
+        return tuple(found)
 
     def readable(self, table: Table, version: int) -> ReadVerdict:
         log = self._log(table)
         try:
-            features.require_read(self.name, table, self.snapshot(table, version=version).features)
-            with translated(table):
-                frame = self._frame(table, version)
+            with translated(table, versions=lambda: self._versions(table)):
                 if log is None:
-                    missing = self._missing_file(frame)
+                    features.require_read(self.name, table, spark_describe.features(self.session, table))
+                    missing = self._missing_file(self._frame(table, version))
                 else:
+                    features.require_read(self.name, table, log.snapshot(version).features)
+                    self._frame(table, version)
                     missing = log.files.missing(stored_files(log.data_files(version)))
         except (TimeTravelRefused, FeatureUnsupported) as error:
             return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
         except (LogExpired, VersionNotFound) as error:
             return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
+        except FilesVacuumed as error:
+            return ReadVerdict(verdict=Readability.FILES_VACUUMED, reason=str(error))
         except LogCorrupt as error:
             return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
         if missing is not None:
@@ -241,7 +252,8 @@ class SparkEngine(DeltaEngine):
                 log = self._log(table)
                 made = log.made_by_table() if log is not None else frozenset()
                 frame = spark_write.fitting(frame, self._frame(table, None).schema, table, made_by_table=made)
-            try:
+        try:
+            with translated(table):
                 version = spark_write.commit(
                     self.session,
                     table,
@@ -251,8 +263,14 @@ class SparkEngine(DeltaEngine):
                     transaction=transaction,
                     only_at=expected_version,
                 )
-            finally:
-                self._forget_empty_log(table)
+        except CommitConflict:
+            # The other writer may have been an earlier attempt at this very write, which a server went on with.
+            first = None if transaction is None else self.version_of(table, transaction)
+            if first is None:
+                raise
+            return first
+        finally:
+            self._forget_empty_log(table)
         if version is None:
             assert transaction is not None, "Delta commits nothing only where a transaction was written before"
             first = self.version_of(table, transaction)
@@ -266,7 +284,7 @@ class SparkEngine(DeltaEngine):
             with translated(table):
                 name = spark_types.identifier(table)
                 self.session.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version - 1}").collect()
-            raise _moved_on(table, expected_version, version - 1)
+            raise _moved_on(table, expected_version, version - 1, taken_back=version)
         return version
 
     def watched(
@@ -356,11 +374,14 @@ def _holds_log(path: str) -> bool:
     return os.path.isdir(log) and any(os.path.isfile(os.path.join(log, name)) for name in os.listdir(log))
 
 
-def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:
+def _moved_on(table: Table, expected: int, found: int, *, taken_back: int | None = None) -> CommitConflict:
     was = "was not to exist yet" if expected < 0 else f"was at version {expected}"
     now = "does not exist" if found < 0 else f"is at version {found}"
+    done = "nothing was written"
+    if taken_back is not None:
+        now, done = f"another writer made version {found}", f"our version {taken_back} was taken back by a RESTORE"
     return CommitConflict(
-        f"{table.name} {was} when this was prepared and now {now}; nothing was written. Look at it again.",
+        f"{table.name} {was} when this was prepared and now {now}; {done}. Look at it again.",
         table=table.name,
         expected=expected,
         found=found,

@@ -21,6 +21,7 @@ from core.errors import (
     LogCorrupt,
     LogExpired,
     SchemaMismatch,
+    StorageUnavailable,
     TableNotFound,
     TimeTravelRefused,
     VersionNotFound,
@@ -142,6 +143,9 @@ _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?
 _EXECUTOR = re.compile(r"\((?:\S+ )?executor [^)]*\):\s*")
 _CLASS = re.compile(r"^(?:[a-z_$][\w$]*\.)+(\w+(?:Exception|Error)?)(?::\s*|$)")
 _CONDITION = re.compile(r"\[([A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\]")
+_NO_CLIENT = re.compile(
+    r"No FileSystem for scheme[: ]+\"?(\w+)|Class org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem not found"
+)
 _FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)
 
 
@@ -166,7 +170,7 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
     if _NO_ANSWER.fullmatch(text):
         text = cause = _GONE
     if _is_lost(error, text) or _BY_CONDITION.get(condition) is EngineUnavailable:
-        spark_session.close()
+        spark_session.close(is_lost=True)
         return EngineUnavailable(
             f"The Spark session was lost ({cause}). Nothing half-written remains; try again: a new session is "
             "opened. If it is lost again, give it more memory or look at the cluster."
@@ -175,6 +179,13 @@ def translate(error: Exception, table: Table | None = None, *, versions: Callabl
         return JobCancelled("The Spark job was cancelled; nothing was written.")
     if _is_missing_file(text):
         return FilesVacuumed(f"{name}: data files of this version are gone ({cause}).", table=name)
+    if (scheme := _NO_CLIENT.search(text)) is not None:
+        return StorageUnavailable(
+            f"{name}: Spark has no client for {scheme[1] or 's3'}:// addresses; name its package (for S3 "
+            "org.apache.hadoop:hadoop-aws in the version of pyspark's own Hadoop jars) as spark.jars.packages in "
+            "MODELLEDGER_SPARK_CONF, or put its jars into the folder of MODELLEDGER_SPARK_JARS.",
+            table=name,
+        )
     kind = _BY_CONDITION.get(condition)
     if kind is None:
         # A task's own fault stands in the text of the job that it ended: a rule of the table that a row breaks.

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.errors import EngineUnavailable
@@ -45,18 +47,36 @@ def require_java() -> str:
         raise EngineUnavailable(f"{java} does not start: {error}. {advice}") from error
     found = _VERSION.search(answer.stderr + answer.stdout)
     if found is None or int(found[1]) < OLDEST_JAVA:
-        version = found[1] if found else "a version that it does not tell"
-        raise EngineUnavailable(f"Spark needs Java {OLDEST_JAVA} or newer; {java} is {version}. {advice}")
+        told = found[1] if found else "a version that it does not tell"
+        raise EngineUnavailable(f"Spark needs Java {OLDEST_JAVA} or newer; {java} is {told}. {advice}")
     return java
 
 
+def needed_jars() -> tuple[str, str]:
+    """How the names of the two jars end that this Python's pyspark and delta-spark need. Raises EngineUnavailable."""
+    try:
+        delta, spark = version("delta-spark"), version("pyspark")
+    except PackageNotFoundError as error:
+        raise EngineUnavailable(
+            f"The Spark engine needs the package {error.name}; install requirements.txt."
+        ) from error
+    family = ".".join(spark.split(".")[:2])
+    return f"{DELTA_JAR}{family}_2.13-{delta}.jar", f"delta-storage-{delta}.jar"
+
+
 def jars_in(folder: str) -> str:
-    """Delta's jars in *folder* as Spark's comma-separated list. Raises EngineUnavailable if they are not there."""
+    """Delta's jars in *folder* as Spark's comma-separated list.
+
+    Raises EngineUnavailable if they are not there, or are those of another version.
+    """
     place = Path(folder).expanduser()
     jars = sorted(place.glob("*.jar")) if place.is_dir() else []
-    if not any(DELTA_JAR in jar.name for jar in jars) or not any("delta-storage" in jar.name for jar in jars):
+    if not _are_all_among(jars):
+        others = [jar.name for jar in jars if DELTA_JAR in jar.name]
+        holds = f"holds {', '.join(others)} and not" if others else "does not hold Delta's jars"
+        wanted = f" {' and '.join(needed_jars())}" if others else ""
         raise EngineUnavailable(
-            f"MODELLEDGER_SPARK_JARS names {folder}, which does not hold Delta's jars; copy the jars of "
+            f"MODELLEDGER_SPARK_JARS names {folder}, which {holds}{wanted}; copy the jars of "
             f"{cache_folder() / 'jars'} on a machine that has started Spark once."
         )
     return ",".join(str(jar.resolve()) for jar in jars)
@@ -75,5 +95,10 @@ def cache_folder() -> Path:
 
 
 def are_jars_cached() -> bool:
-    """Whether Delta's jars were fetched before."""
-    return any(DELTA_JAR in jar.name for jar in cache_folder().glob("jars/*.jar"))
+    """Whether Delta's jars were fetched before, in the versions that are needed now."""
+    return _are_all_among(cache_folder().glob("jars/*.jar"))
+
+
+def _are_all_among(jars: Iterable[Path]) -> bool:
+    names = [jar.name for jar in jars]
+    return all(any(name.endswith(needed) for name in names) for needed in needed_jars())

@@ -21,6 +21,11 @@ from core.errors import BadSettings, CoreError, EngineUnavailable
 
 _REACH_TIMEOUT_S = 5.0
 _LOOPBACK = "127.0.0.1"
+_NOT_FETCHED = (
+    "Delta's jars are not fetched yet: the first use needs a package registry, or name a folder that holds them in "
+    "MODELLEDGER_SPARK_JARS"
+)
+_PACKAGES = "spark.jars.packages"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +81,22 @@ def check(settings: SparkSettings) -> str:
     if settings.master.startswith("spark://"):
         _reach(settings, default_port=7077)
     fetched = settings.jars is not None or spark_java.are_jars_cached()
-    return f"Spark {settings.shown}, {java}" + ("" if fetched else "; Delta's jars are fetched on first use")
+    return f"Spark {settings.shown}, {java}" + ("" if fetched else f"; {_NOT_FETCHED}")
 
 
-def close() -> None:
-    """Ends the session and, where it was ours, its Java process. The next use opens a new one."""
+def close(*, is_lost: bool = False) -> None:
+    """Ends the session and, where it was ours, its Java process. The next use opens a new one.
+
+    Of a server that *is_lost* nothing is asked any more: nobody would answer, and Spark would go on asking.
+    """
     global _open
     with _lock:
         if _open is None:
             return
         settings, opened = _open
         _open = None
+        if is_lost and settings.is_connect:
+            opened.release_session_on_close = False
         # A session that was lost cannot be stopped in an orderly way; what is left of it is ended below.
         with contextlib.suppress(Exception):
             opened.stop()
@@ -121,7 +131,8 @@ def _start(settings: SparkSettings) -> Any:
     if settings.jars is not None:
         builder = builder.config("spark.jars", spark_java.jars_in(settings.jars))
     else:
-        builder = configure_spark_with_delta_pip(builder)
+        further = [name for name in settings.conf.get(_PACKAGES, "").split(",") if name.strip()]
+        builder = configure_spark_with_delta_pip(builder, further)
     try:
         return builder.getOrCreate()
     except CoreError:
@@ -223,10 +234,15 @@ def _reach(settings: SparkSettings, *, default_port: int) -> None:
 
 
 def _why_not(settings: SparkSettings, error: Exception) -> str:
-    if "JAVA_GATEWAY_EXITED" in str(error) and settings.jars is None and not spark_java.are_jars_cached():
+    if "JAVA_GATEWAY_EXITED" in str(error):
+        if settings.jars is None and not spark_java.are_jars_cached():
+            return (
+                "Spark could not fetch Delta's jars from the package registry; connect this machine to one, or name a "
+                "folder that holds them in MODELLEDGER_SPARK_JARS."
+            )
         return (
-            "Spark could not fetch Delta's jars from the package registry; connect this machine to one, or name a "
-            "folder that holds them in MODELLEDGER_SPARK_JARS."
+            f"Spark did not start on {settings.shown}: its Java process ended at once; what it wrote stands in the log "
+            "(a package of spark.jars.packages that cannot be fetched, a setting of Java's that it does not know)."
         )
     return f"Spark did not start on {settings.shown}: {_first_line(error)}."
 

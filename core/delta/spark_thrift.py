@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from core.delta import spark_java, spark_session, spark_types
+from core.delta import spark_describe, spark_java, spark_session, spark_types
 from core.delta.spark_errors import root_cause, translated
 from core.delta.spark_session import SparkSettings
 from core.entities import Table
@@ -32,6 +32,8 @@ class ThriftServer:
         }
         self._settings = SparkSettings(master=settings.master, jars=settings.jars, conf={**hive, **dict(settings.conf)})
         self._served: dict[str, str] = {}
+        # Those of them that were made here; a table of the catalog's own is never dropped.
+        self._made: set[str] = set()
         self._server: Any = None
 
     def start(self) -> None:
@@ -67,21 +69,25 @@ class ThriftServer:
             else:
                 wanted[name] = Table(name=name, uri=table.uri)
         for name in [name for name, uri in self._served.items() if name not in wanted or wanted[name].uri != uri]:
-            with translated():
-                session.sql(f"DROP TABLE IF EXISTS {spark_types.quoted(name)}")
+            if name in self._made:
+                with translated():
+                    session.sql(f"DROP TABLE IF EXISTS {spark_types.quoted(name)}")
+                self._made.remove(name)
             del self._served[name]
         for name, table in wanted.items():
             if name in self._served:
                 continue
             try:
                 with translated(table):
-                    session.sql(_definition(table))
+                    is_made = _make(session, table)
             except EngineUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one table that Spark will not have must not hide the others
                 refused[name] = str(error)
             else:
                 self._served[name] = table.uri
+                if is_made:
+                    self._made.add(name)
         return tuple(sorted(self._served)), refused
 
     def stop(self) -> None:
@@ -89,9 +95,23 @@ class ThriftServer:
         spark_session.close()
 
 
-def _definition(table: Table) -> str:
-    name = spark_types.quoted(table.name)
+def _make(session: Any, table: Table) -> bool:
+    """Makes *table* known under its name; False where the catalog knows it under that very name.
+
+    A table of a catalog is made once more over its files, as no view: a view has no VERSION AS OF.
+    """
+    name, place = spark_types.quoted(table.name), spark_types.address(table)
     if spark_types.is_catalog_name(table.uri):
-        return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {spark_types.identifier(table)}"  # noqa: S608 - quoted
-    place = table.uri.replace("\\", "\\\\").replace("'", "\\'")
-    return f"CREATE TABLE {name} USING delta LOCATION '{place}'"
+        if _is_called(session, table):
+            return False
+        place = spark_describe.location(session, table)
+    escaped = place.replace("\\", "\\\\").replace("'", "\\'")
+    session.sql(f"CREATE TABLE {name} USING delta LOCATION '{escaped}'")
+    return True
+
+
+def _is_called(session: Any, table: Table) -> bool:
+    """Whether a client that asks for the table's name alone gets what its URI names."""
+    *above, name = (part.lower() for part in table.uri.split("."))
+    here = [str(session.catalog.currentCatalog()).lower(), str(session.catalog.currentDatabase()).lower()]
+    return name == table.name and here[len(here) - len(above) :] == above

@@ -11,14 +11,14 @@ import pyarrow as pa
 from core.delta.arrow_types import unsliced
 from core.entities import Field, Table
 
-_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,2}$")
+_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
 # Spark has no unsigned integers: the next wider signed type holds every value of 8, 16 and 32 bits.
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
 
 
 def is_catalog_name(uri: str) -> bool:
-    """Whether *uri* is a name in Spark's catalog (main.risk.loans) rather than a path or URI."""
+    """Whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) rather than a path or URI."""
     return _CATALOG_NAME.match(uri) is not None
 
 
@@ -26,7 +26,12 @@ def identifier(table: Table) -> str:
     """The table in SQL: its catalog name, or its path; quoted either way."""
     if is_catalog_name(table.uri):
         return ".".join(quoted(part) for part in table.uri.split("."))
-    return f"delta.{quoted(table.uri)}"
+    return f"delta.{quoted(address(table))}"
+
+
+def address(table: Table) -> str:
+    """The table's path or URI as Spark takes it: Hadoop reads a file: URI without decoding it."""
+    return f"file://{unquote(urlsplit(table.uri).path)}" if table.uri.startswith("file:") else table.uri
 
 
 def quoted(name: str) -> str:

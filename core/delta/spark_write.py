@@ -53,7 +53,7 @@ def commit(
             if spark_types.is_catalog_name(table.uri):
                 writer.saveAsTable(spark_types.identifier(table))
             else:
-                writer.save(table.uri)
+                writer.save(spark_types.address(table))
         finally:
             if only_at is not None:
                 session.conf.unset(_COMMIT_RETRIES)

@@ -72,7 +72,8 @@ class Commit:
 class Snapshot:
     """A table as it stood at one version, from the log alone (no data file is read).
 
-    *rows* is None unless every file has statistics and none a deletion vector.
+    *rows* is None unless every file has statistics and none a deletion vector. *size_bytes* is None where only Spark
+    reads the log, which does not tell it, and the files are gone.
     """
 
     table: str
@@ -81,7 +82,7 @@ class Snapshot:
     timestamp: datetime
     rows: int | None
     files: int
-    size_bytes: int
+    size_bytes: int | None
     schema: tuple[Field, ...]
     partition_columns: tuple[str, ...] = ()
     features: tuple[str, ...] = ()

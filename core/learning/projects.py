@@ -15,10 +15,13 @@ from core.errors import BadParameter
 from core.learning.outside import PROJECT
 
 BACKENDS = ("local", "databricks", "kubernetes")
-# What is handed to every project: as environment, and as those parameters that it declares (at a Git address: all).
+# What is handed to every project: as the parameters that it declares (at a Git address: all); here as environment too.
 HANDED = ("DataV", "table", "table_uri")
 # Settings of the run itself; every other parameter of the recipe is one of the project's.
 _OWN = ("backend", "backend_config", "entry_point", "version")
+# How the address of a table on this machine begins; every other is an object store's, or a name in a catalog.
+_HERE = ("/", "file:")
+_TEMPLATE = "kube-job-template-path"
 _KUBERNETES_PACKAGES = ("docker", "kubernetes")
 
 
@@ -35,7 +38,8 @@ class ProjectParameter:
 class Project:
     """A project and how it is run. *parameters* are those of its entry point; None where it is not on this disk.
 
-    *values* are what the recipe or a person sets. *backend_config* is the path of a JSON file, or JSON.
+    *values* are what the recipe or a person sets. *backend_config* is the path of a JSON file, or JSON; a file that it
+    names lies in *folder*, beside the recipes.
     """
 
     uri: str
@@ -43,6 +47,7 @@ class Project:
     entry_point: str
     version: str | None
     backend_config: str | None
+    folder: Path
     parameters: tuple[ProjectParameter, ...] | None
     values: Mapping[str, Any]
 
@@ -77,6 +82,8 @@ class Project:
             raise BadParameter(f"backend_config cannot be read: {error}.", name="backend_config") from error
         if not isinstance(found, dict):
             raise BadParameter("backend_config is a JSON object.", name="backend_config")
+        if isinstance(template := found.get(_TEMPLATE), str):
+            found[_TEMPLATE] = str((self.folder / template).absolute())
         return found
 
 
@@ -97,6 +104,7 @@ def open_project(estimator: str, params: Mapping[str, Any], folder: Path) -> Pro
         entry_point=entry,
         version=own.get("version"),
         backend_config=_config_place(own.get("backend_config"), folder),
+        folder=folder,
         parameters=None if _is_elsewhere(place) else _declared(uri, entry),
         values={name: value for name, value in params.items() if name not in _OWN},
     )
@@ -104,8 +112,11 @@ def open_project(estimator: str, params: Mapping[str, Any], folder: Path) -> Pro
     return project
 
 
-def check_startable(project: Project, tracking_uri: str) -> None:
-    """Raises BadParameter before anything is started: a value is missing, or what its backend needs is not here."""
+def check_startable(project: Project, tracking_uri: str, table_uri: str) -> None:
+    """Raises BadParameter before anything is started: a value is missing, or what its backend needs is not here.
+
+    *table_uri* is where the table is that it will be trained on.
+    """
     needed = [one.name for one in project.offered if one.default is None]
     if needed:
         raise BadParameter(f"The entry point needs a value for {', '.join(needed)}.", name=needed[0])
@@ -116,6 +127,7 @@ def check_startable(project: Project, tracking_uri: str) -> None:
         raise BadParameter(
             f"The backend {project.backend} needs backend_config: a JSON file, or its contents.", name="backend_config"
         )
+    _check_data(project, table_uri)
     if project.backend == "databricks":
         if not tracking_uri.startswith(("databricks", "http://", "https://")):
             raise BadParameter(
@@ -136,9 +148,28 @@ def check_startable(project: Project, tracking_uri: str) -> None:
             f"The backend kubernetes needs the package {' and '.join(missing)}, which is not installed here.",
             name="backend",
         )
-    lacking = [name for name in ("kube-job-template-path", "repository-uri") if name not in config]
+    lacking = [name for name in (_TEMPLATE, "repository-uri") if name not in config]
     if lacking:
         raise BadParameter(f"backend_config lacks {' and '.join(lacking)}.", name="backend_config")
+    if not Path(config[_TEMPLATE]).is_file():
+        raise BadParameter(f"backend_config names {config[_TEMPLATE]}, which is not there.", name="backend_config")
+
+
+def _check_data(project: Project, table_uri: str) -> None:
+    """Elsewhere the data version is known by the parameters alone, and the table by an address that holds there too."""
+    declared = {one.name for one in project.parameters} if project.parameters is not None else set(HANDED)
+    if "DataV" not in declared or not declared & {"table", "table_uri"}:
+        raise BadParameter(
+            f"On {project.backend} a project hears of its data by its parameters alone: declare DataV, and table_uri "
+            f"or table, for the entry point {project.entry_point!r}.",
+            name="DataV",
+        )
+    if table_uri.startswith(_HERE):
+        raise BadParameter(
+            f"The table lies on this machine ({table_uri}), where {project.backend} does not reach it: name it in "
+            "MODELLEDGER_TABLES by the address of an object store or by its name in a catalog.",
+            name="backend",
+        )
 
 
 def _config_place(told: str | None, folder: Path) -> str | None:

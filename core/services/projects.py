@@ -10,13 +10,13 @@ from core.services.stores import Stores
 
 
 def project_of(stores: Stores, recipe: Recipe) -> Project:
-    """The project, ready to be started.
+    """The project, ready to be started on the recipe's table.
 
     Raises BadParameter: no such project, entry point, backend or parameter, a value that is missing, or something that
-    its backend needs.
+    its backend needs. Raises TableNotFound.
     """
     project = _opened(stores, recipe)
-    check_startable(project, stores.settings.tracking_uri)
+    check_startable(project, stores.settings.tracking_uri, stores.catalog.resolve(recipe.table).uri)
     return project
 
 

@@ -70,7 +70,7 @@ def submit_training(
     stores.audit.require(actor, Action.RUN_TRAIN, recipe)
     chosen = _with_params(find_recipe(stores, recipe), params)
     if is_project(chosen.estimator):
-        project_of(stores, chosen)
+        project_of(stores, replace(chosen, table=table or chosen.table))
     resolved, pinned = stores.pin(table or chosen.table, version)
     stores.engine.snapshot(resolved, version=pinned.version)
     arguments = {

@@ -63,7 +63,7 @@ def facts(view: VersionView) -> None:
         messages.badge(view.verdict.verdict)
         rows = "unknown" if snapshot.rows is None else f"{snapshot.rows:,}"
         when = messages.local(snapshot.timestamp, seconds=True)
-        size = f"{snapshot.size_bytes:,} bytes"
+        size = "size unknown" if snapshot.size_bytes is None else f"{snapshot.size_bytes:,} bytes"
         st.caption(
             f"version **{snapshot.version}** · {rows} rows · {snapshot.files} files · {size} · {when}",
             width="content",

@@ -25,3 +25,26 @@ def test_folder_with_a_damaged_log_is_a_table_that_can_be_asked_about(tmp_path: 
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_bytes(b"")
     assert [table.name for table in Catalog(None, tmp_path).tables()] == ["damaged"]
+
+
+def test_path_from_here_is_the_same_table_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "orders.delta" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "lake" / "stock" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "lake" / "stock" / "_delta_log" / f"{0:020d}.json").touch()
+    catalog = Catalog("lake, orders=orders.delta, old=./archive.delta, one=loans, far=s3://lake/far", tmp_path)
+    assert {table.name: table.uri for table in catalog.tables()} == {
+        "far": "s3://lake/far",
+        "old": str(tmp_path / "archive.delta"),
+        "one": str(tmp_path / "loans"),
+        "orders": str(tmp_path / "orders.delta"),
+        "stock": str(tmp_path / "lake" / "stock"),
+    }
+    assert catalog.place("new").uri == str(tmp_path / "lake" / "new")
+
+
+def test_name_in_sparks_catalog_stays_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    catalog = Catalog("loans=main.risk.loans,stock=risk.stock,kept=file:///lake/kept", tmp_path)
+    uris = {table.name: table.uri for table in catalog.tables()}
+    assert uris == {"loans": "main.risk.loans", "stock": "risk.stock", "kept": "file:///lake/kept"}

@@ -19,6 +19,7 @@ from core.errors import (
     LogCorrupt,
     LogExpired,
     SchemaMismatch,
+    StorageUnavailable,
     TableNotFound,
     TimeTravelRefused,
     VersionNotFound,
@@ -128,6 +129,19 @@ def test_function_that_raises_in_a_task_is_told_by_its_own_error() -> None:
 def test_rule_that_a_row_breaks_is_found_inside_the_job_that_it_ended() -> None:
     text = f"{TASK}[DELTA_VIOLATE_CONSTRAINT_WITH_VALUES] CHECK constraint positive (amount > 0) violated"
     assert type(translate(FromJava(f"org.apache.spark.SparkException: {text}"), LOANS)) is SchemaMismatch
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"',
+        "java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found",
+    ],
+)
+def test_store_that_spark_has_no_client_for_is_told_with_what_to_add(text: str) -> None:
+    found = translate(FromJava(text), LOANS)
+    assert type(found) is StorageUnavailable
+    assert "loans: Spark has no client for s3:// addresses; name its package" in str(found)
 
 
 def test_root_cause_is_where_javas_chain_began() -> None:

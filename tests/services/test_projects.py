@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -17,9 +18,11 @@ from core.entities import Actor, JobStatus, ModelVersionKey, Recipe, RunStatus, 
 from core.errors import BadParameter, JobCancelled, TrainingFailed
 from core.jobs.progress import Silent
 from core.learning.artifacts import check_loads
+from core.learning.project_run import ProjectData, _order
+from core.learning.projects import open_project
 from core.registry.runs import failure_reason
 from core.services.origin import origin_of_model
-from core.services.projects import project_parameters
+from core.services.projects import project_of, project_parameters
 from core.services.score import batch_predictions, score
 from core.services.stores import Stores
 from core.services.train import find_recipe, list_recipes, save_recipe, submit_training, train
@@ -265,18 +268,85 @@ def test_what_another_backend_lacks_is_one_sentence(
     stores: Stores, scientist: Actor, params: dict[str, str], expected: str
 ) -> None:
     write_iris(stores)
-    project(stores, scientist, "raise AssertionError", **params)
+    project(stores, scientist, "raise AssertionError", "{DataV: string, table_uri: path}", **params)
+    there = store_with(stores, tables=f"{TABLE}=s3://lake/{TABLE}")
     with pytest.raises(BadParameter, match=expected) as refused:
-        submit_training(stores, scientist, recipe="mine")
+        project_of(there, find_recipe(there, "mine"))
     assert len(str(refused.value).splitlines()) == 1
+
+
+def store_with(stores: Stores, **settings: str) -> Stores:
+    """The same home with other settings."""
+    return open_stores(load_settings(home=stores.settings.home, **settings))
+
+
+@pytest.mark.parametrize(
+    "declared", ["{DataV: string}", "{table_uri: path}", "{table: string, table_uri: path}", "{alpha: {default: 1}}"]
+)
+def test_project_elsewhere_declares_the_data_that_it_is_given(stores: Stores, scientist: Actor, declared: str) -> None:
+    """No environment of ours goes there: without these it would be stamped with a version that it never heard of."""
+    write_iris(stores)
+    project(stores, scientist, "", declared, backend="databricks", backend_config=DATABRICKS)
+    with pytest.raises(BadParameter, match=r"declare DataV, and table_uri or table, for the entry point 'main'"):
+        submit_training(stores, scientist, recipe="mine")
+
+
+def test_table_on_this_machine_is_not_handed_to_a_project_elsewhere(stores: Stores, scientist: Actor) -> None:
+    write_iris(stores)
+    declared = "{DataV: string, table_uri: path}"
+    project(stores, scientist, "", declared, backend="databricks", backend_config=DATABRICKS)
+    with pytest.raises(BadParameter, match=r"lies on this machine .*where databricks does not reach it"):
+        submit_training(stores, scientist, recipe="mine")
+
+
+def test_cluster_is_given_the_data_version_as_mlflow_submits_it(stores: Stores, scientist: Actor) -> None:
+    """The command is the one that MLflow's own Databricks backend makes of what it is called with."""
+    from mlflow.projects import databricks
+
+    write_iris(stores)
+    project(
+        stores,
+        scientist,
+        "",
+        "{DataV: string, table_uri: path, alpha: {type: float, default: 0.5}}",
+        backend="databricks",
+        backend_config=DATABRICKS,
+    )
+    there = store_with(stores, tables=f"{TABLE}=s3://lake/{TABLE}", mlflow_tracking_uri="http://127.0.0.1:1")
+    found = project_of(there, find_recipe(there, "mine"))
+    data = ProjectData(table=TABLE, uri=f"s3://lake/{TABLE}", version=3)
+    run_id = stores.runs.start("mine", "mine", scientist.name, {})
+    order = _order(found, run_id, stores.settings.tracking_uri, data)
+    assert (order["backend"], order["env_manager"]) == ("databricks", None)
+    assert order["backend_config"] == json.loads(DATABRICKS)
+    command = databricks._get_databricks_run_cmd(
+        "/dbfs/x.tar.gz", "theirs", order["entry_point"], order["parameters"], order["env_manager"]
+    )
+    for given in ("DataV=3", f"table_uri=s3://lake/{TABLE}", "alpha=0.5"):
+        assert f"-P {given}" in command[-1]
+
+
+def test_template_of_kubernetes_lies_beside_the_recipes(stores: Stores, scientist: Actor) -> None:
+    write_iris(stores)
+    declared = "{DataV: string, table_uri: path}"
+    project(stores, scientist, "", declared, backend="kubernetes", backend_config=KUBERNETES)
+    found = open_project(*_recipe(stores), stores.settings.recipes_folder)
+    assert found.config()["kube-job-template-path"] == str(stores.settings.recipes_folder / "job.yaml")
+
+
+def _recipe(stores: Stores) -> tuple[str, dict[str, object]]:
+    recipe = find_recipe(stores, "mine")
+    return recipe.estimator, dict(recipe.params)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("kubernetes") is not None, reason="the package is here")
 def test_kubernetes_without_its_packages_names_them(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
-    project(stores, scientist, "", backend="kubernetes", backend_config=KUBERNETES)
+    declared = "{DataV: string, table_uri: path}"
+    project(stores, scientist, "", declared, backend="kubernetes", backend_config=KUBERNETES)
+    there = store_with(stores, tables=f"{TABLE}=s3://lake/{TABLE}")
     with pytest.raises(BadParameter, match=r"needs the package .*kubernetes, which is not installed here"):
-        submit_training(stores, scientist, recipe="mine")
+        project_of(there, find_recipe(there, "mine"))
 
 
 def test_the_code_of_a_run_is_the_projects_own_commit_and_none_is_made_up(stores: Stores, scientist: Actor) -> None:
