@@ -31,11 +31,11 @@ def test_a_scoring_that_failed_is_found_again_by_anybody(opened: Opened, used: S
     failed = used.jobs.submit("score", {"model": MODEL, "model_version": 1, "table": IRIS, "version": 0}, scientist)
     used.jobs.claim("worker")
     used.jobs.fail(failed.id, 1, "the columns differ")
+    address = links(opened("overview", "auditor"))[f"Look at score {failed.id}"]
+    assert address == f"/predictions?predictions_job={failed.id}"
     for number in range(60):
         used.jobs.submit("score", {"model": f"m{number}"}, scientist, job_id=f"later{number}")
         used.jobs.request_cancel(f"later{number}", "scientist")
-    address = links(opened("overview", "auditor"))[f"Look at score {failed.id}"]
-    assert address == f"/predictions?predictions_job={failed.id}"
     test = opened("predictions", "auditor", predictions_job=failed.id)
     assert not test.warning
     assert "the columns differ" in said(test)
