@@ -106,10 +106,8 @@ def at_risk(found: Overview) -> None:
         return
     st.subheader("At risk")
     rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
-    rows += [
-        {"what": "job failed", "subject": f"{job.kind} {job.id}", "detail": job.error or ""}
-        for job in found.failed_jobs
-    ]
+    failed = [(f"{job.kind} {job.id}", job.error or "") for job in found.failed_jobs]
+    rows += [{"what": "job failed", "subject": subject, "detail": error} for subject, error in failed]
     inert.table(pd.DataFrame(rows), key="overview_risks")
     if any(risk.kind in (UNFINISHED_REQUEST, UNFINISHED_ACTION) for risk in found.risks):
         links.link("promotions", "Resolve it", promotions_tab="Differences")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 
-import pandas as pd
 import streamlit as st
 
 from core.entities import Job, PredictionBatch, TableVersion
 from core.permissions import Action
-from core.services.batch_rows import batch_page
 from core.services.browse import list_tables, table_history
 from core.services.jobs import count_jobs, list_jobs, show_job
 from core.services.models import ModelSummary, list_models
 from core.services.score import ANSWER, list_batches, submit_scoring
-from core.services.take_away import batch_csv
-from pages.shared import batch_charts, cached, inert, jobs, links, messages, paging, pickers, session, taking
+from pages.shared import (
+    batch_charts,
+    batch_views,
+    cached,
+    jobs,
+    messages,
+    pickers,
+    session,
+)
 
 JOB = "predictions_job"
-PAGE_ROWS = 100
 CHARTED_ROWS = 50_000
 
 actor = session.require(Action.PREDICTION_READ)
@@ -84,38 +88,6 @@ def job_words(job: Job) -> str:
     return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
 
 
-def batches_table(batches: tuple[PredictionBatch, ...]) -> None:
-    rows = [
-        {
-            "batch": batch.batch_id,
-            "time": batch.time,
-            "model": str(batch.key),
-            "data": str(batch.source),
-            "rows": batch.rows,
-            "into": str(batch.into),
-            "by": batch.actor,
-        }
-        for batch in batches
-    ]
-    inert.table(
-        pd.DataFrame(rows),
-        column_config={"time": messages.time_column("time")},
-        key="predictions_list",
-    )
-
-
-def back_links(batch: PredictionBatch) -> None:
-    query = f"SELECT * FROM {batch.into.table} WHERE batch_id = '{batch.batch_id}' LIMIT 100"  # noqa: S608 -- shown
-    data = {"tables_table": batch.source.table, "tables_version": str(batch.source.version)}
-    with st.container(horizontal=True):
-        links.link("lineage", "Lineage", lineage_from="a prediction batch", lineage_batch=batch.batch_id)
-        links.link(
-            "models", messages.plain(batch.key), models_model=batch.model, models_version=str(batch.model_version)
-        )
-        links.link("tables", messages.plain(batch.source), **data)
-        links.link("sql", "Look at it by SQL", sql_query=query)
-
-
 def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     words = {b.batch_id: f"{b.key} on {b.source} · {b.rows} rows · {messages.local(b.time)}" for b in batches}
     left, right = st.columns(2)
@@ -123,7 +95,7 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     batch = next(b for b in batches if b.batch_id == chosen)
     others = {b.batch_id: words[b.batch_id] for b in batches if b.model == batch.model and b.batch_id != batch.batch_id}
     other = pickers.choose("Compare with", list(others), "predictions_reference", words=others, at=right, index=None)
-    back_links(batch)
+    batch_views.back_links(batch)
     reference = next((b for b in batches if b.batch_id == other), None)
     # Drift is told column by column; the pictures need the answers alone.
     columns = ANSWER if reference is None else None
@@ -135,22 +107,7 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     )
     if max(one.rows for one in (batch, reference) if one is not None) > CHARTED_ROWS:
         st.caption(f"Pictures and drift are of an even sample of at most {CHARTED_ROWS:,} rows of each batch.")
-    batch_rows(batch)
-
-
-def batch_rows(batch: PredictionBatch) -> None:
-    """The rows of a batch, page by page, and all of them to take away."""
-    st.subheader("Rows")
-    last = paging.last_page(batch.rows, PAGE_ROWS)
-    number = min(paging.asked("predictions_page", of=batch.batch_id), last or 1)
-    rows = batch_page(stores, actor, batch, offset=(number - 1) * PAGE_ROWS, limit=PAGE_ROWS).to_pandas()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        paging.turn("predictions_page", number, last=last, of=batch.batch_id)
-        taking.csv_button(
-            lambda: batch_csv(stores, actor, batch), f"batch-{batch.batch_id}", batch.rows, key="predictions_csv"
-        )
-        st.caption(f"{len(rows)} of {batch.rows:,} rows of {messages.plain(batch.into)} are shown.", width="content")
-    inert.table(rows, key="predictions_rows", column_order=batch_charts.ordered(rows))
+    batch_views.rows(stores, actor, batch)
 
 
 st.title("Predictions")
@@ -165,5 +122,5 @@ with messages.stopping():
         st.info("No predictions yet. A data scientist scores a data version with whatever is in Production.")
         st.stop()
     st.subheader("Batches")
-    batches_table(found)
+    batch_views.table(found)
     batch_view(found)

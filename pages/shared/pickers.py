@@ -93,11 +93,14 @@ def choose(
     """
     place = at or st
     asked = st.query_params.get(key)
-    if asked and asked not in options and asked != st.session_state.get(f"{key}.seen"):
-        _tell_missing(place, label, asked, None if index is None or not options else options[index])
-    if not options:
-        return None
-    return _choose_by_value(label, list(options), key, words or {}, place, index, of)
+    is_missing = asked and asked not in options and asked != st.session_state.get(f"{key}.seen")
+    picked = _choose_by_value(label, list(options), key, words or {}, place, index, of) if options else None
+    if is_missing:
+        instead = "choose one" if picked is None else f"{picked} is shown"
+        place.warning(
+            messages.plain(f"{label} {asked!r} of the address is not here; {instead}."), icon=":material/link_off:"
+        )
+    return picked
 
 
 def choose_some(
@@ -133,13 +136,6 @@ def _ask_number(key: str, box: str) -> None:
     number = st.session_state[box]
     if number is not None:
         ask(key, str(number))
-
-
-def _tell_missing(place: DeltaGenerator, label: str, asked: str, shown: str | None) -> None:
-    instead = "choose one" if shown is None else f"{shown} is shown"
-    place.warning(
-        messages.plain(f"{label} {asked!r} of the address is not here; {instead}."), icon=":material/link_off:"
-    )
 
 
 def _choose_by_value(

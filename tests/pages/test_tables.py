@@ -40,7 +40,9 @@ def test_address_opens_a_version_as_it_stood(opened: Opened, sample_stores: Stor
 
 
 def test_history_tells_who_what_and_which_models(opened: Opened, sample_stores: Stores) -> None:
-    shown = frame(opened("tables", tables_table=IRIS), "operation", "trained on it").set_index("version")
+    shown = frame(opened("tables", tables_table=IRIS, tables_tab="History"), "operation", "trained on it").set_index(
+        "version"
+    )
     assert list(shown.index) == [2, 1, 0]
     assert list(shown["rows added"]) == [50, 50, 50]
     assert list(shown["rows"]) == [150, 100, 50]

@@ -144,7 +144,7 @@ def test_a_recipe_file_that_cannot_be_used_is_named(opened: Opened, sample_store
 def test_a_project_is_in_the_picker_and_its_parameters_are_fields(opened: Opened, sample_stores: Stores) -> None:
     write_examples(sample_stores.settings.home)
     test = opened("training", "scientist", training_recipe="flowers", training_version="0")
-    assert "flowers" in test.selectbox(key="training_recipe").options
+    assert "flowers" in test.selectbox(key="training_recipe.box").options
     trees, leaf = test.number_input(key="training_flowers_trees"), test.number_input(key="training_flowers_leaf")
     assert (trees.value, leaf.value) == (40, 1)
     trees.set_value(25)
@@ -161,6 +161,6 @@ def test_a_project_that_is_gone_is_told_and_other_recipes_go_on(opened: Opened, 
     assert not test.exception
     assert "its file MLproject cannot be read" in said(test).replace("\\", "")
     assert len(test.error) == 1
-    test.selectbox(key="training_recipe").set_value("iris_classifier").run()
+    test.selectbox(key="training_recipe.box").set_value("iris_classifier").run()
     assert not test.error
     assert [button.label for button in test.button if button.label == "Train"] == ["Train"]

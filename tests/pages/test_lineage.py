@@ -1,0 +1,44 @@
+"""The page Lineage: the same in words, a node's facts and where its link leads."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.identity import demo_actor
+from core.services.score import find_batch
+from core.services.stores import Stores
+from tests.pages.conftest import BATCHES, IRIS, MODEL, Opened, links
+
+BATCH = {"lineage_from": "a prediction batch", "lineage_batch": BATCHES[0]}
+
+
+def test_the_same_is_told_in_words(opened: Opened, used: Stores) -> None:
+    words = opened("lineage", **BATCH).dataframe[-1].value.set_index("name")
+    assert words.loc[f"{MODEL}/1", "what"] == "model version"
+    assert f"{IRIS}@0" in set(words.index)
+    (batch,) = [name for name in words.index if name.startswith("predictions@")]
+    assert set(words.loc[batch, "from"].split(", ")) == {f"{MODEL}/1", f"{IRIS}@0"}
+    assert words.loc["Production: approved", "from"] == f"{MODEL}/1"
+
+
+@pytest.mark.parametrize(
+    ("node", "label", "address"),
+    [
+        (f"commit {IRIS}@0", "Look at the rows", f"/tables?tables_table={IRIS}&tables_version=0"),
+        (f"model {MODEL}/1", "Look at the model", f"/models?models_model={MODEL}&models_version=1"),
+        (f"batch {BATCHES[0]}", "Look at the rows", f"/predictions?predictions_batch={BATCHES[0]}"),
+    ],
+)
+def test_a_node_of_the_address_leads_to_its_page(
+    opened: Opened, used: Stores, node: str, label: str, address: str
+) -> None:
+    test = opened("lineage", **BATCH, lineage_node=node)
+    assert not test.exception
+    assert links(test)[label] == address
+
+
+def test_a_time_is_told_as_everywhere(opened: Opened, used: Stores) -> None:
+    test = opened("lineage", **BATCH, lineage_node=f"batch {BATCHES[0]}")
+    facts = next(one.value for one in test.dataframe if "fact" in one.value).set_index("fact")["value"]
+    batch = find_batch(used, demo_actor("auditor", channel="test"), BATCHES[0])
+    assert facts["time"] == f"{batch.time:%Y-%m-%d %H:%M:%S} UTC"
