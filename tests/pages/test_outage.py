@@ -13,14 +13,16 @@ from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
 from core.services.decide import request_promotion
 from core.services.reconcile import differences
+from core.services.score import score
 from core.services.stores import Stores
+from core.services.train import submit_training
 from core.settings import load_settings
 from tests.conftest import copy_sample
 from tests.contract.gateway import TROUBLES, Gateway, gateway
 from tests.contract.mlflow_server import mlflow_server
 from tests.pages.conftest import Opened, said
 
-MODEL = "iris_classifier"
+MODEL, TABLE = "iris_classifier", "iris_training_data"
 # MLflow's own client would wait for minutes (246 s where nothing listens, 1,207 s where nothing answers).
 LONGEST_S = 100
 
@@ -94,6 +96,34 @@ def test_pages_say_that_mlflow_does_not_answer_and_show_what_they_know(
     assert not test.exception
     assert "classifier/3 to Production" in said(test)
     assert "Approve" in {button.label for button in test.button}
+
+
+def test_pages_that_need_only_delta_go_on_showing_tables_and_past_batches(
+    opened: Opened, between: Gateway, stores: Stores, scientist: Actor
+) -> None:
+    batch = score(stores, scientist, model=MODEL, model_version=2, table=TABLE, version=1, into="predictions")
+    job = submit_training(stores, scientist, recipe=MODEL, version=0)
+    between.trouble = "503"
+    for page, address, shown in (
+        ("tables", {"tables_table": TABLE, "tables_version": "1"}, "50 of 100 rows are shown."),
+        ("tables", {"tables_table": TABLE, "tables_tab": "History"}, "does not answer"),
+        ("sql", {"sql_query": f"SELECT * FROM {TABLE} VERSION AS OF 0"}, f"50 rows, read from {TABLE}@0."),
+        ("sql", {"sql_query": "SELECT * FROM predictions"}, "100 rows, read from predictions@0."),
+        ("predictions", {}, "The first 100 of 100 rows of predictions@0."),
+        ("training", {"training_tab": "Jobs"}, ""),
+        ("lineage", {"lineage_from": "a prediction batch"}, "The same in words"),
+    ):
+        test = opened(page, "scientist", **address)
+        assert not test.exception, page
+        assert shown in said(test).replace("\\", ""), (page, said(test))
+        told = " ".join(frame.value.to_csv() for frame in test.dataframe)
+        assert MODEL in told or TABLE in told or "setosa" in told, (page, told)
+        assert page != "training" or job.id in told
+        if page in ("predictions", "lineage"):
+            assert batch.batch_id in told or "predictions@0" in told, page
+    test = opened("training", "scientist", training_recipe=MODEL)
+    assert not test.exception
+    assert "Train" in {button.label for button in test.button}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
