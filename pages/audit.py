@@ -100,14 +100,8 @@ def findings() -> None:
     shown = [one for one in known if one.is_open or closed_too]
     if shown:
         finding_views.findings_table(shown, key="audit_findings", on_pick=pick_finding, at=then)
-    elif then is not None:
-        st.info("No finding was open then.")
     else:
-        st.info(
-            "No finding is open. A finding is opened where the registry or a run is not what was decided and logged "
-            "here, where a rollback by one person waits for a review, and by an auditor by hand; it stays until a "
-            "manager closes it with a reason."
-        )
+        finding_views.none_open(then)
     picked = finding_views.pick(shown, known, "finding", at=then)
     if picked is not None:
         view = show_finding_at(stores, actor, picked, then) if then else show_finding(stores, actor, picked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.entities import ModelVersionKey, RequestStatus, Stage
+from core.entities import RequestStatus, Stage
 from core.errors import CoreError
 from core.permissions import Action
 from core.services.decide import list_requests, preview_gates, request_promotion, roll_back
@@ -83,11 +83,7 @@ def ask() -> None:
     to = Stage(pickers.choose("Stage", ["Production", "Staging", "Archived", "None"], "promotions_to", at=right))
     with st.spinner("Asking the gates"):
         seen = preview_gates(stores, actor, key, to)
-    promotion_views.gates_table(seen.gates)
-    with st.expander("Evidence"):
-        promotion_views.evidence(seen.evidence)
-    if not seen.passed:
-        st.caption("You may ask all the same; it cannot be approved while a gate fails.")
+    promotion_views.appraisal(seen)
     with st.form("promotions_ask_form", clear_on_submit=False):
         reason = promotion_forms.reason("What speaks for it")
         if st.form_submit_button(f"Ask for {to.value}", type="primary", icon=":material/send:"):
@@ -110,18 +106,12 @@ def back() -> None:
         return
     targets = list_rollback_targets(stores, actor, model.name)
     if not targets:
-        st.info("There is no earlier version to roll back to: none served before, and none is older than what serves.")
+        st.info("No version served before, and none is older than what serves: there is nothing to roll back to.")
         return
-    promotion_forms.told_of_review(stores, ModelVersionKey(model=model.name, version=max(targets)))
+    promotion_forms.told_of_review(stores, model.name)
     seen = promotion_forms.last_sight(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
-        to = st.selectbox(
-            "To version",
-            list(targets),
-            index=None,
-            placeholder="the one that was in Production before",
-            format_func=lambda one: f"{one} · {promotion_forms.target_word(targets[one])}",
-        )
+        to = promotion_forms.target(targets)
         reason = promotion_forms.reason()
         if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
             with st.spinner("Loading the model in a process of its own, looking for its data"):

@@ -13,14 +13,19 @@ EMERGENCY = "emergency rollback"
 _DUE = timedelta(days=3)
 
 
+def approvers(stores: Stores, model: str) -> int:
+    """How many people must say yes before a version of *model* goes to Production or leaves it, by setting."""
+    asked = stores.settings.approvals
+    return max(1, asked.get(model, asked.get("*", 1)))
+
+
 def approvals_needed(stores: Stores, key: ModelVersionKey, to: Stage, *, stage: Stage | None = None) -> int:
-    """How many people must say yes: by setting into Production and out of it, one for any other change.
+    """How many people must say yes: `approvers` into Production and out of it, one for any other change.
 
     *stage*: where *key* is now; asked of the registry where it matters and is left out.
     Raises ModelVersionNotFound, RegistryUnavailable.
     """
-    asked = stores.settings.approvals
-    needed = max(1, asked.get(key.model, asked.get("*", 1)))
+    needed = approvers(stores, key.model)
     if needed == 1 or to is Stage.PRODUCTION:
         return needed
     now = stage or stores.models.version(key).stage
@@ -36,7 +41,7 @@ def needs_review(stores: Stores, request: PromotionRequest) -> bool:
     """Whether one person alone moved what policy asks several about, or what nobody had ever approved."""
     if request.kind is not RequestKind.ROLLBACK:
         return False
-    return approvals_needed(stores, request.key, request.to) > 1 or not was_approved(stores, request)
+    return approvers(stores, request.model) > 1 or not was_approved(stores, request)
 
 
 def await_review(stores: Stores, request: PromotionRequest) -> None:

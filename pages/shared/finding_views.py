@@ -72,6 +72,18 @@ def count(findings: Sequence[Finding], at: datetime | None = None) -> None:
     messages.badge(worst.severity, told)
 
 
+def none_open(at: datetime | None) -> None:
+    """What an empty list means."""
+    if at is not None:
+        st.info("No finding was open then.")
+        return
+    st.info(
+        "No finding is open. A finding is opened where the registry or a run is not what was decided and logged here, "
+        "where a rollback by one person waits for a review, and by an auditor by hand; it stays until a manager closes "
+        "it with a reason."
+    )
+
+
 def findings_table(
     findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None], at: datetime | None = None
 ) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.entities import Actor, Difference, ModelVersionKey, PromotionRequest, Stage
+from core.entities import Actor, Difference, PromotionRequest
 from core.inert import visible
 from core.permissions import Action
 from core.services.decide import approve, decisions_made, list_approvals, reject
 from core.services.reconcile import close_action, resolve
-from core.services.review import approvals_needed, needs_review
+from core.services.review import approvals_needed, approvers, needs_review
 from core.services.stores import Stores
 from pages.shared import messages, session
 
@@ -65,9 +65,9 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
             st.rerun()
 
 
-def told_of_review(stores: Stores, key: ModelVersionKey) -> None:
+def told_of_review(stores: Stores, model: str) -> None:
     """Where policy asks for several people: that one may roll back all the same, and what follows from it."""
-    needed = approvals_needed(stores, key, Stage.PRODUCTION)
+    needed = approvers(stores, model)
     if needed > 1:
         st.info(
             f"{needed} people have to approve before a version goes to Production. In an emergency you may roll back "
@@ -76,9 +76,16 @@ def told_of_review(stores: Stores, key: ModelVersionKey) -> None:
         )
 
 
-def target_word(was_approved: bool) -> str:
-    """What is to be known of a version before it is rolled back to."""
-    return "was approved for Production" if was_approved else "never approved; another manager will review it"
+def target(targets: Mapping[int, bool]) -> int | None:
+    """The version to roll back to, of those that core allows, with whether it was once approved."""
+    words = {True: "was approved for Production", False: "never approved; another manager will review it"}
+    return st.selectbox(
+        "To version",
+        list(targets),
+        index=None,
+        placeholder="the one that was in Production before",
+        format_func=lambda one: f"{one} · {words[targets[one]]}",
+    )
 
 
 def rolled_back(stores: Stores, done: PromotionRequest) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.entities import Difference, Finding, GateResult, PromotionRequest, RequestKind, RequestStatus, Severity, Stage
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from core.services.appraise import Appraisal
 from core.services.compare import direction
 from core.services.findings import about_model
 from pages.shared import finding_views, inert, messages
@@ -140,6 +141,15 @@ def evidence(found: Mapping[str, Any]) -> None:
     else:
         left.info("The run logged no metric.")
     inert.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt="What the evidence rests on")
+
+
+def appraisal(seen: Appraisal) -> None:
+    """What the gates say before anybody has asked, and what they looked at."""
+    gates_table(seen.gates)
+    with st.expander("Evidence"):
+        evidence(seen.evidence)
+    if not seen.passed:
+        st.caption("You may ask all the same; it cannot be approved while a gate fails.")
 
 
 def stages_table(stages: Mapping[str, str]) -> None:
