@@ -122,6 +122,8 @@ def evidence(found: Mapping[str, Any]) -> None:
     candidate, production = found.get("candidate", {}), found.get("production", {})
     mine, theirs = _numbers(candidate.get("metrics", {})), _numbers(production.get("metrics", {}))
     rival = production.get("model_version") or "nothing in Production"
+    if production.get("model_version") and not production.get("serves", True):
+        rival = f"{rival} (served last)"
     rows = []
     for name in sorted(mine.keys() | theirs.keys(), key=_position):
         a, b = mine.get(name), theirs.get(name)
