@@ -7,6 +7,7 @@ from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
+from core.audit.rewritten import BoundRows
 from core.audit.tokens import SignOuts, Tokens
 from core.database import Database
 from core.delta.catalog import Catalog
@@ -47,6 +48,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
         ),
         decisions=Decisions(database),
         findings=Findings(database),
+        bound=BoundRows(database, audit),
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=Tokens(database),
         sign_outs=SignOuts(database),

@@ -8,6 +8,7 @@ from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
+from core.audit.rewritten import BoundRows
 from core.audit.tokens import SignOuts, Tokens
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
@@ -29,6 +30,7 @@ class Stores:
     heads: Heads
     decisions: Decisions
     findings: Findings
+    bound: BoundRows
     jobs: JobStore
     tokens: Tokens
     sign_outs: SignOuts
