@@ -11,6 +11,7 @@ from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.audit.provider import ProviderMark
+from core.audit.rewritten import BoundRows
 from core.audit.tokens import SignOuts, Tokens
 from core.database import Database
 from core.delta.catalog import Catalog
@@ -54,6 +55,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
         ),
         decisions=Decisions(database, redact=redact),
         findings=Findings(database, redact=redact),
+        bound=BoundRows(database, audit),
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=tokens,
         sign_outs=SignOuts(database),

@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.database import Database, Moment, findings, metadata
 from core.entities import Finding, Look, Severity
@@ -33,6 +35,18 @@ looks = sa.Table(
     sa.Column("new", sa.Integer, nullable=False),
 )
 
+# What `renew` hands to *tell*, and a service hands on to the log without looking into it.
+Transaction = Connection
+
+
+class Change(Enum):
+    """What a pass finds out of a finding; the value says it in the log."""
+
+    NEW = "new"
+    GONE = "the pass does not see it any more"
+    BACK = "the pass sees it again"
+
+
 _ALL = sa.select(findings, absences.c.since.label("gone")).join_from(
     findings, absences, findings.c.id == absences.c.finding_id, isouter=True
 )
@@ -53,12 +67,19 @@ class Findings:
         return one
 
     def renew(
-        self, seen: builtins.list[Finding], *, by: str, at: datetime, asked_by: str | None = None
+        self,
+        seen: builtins.list[Finding],
+        *,
+        by: str,
+        at: datetime,
+        asked_by: str | None = None,
+        tell: Callable[[Transaction, Finding, Change], None] | None = None,
     ) -> tuple[Finding, ...]:
         """What one whole pass of *by* saw: keeps what was not known and returns it. *asked_by*: default *by* itself.
 
         Of what is known *last_seen* is renewed, and what is not seen any more is marked so. A fact that was closed,
-        was gone and is back is a new finding.
+        was gone and is back is a new finding. *tell* is called for each change within the same transaction: what it
+        writes there is written with it, or not at all.
         """
         with self._database.write() as connection:
             if self._database.is_postgres:
@@ -71,15 +92,16 @@ class Findings:
             again = [one for one in now if one in known]
             connection.execute(sa.update(findings).where(findings.c.id.in_(again)).values(last_seen=at))
             connection.execute(sa.delete(absences).where(absences.c.finding_id.in_(again)))
-            gone = [
-                {"finding_id": one.id, "since": at}
-                for one in known.values()
-                if one.opened_by == by and one.id not in now and one.gone is None
-            ]
+            gone = [one for one in known.values() if one.opened_by == by and one.id not in now and one.gone is None]
             if gone:
-                connection.execute(sa.insert(absences), gone)
+                connection.execute(sa.insert(absences), [{"finding_id": one.id, "since": at} for one in gone])
             connection.execute(sa.delete(looks))
             connection.execute(sa.insert(looks).values(at=at, by=asked_by or by, seen=len(now), new=len(new)))
+            if tell is not None:
+                back = [known[one] for one in again if known[one].gone is not None]
+                for change, which in ((Change.NEW, new), (Change.GONE, gone), (Change.BACK, back)):
+                    for one in which:
+                        tell(connection, one, change)
         return tuple(new)
 
     def last_look(self) -> Look | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row, RowMapping
 
+from core.audit.bindings import BINDS, Bind, Rows
 from core.audit.canonical import canonical, storable
 from core.audit.intents import OpenIntents
 from core.database import Database, events
@@ -66,8 +67,13 @@ class AuditLog:
         operation: str | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
+        binds: Bind | None = None,
+        was: Rows | None = None,
     ) -> Event:
-        """Adds one event; it is durable when this returns. Raises DatabaseUnavailable."""
+        """Adds one event; it is durable when this returns. *binds*: the rows that it holds, as they stand right then.
+
+        *was*: those rows as they stood when the action began; what changed since is held. Raises DatabaseUnavailable.
+        """
         with self._database.write() as connection:
             return self.append_within(
                 connection,
@@ -79,6 +85,8 @@ class AuditLog:
                 operation=operation,
                 before=before,
                 after=after,
+                binds=binds,
+                was=was,
             )
 
     @contextmanager
@@ -100,10 +108,15 @@ class AuditLog:
         operation: str | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
+        binds: Bind | None = None,
+        was: Rows | None = None,
     ) -> Event:
         """The same within a caller's writing transaction: both happen, or neither."""
         self._hold(connection)
         sequence, previous = _head(connection)
+        if binds is not None:
+            # Read behind the lock: of two events about a row the later one holds the later state.
+            after = {**(after or {}), BINDS: binds.changes(was, connection)}
         values: dict[str, Any] = {
             "sequence": sequence + 1,
             "time": datetime.now(UTC),
@@ -140,16 +153,27 @@ class AuditLog:
         *,
         reason: str = "",
         before: Mapping[str, Any] | None = None,
+        binds: Bind | None = None,
     ) -> Iterator[Recording]:
         """Requires the permission, writes the intent, and on leaving the outcome: success, denied or failed.
 
+        *binds*: the rows that the outcome holds, however it ends (core/audit/bindings.py).
         A process that dies in between leaves the intent without an outcome: see `unfinished`.
         """
         self.require(actor, action, subject)
         record = Recording(operation=uuid4().hex, subject=subject, before=dict(before or {}))
-        self.append(
-            actor, action.value, subject, Outcome.INTENT, reason=reason, operation=record.operation, before=before
-        )
+        with self._database.write() as connection:
+            self.append_within(
+                connection,
+                actor,
+                action.value,
+                subject,
+                Outcome.INTENT,
+                reason=reason,
+                operation=record.operation,
+                before=before,
+            )
+            was = binds.read(connection) if binds else None
 
         def close(outcome: Outcome, why: str) -> None:
             self.append(
@@ -161,6 +185,8 @@ class AuditLog:
                 operation=record.operation,
                 before=record.before,
                 after=record.after,
+                binds=binds,
+                was=was,
             )
 
         try:
@@ -180,6 +206,7 @@ class AuditLog:
         subject: str | None = None,
         actor: str | None = None,
         action: str | None = None,
+        actions: Iterable[Action] = (),
         outcome: str | None = None,
         operation: str | None = None,
         since: datetime | None = None,
@@ -189,7 +216,7 @@ class AuditLog:
         before_sequence: int | None = None,
         within: Connection | None = None,
     ) -> tuple[Event, ...]:
-        """Events that match all that is given, newest first; *text* may stand anywhere in them.
+        """Events that match all that is given, newest first; *text* may stand anywhere in them, *actions*: any of.
 
         *within*: as a caller's transaction sees them.
         """
@@ -198,6 +225,8 @@ class AuditLog:
         for name, value in exact.items():
             if value:
                 query = query.where(events.c[name] == value)
+        if wanted := [one.value for one in actions]:
+            query = query.where(events.c.action.in_(wanted))
         if since is not None:
             query = query.where(events.c.time >= since)
         if until is not None:

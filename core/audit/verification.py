@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.audit.heads import Heads, SignedHead, leaf
 from core.audit.log import GENESIS, AuditLog
 from core.audit.merkle import Frontier
-from core.entities import ChainVerdict
+from core.entities import ChainVerdict, Rewritten
 
 # Heads of this purpose were signed after every event up to them was recomputed.
 VERIFIED = "verify"
@@ -20,7 +20,8 @@ class LogVerdict:
 
     *first_broken* is the first event that can differ, *last_broken* the last one that may be the first difference:
     the same number where it is located exactly. *verified_from*: events before it were not read again.
-    *findings* are sentences; an *ok* verdict has none. *head* is the head signed over what was verified.
+    *findings* are sentences; an *ok* verdict has none. *head* is the head signed over what was verified. *rewritten*:
+    rows of decisions and findings that are not what the log holds of them; the sentence of each is among the findings.
     """
 
     ok: bool
@@ -32,6 +33,7 @@ class LogVerdict:
     chain: ChainVerdict
     compared: int
     head: SignedHead | None
+    rewritten: tuple[Rewritten, ...] = ()
 
     @property
     def detail(self) -> str:

@@ -65,7 +65,7 @@ def verify(
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Recomputes chain and tree, compares heads; exit code 1 where anything does not hold."""
+    """Recomputes chain and tree, compares heads, decisions and findings; exit code 1 where anything does not hold."""
     verdict = attest.verify_against(
         opened(),
         acting(as_),
@@ -84,6 +84,10 @@ def verify(
             "head": verdict.chain.head,
             "verified_from": verdict.verified_from,
             "compared": verdict.compared,
+            "rewritten": [
+                {"what": r.what, "id": r.id, "subject": r.subject, "fields": list(r.fields), "detail": r.detail}
+                for r in verdict.rewritten
+            ],
             "signed_head": verdict.head.note if verdict.head else None,
         },
         as_json=as_json,

@@ -9,9 +9,9 @@ import typer
 
 from core.commands.options import As, AsOf, Json, OptionalReason, acting, model_version, opened, write_answer
 from core.delta.catalog import split_version
-from core.entities import Node, NodeKind, Reproduced, Run
+from core.entities import Lineage, Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
-from core.services import asof, origin, trace
+from core.services import asof, asof_lineage, origin, trace
 from core.services import compare as comparing
 from core.services import models as registered
 from core.services import reproduce as reproducing
@@ -124,8 +124,17 @@ def compare(
     )
 
 
-def lineage(model: Annotated[str, typer.Argument(metavar="MODEL/N")], as_: As = None, as_json: Json = False) -> None:
+def lineage(
+    model: Annotated[str, typer.Argument(metavar="MODEL/N")],
+    as_of: AsOf = None,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
     """A model version back to its run, data, code and decisions, and forward to its predictions."""
+    if as_of is not None:
+        then = asof_lineage.lineage_at(opened(), acting(as_), model_version(model), asof.parse_moment(as_of))
+        write_answer(_lineage_then(*then), as_json=as_json)
+        return
     found = origin.origin_of_model(opened(), acting(as_), model_version(model))
     write_answer(
         {
@@ -238,6 +247,21 @@ def reproduce(
     if found.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
         print(f"{key} is not reproduced: {found.why}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _lineage_then(version: asof.VersionThen, graph: Lineage) -> dict[str, Any]:
+    """With the keys of today's; what the log does not hold is empty."""
+    run = {"run_id": version.run_id, "user": version.trained_by, "metrics": dict(version.metrics)}
+    data = version.data
+    held = {"source_of_truth": "audit log", "findings": []}
+    return {
+        "model": {"name": version.model, "version": version.version, "stage": version.stage},
+        "run": run if version.run_id else None,
+        "data": [{"table": data.table, "version": data.version, **held}] if data else [],
+        "code": {},
+        "decisions": [_node(n) for n in graph.nodes if n.kind is NodeKind.DECISION],
+        "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
+    }
 
 
 def pair(text: str) -> tuple[str, str]:

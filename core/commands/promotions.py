@@ -6,9 +6,22 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.options import As, Decider, Json, OptionalReason, Reason, acting, model_version, opened, write_answer
-from core.entities import Actor, PromotionRequest, Stage
+from core.commands.options import (
+    As,
+    AsOf,
+    Decider,
+    Json,
+    OptionalReason,
+    Reason,
+    acting,
+    model_version,
+    opened,
+    write_answer,
+)
+from core.entities import Actor, Approval, PromotionRequest, Stage
 from core.services import decide, reconcile
+from core.services.asof import parse_moment
+from core.services.asof_requests import requests_at
 
 RequestId = Annotated[str, typer.Argument(metavar="ID")]
 
@@ -58,10 +71,17 @@ def rollback(
 def requests(
     model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Only those that wait for a decision.")] = False,
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Open and past requests, newest first."""
+    if as_of is not None:
+        then = requests_at(opened(), acting(as_), parse_moment(as_of), model=model)
+        write_answer(
+            [_answer(one.request, one.approvals) for one in then if one.is_waiting or not only_open], as_json=as_json
+        )
+        return
     found = decide.list_requests(opened(), acting(as_), model=model)
     write_answer(
         [answer(r) for r in found if not only_open or r.status.value in ("open", "unfinished")], as_json=as_json
@@ -107,6 +127,10 @@ def _resolved(identifier: str, actor: Actor, reason: str) -> dict[str, Any]:
 
 def answer(request: PromotionRequest) -> dict[str, Any]:
     """A request with the keys that stay."""
+    return _answer(request, opened().decisions.approvals(request.id))
+
+
+def _answer(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:
     return {
         "id": request.id,
         "kind": request.kind,
@@ -121,6 +145,6 @@ def answer(request: PromotionRequest) -> dict[str, Any]:
         "decided_by": request.decided_by,
         "decided_at": request.decided_at,
         "reason": request.reason,
-        "approvals": [{"by": a.by, "at": a.at, "reason": a.reason} for a in opened().decisions.approvals(request.id)],
+        "approvals": [{"by": a.by, "at": a.at, "reason": a.reason} for a in approvals],
         "stages": dict(request.stages),
     }

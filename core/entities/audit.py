@@ -1,4 +1,4 @@
-"""The events of the audit log, and the verdict on their chain."""
+"""The events of the audit log, the verdict on their chain, and rows beside it that it does not bear out."""
 
 from __future__ import annotations
 
@@ -48,3 +48,19 @@ class ChainVerdict:
     first_broken: int | None
     detail: str
     head: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """A request, its approvals or a finding whose rows are not what the log says; *fields* names which differ.
+
+    None are named where the whole row is missing, or was put in past the log. *detail* is a sentence.
+    """
+
+    what: str
+    id: str
+    subject: str
+    fields: tuple[str, ...]
+    expected: str
+    found: str
+    detail: str

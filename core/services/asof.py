@@ -1,29 +1,36 @@
 """As of a date: what was in which stage, trained on what, approved by whom, and what was open, from our own database.
 
 Today's registry is never asked: what stands there now says nothing about then. What was changed past ModelLedger is
-therefore not in here; reconcile finds it.
+therefore not in here; reconcile finds it. A version that was trained elsewhere is here from when a pass saw it first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from core.entities import Actor, Event, Finding, ModelVersionKey, Outcome, PromotionRequest, Stage, TableVersion
+from core.entities import (
+    Actor,
+    Event,
+    Finding,
+    ModelVersionKey,
+    Outcome,
+    PromotionRequest,
+    RequestStatus,
+    Stage,
+    TableVersion,
+)
 from core.errors import BadParameter
 from core.permissions import Action
 from core.services.asof_findings import findings_at
+from core.services.asof_requests import DECISIONS, RequestThen, requests_then
 from core.services.stores import Stores
+from core.services.witness import SUBJECT
 
-# Actions whose success says in which stage every version of a model is from then on.
-_MOVES = (
-    Action.PROMOTION_REQUEST,
-    Action.PROMOTION_DECIDE,
-    Action.PROMOTION_ROLLBACK,
-    Action.RECONCILE_RESOLVE,
-)
+_DECIDE = {action.value for action in DECISIONS}
+_READ = (*DECISIONS, Action.RUN_TRAIN, Action.RECONCILE_READ, Action.PREDICTION_SCORE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +49,9 @@ class StageDecision:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionThen:
-    """A model version as it stood. *trained* is None where it was registered past ModelLedger."""
+    """A model version as it stood. *trained* is None where it was registered past ModelLedger; *seen*: then a pass saw
+    it first, and its stage until a decision is the one that it had then.
+    """
 
     model: str
     version: int
@@ -50,6 +59,7 @@ class VersionThen:
     decision: StageDecision | None = None
     trained: datetime | None = None
     trained_by: str | None = None
+    seen: datetime | None = None
     run_id: str | None = None
     data: TableVersion | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -130,18 +140,25 @@ def end_of_day(day: date) -> datetime:
 def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
     """What stood at *moment*: a constant number of reads of the log, whatever the number of models."""
     stores.audit.require(actor, Action.MODEL_READ)
-    requests = {request.id: request for request in stores.decisions.list(until=moment)}
+    events = stores.audit.search(actions=_READ, until=moment, limit=None)[::-1]
+    requests = requests_then(stores, (event for event in events if event.action in _DECIDE), moment)
     versions: dict[str, dict[int, VersionThen]] = {}
-    for event in _done(stores, (Action.RUN_TRAIN,), moment):
-        made = _trained(event)
-        if made is not None:
-            versions.setdefault(made.model, {})[made.version] = made
     approvers: dict[str, list[str]] = {}
-    for event in _done(stores, _MOVES, moment):
-        request_id = event.after.get("request")
-        if isinstance(request_id, str) and event.action != Action.PROMOTION_REQUEST.value:
-            approvers.setdefault(request_id, []).append(event.actor)
-        _move(versions, event, requests, approvers)
+    for event in events:
+        if event.outcome is not Outcome.SUCCESS:
+            continue
+        if event.action == Action.RUN_TRAIN.value:
+            made = _trained(event)
+            if made is not None:
+                _learn(versions, made)
+        elif event.action == Action.RECONCILE_READ.value and event.subject == SUBJECT:
+            for name, facts in (event.after.get("versions") or {}).items():
+                _learn(versions, _seen(event, name, facts))
+        elif event.action in _DECIDE:
+            request_id = event.after.get("request")
+            if isinstance(request_id, str) and event.action != Action.PROMOTION_REQUEST.value:
+                approvers.setdefault(request_id, []).append(event.actor)
+            _move(versions, event, requests, approvers)
     last = stores.audit.search(until=moment, limit=1)
     return StateThen(
         moment=moment,
@@ -150,22 +167,55 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
             ModelThen(name=name, versions=tuple(known[number] for number in sorted(known, reverse=True)))
             for name, known in sorted(versions.items())
         ),
-        waiting=tuple(r for r in requests.values() if r.decided_at is None or r.decided_at > moment),
+        waiting=tuple(
+            sorted(
+                (one.request for one in requests.values() if one.request.status is RequestStatus.OPEN),
+                key=lambda request: request.requested_at,
+                reverse=True,
+            )
+        ),
         batches=tuple(
-            _batch(event) for event in _done(stores, (Action.PREDICTION_SCORE,), moment) if "into" in event.after
+            _batch(event)
+            for event in events
+            if event.action == Action.PREDICTION_SCORE.value
+            and event.outcome is Outcome.SUCCESS
+            and "into" in event.after
         ),
         findings=findings_at(stores, actor, moment),
     )
 
 
-def _done(stores: Stores, actions: Iterable[Action], moment: datetime) -> list[Event]:
-    """Events of *actions* that succeeded until *moment*, oldest first."""
-    found = [
-        event
-        for action in actions
-        for event in stores.audit.search(action=action.value, outcome=Outcome.SUCCESS.value, until=moment, limit=None)
-    ]
-    return sorted(found, key=lambda event: event.sequence)
+def _learn(versions: dict[str, dict[int, VersionThen]], told: VersionThen) -> None:
+    """Adds what was not known of a version yet; what was known first stays."""
+    known = versions.setdefault(told.model, {})
+    before = known.get(told.version)
+    if before is None:
+        known[told.version] = told
+        return
+    known[told.version] = replace(
+        before,
+        trained=before.trained or told.trained,
+        trained_by=before.trained_by or told.trained_by,
+        seen=before.seen or told.seen,
+        run_id=before.run_id or told.run_id,
+        data=before.data or told.data,
+        metrics=before.metrics or told.metrics,
+    )
+
+
+def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionThen:
+    """A version as a pass noted it when it saw it first, or more of it later."""
+    model, _, number = name.rpartition("/")
+    metrics = facts.get("metrics")
+    return VersionThen(
+        model=model,
+        version=int(number),
+        stage=Stage(facts.get("stage") or Stage.NONE.value),
+        seen=event.time,
+        run_id=facts.get("run_id"),
+        data=_data(str(facts.get("data") or "")),
+        metrics=metrics if isinstance(metrics, Mapping) else {},
+    )
 
 
 def _trained(event: Event) -> VersionThen | None:
@@ -192,7 +242,7 @@ def _data(text: str) -> TableVersion | None:
 def _move(
     versions: dict[str, dict[int, VersionThen]],
     event: Event,
-    requests: Mapping[str, PromotionRequest],
+    requests: Mapping[str, RequestThen],
     approvers: Mapping[str, list[str]],
 ) -> None:
     """Puts every version into the stage that the decision left it in."""
@@ -201,7 +251,8 @@ def _move(
     if not isinstance(stages, Mapping) or not stages:
         return
     request_id = event.after.get("request")
-    request = requests.get(str(request_id)) if request_id else None
+    then = requests.get(str(request_id)) if request_id else None
+    request = then.request if then else None
     decision = StageDecision(
         sequence=event.sequence,
         time=event.time,

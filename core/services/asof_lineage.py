@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from core.entities import Edge, Lineage, ModelVersionKey, Node, NodeKind
+from datetime import datetime
+
+from core.entities import Actor, Edge, Lineage, ModelVersionKey, Node, NodeKind
 from core.errors import ModelVersionNotFound
-from core.services.asof import StateThen, VersionThen
+from core.permissions import Action
+from core.services.asof import StateThen, VersionThen, state_at
+from core.services.stores import Stores
 from core.services.trace import batch_node, model_node
+
+
+def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionThen, Lineage]:
+    """A version and where it came from and went, as it stood at *moment*. Raises ModelVersionNotFound, Forbidden."""
+    stores.audit.require(actor, Action.LINEAGE_READ, str(key))
+    state = state_at(stores, actor, moment)
+    graph = lineage_then(state, key)
+    return next(v for model in state.models for v in model.versions if v.key == key), graph
 
 
 def lineage_then(state: StateThen, key: ModelVersionKey) -> Lineage:
@@ -32,7 +44,7 @@ def lineage_then(state: StateThen, key: ModelVersionKey) -> Lineage:
 
 def _add_origin(version: VersionThen, root: str, nodes: list[Node], edges: list[Edge]) -> None:
     if version.run_id is None:
-        problem = "it was registered outside ModelLedger: the log does not say from what"
+        problem = "it was registered outside ModelLedger, and no pass had noted its run by then"
         nodes.append(Node(id="run unknown", kind=NodeKind.RUN, label="unknown", subject="", problem=problem))
         edges.append(Edge(source="run unknown", target=root, label="registered as"))
         return
@@ -40,6 +52,8 @@ def _add_origin(version: VersionThen, root: str, nodes: list[Node], edges: list[
     detail = (
         {"user": version.trained_by or "", "ended": version.trained.isoformat(timespec="seconds")}
         if version.trained
+        else {"seen first": version.seen.isoformat(timespec="seconds")}
+        if version.seen
         else {}
     )
     detail |= {

@@ -60,7 +60,9 @@ def verify_against(
     """Recomputes chain and tree and compares them with what was kept elsewhere; where all holds, signs a head.
 
     *kept*: texts of signed heads, as exported or as printed, or of whole exports (JSON lines); an export locates
-    a difference to the event. *keys*: public keys beside the log's own. Raises BadHead.
+    a difference to the event. *keys*: public keys beside the log's own. Requests, approvals and findings are compared
+    with what the log holds of them; a head says what the log is, and is signed whatever stands in those tables.
+    Raises BadHead.
     """
     stores.audit.require(actor, Action.AUDIT_VERIFY)
     verifiers = tuple(VerifierKey.parse(key) for key in keys)
@@ -69,7 +71,7 @@ def verify_against(
     verdict = verify_log(stores.audit, stores.heads, against=heads, incremental=incremental, on_progress=on_progress)
     for text in filter(_is_export, texts):
         verdict = _compared_with_export(stores, verdict, text)
-    return verdict
+    return _compared_with_rows(stores, verdict)
 
 
 def note_in(text: str) -> str:
@@ -106,6 +108,13 @@ class HeadSchedule:
 
 def _is_export(text: str) -> bool:
     return text.lstrip().startswith("{")
+
+
+def _compared_with_rows(stores: Stores, verdict: LogVerdict) -> LogVerdict:
+    """Names the rows beside the log that are not what it holds of them."""
+    rewritten = stores.bound.rewritten()
+    sentences = (*verdict.findings, *(row.detail for row in rewritten))
+    return replace(verdict, ok=not sentences, findings=sentences, rewritten=rewritten)
 
 
 def _compared_with_export(stores: Stores, verdict: LogVerdict, text: str) -> LogVerdict:

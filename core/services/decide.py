@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from core.audit.bindings import of_request
 from core.audit.canonical import storable
 from core.entities import (
     Actor,
@@ -64,7 +66,9 @@ def request_promotion(
     key = ModelVersionKey(model=model, version=version)
     request_id = uuid4().hex[:12]
     before = {"to": to.value, "request": request_id}
-    with stores.audit.recording(actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before) as record:
+    with stores.audit.recording(
+        actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before, binds=of_request(request_id)
+    ) as record:
         reason = needed_reason(reason)
         for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):
             if other.version == version and other.to is to:
@@ -88,6 +92,7 @@ def request_promotion(
         )
         stores.decisions.add(request)
         record.after = {"request": request.id, "to": to.value, "gates_passed": seen.passed}
+        record.after["gates"] = [asdict(gate) for gate in seen.gates]
     return request
 
 
@@ -106,7 +111,7 @@ def approve(
     basis = stores.decisions.made(request.model) if seen_decisions is None else seen_decisions
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
-        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
+        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
     ) as record:
         reason = needed_reason(reason)
         refuse_own(stores, request, actor)
@@ -156,7 +161,7 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
-        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before
+        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
     ) as record:
         reason = needed_reason(reason)
         refuse_own(stores, request, actor)
@@ -192,7 +197,9 @@ def roll_back(
     request_id = uuid4().hex[:12]
     basis = stores.decisions.made(model) if seen_decisions is None else seen_decisions
     before = {"to": to, "request": request_id}
-    with stores.audit.recording(actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before) as record:
+    with stores.audit.recording(
+        actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before, binds=of_request(request_id)
+    ) as record:
         reason = needed_reason(reason)
         with stores.decisions.lock(model) as lock:
             refuse_while_unfinished(stores, model)
@@ -226,6 +233,7 @@ def roll_back(
             done = carry_out(stores, begun, lock, before=was)
         word = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
+        record.after["gates"] = [asdict(gate) for gate in gates]
     return done
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from core.audit.bindings import everything, of_finding, since_when_gone
 from core.audit.canonical import canonical
+from core.audit.findings import Change, Transaction
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
 from core.errors import BadParameter
 from core.permissions import Action
@@ -23,9 +25,12 @@ _SEVERITY = {
     reconcile.STAGE: Severity.HIGH,
     reconcile.SEVERAL: Severity.HIGH,
     reconcile.MISSING: Severity.HIGH,
+    reconcile.REWRITTEN: Severity.HIGH,
+    reconcile.FINDING_REWRITTEN: Severity.HIGH,
     reconcile.UNFINISHED_REQUEST: Severity.HIGH,
     reconcile.UNFINISHED_ACTION: Severity.LOW,
     inspect.ARTIFACT: Severity.HIGH,
+    inspect.REPLACED: Severity.HIGH,
     inspect.METRIC: Severity.HIGH,
     inspect.DATA_STAMP: Severity.HIGH,
     inspect.SERVING_ALIAS: Severity.HIGH,
@@ -60,7 +65,11 @@ class FindingView:
 def show_finding(stores: Stores, actor: Actor, finding_id: str) -> FindingView:
     """One finding in full, from our own database: MLflow is not asked. Raises NotFound."""
     stores.audit.require(actor, Action.RECONCILE_READ)
-    finding = stores.findings.get(finding_id)
+    return view_of(stores, stores.findings.get(finding_id))
+
+
+def view_of(stores: Stores, finding: Finding) -> FindingView:
+    """The same for a finding that is at hand."""
     told = stores.audit.search(subject=finding.subject, limit=None)
     # An intent may know less than its outcome: not yet the finding, or the model alone.
     operations = {event.operation for event in told if _is_about(event, finding)}
@@ -104,11 +113,22 @@ def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         for one in differences
         if one.kind != reconcile.UNFINISHED_ACTION or one.request_id not in going_on
     ]
-    new = stores.findings.renew(seen, by=INSPECTOR.name, at=moment, asked_by=actor.name)
     asked = INSPECTOR if actor == INSPECTOR else replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
-    for one in new:
-        _record(stores, asked, one)
-    return new
+
+    def told(connection: Transaction, one: Finding, change: Change) -> None:
+        always = everything if change is Change.NEW else since_when_gone
+        stores.audit.append_within(
+            connection,
+            asked,
+            Action.FINDING_OPEN if change is Change.NEW else Action.RECONCILE_READ,
+            one.subject,
+            Outcome.SUCCESS,
+            reason=one.detail if change is Change.NEW else change.value,
+            after=_told(one) if change is Change.NEW else {"finding": one.id},
+            binds=of_finding(one.id, always=always),
+        )
+
+    return stores.findings.renew(seen, by=INSPECTOR.name, at=moment, asked_by=actor.name, tell=told)
 
 
 def open_finding(
@@ -133,7 +153,14 @@ def open_finding(
         opened_at=moment,
         last_seen=moment,
     )
-    with stores.audit.recording(actor, Action.FINDING_OPEN, finding.subject, reason=text) as record:
+    with stores.audit.recording(
+        actor,
+        Action.FINDING_OPEN,
+        finding.subject,
+        reason=text,
+        before={"finding": finding.id},
+        binds=of_finding(finding.id),
+    ) as record:
         stores.findings.add(finding)
         record.after = _told(finding)
     return finding
@@ -146,7 +173,7 @@ def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str,
     """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
-        actor, Action.FINDING_OPEN, before.subject, reason=reason, before=_told(before)
+        actor, Action.FINDING_OPEN, before.subject, reason=reason, before=_told(before), binds=of_finding(finding_id)
     ) as record:
         needed_reason(reason)
         if due != before.due and due < datetime.now(UTC):
@@ -163,7 +190,12 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
     """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
-        actor, Action.RECONCILE_RESOLVE, before.subject, reason=reason, before=_told(before)
+        actor,
+        Action.RECONCILE_RESOLVE,
+        before.subject,
+        reason=reason,
+        before=_told(before),
+        binds=of_finding(finding_id),
     ) as record:
         text = needed_reason(reason)
         if before.kind == EMERGENCY:
@@ -222,12 +254,6 @@ def _model_of(subject: str) -> str | None:
     """The model of MODEL/N."""
     model, _, number = subject.rpartition("/")
     return model if model and number.isdigit() else None
-
-
-def _record(stores: Stores, actor: Actor, finding: Finding) -> None:
-    stores.audit.append(
-        actor, Action.FINDING_OPEN.value, finding.subject, Outcome.SUCCESS, reason=finding.detail, after=_told(finding)
-    )
 
 
 def _told(finding: Finding) -> dict[str, str]:

@@ -18,6 +18,7 @@ from core.services.witness import Known
 
 RUN_GONE = "run deleted"
 NUMBER_GONE = "version number missing"
+REPLACED = "version replaced"
 METRIC = "metric changed"
 DATA_STAMP = "data stamp changed"
 TAG = "tag changed"
@@ -29,6 +30,7 @@ ALIAS = "alias moved"
 _OF_STAGE = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 # Artifacts are fetched whole: so many beside those that serve are looked at in one pass, others the next time.
 _CLOSELY = 25
+_IDENTITY = {"run_id": "run", "source": "source", "created": "created"}
 _DATA_TAGS = ("delta.table", "delta.version")
 # A tag that nobody noted before is told only where its name says that it is evidence.
 _EVIDENCE = ("delta.", "mlflow.source.", "modelledger.", "sparkDatasourceInfo", "model.name", "recipe", "mlflow.user")
@@ -72,7 +74,10 @@ def _chosen(versions: Sequence[ModelVersion], before: Known, told: set[str]) -> 
 
 
 def _gaps(versions: Iterable[ModelVersion], known: Known) -> Iterator[Difference]:
-    """MLflow never gives a number twice: a number below the highest that is not there was deleted."""
+    """A number below the highest that is not there was deleted; the highest of all is known from our log alone.
+
+    MLflow gives that one again to the next version: see `_replaced`.
+    """
     numbers: dict[str, set[int]] = {}
     for version in versions:
         numbers.setdefault(version.model, set()).add(version.version)
@@ -128,6 +133,7 @@ def _numbered(version: int | None) -> str:
 
 def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: Known) -> Iterator[Difference]:
     facts, subject = known.of(version), str(version.key)
+    yield from _replaced(stores, version, facts)
     if "marks" in facts:
         yield from _tags(subject, facts["marks"], witness.tags_of(stores, version.tags), f"of {subject}")
     if run is None or run.is_deleted:
@@ -149,6 +155,21 @@ def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: K
         then = {name: value for name, value in facts["tags"].items() if name not in _DATA_TAGS}
         now = {name: value for name, value in witness.tags_of(stores, run.tags).items() if name not in _DATA_TAGS}
         yield from _tags(subject, then, now, f"of run {run.run_id}")
+
+
+def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
+    """Another version under a number that was known: deleted, and the number given again."""
+    now = witness.identity(stores, version)
+    differing = [name for name, value in now.items() if name in facts and facts[name] != value]
+    if differing:
+        yield _difference(
+            REPLACED,
+            str(version.key),
+            ", ".join(f"{_IDENTITY[name]} {facts[name] or 'none'}" for name in differing),
+            ", ".join(f"{_IDENTITY[name]} {now[name] or 'none'}" for name in differing),
+            "The version that was known by this number was deleted and the number given to another one: what was "
+            "decided on it was not decided on this one.",
+        )
 
 
 def _metrics(subject: str, run: Run, facts: Mapping[str, Any]) -> Iterator[Difference]:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from core.audit.bindings import Bind, everything, of_finding, of_request, what_was_decided
 from core.audit.decisions import ModelLock
-from core.entities import Actor, Difference, Event, ModelVersion, Outcome, PromotionRequest, RequestStatus, Stage
+from core.entities import (
+    Actor,
+    Difference,
+    Event,
+    ModelVersion,
+    Outcome,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+    Stage,
+)
 from core.errors import AlreadyDecided, RequestNotFound
 from core.permissions import Action
 from core.services.appraise import look_at, what_changed
@@ -17,17 +28,21 @@ from core.services.stores import Stores
 STAGE = "stage differs"
 SEVERAL = "several in Production"
 MISSING = "version missing"
+REWRITTEN = "decision rewritten"
+FINDING_REWRITTEN = "finding rewritten"
 UNFINISHED_REQUEST = "unfinished decision"
 UNFINISHED_ACTION = "unfinished action"
 
 
 def differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
-    """Unfinished decisions and actions first, then stages moved behind the decisions' back. Nothing is repaired.
+    """Unfinished decisions and actions, rows that the log does not bear out, stages moved behind the decisions' back.
+
+    In that order; nothing is repaired.
 
     Raises RegistryUnavailable: what the registry says cannot be guessed.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    return (*unfinished(stores), *_moved(stores))
+    return (*unfinished(stores), *_rewritten(stores), *_moved(stores))
 
 
 def unfinished(stores: Stores) -> tuple[Difference, ...]:
@@ -61,6 +76,19 @@ def unfinished(stores: Stores) -> tuple[Difference, ...]:
     )
 
 
+def _rewritten(stores: Stores) -> Iterator[Difference]:
+    """Requests, approvals and findings that were changed in the database past the log."""
+    for row in stores.bound.rewritten():
+        yield Difference(
+            kind=FINDING_REWRITTEN if row.what == "finding" else REWRITTEN,
+            subject=row.subject,
+            expected=row.expected,
+            found=row.found,
+            detail=row.detail,
+            request_id=row.id,
+        )
+
+
 def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
     """Finishes or undoes an unfinished decision.
 
@@ -70,8 +98,11 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     """
     request = find_request(stores, actor, Action.RECONCILE_RESOLVE, request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
+    # A rollback that died was never held by an outcome; of a request that was asked for the decision was not.
+    always = everything if request.kind is RequestKind.ROLLBACK else what_was_decided
+    binds = of_request(request.id, always=always)
     with stores.audit.recording(
-        actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before
+        actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before, binds=binds
     ) as record:
         needed_reason(reason)
         with stores.decisions.lock(request.model) as lock:
@@ -152,7 +183,17 @@ def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
         operation=intent.operation,
         before=intent.before,
         after={"request": done.id, "stages": dict(done.stages)} if done else None,
+        binds=_bound(intent),
     )
+
+
+def _bound(intent: Event) -> Bind | None:
+    """The row that an action was about: what it may have changed before it died."""
+    if request := intent.before.get("request"):
+        is_new = intent.action in (Action.PROMOTION_REQUEST.value, Action.PROMOTION_ROLLBACK.value)
+        return of_request(str(request), always=everything if is_new else what_was_decided)
+    finding = intent.before.get("finding")
+    return of_finding(str(finding), always=everything) if finding else None
 
 
 def _moved(stores: Stores) -> Iterator[Difference]:

@@ -9,6 +9,7 @@ from core.audit.findings import Findings
 from core.audit.heads import Heads
 from core.audit.log import AuditLog
 from core.audit.provider import ProviderMark
+from core.audit.rewritten import BoundRows
 from core.audit.tokens import SignOuts, Tokens
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
@@ -30,6 +31,7 @@ class Stores:
     heads: Heads
     decisions: Decisions
     findings: Findings
+    bound: BoundRows
     jobs: JobStore
     tokens: Tokens
     sign_outs: SignOuts

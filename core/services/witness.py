@@ -33,7 +33,8 @@ _VERSIONS_PER_EVENT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """Facts by model version: run_id, data, metrics, tags (of the run), marks (the version's own tags), artifact, late.
+    """Facts by model version: run_id, source, created, stage and marks (of the version itself: marks are its tags),
+    data, metrics and tags (of the run), artifact, late.
 
     A fact that nobody noted is missing, which is not the same as None. *aliases*: by model, alias to version.
     """
@@ -116,6 +117,15 @@ def tags_of(stores: Stores, tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def identity(stores: Stores, version: ModelVersion) -> dict[str, str | None]:
+    """What tells a version from another one that was given its number later, as the log keeps it."""
+    return {
+        "run_id": version.run_id,
+        "source": settled(stores.audit.redacted(version.source)),
+        "created": settled(version.created),
+    }
+
+
 def artifact_sha256(stores: Stores, version: ModelVersion) -> tuple[str | None, str]:
     """SHA-256 over the artifact's files, or None and why not. Raises Unavailable: that says nothing about it."""
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
@@ -134,7 +144,8 @@ def _trained(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _facts(stores: Stores, version: ModelVersion, run: Run | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"run_id": version.run_id, "marks": tags_of(stores, version.tags)}
+    facts: dict[str, Any] = {**identity(stores, version), "stage": version.stage.value}
+    facts["marks"] = tags_of(stores, version.tags)
     if run is not None:
         facts |= {
             "data": str(run.data) if run.data else None,

@@ -8,18 +8,22 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
+from mlflow import MlflowClient
 
 from core.audit.log import AuditLog
 from core.cli import main
 from core.commands.options import opened
 from core.entities import Actor, ModelVersionKey, Stage, TableVersion
-from core.errors import BadParameter, Forbidden
+from core.errors import BadParameter, EvidenceChanged, Forbidden
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
 from core.services.asof import StateThen, parse_moment, state_at
+from core.services.asof_requests import requests_at
 from core.services.decide import approve, reject, request_promotion, roll_back
+from core.services.findings import INSPECTOR, look
 from core.services.score import score
 from core.services.stores import Stores
+from tests.evidence.by_hand import by_hand
 from tests.evidence.conftest import Day
 
 MODEL = "iris_classifier"
@@ -89,6 +93,79 @@ def test_the_registry_of_today_is_not_asked(history: Stores, auditor: Actor, day
     assert on(without, auditor, day, 3) == before
 
 
+def test_rows_that_were_deleted_by_hand_still_stood_then(history: Stores, auditor: Actor, day: Day) -> None:
+    """Requests, approvals and findings can be deleted by whoever owns the database; the log tells them all the same."""
+    before = {number: on(history, auditor, day, number) for number in range(6)}
+    asked = {number: requests_at(history, auditor, day(number) + timedelta(hours=1)) for number in range(6)}
+    by_hand(history, "DELETE FROM approvals; DELETE FROM requests; DELETE FROM findings;")
+    assert history.decisions.list() == ()
+    assert {number: on(history, auditor, day, number) for number in range(6)} == before
+    assert {n: requests_at(history, auditor, day(n) + timedelta(hours=1)) for n in range(6)} == asked
+    (waiting,) = before[2].waiting
+    assert (waiting.requested_by, waiting.request_reason, waiting.to) == ("scientist", "better", Stage.PRODUCTION)
+    assert waiting.gates
+    assert all(gate.passed for gate in waiting.gates)
+
+
+def test_requests_stood_as_they_were_decided_by_then(history: Stores, auditor: Actor, day: Day) -> None:
+    def stood(number: int) -> list[tuple[int, str, str | None, str | None]]:
+        then = requests_at(history, auditor, day(number) + timedelta(hours=1), model=MODEL)
+        return [(o.request.version, o.request.status.value, o.request.decided_by, o.request.reason) for o in then]
+
+    first = (1, "approved", "manager", "good enough")
+    assert stood(0) == []
+    assert stood(1) == [first]
+    assert stood(2) == [(3, "open", None, None), first]
+    assert stood(3) == [(3, "approved", "manager", "better indeed"), first]
+    assert stood(4)[0] == (1, "approved", "manager", "complaints")
+    now = {one.id: one for one in history.decisions.list()}
+    for one in requests_at(history, auditor, day(5)):
+        assert replace(one.request, gates=(), evidence={}) == replace(now[one.request.id], gates=(), evidence={})
+        assert [(a.by, a.reason) for a in one.approvals] == [
+            (a.by, a.reason) for a in history.decisions.approvals(one.request.id)
+        ]
+
+
+def test_a_request_that_expired_waited_until_then(
+    sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor, day: Day
+) -> None:
+    day(1)
+    asked = request_promotion(sample_stores, scientist, model=MODEL, version=2, to=Stage.PRODUCTION, reason="please")
+    client = MlflowClient(sample_stores.settings.tracking_uri)
+    client.log_metric(str(sample_stores.models.version(asked.key).run_id), "f1", 0.99)
+    day(2)
+    with pytest.raises(EvidenceChanged):
+        approve(sample_stores, manager, asked.id, reason="yes")
+    assert [one.id for one in on(sample_stores, auditor, day, 1).waiting] == [asked.id]
+    assert on(sample_stores, auditor, day, 2).waiting == ()
+
+
+def test_a_version_that_was_trained_elsewhere_stood_from_when_a_pass_saw_it(
+    sample_stores: Stores, auditor: Actor, day: Day
+) -> None:
+    """Its run, data, metrics and its stage of then stand in the log; today's registry is not asked."""
+    client = MlflowClient(sample_stores.settings.tracking_uri)
+    run = client.create_run(client.create_experiment("theirs")).info
+    client.log_metric(run.run_id, "auc", 0.7)
+    client.set_tag(run.run_id, "delta.table", "iris_training_data")
+    client.set_tag(run.run_id, "delta.version", "1")
+    client.set_terminated(run.run_id)
+    client.create_registered_model("churn")
+    client.create_model_version("churn", f"{run.artifact_uri}/model", run.run_id)
+    sample_stores.models.set_stages("churn", {1: Stage.PRODUCTION})
+    day(1)
+    look(sample_stores, INSPECTOR)
+    day(3)
+    client.delete_registered_model("churn")
+    key = ModelVersionKey(model="churn", version=1)
+    assert on(sample_stores, auditor, day, 0).version(key) is None
+    seen = on(sample_stores, auditor, day, 2).version(key)
+    assert seen is not None
+    assert (seen.stage, seen.run_id, seen.metrics) == (Stage.PRODUCTION, run.run_id, {"auc": 0.7})
+    assert seen.data == TableVersion(table="iris_training_data", version=1)
+    assert (seen.trained, seen.decision, seen.seen is not None) == (None, None, True)
+
+
 def test_before_anything_happened_there_was_nothing(history: Stores, auditor: Actor) -> None:
     state = state_at(history, auditor, datetime(2001, 1, 1, tzinfo=UTC))
     assert (state.events, state.models, state.waiting, state.batches) == (0, (), (), ())
@@ -138,6 +215,14 @@ def test_the_command_line_shows_the_same(history: Stores, day: Day, capsys: pyte
     assert main(["audit", "log", "--until", f"{day(3):%Y-%m-%d}", "--since", f"{day(3):%Y-%m-%d}", "--json"]) == 0
     events = json.loads(capsys.readouterr().out)
     assert {event["action"] for event in events} == {"promotion.decide"}
+    assert main(["lineage", f"{MODEL}/3", "--as-of", f"{day(3):%Y-%m-%d}", "--json"]) == 0
+    traced = json.loads(capsys.readouterr().out)
+    assert traced["model"] == {"name": MODEL, "version": 3, "stage": "Production"}
+    assert [(one["table"], one["version"]) for one in traced["data"]] == [("iris_training_data", 2)]
+    assert [one["decided by"] for one in traced["decisions"]] == ["manager"]
+    assert main(["requests", "--as-of", f"{day(2):%Y-%m-%d}", "--open", "--json"]) == 0
+    (waited,) = json.loads(capsys.readouterr().out)
+    assert (waited["version"], waited["status"], waited["decided_by"]) == (3, "open", None)
     assert main(["models", "--as-of", "soon"]) == 1
     assert "is no date" in capsys.readouterr().err
     opened.cache_clear()

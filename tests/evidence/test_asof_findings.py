@@ -10,12 +10,13 @@ import pytest
 
 from core.cli import main
 from core.commands.options import opened
-from core.entities import Actor, Finding, Severity
+from core.entities import Actor, Finding, Outcome, Severity, Stage
 from core.errors import Forbidden, NotFound
 from core.services.asof import end_of_day, state_at
 from core.services.asof_findings import findings_at, show_finding_at
-from core.services.findings import assign_finding, close_finding, list_findings, open_finding
+from core.services.findings import INSPECTOR, assign_finding, close_finding, list_findings, look, open_finding
 from core.services.stores import Stores
+from tests.evidence.by_hand import by_hand
 from tests.evidence.conftest import Day
 
 Moment = Callable[[int], datetime]
@@ -76,18 +77,57 @@ def test_one_is_shown_with_its_events_until_then(
 
 
 def test_what_no_pass_saw_any_more_was_still_seen_before(
+    sample_stores: Stores, auditor: Actor, evening: Moment, day: Day
+) -> None:
+    """A finding of the pass itself: there on day 1, gone since day 4, back on day 5."""
+    day(1)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
+    (found,) = look(sample_stores, INSPECTOR)
+    gone = day(4)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.NONE})
+    look(sample_stores, INSPECTOR)
+    day(5)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
+    assert look(sample_stores, INSPECTOR) == ()
+    then = {n: {f.id: f.gone for f in findings_at(sample_stores, auditor, evening(n))} for n in (3, 4, 5)}
+    assert [then[number][found.id] for number in (3, 4, 5)] == [None, gone, None]
+
+
+def test_what_was_deleted_by_hand_still_stood_then(
     sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
 ) -> None:
-    """A finding of the pass itself: gone since day 4."""
-    seen, gone = evening(1), evening(4)
-    asked = {"by": "pass", "at": seen}
-    one = Finding(
-        **{**vars(finding), "id": "ab12", "opened_by": "pass", "opened_at": seen, "last_seen": seen, "owner": "manager"}
+    before = {n: findings_at(sample_stores, auditor, evening(n), include_closed=True) for n in (1, 2, 3, 5)}
+    by_hand(sample_stores, "DELETE FROM findings;")
+    assert list_findings(sample_stores, auditor, include_closed=True) == ()
+    assert {n: findings_at(sample_stores, auditor, evening(n), include_closed=True) for n in before} == before
+    view = show_finding_at(sample_stores, auditor, finding.id, evening(5))
+    assert (view.finding.closed_by, view.finding.reason) == ("manager", "the rows are right")
+    assert [e.reason for e in view.events if e.outcome.value == "success"][-1] == "the rows are right"
+
+
+def test_events_of_before_tell_what_they_say(sample_stores: Stores, auditor: Actor, manager: Actor, day: Day) -> None:
+    """As findings were written down before events bound their rows."""
+    day(1)
+    told = {"finding": "0ld", "kind": "tag changed", "severity": "medium", "owner": "manager", "expected": "a"}
+    told |= {"found": "b", "due": "2027-03-31T00:00:00+00:00"}
+    append = sample_stores.audit.append
+    append(INSPECTOR, "finding.open", "iris_classifier/1", Outcome.SUCCESS, reason="it was changed", after=told)
+    day(2)
+    append(auditor, "finding.open", "iris_classifier/1", Outcome.SUCCESS, before=told, after=told | {"owner": "ana"})
+    day(3)
+    closed = {"finding": "0ld", "closed_by": "manager"}
+    append(
+        manager, "reconcile.resolve", "iris_classifier/1", Outcome.SUCCESS, reason="a slip", before=told, after=closed
     )
-    sample_stores.findings.renew([one], **asked)
-    sample_stores.findings.renew([], **{**asked, "at": gone})
-    then = {number: {f.id: f.gone for f in findings_at(sample_stores, auditor, evening(number))} for number in (3, 4)}
-    assert (then[3]["ab12"], then[4]["ab12"]) == (None, gone)
+    stood = {n: findings_at(sample_stores, auditor, day(n), include_closed=True) for n in (0, 1, 2, 3)}
+    assert stood[0] == ()
+    assert [(stood[n][0].owner, stood[n][0].closed_by, stood[n][0].reason) for n in (1, 2, 3)] == [
+        ("manager", None, None),
+        ("ana", None, None),
+        ("ana", "manager", "a slip"),
+    ]
+    first = stood[1][0]
+    assert (first.detail, first.severity, first.opened_by) == ("it was changed", Severity.MEDIUM, "modelledger")
 
 
 def test_the_state_of_a_day_has_its_findings(

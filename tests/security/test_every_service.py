@@ -21,6 +21,8 @@ from core.permissions import Action
 from core.services import (
     asof,
     asof_findings,
+    asof_lineage,
+    asof_requests,
     attest,
     batch_rows,
     browse,
@@ -66,6 +68,11 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "asof_findings.show_finding_at": (
         "reconcile.read",
         lambda g, a: asof_findings.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
+    ),
+    "asof_requests.requests_at": ("promotion.read", lambda g, a: asof_requests.requests_at(g.stores, a, NOW)),
+    "asof_lineage.lineage_at": (
+        "lineage.read",
+        lambda g, a: asof_lineage.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
     ),
     "attest.sign_head": ("audit.export", lambda g, a: attest.sign_head(g.stores, a)),
     "attest.last_head": ("audit.read", lambda g, a: attest.last_head(g.stores, a)),
