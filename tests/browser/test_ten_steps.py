@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import (
     Served,
@@ -50,6 +50,11 @@ def go(page: Page, served: Served, name: str, identity: str = "auditor", **addre
     expect(page.get_by_text("Demo identities.")).to_be_visible()
 
 
+def cell(page: Page, text: str) -> Locator:
+    """A cell of a table, as it is told to a screen reader: the picture itself is a canvas."""
+    return page.locator("[data-testid=stDataFrame] td").filter(has_text=re.compile(f"^{re.escape(text)}$")).first
+
+
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).first.click()
 
@@ -68,6 +73,15 @@ def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, serv
     expect(page.get_by_text("50 rows").first).to_be_visible()
     expect(page.locator(".stMarkdownBadge", has_text="readable").first).to_be_visible()
     picture(page, "02-tables-version-0")
+    page.get_by_text("Schema", exact=True).click()
+    for column in ("sepal_length_cm", "petal_width_cm", "species"):
+        expect(cell(page, column)).to_be_attached()
+    page.get_by_role("tab", name="History").click()
+    settled(page)
+    for model in ("iris_classifier/1", "iris_classifier/2", "iris_classifier/3"):
+        expect(page.locator("[data-testid=stDataFrame] td").filter(has_text=model).first).to_be_attached()
+    expect(cell(page, "50")).to_be_attached()
+    picture(page, "02-tables-history")
 
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("colour,species\nred,setosa\n")
