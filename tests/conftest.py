@@ -15,7 +15,11 @@ from core.services.sample import build_sample
 from core.services.stores import Stores
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
+from tests.java import end_java, java  # noqa: F401 -- java is a fixture, for whoever needs it
 from tests.postgres import PATHS, PostgresServer, database_url, postgres  # noqa: F401 -- fixtures, for whoever needs them
+
+# The files with tests on a Spark session in this process.
+SHARING = pytest.StashKey[set[Path]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,9 +30,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no worker of several is left alone with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("spark") is None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker of several is left alone with it at the end; of that, what
+    shares a session."""
+
+    def turn(item: pytest.Item) -> int:
+        if item.get_closest_marker("spark"):
+            return 1 if item.get_closest_marker("spark_servers") else 0
+        return 2 if item.get_closest_marker("browser") or item.get_closest_marker("both_databases") else 3
+
+    config.stash[SHARING] = {item.path for item in items if turn(item) == 0}
+    items.sort(key=turn)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A start of Spark takes as long as ten tests, so that files which follow each other share one."""
+    sharing = item.config.stash[SHARING]
+    if item.path in sharing and (nextitem is None or nextitem.path not in sharing):
+        end_java()
 
 
 @pytest.fixture

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from core.delta.engine import DeltaEngine
-from core.errors import EngineUnavailable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +28,16 @@ def parameters() -> list[object]:
     return [pytest.param(kind, id=kind.name, marks=[pytest.mark.spark] if kind is SPARK else []) for kind in KINDS]
 
 
-@contextmanager
-def opened(kind: Kind) -> Iterator[DeltaEngine]:
-    """Skips where what the engine needs is not installed, except under CI=true."""
+def opened(kind: Kind, request: pytest.FixtureRequest) -> DeltaEngine:
+    """Skips where what the engine needs is not installed, except under CI=true. Spark's are on one session."""
     if kind is DELTA_RS:
         from core.delta.delta_rs import DeltaRsEngine
 
-        yield DeltaRsEngine()
-        return
-    from core.delta import spark_java, spark_session
+        return DeltaRsEngine()
     from core.delta.spark import SparkEngine
 
-    try:
-        spark_java.require_java()
-    except EngineUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-    yield SparkEngine("local[2]")
-    spark_session.close()
+    request.getfixturevalue("java")
+    return SparkEngine("local[2]")
 
 
 def xfail_where_it_differs(request: pytest.FixtureRequest, kind: Kind, what: str) -> None:

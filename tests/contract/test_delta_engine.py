@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,9 +34,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture(scope="module")
-def engine(kind: Kind) -> Iterator[DeltaEngine]:
-    with opened(kind) as engine:
-        yield engine
+def engine(kind: Kind, request: pytest.FixtureRequest) -> DeltaEngine:
+    return opened(kind, request)
 
 
 @pytest.fixture
@@ -52,6 +50,14 @@ def rows(*ids: int) -> pa.Table:
 
 def ids(data: pa.Table) -> list[int]:
     return sorted(data.column("id").to_pylist())
+
+
+@pytest.fixture(scope="module")
+def seen(engine: DeltaEngine, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Three versions, for tests that only look."""
+    table = Table(name="loans", uri=str(tmp_path_factory.mktemp("seen") / "loans"))
+    three_versions(engine, table)
+    return table
 
 
 def three_versions(engine: DeltaEngine, table: Table) -> None:
@@ -70,13 +76,12 @@ def test_first_write_makes_version_0_and_each_write_one_more(engine: DeltaEngine
     assert engine.latest_version(table) == 1
 
 
-def test_every_version_shows_the_rows_it_had(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
-    assert ids(engine.read(table, version=0)) == [1, 2]
-    assert ids(engine.read(table, version=1)) == [1, 2, 3]
-    assert engine.read(table).to_pydict() == {"id": [9]}
-    assert engine.read(table, version=1).column_names == ["id", "name"]
-    assert engine.read(table, version=1).schema.field("name").type == pa.string()
+def test_every_version_shows_the_rows_it_had(engine: DeltaEngine, seen: Table) -> None:
+    assert ids(engine.read(seen, version=0)) == [1, 2]
+    assert ids(engine.read(seen, version=1)) == [1, 2, 3]
+    assert engine.read(seen).to_pydict() == {"id": [9]}
+    assert engine.read(seen, version=1).column_names == ["id", "name"]
+    assert engine.read(seen, version=1).schema.field("name").type == pa.string()
 
 
 def test_history_is_newest_first_and_tells_what_each_commit_did(engine: DeltaEngine, table: Table) -> None:
@@ -95,13 +100,12 @@ def test_history_is_newest_first_and_tells_what_each_commit_did(engine: DeltaEng
     assert engine.history(table, limit=1) == (newest,)
 
 
-def test_snapshot_tells_schema_rows_and_files_of_any_version(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
-    first = engine.snapshot(table, version=0)
+def test_snapshot_tells_schema_rows_and_files_of_any_version(engine: DeltaEngine, seen: Table) -> None:
+    first = engine.snapshot(seen, version=0)
     assert (first.version, first.rows, first.files) == (0, 2, 1)
     assert [(field.name, field.type) for field in first.schema] == [("id", "long"), ("name", "string")]
-    assert first.size_bytes == sum(path.stat().st_size for path in [_only_file_of(engine, table, 0)])
-    latest = engine.snapshot(table)
+    assert first.size_bytes == sum(path.stat().st_size for path in [_only_file_of(engine, seen, 0)])
+    latest = engine.snapshot(seen)
     assert (latest.version, latest.rows, [field.name for field in latest.schema]) == (2, 1, ["id"])
     assert latest.table_id == first.table_id != ""
 
@@ -113,17 +117,15 @@ def _only_file_of(engine: DeltaEngine, table: Table, version: int) -> Path:
     return Path(table.uri) / name
 
 
-def test_snapshots_of_many_versions_are_those_of_each(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
-    assert engine.snapshots(table) == tuple(engine.snapshot(table, version=v) for v in (2, 1, 0))
-    assert [snapshot.version for snapshot in engine.snapshots(table, newest=2)] == [2, 1]
+def test_snapshots_of_many_versions_are_those_of_each(engine: DeltaEngine, seen: Table) -> None:
+    assert engine.snapshots(seen) == tuple(engine.snapshot(seen, version=v) for v in (2, 1, 0))
+    assert [snapshot.version for snapshot in engine.snapshots(seen, newest=2)] == [2, 1]
 
 
-def test_count_scan_and_read_agree(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
-    assert engine.count(table, version=1) == 3
-    assert engine.count(table) == 1
-    batches = list(engine.scan(table, version=1, columns=["id"]))
+def test_count_scan_and_read_agree(engine: DeltaEngine, seen: Table) -> None:
+    assert engine.count(seen, version=1) == 3
+    assert engine.count(seen) == 1
+    batches = list(engine.scan(seen, version=1, columns=["id"]))
     assert ids(pa.Table.from_batches(batches)) == [1, 2, 3]
 
 
@@ -209,11 +211,10 @@ def test_table_that_does_not_exist_is_named(engine: DeltaEngine, table: Table, a
 @pytest.mark.parametrize("version", [-1, 3, 99])
 @pytest.mark.parametrize("ask", ["snapshot", "read", "count", "content"])
 def test_version_that_does_not_exist_is_named_with_those_there_are(
-    engine: DeltaEngine, table: Table, ask: str, version: int
+    engine: DeltaEngine, seen: Table, ask: str, version: int
 ) -> None:
-    three_versions(engine, table)
     with pytest.raises(VersionNotFound, match=r"loans has") as caught:
-        getattr(engine, ask)(table, version=version)
+        getattr(engine, ask)(seen, version=version)
     assert version < 0 or "0–2" in str(caught.value)
 
 
@@ -234,9 +235,8 @@ def test_append_finds_columns_by_name(engine: DeltaEngine, table: Table) -> None
     assert sorted(engine.read(table).to_pylist(), key=lambda row: row["id"]) == rows(1, 2).to_pylist()
 
 
-def test_overwrite_may_change_the_schema(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
-    assert engine.snapshot(table).schema == (Field(name="id", type="long"),)
+def test_overwrite_may_change_the_schema(engine: DeltaEngine, seen: Table) -> None:
+    assert engine.snapshot(seen).schema == (Field(name="id", type="long"),)
 
 
 def test_unknown_mode_is_refused(engine: DeltaEngine, table: Table) -> None:
@@ -311,10 +311,9 @@ def test_numbers_that_are_none_are_kept_apart_from_null(engine: DeltaEngine, tab
     assert str(found) == "[nan, inf, None]"
 
 
-def test_readable_version_says_so(engine: DeltaEngine, table: Table) -> None:
-    three_versions(engine, table)
+def test_readable_version_says_so(engine: DeltaEngine, seen: Table) -> None:
     for version in (0, 1, 2):
-        assert engine.readable(table, version).is_readable
+        assert engine.readable(seen, version).is_readable
 
 
 def test_version_whose_file_is_gone_is_told_and_not_shown(engine: DeltaEngine, table: Table) -> None:

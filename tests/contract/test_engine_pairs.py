@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -94,17 +93,16 @@ LAST_FIELDS = (
 
 
 @pytest.fixture(scope="module")
-def engine_of() -> Iterator[Opener]:
+def engine_of(request: pytest.FixtureRequest) -> Opener:
     """Each engine, opened when it is first asked for: a pair without Spark starts no Java."""
-    with ExitStack() as stack:
-        engines: dict[str, DeltaEngine] = {}
+    engines: dict[str, DeltaEngine] = {}
 
-        def get(kind: Kind) -> DeltaEngine:
-            if kind.name not in engines:
-                engines[kind.name] = stack.enter_context(opened(kind))
-            return engines[kind.name]
+    def get(kind: Kind) -> DeltaEngine:
+        if kind.name not in engines:
+            engines[kind.name] = opened(kind, request)
+        return engines[kind.name]
 
-        yield get
+    return get
 
 
 @pytest.fixture(scope="module")

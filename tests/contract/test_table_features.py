@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,8 @@ ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[DeltaEngine]:
-    with opened(SPARK) as engine:
-        yield engine
+def spark(request: pytest.FixtureRequest) -> DeltaEngine:
+    return opened(SPARK, request)
 
 
 def made(spark: DeltaEngine, feature: str, place: Path) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -21,10 +22,9 @@ from core.services.train import save_recipe
 from core.settings import load_settings
 from tests.pages.conftest import ROOT, Opened, said
 from tests.pages.test_training import press
-from tests.spark.conftest import java  # noqa: F401 -- fixture
 from tests.spark.loans import TABLE, loans
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.spark_servers]
 
 T = TypeVar("T")
 STAGES = re.compile(r"stage \d+ of \d+, task \d+ of \d+$")
@@ -43,7 +43,7 @@ SLOW = Recipe(
 
 
 @pytest.fixture
-def stores(java: None, sample_stores: Stores, scientist: Actor, monkeypatch: pytest.MonkeyPatch) -> Stores:  # noqa: F811
+def stores(java: None, sample_stores: Stores, scientist: Actor, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """The sample, a table of loans and a recipe that takes Spark minutes; Spark is the engine, also of the page."""
     DeltaRsEngine().write(sample_stores.catalog.place(TABLE), loans(), mode="append")
     save_recipe(sample_stores, scientist, SLOW)
@@ -75,7 +75,12 @@ def until(condition: Callable[[], T], within_s: float = 240.0) -> T:
 
 
 def java_of(process: psutil.Process) -> list[psutil.Process]:
-    return [one for one in process.children(recursive=True) if one.name() == "java"]
+    found = []
+    for one in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended since it was listed
+            if one.name() == "java":
+                found.append(one)
+    return found
 
 
 def in_the_middle(stores: Stores, job_id: str) -> Job | None:

@@ -1,4 +1,4 @@
-"""Fixtures for tests on real Spark. Without Java they are skipped with what to install, except under CI=true."""
+"""Fixtures for tests on real Spark: stores in an empty home, and a scoring that takes its time."""
 
 from __future__ import annotations
 
@@ -10,56 +10,14 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.delta import spark_java
+from core.delta.spark import SparkEngine
 from core.entities import Actor, Role
-from core.errors import EngineUnavailable
 from core.services.stores import Stores
 from core.settings import load_settings
+from tests.conftest import copy_sample
+from tests.spark.slow import slow_scoring
 
 Opener = Callable[..., Stores]
-
-
-@pytest.fixture(scope="session")
-def java() -> None:
-    try:
-        spark_java.require_java()
-    except EngineUnavailable as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def local(java: None) -> Iterator[object]:
-    """The Spark engine in this process; the session is ended with the module, so that modules do not share memory."""
-    from core.delta import spark_session
-    from core.delta.spark import SparkEngine
-
-    yield SparkEngine("local[2]")
-    spark_session.close()
-
-
-@pytest.fixture(scope="module")
-def cluster(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A standalone cluster: a master and two workers."""
-    from core.delta import spark_session
-    from tests.spark.servers import start_cluster
-
-    running = start_cluster(tmp_path_factory.mktemp("cluster"))
-    yield running
-    spark_session.close()
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def connect_url(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Spark Connect server."""
-    from core.delta import spark_session
-    from tests.spark.servers import start_connect
-
-    server, url = start_connect(tmp_path_factory.mktemp("connect"))
-    yield url
-    spark_session.close()
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +36,29 @@ def opened(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ope
 
 
 @pytest.fixture(scope="session")
+def jars(java: None) -> str:
+    """A folder that holds Delta's jars: those that a session fetched which was told of no folder."""
+    if not spark_java.are_jars_cached():
+        assert SparkEngine("local[2]").session
+    return str(spark_java.cache_folder() / "jars")
+
+
+@pytest.fixture(scope="session")
 def person() -> Actor:
     """Somebody who may train and score."""
     return Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder for tables."""
-    folder = tmp_path / "tables"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def slow_home(sample_home: Path, person: Actor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, and a slow scoring: made once."""
+    folder = tmp_path_factory.mktemp("slow") / "home"
+    copy_sample(sample_home, folder)
+    slow_scoring(open_stores(load_settings(home=folder)), person)
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded(slow_home: Path) -> Stores:
+    """Looks at what was written there, without Spark."""
+    return open_stores(load_settings(home=slow_home))

@@ -1,18 +1,25 @@
-"""Made-up loans for trainings on Spark, recipes that learn from them, and somebody who watches a training."""
+"""Made-up loans for trainings on Spark, recipes that learn from them, who watches a training, and how it must end."""
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from core.entities import Recipe, Task
+from core.delta.delta_rs import DeltaRsEngine
+from core.entities import Recipe, RunStatus, Task
 from core.errors import JobCancelled
 from core.jobs.progress import Silent
+from core.learning.artifacts import check_loads
+from core.services.stores import Stores
 
 TABLE = "loans"
+FILES = 6
+KPIS = {"precision", "recall", "f1", "accuracy", "roc_auc", "log_loss"}
 GRADES = ("good", "it's <b>bad</b>", "unknown `x`")
 GRADE = Recipe(
     name="grades",
@@ -58,6 +65,27 @@ def loans(rows: int = 600) -> pa.Table:
             "amount": [float(value) for value in income * 2 + noise],
         }
     )
+
+
+def write_loans(stores: Stores) -> None:
+    """In FILES files, by the embedded engine: the masters share this machine's disk."""
+    data = loans()
+    for number in range(FILES):
+        part = data.slice(number * data.num_rows // FILES, data.num_rows // FILES)
+        DeltaRsEngine().write(stores.catalog.place(TABLE), part, mode="append")
+
+
+def check_trained(stores: Stores, run_id: str, folder: Path) -> None:
+    """One finished run, one registered version, whole; *folder* is for the model."""
+    run = stores.runs.get(run_id)
+    assert run.status is RunStatus.FINISHED
+    assert set(run.metrics) == {"TrainRows", "TestRows"} | KPIS
+    assert run.metrics["TrainRows"] + run.metrics["TestRows"] == 600
+    assert all(math.isfinite(value) for value in run.metrics.values())
+    (version,) = stores.models.versions("grades")
+    assert version.run_id == run_id
+    assert check_loads(stores.models.download(version.key, folder / "model")).format == "spark ml"
+    assert run.tags["delta.content_sha256"] == DeltaRsEngine().content(stores.catalog.resolve(TABLE)).sha256
 
 
 class Watched(Silent):

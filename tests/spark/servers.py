@@ -17,6 +17,7 @@ from pyspark.find_spark_home import _find_spark_home
 from core.delta import spark_java
 
 START_S = 90.0
+WORKERS = 2
 
 
 def free_port() -> int:
@@ -130,6 +131,22 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    def refill(self) -> None:
+        """Two workers again, where some were killed."""
+        self.workers = [worker for worker in self.workers if worker.process.poll() is None]
+        while len(self.workers) < WORKERS:
+            self.add_worker()
+
+    def worker_of(self, executor: str) -> Server:
+        """The worker whose process started that executor."""
+        told = ["--executor-id", executor]
+        for worker in self.workers:
+            for child in psutil.Process(worker.process.pid).children(recursive=True):
+                command = child.cmdline()
+                if any(command[place : place + 2] == told for place in range(len(command))):
+                    return worker
+        raise AssertionError(f"no worker runs executor {executor}")
+
     def stop(self) -> None:
         for server in [*self.workers, self.master]:
             server.stop()
@@ -150,8 +167,7 @@ def start_cluster(folder: Path) -> Cluster:
     cluster = Cluster(master=master, workers=[], url=f"spark://127.0.0.1:{port}", folder=folder)
     try:
         master.wait(lambda: listens(port))
-        cluster.add_worker()
-        cluster.add_worker()
+        cluster.refill()
     except BaseException:
         cluster.stop()
         raise

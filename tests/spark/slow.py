@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 
+from core.bootstrap import open_stores
 from core.entities import Actor, Recipe, Task
 from core.errors import JobCancelled
 from core.services.sample import iris_data
+from core.services.score import list_batches
 from core.services.stores import Stores
 from core.services.train import save_recipe, train
+from core.settings import load_settings
 
 # Each file is a task of its own.
 SLOW_CONF = {"spark.sql.files.openCostInBytes": str(128 * 1024 * 1024)}
 FILES, ROWS_PER_FILE = 12, 2_000
 ROWS = FILES * ROWS_PER_FILE
+SLOW = {"model": "slow", "model_version": 1, "table": "many"}
 _TASK = re.compile(r"^scoring \d+ rows: stage \d+ of \d+, task (\d+) of (\d+)$")
 
 
-def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
-    """A model with very many trees and a table for it, of FILES files with an `id`: model, version, table."""
+def slow_scoring(stores: Stores, actor: Actor) -> None:
+    """A model with very many trees and a table for it, of FILES files with an `id`: what SLOW names."""
     recipe = Recipe(
         name="slow",
         model="slow",
@@ -32,13 +37,27 @@ def slow_scoring(stores: Stores, actor: Actor) -> tuple[str, int, str]:
         params={"n_estimators": 1000},
     )
     save_recipe(stores, actor, recipe)
-    trained = train(stores, actor, recipe="slow", version=0).model
+    train(stores, actor, recipe="slow", version=0)
     table, iris = stores.catalog.place("many"), iris_data()
     for number in range(FILES):
         ids = pa.array(range(number * ROWS_PER_FILE, (number + 1) * ROWS_PER_FILE), pa.int64())
         part = iris.take(pa.array([i % 150 for i in range(ROWS_PER_FILE)])).append_column("id", ids)
         stores.engine.write(table, part, mode="append")
-    return trained.model, trained.version, "many"
+
+
+def on_spark(home: Path, master: str, *, conf: Mapping[str, str] | None = None, jars: str | None = None) -> Stores:
+    """The workspace in *home* through Spark."""
+    given = {"spark_master": master, "spark_conf": dict(conf or {}), "spark_jars": jars}
+    return open_stores(load_settings(home=home, engine="spark", **given))
+
+
+def assert_written_once(stores: Stores, actor: Actor, table: str) -> None:
+    """One commit, one batch, every row of `many` once."""
+    place = stores.catalog.resolve(table)
+    (batch,) = list_batches(stores, actor, into=table)
+    assert [commit.rows_added for commit in stores.engine.history(place)] == [ROWS]
+    assert batch.rows == ROWS
+    assert sorted(stores.engine.read(place, columns=["id"]).column("id").to_pylist()) == list(range(ROWS))
 
 
 class Watching:

@@ -27,7 +27,7 @@ from core.services.stores import Stores
 from core.services.train import save_recipe, train
 from core.settings import load_settings
 from tests.conftest import copy_sample
-from tests.spark.slow import SLOW_CONF, Watching, slow_scoring
+from tests.spark.slow import SLOW, SLOW_CONF, Watching, on_spark
 
 pytestmark = pytest.mark.spark
 
@@ -43,16 +43,10 @@ class Both:
 
 
 @pytest.fixture(scope="module")
-def both(java: None, sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    from core.delta import spark_session
-
+def both(java: None, sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     home = tmp_path_factory.mktemp("scoring") / "home"
     copy_sample(sample_home, home)
-    yield Both(
-        embedded=open_stores(load_settings(home=home)),
-        spark=open_stores(load_settings(home=home, engine="spark", spark_master="local[2]", spark_conf=SLOW_CONF)),
-    )
-    spark_session.close()
+    return Both(embedded=open_stores(load_settings(home=home)), spark=on_spark(home, "local[2]"))
 
 
 def scored(stores: Stores, model: str, number: int, table: str, into: str, **more: Any) -> PredictionBatch:
@@ -264,14 +258,27 @@ def test_what_a_cancel_breaks_is_told_as_cancelled_and_any_other_failure_as_itse
         cancelled.append(True)
 
 
-def test_progress_counts_stages_and_a_cancel_ends_the_spark_jobs_and_leaves_no_half_batch(both: Both) -> None:
-    name, version, table = slow_scoring(both.embedded, SCIENTIST)
+@pytest.fixture
+def spark(java: None, slow_home: Path) -> Iterator[Stores]:
+    """Where the slow scoring is."""
+    stores = on_spark(slow_home, "local[2]")
+    session = stores.engine.session  # type: ignore[attr-defined]
+    for name, value in SLOW_CONF.items():
+        session.conf.set(name, value)
+    yield stores
+    for name in SLOW_CONF:
+        session.conf.unset(name)
+
+
+def test_progress_counts_stages_and_a_cancel_ends_the_spark_jobs_and_leaves_no_half_batch(
+    spark: Stores, embedded: Stores
+) -> None:
     watching = Watching(stop_at=2)
     started = time.monotonic()
     with pytest.raises(JobCancelled):
-        scored(both.spark, name, version, table, "cancelled", progress=watching)
+        score(spark, SCIENTIST, **SLOW, into="cancelled", progress=watching)
     assert time.monotonic() - started < 60
     assert watching.saw(r"scoring 24000 rows: stage \d+ of \d+, task \d+ of \d+")
-    assert both.spark.engine.session.sparkContext.statusTracker().getActiveJobsIds() == []  # type: ignore[attr-defined]
-    assert "cancelled" not in {one.name for one in both.embedded.catalog.tables()}
+    assert spark.engine.session.sparkContext.statusTracker().getActiveJobsIds() == []  # type: ignore[attr-defined]
+    assert "cancelled" not in {one.name for one in embedded.catalog.tables()}
     assert all(earlier <= later for earlier, later in zip(watching.fractions, watching.fractions[1:], strict=False))

@@ -19,7 +19,11 @@ from core.settings import load_settings
 from tests.browser.conftest import ROOT, clean_environment, free_port
 from tests.conftest import copy_sample
 
-pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # PyHive's own imports
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.spark_servers,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyHive's own imports
+]
 
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def stores(local: object, opened: Opener) -> Stores:
+def stores(opened: Opener) -> Stores:
     """Spark in this process; `loans` has version 0 (400 rows) and 1 (600)."""
     stores = opened("local[2]")
     data = loans()

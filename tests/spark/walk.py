@@ -1,8 +1,6 @@
-"""The same engine on a real standalone cluster and over a real Spark Connect server."""
+"""What the engine does wherever Spark is: each kind of master is walked through it."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -11,8 +9,6 @@ from core.delta.delta_rs import DeltaRsEngine
 from core.delta.spark import SparkEngine
 from core.entities import Table
 from core.errors import CommitConflict, VersionNotFound
-
-pytestmark = pytest.mark.spark
 
 FIRST = pa.table({"id": [1, 2, 3], "name": ["a", "b", "c"]})
 SECOND = pa.table({"id": [4], "name": ["d"]})
@@ -36,11 +32,3 @@ def walk(engine: SparkEngine, table: Table) -> None:
     other = DeltaRsEngine()
     assert other.count(table) == 4
     assert sorted(other.read(table).column("name").to_pylist()) == ["a", "b", "c", "d"]
-
-
-def test_on_a_standalone_cluster(cluster: object, tmp_path: Path) -> None:
-    walk(SparkEngine(cluster.url), Table(name="t", uri=str(tmp_path / "t")))  # type: ignore[attr-defined]
-
-
-def test_over_spark_connect(connect_url: str, tmp_path: Path) -> None:
-    walk(SparkEngine(connect_url), Table(name="t", uri=str(tmp_path / "t")))
