@@ -122,5 +122,5 @@ with messages.stopping():
         st.info("No predictions yet. A data scientist scores a data version with whatever is in Production.")
         st.stop()
     st.subheader("Batches")
-    batch_views.table(found)
+    batch_views.batches_table(found)
     batch_view(found)

@@ -74,10 +74,7 @@ def _chosen(versions: Sequence[ModelVersion], before: Known, told: set[str]) -> 
 
 
 def _gaps(versions: Iterable[ModelVersion], known: Known) -> Iterator[Difference]:
-    """A number below the highest that is not there was deleted; the highest of all is known from our log alone.
-
-    MLflow gives that one again to the next version: see `_replaced`.
-    """
+    """A number below the highest that is not there was deleted; the highest of all is known from our log alone."""
     numbers: dict[str, set[int]] = {}
     for version in versions:
         numbers.setdefault(version.model, set()).add(version.version)
@@ -158,7 +155,7 @@ def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: K
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
-    """Another version under a number that was known: deleted, and the number given again."""
+    """Another version under a number that was known: its model was deleted and made again, or its row altered."""
     now = witness.identity(stores, version)
     differing = [name for name, value in now.items() if name in facts and facts[name] != value]
     if differing:
@@ -167,8 +164,8 @@ def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -
             str(version.key),
             ", ".join(f"{_IDENTITY[name]} {facts[name] or 'none'}" for name in differing),
             ", ".join(f"{_IDENTITY[name]} {now[name] or 'none'}" for name in differing),
-            "The version that was known by this number was deleted and the number given to another one: what was "
-            "decided on it was not decided on this one.",
+            "Another version stands under the number that was known: what was decided on it was not decided on this "
+            "one.",
         )
 
 

@@ -16,7 +16,7 @@ from pages.shared import batch_charts, inert, links, messages, paging, taking
 _PAGE_ROWS = 100
 
 
-def table(batches: Sequence[PredictionBatch]) -> None:
+def batches_table(batches: Sequence[PredictionBatch]) -> None:
     """One line per batch, newest first."""
     rows = [
         {

@@ -333,7 +333,7 @@ def test_registry_that_fails_before_anything_changed_leaves_the_request_open(
 ) -> None:
     asked = ask(1)
 
-    def down(model: str, stages: object) -> None:
+    def down(model: str, stages: object, **_: object) -> None:
         raise RegistryUnavailable("MLflow does not answer.")
 
     monkeypatch.setattr(sample_stores.models, "set_stages", down)

@@ -30,9 +30,16 @@ class Asking(SparkEngine):
 
 
 @pytest.fixture(scope="module")
-def spark(local: object) -> SparkEngine:
-    assert isinstance(local, SparkEngine)
-    return local
+def spark(java: None) -> SparkEngine:
+    return SparkEngine("local[2]")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder for tables."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="module")
