@@ -122,6 +122,7 @@ def all_findings() -> tuple[Finding, ...]:
 
 def verify() -> None:
     audit_forms.verify(stores, actor)
+    audit_forms.verify_taken_away(stores, actor)
 
 
 def take_away() -> None:

@@ -17,6 +17,9 @@ from core.permissions import Action
 from core.services.stores import Stores
 
 _LOOK_EVERY_S = 60.0
+# A signed head is some hundred characters, a printed one a page.
+_LONGEST_HEAD = 100_000
+_MOST_KEPT = 100
 
 
 def sign_head(stores: Stores, actor: Actor) -> SignedHead:
@@ -67,6 +70,12 @@ def verify_against(
     stores.audit.require(actor, Action.AUDIT_VERIFY)
     verifiers = tuple(VerifierKey.parse(key) for key in keys)
     texts = list(kept)
+    if len(texts) > _MOST_KEPT:
+        raise BadHead(f"{len(texts)} files were given; compare with at most {_MOST_KEPT} at once.")
+    if any(len(text) > _LONGEST_HEAD and not _is_export(text) for text in texts):
+        raise BadHead(
+            "One of the files is neither a signed head nor an export of events: name what was taken away here."
+        )
     heads = tuple(stores.heads.open(note_in(text), keys=verifiers) for text in texts if not _is_export(text))
     verdict = verify_log(stores.audit, stores.heads, against=heads, incremental=incremental, on_progress=on_progress)
     for text in filter(_is_export, texts):
@@ -126,7 +135,7 @@ def _compared_with_export(stores: Stores, verdict: LogVerdict, text: str) -> Log
         try:
             told = json.loads(line)
             sequence, event_hash = told["sequence"], told["hash"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadHead(f"Line {number} of the export is no event; name a file that `audit export` wrote.") from error
         if sequence != number:
             raise BadHead(f"Line {number} of the export is event {sequence}: the export itself is not complete.")

@@ -39,6 +39,7 @@ MANIFEST_LINE = "modelledger bundle manifest"
 SIGNER_UNKNOWN = 3
 _UNLISTED = {MANIFEST, SIGNED_MANIFEST}
 _LARGEST_BYTES = 500_000_000
+_LARGEST_BUNDLE_BYTES = 1_000_000_000
 _DASH = "\N{EM DASH} "
 
 
@@ -89,6 +90,8 @@ def check_zip(path: Path, keys: Keys = ()) -> Proof:
             for name, size in sizes.items():
                 if size > _LARGEST_BYTES:
                     raise Refused(name, "it is larger than any file of a bundle")
+            if sum(sizes.values()) > _LARGEST_BUNDLE_BYTES:
+                raise Refused(path.name, "it unpacks to more than any bundle holds")
 
             def read(name: str) -> bytes:
                 try:

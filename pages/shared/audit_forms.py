@@ -9,10 +9,11 @@ import streamlit as st
 
 from core.entities import Actor
 from core.permissions import Action
-from core.services.attest import head_on_paper, sign_head, verify_against
+from core.services.attest import head_on_paper, public_key, sign_head, verify_against
+from core.services.evidence import verify_bundle
 from core.services.prove import export_audit
 from core.services.stores import Stores
-from pages.shared import audit_views, on_demand, session
+from pages.shared import audit_views, inert, on_demand, session
 
 
 def verify(stores: Stores, actor: Actor) -> None:
@@ -22,6 +23,13 @@ def verify(stores: Stores, actor: Actor) -> None:
         "kept elsewhere it also finds what the chain alone cannot: a tail cut off, or a log rewritten from the start."
     )
     kept = st.file_uploader("Heads and exports kept elsewhere", accept_multiple_files=True, key="audit_kept")
+    earlier = st.text_area(
+        "Earlier public keys, a line each",
+        placeholder="NAME+ID+KEY",
+        help="Of heads that were signed before the key was changed. This log's own and trusted keys count anyway.",
+        key="audit_keys",
+        height=68,
+    )
     only_new = st.toggle("Only what was appended since the last verification", key="audit_only_new")
     if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
         bar = st.progress(0.0, text="reading")
@@ -30,11 +38,31 @@ def verify(stores: Stores, actor: Actor) -> None:
             stores,
             actor,
             texts,
+            keys=_lines(earlier),
             incremental=only_new,
             on_progress=lambda seen, total: bar.progress(seen / max(total, 1), text=f"{seen:,} of {total:,} events"),
         )
         bar.empty()
         audit_views.verdict(found)
+    own = public_key(stores, actor)
+    st.caption("The public key with which anybody checks this log's heads, and its SHA-256:")
+    inert.code(f"{own}\n{own.fingerprint}")
+
+
+def verify_taken_away(stores: Stores, actor: Actor) -> None:
+    """A bundle that somebody hands over: whether this log, or one that is trusted here, put it together."""
+    st.subheader("An evidence bundle")
+    brought = st.file_uploader("Bundle (zip)", type="zip", key="audit_bundle")
+    others = st.text_area("Its log's public key, where it is another's", placeholder="NAME+ID+KEY", height=68)
+    if st.button("Verify the bundle", icon=":material/verified:", disabled=brought is None) and brought is not None:
+        with tempfile.TemporaryDirectory(prefix="modelledger-") as folder, st.spinner("Checking every file"):
+            file = Path(folder) / "bundle.zip"
+            file.write_bytes(brought.getbuffer())
+            audit_views.bundle(verify_bundle(stores, actor, file, keys=_lines(others)))
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.strip() for line in (text or "").splitlines() if line.strip()]
 
 
 def take_away(stores: Stores, actor: Actor) -> None:

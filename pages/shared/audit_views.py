@@ -12,6 +12,7 @@ import streamlit as st
 from core.audit.canonical import canonical
 from core.audit.verification import LogVerdict
 from core.entities import Event, Outcome
+from core.services.bundle_check import Proof
 from pages.shared import inert, messages
 
 
@@ -85,6 +86,17 @@ def verdict(found: LogVerdict) -> None:
         where = "" if named else f"Event {found.first_broken}: "
         st.error(messages.plain(where + found.detail), icon=":material/gpp_bad:")
     inert.code(f"head {found.chain.head}")
+
+
+def bundle(proof: Proof) -> None:
+    """What a bundle proved, and what it did not."""
+    told = st.success if proof.signer_known else st.warning
+    told(messages.plain(proof.verdict), icon=":material/verified:")
+    left, right = st.columns(2)
+    for place, title, sentences in ((left, "Proven", proof.proved), (right, "Not proven", proof.not_proved)):
+        place.markdown(f"**{title}**")
+        for sentence in sentences:
+            place.markdown(f"- {messages.plain(sentence)}")
 
 
 def day_start(day: date | None) -> datetime | None:

@@ -65,6 +65,21 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
     assert verify_against(trusting, auditor, [head.note]).ok
 
 
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (['{"sequence": ' + "[" * 100_000], "Line 1 of the export is no event"),
+        (["x" * 200_000], "neither a signed head nor an export"),
+        (["{}"] * 101, "at most 100 at once"),
+    ],
+)
+def test_what_is_too_deep_too_long_or_too_many_is_refused_in_words(
+    logged: Stores, auditor: Actor, kept: list[str], words: str
+) -> None:
+    with pytest.raises(BadHead, match=words):
+        verify_against(logged, auditor, kept)
+
+
 def test_signing_is_recorded_and_asks_for_the_right_to_export(logged: Stores, auditor: Actor, scientist: Actor) -> None:
     assert last_head(logged, scientist) is None
     head = sign_head(logged, auditor)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
+import zipfile
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.entities import Actor, Outcome
+from core.entities import Actor, ModelVersionKey, Outcome
+from core.services.attest import public_key
+from core.services.evidence import export_bundle
 from core.services.stores import Stores
 from tests.pages.conftest import Opened, said
+from tests.pages.test_training import press
 
 
 def table(test: AppTest) -> pd.DataFrame:
@@ -139,3 +144,30 @@ def test_log_is_taken_away_by_auditors_and_managers_alone(
     assert len(test.get("download_button")) == may
     if not may:
         assert "An auditor or a manager" in said(test)
+
+
+def test_the_key_to_check_heads_with_is_shown_and_an_earlier_one_is_taken(
+    opened: Opened, three: Stores, auditor: Actor
+) -> None:
+    test = opened("audit", "auditor", audit_tab="Verify")
+    assert any(str(public_key(three, auditor)) in one.value for one in test.code)
+    test.text_area(key="audit_keys").set_value("no key").run()
+    press(test, "Verify")
+    assert "no public key of a log" in said(test)
+    assert not test.exception
+
+
+def test_a_bundle_is_verified_and_one_that_was_changed_is_refused_by_its_file(
+    opened: Opened, sample_stores: Stores, auditor: Actor
+) -> None:
+    whole = export_bundle(sample_stores, auditor, ModelVersionKey(model="iris_classifier", version=1)).data
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b" " if name == "decisions.json" else b""))
+    test = opened("audit", "auditor", audit_tab="Verify")
+    for content, words in ((whole, "The bundle holds"), (changed.getvalue(), "decisions.json")):
+        test.file_uploader(key="audit_bundle").set_value(("bundle.zip", content, "application/zip")).run()
+        press(test, "Verify the bundle")
+        assert words in said(test).replace("\\", "")
+        assert not test.exception
