@@ -27,7 +27,7 @@ def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], 
             "To": event.subject,
             "Outcome": messages.word(event.outcome),
             "Reason": event.reason,
-            "As": event.role,
+            "As": messages.roles(event.role),
             "By way of": event.channel,
         }
         for event in events
@@ -41,6 +41,7 @@ def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], 
     inert.table(
         pd.DataFrame(rows),
         key=key,
+        style=messages.coloured,
         on_select=picked,
         selection_mode="single-row",
         height=min(36 * (len(rows) + 1) + 3, 460),
@@ -57,8 +58,8 @@ def event(found: Event, others: Sequence[Event]) -> None:
     st.subheader(f"Event {found.sequence}")
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(found.outcome)
-        did = f"{messages.plain(found.actor)} ({messages.plain(found.role)}): {messages.plain(found.action)}"
-        st.caption(did, width="content")
+        who = f"{found.actor} ({messages.roles(found.role)})"
+        st.caption(f"{messages.plain(who)}: {messages.plain(found.action)}", width="content")
         st.caption(messages.local(found.time, seconds=True), width="content")
     inert.text(f"{found.action} on {found.subject or 'nothing in particular'}")
     if found.reason:

@@ -20,6 +20,7 @@ def draw(settings: Settings) -> None:
         )
         inert.table(
             [{"Demo identity": name, "Role": messages.word(role)} for name, role in DEMO_ROLES.items()],
+            style=messages.coloured,
             alt="Demo identities and their roles",
             key="admin_demo",
         )
@@ -41,6 +42,7 @@ def draw(settings: Settings) -> None:
         return
     inert.table(
         [{"Group": group, "Role": messages.word(Role(role))} for group, role in settings.roles.items()],
+        style=messages.coloured,
         alt="Groups of the provider and the roles that they give",
         key="admin_roles",
     )

@@ -116,6 +116,12 @@ def word(value: Enum) -> str:
     return f"{_SIGNS[colour]} {value.value}"
 
 
+def roles(names: str) -> str:
+    """Roles as an event keeps them, each with its mark; what is no role here stays as it is."""
+    known = {role.value: word(role) for role in Role}
+    return ", ".join(known.get(name, name) for name in names.split(","))
+
+
 def coloured(rows: pd.DataFrame) -> Styler:
     """The same rows: what has a mark of `word` has its colour too, readable on light and on dark. For inert.table."""
     texts = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]

@@ -41,6 +41,7 @@ def requests_table(found: Sequence[PromotionRequest], findings: Sequence[Finding
     ]
     inert.table(
         pd.DataFrame(rows),
+        style=messages.coloured,
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 330),
         column_config={name: messages.time_column(name) for name in ("Asked", "Decided")},
@@ -158,7 +159,7 @@ def stages_table(stages: Mapping[str, str]) -> None:
     rows = [
         {"Version": int(n), "Stage": messages.word(Stage(stages[n]))} for n in sorted(stages, key=int, reverse=True)
     ]
-    inert.table(pd.DataFrame(rows), width="content", alt="Stage of every version")
+    inert.table(pd.DataFrame(rows), style=messages.coloured, width="content", alt="Stage of every version")
 
 
 def differences_table(found: Sequence[Difference]) -> None:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import streamlit as st
-from pandas.io.formats.style import Styler
 
 from core.entities import Actor, Role, Token, TokenState
 from core.inert import visible
@@ -18,8 +17,6 @@ from core.services.tokens import MOST_DAYS, issue_token, list_tokens, revoke_tok
 from pages.shared import inert, messages
 
 _TIMES = ("Created", "Expires", "Revoked")
-# At least 4:1 on white and on Streamlit's dark grey.
-_COLOURS = {TokenState.VALID: "#1A8754", TokenState.EXPIRED: "#7A828A", TokenState.REVOKED: "#D9480F"}
 
 
 def draw(stores: Stores, actor: Actor) -> None:
@@ -86,7 +83,7 @@ def _table(found: Sequence[Token]) -> None:
         {
             "State": messages.word(token.state(now)),
             "Name": token.name,
-            "Role": token.role.value,
+            "Role": messages.word(token.role),
             "Issued by": token.issued_by,
             "Created": token.created,
             "Expires": token.expires,
@@ -98,17 +95,12 @@ def _table(found: Sequence[Token]) -> None:
     ]
     inert.table(
         pd.DataFrame(rows).astype(dict.fromkeys(_TIMES, "datetime64[ns, UTC]")),
-        style=_coloured,
+        style=messages.coloured,
         placeholder="–",
         column_config={name: messages.time_column(name) for name in _TIMES},
         alt="Tokens, newest first",
         key="admin_tokens",
     )
-
-
-def _coloured(rows: pd.DataFrame) -> Styler:
-    colours = {messages.word(state): colour for state, colour in _COLOURS.items()}
-    return rows.style.map(lambda text: f"color: {colours[text]}; font-weight: 600", subset=["State"])
 
 
 def _revoke(stores: Stores, actor: Actor, valid: Sequence[Token]) -> None:

@@ -54,7 +54,7 @@ def test_an_issued_token_is_listed_and_acts(opened: Opened, stores: Stores) -> N
     actor = stores.tokens.actor(text, datetime.now(UTC))
     assert (actor.name, actor.roles) == ("token:nightly", frozenset({Role.SCIENTIST}))
     (row,) = listed(test)
-    assert (row["State"], row["Name"], row["Role"], row["Issued by"]) == ("● valid", "nightly", "scientist", "admin")
+    assert (row["State"], row["Name"], row["Role"], row["Issued by"]) == ("● valid", "nightly", "◐ scientist", "admin")
     assert (row["Expires"] - row["Created"]).round("s") == timedelta(days=7)
     (event,) = stores.audit.search(action="settings.write", outcome=Outcome.SUCCESS.value)
     assert (event.actor, event.subject, event.reason) == ("admin", "token of nightly", "nightly scoring")
