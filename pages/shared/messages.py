@@ -225,7 +225,7 @@ def time_column(label: str) -> object:
     if zone == "UTC":
         return st.column_config.DatetimeColumn(f"{label} (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone=zone)
     return st.column_config.DatetimeColumn(
-        f"{label} ({zone}, ±hh:mm from UTC)",
+        f"{label} ({zone})",
         format="YYYY-MM-DD HH:mm:ss Z",
         timezone=zone,
         help="A downloaded cell holds the same moment in UTC.",

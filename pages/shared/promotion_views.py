@@ -100,6 +100,7 @@ def gates_table(gates: Sequence[GateResult]) -> None:
     rows = [{"": gate_word(gate), "Gate": gate.name, "What it saw": gate.detail} for gate in gates]
     inert.table(
         pd.DataFrame(rows),
+        style=messages.coloured,
         column_config={
             "": st.column_config.TextColumn(width=90),
             "What it saw": st.column_config.TextColumn(width="large"),
