@@ -54,7 +54,7 @@ def verify_taken_away(stores: Stores, actor: Actor) -> None:
     st.subheader("An evidence bundle")
     brought = st.file_uploader("Bundle (zip)", type="zip", key="audit_bundle")
     others = st.text_area("Its log's public key, where it is another's", placeholder="NAME+ID+KEY", height=68)
-    if st.button("Verify the bundle", icon=":material/verified:", disabled=brought is None) and brought is not None:
+    if st.button("Check the bundle", icon=":material/verified:", disabled=brought is None) and brought is not None:
         with tempfile.TemporaryDirectory(prefix="modelledger-") as folder, st.spinner("Checking every file"):
             file = Path(folder) / "bundle.zip"
             file.write_bytes(brought.getbuffer())

@@ -127,8 +127,10 @@ def _identify() -> Actor:
     if settings.has_sign_in:
         return signin.actor(settings, stores)
     signin.require_private_server()
+    identity = _demo()
+    # Behind the picker: what takes time before it is drawn makes the browser drop the identity from the address.
     refuse_demo(_opened_stores())
-    return _demo()
+    return identity
 
 
 def _turn_away(error: CoreError) -> NoReturn:

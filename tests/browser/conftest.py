@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,12 @@ expect.set_options(timeout=30_000)
 
 @dataclass(frozen=True)
 class Served:
-    """A running ModelLedger on a home of its own."""
+    """A running ModelLedger on a home of its own; *stop* ends app and worker, once."""
 
     url: str
     home: Path
     environment: dict[str, str]
+    stop: Callable[[], None]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command line on the same home."""
@@ -105,7 +106,9 @@ def serving(home: Path, **settings: str) -> Iterator[Served]:
     port = free_port()
     server = start_server(environment, port)
     try:
-        yield Served(url=f"http://127.0.0.1:{port}", home=home, environment=environment)
+        yield Served(
+            url=f"http://127.0.0.1:{port}", home=home, environment=environment, stop=lambda: stop_server(server)
+        )
     finally:
         stop_server(server)
 

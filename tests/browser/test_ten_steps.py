@@ -5,11 +5,13 @@ They are one walk: each step stands on what the one before left. Every step save
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
@@ -48,6 +50,13 @@ def go(page: Page, served: Served, name: str, identity: str = "auditor", **addre
     page.goto(f"{served.url}/{name}?{urlencode({'as': identity, **address})}")
     settled(page)
     expect(page.get_by_text("Demo identities.")).to_be_visible()
+
+
+def told(served: Served, *arguments: str) -> Any:
+    """What the command line answers on the same home."""
+    done = served.command(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def cell(page: Page, text: str) -> Locator:
@@ -119,22 +128,38 @@ def test_03_training_runs_in_a_worker_and_can_be_watched_from_another_tab(
     )
     press(page, "Train")
     expect(page.get_by_text(re.compile("Log \\(")).first).to_be_visible()
+    page.wait_for_url(re.compile("training_job="))
+    (job,) = parse_qs(urlsplit(page.url).query)["training_job"]
     other = context.new_page()
-    go(other, served, "training", "auditor", training_tab="Jobs")
-    expect(page.get_by_text("iris_classifier/4").first).to_be_visible(timeout=90_000)
+    go(other, served, "training", "auditor", training_job=job)
+    for tab in (page, other):
+        expect(tab.get_by_text("iris_classifier/4").first).to_be_visible(timeout=90_000)
     settled(page)
     picture(page, "03-training-finished")
-    other.reload()
-    settled(other)
-    picture(other, "03-training-jobs")
     other.close()
+
+    opened_again = context.new_page()
+    go(opened_again, served, "training", "auditor", training_tab="Jobs")
+    expect(cell(opened_again, job)).to_be_attached()
+    picture(opened_again, "03-training-jobs")
+    go(opened_again, served, "training", "auditor", training_job=job)
+    expect(opened_again.get_by_text("iris_classifier/4").first).to_be_visible()
+    opened_again.close()
+    (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
+    assert {one["version"]: one["data"] for one in iris["versions"]}[4] == [
+        {"table": "iris_training_data", "version": 3}
+    ]
 
 
 @pytest.mark.parametrize("view", ["Bars", "Scatter", "Parallel coordinates", "Over data versions", "Differences"])
 def test_04_runs_are_compared_in_every_picture(page: Page, served: Served, view: str) -> None:
     go(page, served, "runs", "scientist", runs_text="iris", runs_view=view)
     expect(page.get_by_role("heading", name="Compare runs")).to_be_visible()
-    if view != "Differences":
+    if view == "Differences":
+        for name in ("DataV", "TrainRows", "f1"):
+            expect(cell(page, name)).to_be_attached()
+        expect(cell(page, "seed")).to_have_count(0)  # it is the same in all of them
+    else:
         expect(page.locator(".js-plotly-plot").first).to_be_visible()
     picture(page, f"04-runs-{view.lower().replace(' ', '-')}")
 
@@ -167,9 +192,9 @@ def test_06_requester_asks_another_approves_production_is_archived_and_rolled_ba
     page.wait_for_timeout(1_000)
     settled(page)
     picture(page, "06-promotions-rolled-back")
-    production = served.command("show", "iris_training_data", "--json")
-    assert production.returncode == 0
-    assert '"rollback"' in served.command("requests", "--json").stdout
+    last = told(served, "requests")[0]
+    assert (last["kind"], last["version"], last["status"]) == ("rollback", 1, "approved")
+    assert last["stages"] == {"1": "Production", "2": "None", "3": "None", "4": "Archived"}
 
 
 def test_07_production_scores_a_chosen_version_and_the_batch_leads_back(page: Page, served: Served) -> None:
@@ -187,9 +212,29 @@ def test_07_production_scores_a_chosen_version_and_the_batch_leads_back(page: Pa
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     settled(page)
     picture(page, "07-predictions")
+    # Version 2 holds all 150 rows of the sample; version 1 of the model was trained on version 0.
+    expect(page.get_by_text("100 of 150 rows of iris_classifier_predictions@0 are shown.")).to_be_visible()
+    for text in ("iris_classifier/1", "iris_training_data@2", "150", "iris_classifier_predictions@0"):
+        expect(cell(page, text)).to_be_attached()
+    (batch,) = told(served, "lineage", "iris_classifier/1")["predictions"]
+    batches = page.url
+    for link, shown in (
+        ("iris_classifier/1", "trained on iris_training_data@0"),
+        ("iris_training_data@2", "50 of 150 rows are shown."),
+        ("Lineage", "The same in words"),
+    ):
+        page.get_by_test_id("stMain").get_by_role("link", name=link).click()
+        expect(page.get_by_text(shown).first).to_be_visible()
+        settled(page)
+        page.goto(batches)
+        settled(page)
     page.get_by_role("link", name="Look at it by SQL").click()
-    expect(page.get_by_text(re.compile(r"100 rows, read from iris_classifier_predictions@0"))).to_be_visible()
+    # The link asks for the first 100 of them.
+    expect(page.get_by_text("100 rows, read from iris_classifier_predictions@0.")).to_be_visible()
     picture(page, "07-predictions-by-sql")
+    found = told(served, "sql", "SELECT batch_id, count(*) FROM iris_classifier_predictions GROUP BY 1")
+    assert [rows for _, rows in found["rows"]] == [150]
+    assert found["rows"][0][0] in json.dumps(batch)
 
 
 def test_08_lineage_goes_back_from_the_batch_and_forward_from_the_data(page: Page, served: Served) -> None:
@@ -239,32 +284,72 @@ def test_09_audit_log_verifies_and_a_change_by_hand_is_found_at_its_place(page: 
 
 
 def test_10_overview_says_what_serves_waits_and_changed(page: Page, served: Served) -> None:
+    asking = ("--to", "Production", "--as", "scientist", "--reason", "the newest rows")
+    asked = told(served, "request", "iris_classifier/3", *asking)
     go(page, served, "", "manager")
+    expect(page.get_by_text("Nothing waits.")).to_have_count(0)
+    expect(page.get_by_test_id("stMain").get_by_text("iris_classifier/3").first).to_be_visible()
     expect(page.get_by_text("version 1 of 4")).to_be_visible()
     expect(page.get_by_text("trained on iris_training_data@0")).to_be_visible()
     expect(page.get_by_role("heading", name="Changed lately")).to_be_visible()
     picture(page, "10-overview")
+    told(served, "reject", asked["id"], "--as", "manager", "--reason", "not yet")
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
 
 
-@pytest.mark.parametrize("name", ["", "tables", "runs", "models", "promotions", "predictions", "lineage", "audit"])
-@pytest.mark.parametrize(("width", "scheme"), [(420, "light"), (1280, "dark")])
+PAGES = (
+    *("", "tables", "sql", "training", "runs", "models"),
+    *("promotions", "predictions", "lineage", "audit", "admin"),
+)
+# What Streamlit scrolls is this element; the document itself never does.
+OVERFLOW = """() => {
+    const main = document.querySelector("[data-testid=stMain]");
+    const right = main.getBoundingClientRect().left + main.clientWidth;
+    const wide = [...main.querySelectorAll("*")].filter(one => one.getBoundingClientRect().right > right + 1);
+    return {by: main.scrollWidth - main.clientWidth,
+            first: wide.slice(0, 5).map(one => one.dataset.testid || one.className || one.tagName)};
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [*((name, 420, "light") for name in PAGES), *((name, 1280, "dark") for name in PAGES), ("", 420, "dark")],
+)
 def test_narrow_and_dark_are_usable(chromium: Browser, served: Served, name: str, width: int, scheme: str) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    go(page, served, name, "manager")
+    go(page, served, name, "admin" if name == "admin" else "manager")
     expect(page.get_by_role("heading").first).to_be_visible()
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, "the page scrolls sideways"
+    overflow = page.evaluate(OVERFLOW)
+    assert overflow["by"] <= 0, f"the page scrolls sideways: {overflow}"
     picture(page, f"{name or 'overview'}-{width}-{scheme}")
     context.close()
 
 
-def test_a_second_start_takes_seconds_and_keeps_everything(tmp_path: Path, served: Served) -> None:
-    before = served.command("audit", "verify", "--json").stdout
-    with serving(served.home):
-        pass
-    assert '"ok": true' in before
-    assert served.command("tables", "--json").stdout.count('"name"') == 3
+def test_a_second_start_keeps_everything(page: Page, served: Served) -> None:
+    """The last step: the first server is stopped, and another starts on what it left."""
+    served.stop()
+    kept = ("tables", "models", "requests", "findings")
+    before = {name: told(served, name) for name in kept}
+    events = told(served, "audit", "log")
+    batches = "SELECT * FROM iris_classifier_predictions ORDER BY ALL"
+    predicted = told(served, "sql", batches)
+    assert (len(before["tables"]), len(predicted["rows"])) == (3, 150)
+    with serving(served.home) as again:
+        go(page, again, "")
+        expect(page.get_by_text("version 1 of 4")).to_be_visible()
+        go(page, again, "predictions")
+        expect(page.get_by_text("100 of 150 rows of iris_classifier_predictions@0 are shown.")).to_be_visible()
+        assert {name: told(again, name) for name in kept} == before
+        assert told(again, "sql", batches) == predicted
+        verdict = told(again, "audit", "verify")
+        since = told(again, "audit", "log")
+    # Its worker may have added what it does by itself; what stood there stands there, the head among it.
+    assert since[: len(events)] == events
+    assert {event["actor"] for event in since[len(events) :]} <= {"modelledger"}
+    assert (verdict["ok"], verdict["events"] >= len(events)) == (True, True)
 
 
 def ask(page: Page, served: Served, version: int) -> None:

@@ -168,6 +168,6 @@ def test_a_bundle_is_verified_and_one_that_was_changed_is_refused_by_its_file(
     test = opened("audit", "auditor", audit_tab="Verify")
     for content, words in ((whole, "The bundle holds"), (changed.getvalue(), "decisions.json")):
         test.file_uploader(key="audit_bundle").set_value(("bundle.zip", content, "application/zip")).run()
-        press(test, "Verify the bundle")
+        press(test, "Check the bundle")
         assert words in said(test).replace("\\", "")
         assert not test.exception
