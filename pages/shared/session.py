@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.bootstrap import open_stores
 from core.entities import Actor
@@ -127,9 +128,15 @@ def _identify() -> Actor:
     if settings.has_sign_in:
         return signin.actor(settings, stores)
     signin.require_private_server()
-    identity = _demo()
-    # Behind the picker: what takes time before it is drawn makes the browser drop the identity from the address.
-    refuse_demo(_opened_stores())
+    picker, banner = st.sidebar.empty(), st.empty()
+    identity = _demo(picker, banner)
+    try:
+        # Behind the picker: what takes time before it is drawn makes the browser drop the identity from the address.
+        refuse_demo(_opened_stores())
+    except CoreError:
+        picker.empty()
+        banner.empty()
+        raise
     return identity
 
 
@@ -138,18 +145,17 @@ def _turn_away(error: CoreError) -> NoReturn:
     st.stop()
 
 
-def _demo() -> Actor:
+def _demo(picker: DeltaGenerator, banner: DeltaGenerator) -> Actor:
     """The demo identity chosen in the sidebar and kept in the address; a banner says that it is a demo."""
-    with st.sidebar:
-        name = st.selectbox(
-            "Acting as",
-            list(DEMO_ROLES),
-            index=list(DEMO_ROLES).index(DEFAULT_IDENTITY),
-            key="as",
-            bind="query-params",
-            help="Demo identities, named after their roles.",
-        )
-    st.caption(
+    name = picker.selectbox(
+        "Acting as",
+        list(DEMO_ROLES),
+        index=list(DEMO_ROLES).index(DEFAULT_IDENTITY),
+        key="as",
+        bind="query-params",
+        help="Demo identities, named after their roles.",
+    )
+    banner.caption(
         ":material/badge: **Demo identities.** No sign-in provider is configured, so anybody at this machine may act "
         f"as any role; you are **{messages.plain(name)}**."
     )

@@ -156,7 +156,7 @@ def test_04_runs_are_compared_in_every_picture(page: Page, served: Served, view:
     go(page, served, "runs", "scientist", runs_text="iris", runs_view=view)
     expect(page.get_by_role("heading", name="Compare runs")).to_be_visible()
     if view == "Differences":
-        for name in ("DataV", "TrainRows", "f1"):
+        for name in ("Data version", "TrainRows", "f1"):
             expect(cell(page, name)).to_be_attached()
         expect(cell(page, "seed")).to_have_count(0)  # it is the same in all of them
     else:
