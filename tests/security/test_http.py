@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +79,57 @@ def status(port: int, *, host: str, origin: str | None = None) -> int:
 )
 def test_only_known_hosts_and_origins_connect(port: int, host: str, origin: str | None, answer: int) -> None:
     assert status(port, host=host, origin=origin) == answer
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/promotions", "/static/", "/_stcore/health", "/_stcore/host-config", "/media/none", "/_stcore/stream"],
+)
+def test_no_other_page_may_frame_the_app_or_learn_its_addresses(port: int, path: str) -> None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:  # what refuses says it too
+        headers = error.headers
+        error.close()
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+class Framing(http.server.BaseHTTPRequestHandler):
+    """A page at another port, which is another origin; its address names what it frames."""
+
+    def do_GET(self) -> None:
+        body = f'<iframe src="{urllib.parse.unquote(self.path[1:])}"></iframe>'.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def foreign() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Framing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_foreign_page_that_frames_the_app_shows_nothing_of_it(page: Page, port: int, foreign: str) -> None:
+    """So that nobody has Approve clicked by somebody who thinks to click something else."""
+    framed = f"http://127.0.0.1:{port}/promotions"
+    with page.expect_event("requestfailed", lambda request: request.url == framed) as failed:
+        page.goto(f"{foreign}/{urllib.parse.quote(framed, safe='')}")
+    assert failed.value.failure == "net::ERR_BLOCKED_BY_RESPONSE"
+    # What says no such thing is framed: it is the answer's own word that keeps the app out.
+    with page.expect_response(f"{foreign}/inner") as shown:
+        page.goto(f"{foreign}/{urllib.parse.quote(f'{foreign}/inner', safe='')}")
+    assert shown.value.ok
 
 
 def test_an_upload_without_the_xsrf_token_is_refused(port: int) -> None:
