@@ -67,7 +67,7 @@ def prepare(stores: Stores, step: str) -> None:
     elif step == "halfway in the registry":
         whole = models.set_stages
 
-        def half(model: str, stages: dict[int, Stage]) -> None:
+        def half(model: str, stages: dict[int, Stage], **_: Any) -> None:
             whole(model, {n: stage for n, stage in stages.items() if stage is not Stage.PRODUCTION})
             die()
 
