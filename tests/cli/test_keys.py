@@ -32,6 +32,7 @@ REQUEST = {
 FIELD = {"name": str, "type": str}
 RUN = {"run_id": str, "params": dict, "metrics": dict, "table": (str, type(None)), "version": (int, type(None))}
 NODE = {"subject": str}
+SCHEDULE = {"id": str, "recipe": str, "cron": (str, type(None)), "on_new_data": bool, "enabled": bool, "by": str}
 
 # What each command answers with at least, as the design has it: a list holds one or more of the one below it.
 KEYS: dict[str, Any] = {
@@ -117,13 +118,19 @@ KEYS: dict[str, Any] = {
             "previous": str,
         }
     ],
+    "schedule": SCHEDULE,
+    "schedules": [SCHEDULE],
+    "unschedule": {"id": str, "deleted": bool},
     "audit verify": {"ok": bool, "events": int, "first_broken": (int, type(None))},
     "audit export": {"file": str, "events": int},
 }
 # Runs until it is stopped and answers with nothing.
 SILENT = {"worker"}
 # Commands that came after the design's table; each is held to what it says by tests of its own.
-LATER = {"dossier", "bundle", "verify-bundle", "serve", "sql-endpoint", "perform", "token", "audit head", "audit key"}
+LATER = {
+    *("dossier", "bundle", "verify-bundle", "serve", "sql-endpoint", "perform"),
+    *("token", "allow-demo", "audit head", "audit key"),
+}
 
 
 def holds(found: Any, wanted: Any, where: str) -> None:
@@ -180,6 +187,10 @@ def test_every_command_answers_with_the_keys_that_stay(
     ask("impact", f"{TABLE}@0")
     assert command("impact", f"{TABLE}@1", "--json").json["predictions"]
     ask("reproduce", "iris_classifier/2")
+
+    nightly = ask("schedule", "iris_classifier", "--cron", "30 2 * * 1")["id"]
+    ask("schedules")
+    assert ask("unschedule", nightly)["id"] == nightly
 
     changed_outside(home)
     ask("reconcile")
