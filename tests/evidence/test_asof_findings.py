@@ -82,7 +82,8 @@ def test_what_no_pass_saw_any_more_was_still_seen_before(
     """A finding of the pass itself: there on day 1, gone since day 4, back on day 5."""
     day(1)
     sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
-    (found,) = look(sample_stores, INSPECTOR)
+    found, alias = look(sample_stores, INSPECTOR)
+    assert (found.kind, alias.kind) == ("stage differs", "serving alias moved")
     gone = day(4)
     sample_stores.models.set_stages("iris_classifier", {2: Stage.NONE})
     look(sample_stores, INSPECTOR)
