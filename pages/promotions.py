@@ -107,13 +107,12 @@ def back() -> None:
     targets = list_rollback_targets(stores, actor, model.name)
     if not targets:
         st.info("No version served before, and none is older than what serves: there is nothing to roll back to.")
-        return
     promotion_forms.told_of_review(stores, model.name)
     seen = promotion_forms.last_sight(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
         to = promotion_forms.target(targets)
         reason = promotion_forms.reason()
-        if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
+        if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:", disabled=not targets):
             with st.spinner("Loading the model in a process of its own, looking for its data"):
                 done = roll_back(stores, actor, model.name, to=to, reason=reason, seen_decisions=seen)
             messages.say(promotion_forms.rolled_back(stores, done))

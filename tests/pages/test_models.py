@@ -45,9 +45,9 @@ def test_files_are_listed_shown_and_downloaded(opened: Opened, sample_stores: St
     test = opened("models", models_model="iris_classifier", models_tab="Files")
     names = list(test.dataframe[2].value["File"])
     assert {"MLmodel", "model.skops", "requirements.txt"} <= set(names)
-    test.selectbox(key="models_file").set_value("requirements.txt").run()
+    test.selectbox(key="models_file.box").set_value("requirements.txt").run()
     assert "skops==" in test.code[0].value
-    test.selectbox(key="models_file").set_value("model.skops").run()
+    test.selectbox(key="models_file.box").set_value("model.skops").run()
     assert not test.code
     assert not test.exception
 

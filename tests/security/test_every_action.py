@@ -211,9 +211,11 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Revoke": ("settings.write", "admin", {}),
 }
 # Who turns a page or takes a file that is shown anyway has passed the page's guard; who signs in or out is nobody.
-FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with ", "Sign out"}
-# Asked by tests of their own: "Save as a new version" comes after an upload, "Resolve" after a decision that died.
+FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with ", "Sign out", "All rows as CSV"}
+# Asked by tests of their own: "Save as a new version" and "Check the bundle" come after an upload, "Resolve" after a
+# decision that died.
 ELSEWHERE = {
+    "Check the bundle": "tests/pages/test_audit.py",
     "Save as a new version": "tests/pages/test_tables.py",
     "Resolve": "tests/pages/test_promotions.py",
     # On the tab Findings of the audit page.
@@ -236,8 +238,8 @@ def labels_in_the_code() -> set[str]:
 
 
 def test_the_table_names_every_button() -> None:
-    # Two are made of words: the stage that is asked for, and what the log is exported as.
-    assert labels_in_the_code() - {"Ask for "} <= set(CONTROLS) | FREE | set(ELSEWHERE)
+    # Two are made of words: the stage that is asked for, and how many rows are taken away.
+    assert labels_in_the_code() - {"Ask for ", "First ", ",", " rows as CSV"} <= set(CONTROLS) | FREE | set(ELSEWHERE)
 
 
 def buttons(test: AppTest) -> set[str]:
