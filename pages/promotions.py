@@ -112,7 +112,7 @@ def back() -> None:
     with st.form("promotions_back_form"):
         to = promotion_forms.target(targets)
         reason = promotion_forms.reason()
-        if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:", disabled=not targets):
+        if st.form_submit_button("Check and roll back", type="primary", icon=":material/undo:"):
             with st.spinner("Loading the model in a process of its own, looking for its data"):
                 done = roll_back(stores, actor, model.name, to=to, reason=reason, seen_decisions=seen)
             messages.say(promotion_forms.rolled_back(stores, done))
