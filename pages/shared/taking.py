@@ -8,14 +8,16 @@ import streamlit as st
 
 from core.inert import visible
 from core.services.take_away import MOST_ROWS
+from pages.shared import on_demand
 
 
 def csv_button(make: Callable[[], bytes], name: str, rows: int | None, *, key: str) -> None:
     """All rows of what is shown, not only those of the page; the label says so where they are too many."""
     is_whole = rows is not None and rows <= MOST_ROWS
+    on_demand.tell()
     st.download_button(
         "All rows as CSV" if is_whole else f"First {MOST_ROWS:,} rows as CSV",
-        make,
+        on_demand.made(make),
         f"{visible(name)}.csv",
         mime="text/csv",
         icon=":material/download:",

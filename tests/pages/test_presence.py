@@ -18,7 +18,7 @@ from core.errors import DatabaseUnavailable, NotSignedIn
 from core.identity import sign_in_digest
 from core.services.identify import put_provider_in_force
 from core.services.stores import Stores
-from pages.shared import audit_forms, evidence, on_demand, session, signin
+from pages.shared import audit_forms, evidence, on_demand, session, signin, taking
 from tests.clock import datetime_at
 
 ADA = Actor(name="ada@bank.example", roles=frozenset({Role.AUDITOR}), channel="page")
@@ -55,12 +55,14 @@ def made(claims: dict[str, Any], stores: Stores, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(st, "download_button", lambda label, make, *_, **__: found.update({label: make}))
     audit_forms.take_away(stores, ADA)
     evidence.downloads(stores, ADA, ModelVersionKey(model="none", version=1))
+    taking.csv_button(lambda: b"id\n1\n", "rows", 1, key="rows")
     return found
 
 
 LABELS = [
     *("All events as JSON lines", "All events as CSV", "Signed head, to print"),
     *("Dossier (PDF)", "Dossier (HTML)", "Evidence bundle"),
+    "All rows as CSV",
 ]
 
 
