@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import typer
 
 from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, token, work
-from core.commands.options import secret_free
 from core.errors import CoreError
 from core.inert import line, visible
+from core.settings import secret_free
 
 app = typer.Typer(
     name="modelledger",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from core.errors import BadSettings
-from core.redact import masked, password_of, secret_values
+from core.errors import BadSettings, CoreError
+from core.redact import masked, password_of, redactor, secret_values
 
 # With psycopg 3 every promotion that archives fails (mlflow#9151).
 _POSTGRES = "postgresql+psycopg2"
@@ -184,6 +185,14 @@ class Settings(BaseSettings):
     @property
     def recipes_folder(self) -> Path:
         return self.home / "recipes"
+
+
+def secret_free() -> Callable[[str], str]:
+    """Takes out of a text what settings or environment call secret, wherever somebody's words brought it from."""
+    try:
+        return redactor(load_settings().secret_values)
+    except CoreError:
+        return redactor()
 
 
 def load_settings(**overrides: Any) -> Settings:

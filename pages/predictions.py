@@ -69,12 +69,13 @@ def _data(model: ModelSummary) -> tuple[TableVersion, ...]:
 
 def scorings() -> None:
     """The scoring that the address names, else the one that runs; and all of them, how each ended too."""
-    if not count_jobs(stores, actor, kind="score"):
+    total = count_jobs(stores, actor, kind="score")
+    if not total:
         if JOB in st.query_params:
             show_job(stores, actor, st.query_params[JOB])
         return
     with st.expander("Scorings, past and present", expanded=JOB in st.query_params, icon=":material/history:"):
-        chosen = jobs.past(stores, actor, kind="score", key=JOB, words=job_words)
+        chosen = jobs.past(stores, actor, total, kind="score", key=JOB, told=job_words)
     live = list_jobs(stores, actor, kind="score", live_only=True, limit=1)
     shown = chosen or next((job.id for job in live), None)
     if shown:
@@ -85,7 +86,7 @@ def job_words(job: Job) -> str:
     """One scoring in a list."""
     asked = job.arguments
     what = f"{asked.get('model')}/{asked.get('model_version')} on {asked.get('table')}@{asked.get('version')}"
-    return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
+    return jobs.words(what, job)
 
 
 def batch_view(batches: tuple[PredictionBatch, ...]) -> None:

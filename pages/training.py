@@ -39,10 +39,11 @@ def start() -> None:
 def past() -> None:
     """All trainings, newest first; one of them can be opened."""
     with messages.telling():
-        if not count_jobs(stores, actor, kind="train"):
+        total = count_jobs(stores, actor, kind="train")
+        if not total:
             st.info("No training was started yet.")
             return
-        chosen = jobs.past(stores, actor, kind="train", key="training_job", words=training_forms.job_words)
+        chosen = jobs.past(stores, actor, total, kind="train", key="training_job", told=training_forms.job_words)
         if chosen:
             shown = jobs.watch(stores, actor, chosen, key="training_past")
             if shown is not None:

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, AsOf, Json, OptionalReason, acting, model_version, opened, write_answer
+from core.commands.options import (
+    As,
+    AsOf,
+    Json,
+    OptionalReason,
+    Params,
+    acting,
+    model_version,
+    named_values,
+    opened,
+    write_answer,
+)
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
@@ -61,9 +72,7 @@ def train(
     table: Annotated[
         str | None, typer.Option(metavar="TABLE[@N]", help="Default: the recipe's table, its latest version.")
     ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the estimator; may be repeated.")
-    ] = None,
+    param: Params = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
@@ -76,7 +85,7 @@ def train(
         recipe=recipe,
         table=name,
         version=version,
-        params=dict(pair(text) for text in param or []),
+        params=named_values(param),
         reason=reason,
     )
     write_answer(
@@ -262,13 +271,6 @@ def _lineage_then(version: asof.VersionThen, graph: Lineage) -> dict[str, Any]:
         "decisions": [_node(n) for n in graph.nodes if n.kind is NodeKind.DECISION],
         "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
     }
-
-
-def pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise BadParameter(f"{text!r} is no parameter; write NAME=VALUE.", name=text)
-    return name, value
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
@@ -14,13 +14,16 @@ import typer
 from core import answers
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
-from core.errors import BadName, CoreError, NotSignedIn
+from core.errors import BadName, BadParameter, NotSignedIn
 from core.identity import DEFAULT_IDENTITY
-from core.redact import everywhere, redactor
+from core.redact import everywhere
 from core.services.identify import demo_identity, is_provider_in_force, put_provider_in_force
 from core.services.stores import Stores
-from core.settings import load_settings
+from core.settings import secret_free
 
+Params = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the estimator; may be repeated.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts; the default may only read.")]
 Decider = Annotated[
@@ -78,17 +81,20 @@ def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
     return _by_token(text)
 
 
+def named_values(pairs: Sequence[str] | None) -> dict[str, str]:
+    """NAME=VALUE texts as a mapping. Raises BadParameter for a text that is none."""
+    found = {}
+    for text in pairs or ():
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise BadParameter(f"{text!r} is no parameter; write NAME=VALUE.", name=text)
+        found[name] = value
+    return found
+
+
 def write_answer(document: Any, *, as_json: bool) -> None:
     """Prints *document* on stdout, as one JSON document or laid out for a person, without a secret in its texts."""
     answers.write_answer(everywhere(answers.plain(document), secret_free()), as_json=as_json)
-
-
-def secret_free() -> Callable[[str], str]:
-    """Takes out of a text what settings or environment call secret, wherever somebody's words brought it from."""
-    try:
-        return redactor(load_settings().secret_values)
-    except CoreError:
-        return redactor()
 
 
 def _by_token(text: str) -> Actor:

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.models import pair
-from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
+from core.commands.options import As, Json, OptionalReason, Params, acting, named_values, opened, write_answer
 from core.entities import Trigger
 from core.services.schedule import delete_trigger, list_triggers, save_trigger
 
@@ -23,9 +22,7 @@ def schedule(
         str | None, typer.Option(metavar="LINE", help="Minute, hour, day, month, weekday; in UTC: '30 2 * * 1'.")
     ] = None,
     on_new_data: Annotated[bool, typer.Option("--on-new-data", help="Whenever its table gets new rows.")] = False,
-    param: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the estimator; may be repeated.")
-    ] = None,
+    param: Params = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
@@ -37,7 +34,7 @@ def schedule(
         recipe=recipe,
         cron=cron,
         on_new_data=on_new_data,
-        params=dict(pair(text) for text in param or []),
+        params=named_values(param),
         reason=reason,
     )
     write_answer(_answer(trigger), as_json=as_json)

@@ -12,7 +12,7 @@ from core.gates import rollback_policy
 from core.learning.artifacts import check_loads
 from core.permissions import Action
 from core.services.appraise import Appraisal
-from core.services.served import approval_of, decisions_for_production, served_last
+from core.services.served import approval_of, decisions_for_production
 from core.services.stores import Stores
 
 
@@ -22,14 +22,15 @@ def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int,
     Raises RegistryUnavailable.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model)
-    return _targets(stores, model, stores.models.versions(model))
+    return _targets(decisions_for_production(stores, model), stores.models.versions(model))
 
 
 def require_earlier(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
     """A rollback is no way around a promotion. Raises NothingInProduction, Refused."""
-    if key.version in (targets := _targets(stores, key.model, versions)):
+    served = decisions_for_production(stores, key.model)
+    if key.version in _targets(served, versions):
         return
-    if not targets and _newest_served(stores, key.model, versions) is None:
+    if _newest_served(served, versions) is None:
         raise NothingInProduction(
             f"No version of {key.model} was ever in Production, so there is nothing to roll back; ask for {key} to go "
             "there.",
@@ -43,23 +44,22 @@ def require_earlier(stores: Stores, key: ModelVersionKey, versions: tuple[ModelV
     )
 
 
-def _targets(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> dict[int, bool]:
-    """What served before, and what was made before the version that serves (or served last)."""
-    served = decisions_for_production(stores, model)
+def _targets(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> dict[int, bool]:
+    """What *served* before, and what was made before the version that serves (or served last)."""
+    before = {one.version for one in served}
     approved = {one.version for one in served if one.kind is RequestKind.PROMOTION}
-    newest = _newest_served(stores, model, versions)
+    newest = _newest_served(served, versions)
     return {
         one.version: one.version in approved
         for one in sorted(versions, key=lambda one: one.version, reverse=True)
         if one.stage is not Stage.PRODUCTION
-        and (one.version in {each.version for each in served} or (newest is not None and one.version < newest))
+        and (one.version in before or (newest is not None and one.version < newest))
     }
 
 
-def _newest_served(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int | None:
+def _newest_served(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
     serving = max((one.version for one in versions if one.stage is Stage.PRODUCTION), default=None)
-    last = served_last(stores, model) if serving is None else None
-    return last.version if last is not None else serving
+    return serving if serving is not None else next((one.version for one in served), None)
 
 
 def check_rollback(stores: Stores, seen: Appraisal) -> tuple[GateResult, ...]:

@@ -11,7 +11,7 @@ import streamlit as st
 from core.entities import Actor, Job
 from core.errors import JobNotFound
 from core.permissions import Action
-from core.services.jobs import cancel_job, count_jobs, job_lines, list_jobs, show_job
+from core.services.jobs import cancel_job, job_lines, list_jobs, show_job
 from core.services.stores import Stores
 from pages.shared import inert, links, messages, paging, pickers, session
 
@@ -69,6 +69,11 @@ def _draw(stores: Stores, actor: Actor, job: Job, key: str) -> None:
                 st.rerun()
 
 
+def words(what: str, job: Job) -> str:
+    """One job in a list: *what* it does, how it stands, since when."""
+    return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
+
+
 def link(job: Job, label: str) -> None:
     """A link to the page that shows this job. *label* is Markdown."""
     if job.kind == "train":
@@ -80,23 +85,23 @@ def link(job: Job, label: str) -> None:
         links.link("models", label, models_tab="Made again", models_again=job.id, **version)
 
 
-def past(stores: Stores, actor: Actor, *, kind: str, key: str, words: Callable[[Job], str]) -> str | None:
-    """All jobs of a kind, newest first, page by page; returns the id of the one to look at, in the address as *key*."""
-    total = count_jobs(stores, actor, kind=kind)
-    if not total:
-        return None
+def past(stores: Stores, actor: Actor, total: int, *, kind: str, key: str, told: Callable[[Job], str]) -> str | None:
+    """All *total* jobs of a kind, newest first, page by page; the id of the one to look at, in the address as *key*.
+
+    *told* is one of them in a few words.
+    """
     last = paging.last_page(total, _PAGE)
     number = min(paging.asked(f"{key}s_page", of=kind), last or 1)
     found = list_jobs(stores, actor, kind=kind, limit=_PAGE, offset=(number - 1) * _PAGE)
     table(found, key=f"{key}s")
     if last != 1:
         paging.turn(f"{key}s_page", number, last=last, of=kind)
-    told = {job.id: words(job) for job in found}
+    options = {job.id: told(job) for job in found}
     asked = st.query_params.get(key)
-    if asked and asked not in told:
+    if asked and asked not in options:
         with suppress(JobNotFound):  # the picker says so
-            told[asked] = words(show_job(stores, actor, asked))
-    return pickers.choose("Look at", list(told), key, words=told, index=None)
+            options[asked] = told(show_job(stores, actor, asked))
+    return pickers.choose("Look at", list(options), key, words=options, index=None)
 
 
 def table(jobs: Sequence[Job], *, key: str) -> None:

@@ -28,8 +28,7 @@ from core.entities import (
 )
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.inert import visible
-from core.redact import redactor
-from core.settings import load_settings
+from core.settings import secret_free
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
@@ -166,10 +165,7 @@ def show_error(error: CoreError) -> None:
 
 def redacted(text: str) -> str:
     """*text* without what the settings call secret."""
-    try:
-        return redactor(load_settings().secret_values)(text)
-    except CoreError:
-        return redactor()(text)
+    return secret_free()(text)
 
 
 @contextmanager

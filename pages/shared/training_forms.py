@@ -19,7 +19,7 @@ from core.services.projects import project_parameters
 from core.services.schedule import save_trigger
 from core.services.stores import Stores
 from core.services.train import save_recipe, submit_training
-from pages.shared import inert, links, messages, pickers
+from pages.shared import inert, jobs, links, messages, pickers
 
 _VERSIONS = 200
 
@@ -180,7 +180,7 @@ def recipes_table(recipes: Sequence[Recipe]) -> None:
 def job_words(job: Job) -> str:
     """One training in a list."""
     what = f"{job.arguments.get('recipe')} on {job.arguments.get('table')}@{job.arguments.get('version')}"
-    return f"{what} · {messages.word(job.status)} · {messages.local(job.created, seconds=True)}"
+    return jobs.words(what, job)
 
 
 def outcome(job: Job) -> None:
