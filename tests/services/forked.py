@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,9 +13,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 # Only imported there, nothing is opened: what deltalake or a database driver holds open does not survive a fork.
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["tests.services.preloaded"])
+# A child runs its parent's __main__ once more, as whose an AppTest leaves the page that it ran.
+_MAIN = sys.modules["__main__"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,9 @@ def start(work: Callable[..., Any], *arguments: Any) -> Child:
     handle, name = tempfile.mkstemp(prefix="modelledger-child-")
     os.close(handle)
     process = context.Process(target=_run, args=(work, arguments, dict(os.environ), name), daemon=True)
-    process.start()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, "__main__", _MAIN)
+        process.start()
     return Child(process=process, errors=Path(name))
 
 
