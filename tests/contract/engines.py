@@ -1,8 +1,9 @@
-"""The Delta engines that the contract is tested on; where one truly differs it is said here, as data."""
+"""The Delta engines that the contract is tested on; where they differ the product says so as data: by
+core.delta.features and Readability.REFUSED."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,10 +12,9 @@ from core.delta.engine import DeltaEngine
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One engine; *differs* names what it does otherwise, with the reason: each is a strict xfail."""
+    """One engine."""
 
     name: str
-    differs: dict[str, str] = field(default_factory=dict)
 
 
 DELTA_RS = Kind(name="delta-rs")
@@ -38,9 +38,3 @@ def opened(kind: Kind, request: pytest.FixtureRequest) -> DeltaEngine:
 
     request.getfixturevalue("java")
     return SparkEngine("local[2]")
-
-
-def xfail_where_it_differs(request: pytest.FixtureRequest, kind: Kind, what: str) -> None:
-    """Marks the running test as a strict expected failure where *kind* differs in *what*."""
-    if what in kind.differs:
-        request.applymarker(pytest.mark.xfail(reason=kind.differs[what], strict=True))
