@@ -36,13 +36,13 @@ def tokens() -> None:
 
 def settings() -> None:
     st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
-    rows = [{"setting": s.name, "value": s.detail, "from": s.source} for s in list_settings(stores.settings)]
+    rows = [{"Setting": s.name, "Value": s.detail, "From": s.source} for s in list_settings(stores.settings)]
     inert.table(rows, key="admin_settings")
 
 
 def grants() -> None:
     rows = [
-        {"action": action.value} | {messages.word(role): "● yes" if action in GRANTS[role] else "" for role in Role}
+        {"Action": action.value} | {messages.word(role): "● yes" if action in GRANTS[role] else "" for role in Role}
         for action in Action
     ]
     inert.table(pd.DataFrame(rows), style=messages.coloured, key="admin_grants")

@@ -61,9 +61,10 @@ def details(node: Node) -> None:
     if node.problem:
         st.error(messages.plain(node.problem), icon=":material/error:")
     finding_views.brief(findings.get(node.id, ()))
-    facts = {"name": node.subject, **{name: told(name, value) for name, value in node.detail.items()}}
+    facts = {"Name": node.subject}
+    facts |= {f"{name[:1].upper()}{name[1:]}": told(name, value) for name, value in node.detail.items()}
     inert.table(
-        pd.DataFrame({"fact": list(facts), "value": list(facts.values())}),
+        pd.DataFrame({"Fact": list(facts), "Value": list(facts.values())}),
         key="lineage_facts",
     )
     link(node)
@@ -116,10 +117,13 @@ if findings:
         f"{len(findings)} of {len(graph.nodes)} nodes have an open finding; they are marked with !",
         icon=":material/policy_alert:",
     )
-picture, beside = st.columns([3, 2], gap="medium")
-with picture:
-    clicked = lineage_graph.draw(graph, findings, key="lineage_graph")
-with beside:
+clicked = lineage_graph.draw(graph, findings, key="lineage_graph")
+in_words, one = st.columns([3, 2], gap="medium")
+with in_words:
+    st.subheader("The same in words")
+    inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")
+with one:
+    st.subheader("One node")
     labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
     if clicked and clicked != st.session_state.get("lineage_clicked"):
         pickers.ask("lineage_node", clicked)
@@ -127,5 +131,3 @@ with beside:
     ids = list(labels)
     chosen = pickers.choose("Node", ids, "lineage_node", words=labels, index=ids.index(graph.root), of=graph.root)
     details(next(node for node in graph.nodes if node.id == chosen))
-st.subheader("The same in words")
-inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")

@@ -12,7 +12,7 @@ from core.services.findings import about, about_model
 from core.services.overview import Overview, Serving
 from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
 from core.services.review import EMERGENCY
-from pages.shared import asof, cached, finding_views, inert, jobs, links, messages, session
+from pages.shared import asof, audit_views, cached, finding_views, inert, jobs, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -105,9 +105,9 @@ def at_risk(found: Overview) -> None:
     if not found.risks and not found.failed_jobs:
         return
     st.subheader("At risk")
-    rows = [{"what": risk.kind, "subject": risk.subject, "detail": risk.detail} for risk in found.risks]
+    rows = [{"What": risk.kind, "Subject": risk.subject, "Detail": risk.detail} for risk in found.risks]
     failed = [(f"{job.kind} {job.id}", job.error or "") for job in found.failed_jobs]
-    rows += [{"what": "job failed", "subject": subject, "detail": error} for subject, error in failed]
+    rows += [{"What": "job failed", "Subject": subject, "Detail": error} for subject, error in failed]
     inert.table(pd.DataFrame(rows), key="overview_risks")
     if any(risk.kind in (UNFINISHED_REQUEST, UNFINISHED_ACTION) for risk in found.risks):
         links.link("promotions", "Resolve it", promotions_tab="Differences")
@@ -121,12 +121,18 @@ def changes(events: tuple[Event, ...]) -> None:
         st.caption("Nothing happened yet.")
         return
     rows = [
-        {"when": event.time, "who": event.actor, "did": event.action, "to": event.subject, "why": event.reason}
+        {
+            "When": event.time,
+            "Who": event.actor,
+            "Did": audit_views.did(event),
+            "To": event.subject,
+            "Why": event.reason,
+        }
         for event in events
     ]
     inert.table(
         pd.DataFrame(rows),
-        column_config={"when": messages.time_column("when")},
+        column_config={"When": messages.time_column("When")},
         key="overview_changes",
     )
 

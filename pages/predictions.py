@@ -35,7 +35,7 @@ def score_form() -> None:
     if not serving:
         st.info("Nothing is in Production yet, so nothing can score. Ask for it on the page **Promotions**.")
         return
-    left, middle, right = st.columns(3)
+    left, middle, right = st.columns([3, 3, 4])
     name = pickers.model(serving, "predictions_model", at=left)
     tables = [one.name for one in list_tables(stores, actor) if one.problem is None]
     trained_on = next((d.table for one in serving if one.name == name for d in _data(one)), None)

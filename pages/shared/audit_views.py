@@ -12,8 +12,38 @@ import streamlit as st
 from core.audit.canonical import canonical
 from core.audit.verification import LogVerdict
 from core.entities import Event, Outcome
+from core.permissions import Action
 from core.services.bundle_check import Proof
 from pages.shared import inert, messages
+
+# What was done, in the words of those who did it; the log keeps the action's own name.
+_DID = {
+    Action.DATA_INGEST: "ingested",
+    Action.RUN_TRAIN: "trained",
+    Action.RECIPE_WRITE: "wrote the recipe",
+    Action.MODEL_REPRODUCE: "made it again",
+    Action.PROMOTION_REQUEST: "asked for a stage",
+    Action.PROMOTION_DECIDE: "decided",
+    Action.PROMOTION_ROLLBACK: "rolled back",
+    Action.PREDICTION_SCORE: "scored",
+    Action.AUDIT_EXPORT: "took away",
+    Action.RECONCILE_READ: "noted",
+    Action.RECONCILE_RESOLVE: "resolved",
+    Action.JOB_CANCEL: "cancelled",
+    Action.TRIGGER_WRITE: "changed the schedule",
+    Action.FINDING_OPEN: "wrote a finding",
+    Action.SETTINGS_WRITE: "changed",
+}
+
+
+def did(event: Event) -> str:
+    """What *event* tells, in a word or two: "approved", "asked for Production". An unknown action is its own name."""
+    if event.action == Action.PROMOTION_DECIDE.value and event.after.get("decision"):
+        return str(event.after["decision"])
+    to = event.after.get("binds", {}).get("request", {}).get("to_stage")
+    if event.action == Action.PROMOTION_REQUEST.value and to:
+        return f"asked for {to}"
+    return next((words for action, words in _DID.items() if action.value == event.action), event.action)
 
 
 def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], None]) -> None:

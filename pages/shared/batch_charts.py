@@ -50,6 +50,6 @@ def _drift(reference: pd.DataFrame, current: pd.DataFrame) -> None:
         if name not in reference or reference[name].dropna().empty or current[name].dropna().empty:
             continue
         drift = measure_drift(reference[name], current[name])
-        lines.append({"column": name, "PSI": drift.psi, "verdict": drift.word, drift.test: drift.p_value})
+        lines.append({"Column": name, "PSI": drift.psi, "Verdict": drift.word, drift.test: drift.p_value})
     st.caption("PSI below 0.1 is stable, above 0.25 a large shift; the other columns are p-values of the named test.")
     inert.table(pd.DataFrame(lines), key="batch_drift")

@@ -20,19 +20,19 @@ def batches_table(batches: Sequence[PredictionBatch]) -> None:
     """One line per batch, newest first."""
     rows = [
         {
-            "batch": batch.batch_id,
-            "time": batch.time,
-            "model": str(batch.key),
-            "data": str(batch.source),
-            "rows": batch.rows,
-            "into": str(batch.into),
-            "by": batch.actor,
+            "Batch": batch.batch_id,
+            "Time": batch.time,
+            "Model": str(batch.key),
+            "Data": str(batch.source),
+            "Rows": batch.rows,
+            "Into": str(batch.into),
+            "By": batch.actor,
         }
         for batch in batches
     ]
     inert.table(
         pd.DataFrame(rows),
-        column_config={"time": messages.time_column("time")},
+        column_config={"Time": messages.time_column("Time")},
         key="predictions_list",
     )
 

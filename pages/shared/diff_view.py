@@ -27,17 +27,17 @@ def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) ->
     key = pickers.choose("Key (to see changed rows)", columns, "tables_key", at=third, index=None)
     found = compare_versions(stores, actor, table, before, after, key=key)
     places = st.columns(3)
-    places[0].metric("rows added", found.rows_added)
-    places[1].metric("rows removed", found.rows_removed)
+    places[0].metric("Rows added", found.rows_added)
+    places[1].metric("Rows removed", found.rows_removed)
     places[2].metric(
-        "rows changed",
+        "Rows changed",
         "–" if found.rows_changed is None else found.rows_changed,
         help="Needs a key: without one a changed row counts as one removed and one added.",
     )
     changes = [
-        *({"column": f.name, "what": "added", "before": "", "after": f.type} for f in found.fields_added),
-        *({"column": f.name, "what": "removed", "before": f.type, "after": ""} for f in found.fields_removed),
-        *({"column": f.name, "what": "changed", "before": f.before, "after": f.after} for f in found.fields_changed),
+        *({"Column": f.name, "What": "added", "Before": "", "After": f.type} for f in found.fields_added),
+        *({"Column": f.name, "What": "removed", "Before": f.type, "After": ""} for f in found.fields_removed),
+        *({"Column": f.name, "What": "changed", "Before": f.before, "After": f.after} for f in found.fields_changed),
     ]
     if changes:
         inert.table(pd.DataFrame(changes), key="tables_diff")

@@ -84,11 +84,11 @@ def _show(preview: IngestPreview, mode: str) -> None:
         pd.DataFrame(
             [
                 {
-                    "column": c.name,
-                    "fits": "● yes" if c.fits else "✕ no",
-                    "in the file": c.found or "",
-                    "in the table": c.wanted or "",
-                    "note": c.note,
+                    "Column": c.name,
+                    "Fits": "● yes" if c.fits else "✕ no",
+                    "In the file": c.found or "",
+                    "In the table": c.wanted or "",
+                    "Note": c.note,
                 }
                 for c in preview.columns
             ]

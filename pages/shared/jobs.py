@@ -108,15 +108,15 @@ def table(jobs: Sequence[Job], *, key: str) -> None:
     """Past and present jobs, newest first."""
     rows = [
         {
-            "job": job.id,
-            "status": messages.word(job.status),
-            "created": job.created,
-            "by": job.actor,
-            "what": ", ".join(
+            "Job": job.id,
+            "Status": messages.word(job.status),
+            "Created": job.created,
+            "By": job.actor,
+            "What": ", ".join(
                 f"{name}={value}" for name, value in job.arguments.items() if value not in (None, "", {})
             ),
-            "progress": job.progress,
-            "how it ended": job.error or job.step,
+            "Progress": job.progress,
+            "How it ended": job.error or job.step,
         }
         for job in jobs
     ]
@@ -125,7 +125,7 @@ def table(jobs: Sequence[Job], *, key: str) -> None:
         style=messages.coloured,
         key=key,
         column_config={
-            "created": messages.time_column("created"),
-            "progress": st.column_config.ProgressColumn("progress", min_value=0, max_value=1, format="percent"),
+            "Created": messages.time_column("Created"),
+            "Progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=1, format="percent"),
         },
     )

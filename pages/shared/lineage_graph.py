@@ -69,11 +69,11 @@ def table(graph: Lineage, findings: Marked | None = None) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "what": _KINDS[node.kind][2],
-                "name": node.label,
-                "from": ", ".join(names[e.source] for e in graph.edges if e.target == node.id),
-                "leads to": ", ".join(names[e.target] for e in graph.edges if e.source == node.id),
-                "problem": "; ".join(
+                "What": _KINDS[node.kind][2],
+                "Name": node.label,
+                "From": ", ".join(names[e.source] for e in graph.edges if e.target == node.id),
+                "Leads to": ", ".join(names[e.target] for e in graph.edges if e.source == node.id),
+                "Problem": "; ".join(
                     [
                         *filter(None, [node.problem]),
                         *(f"finding: {finding_views.words(f)}" for f in marked.get(node.id, ())),
@@ -107,7 +107,7 @@ def _spec(
         "tooltip": {"trigger": "item", "renderMode": "richText"},
         "grid": {"left": 66, "right": 66, "top": 64, "bottom": 76},
         # Axes that are not drawn: they keep the marks round at any width of the window.
-        "xAxis": {**axis, "min": 0, "max": 3},
+        "xAxis": {**axis, "min": 0, "max": max(rows, default=1) or 1},
         "yAxis": {**axis, "min": 0, "max": max(deepest - 1, 1), "inverse": True},
         "series": [
             {

@@ -26,8 +26,9 @@ def data_version(
 ) -> int | None:
     """One version of a table, the newest first; version 0 is a version."""
     words = {
-        str(c.version): f"{c.version} · {c.operation} · {messages.local(c.timestamp)}"
+        str(c.version): f"{c.version}"
         + (f" · +{c.rows_added} rows" if c.rows_added else "")
+        + f" · {messages.local(c.timestamp)} · {c.operation}"
         for c in commits
     }
     of = commits[0].table if commits else ""

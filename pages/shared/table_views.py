@@ -16,19 +16,19 @@ def summary(found: Sequence[TableSummary]) -> None:
     """The registered tables, one line each; a table that cannot be opened says why."""
     rows = [
         {
-            "table": one.name,
-            "version": one.version,
-            "rows": one.rows,
-            "last commit": one.timestamp,
-            "where": one.uri,
-            "problem": one.problem or "",
+            "Table": one.name,
+            "Version": one.version,
+            "Rows": one.rows,
+            "Last commit": one.timestamp,
+            "Where": one.uri,
+            "Problem": one.problem or "",
         }
         for one in found
     ]
-    frame = pd.DataFrame(rows).astype({"version": "Int64", "rows": "Int64"})
+    frame = pd.DataFrame(rows).astype({"Version": "Int64", "Rows": "Int64"})
     if not any(one.problem for one in found):
-        frame = frame.drop(columns="problem")
-    inert.table(frame, column_config={"last commit": messages.time_column("last commit")}, key="tables_summary")
+        frame = frame.drop(columns="Problem")
+    inert.table(frame, column_config={"Last commit": messages.time_column("Last commit")}, key="tables_summary")
 
 
 def history(
@@ -39,21 +39,21 @@ def history(
     frame = pd.DataFrame(
         [
             {
-                "version": commit.version,
-                "when": commit.timestamp,
-                "operation": commit.operation,
-                "who (claimed)": commit.claimed_by or "",
-                "rows added": commit.rows_added,
-                "rows removed": commit.rows_removed,
-                "rows": rows_at.get(commit.version),
-                "trained on it": ", ".join(map(str, trained.get(commit.version, ()))),
-                "source": str(commit.metadata.get("modelledger.source", "")),
-                "engine": commit.engine or "",
+                "Version": commit.version,
+                "When": commit.timestamp,
+                "Operation": commit.operation,
+                "Who (claimed)": commit.claimed_by or "",
+                "Rows added": commit.rows_added,
+                "Rows removed": commit.rows_removed,
+                "Rows": rows_at.get(commit.version),
+                "Trained on it": ", ".join(map(str, trained.get(commit.version, ()))),
+                "Source": str(commit.metadata.get("modelledger.source", "")),
+                "Engine": commit.engine or "",
             }
             for commit in commits
         ]
-    ).astype({"rows added": "Int64", "rows removed": "Int64", "rows": "Int64"})
-    inert.table(frame, placeholder="–", column_config={"when": messages.time_column("when")}, key="tables_history")
+    ).astype({"Rows added": "Int64", "Rows removed": "Int64", "Rows": "Int64"})
+    inert.table(frame, placeholder="–", column_config={"When": messages.time_column("When")}, key="tables_history")
 
 
 def facts(view: VersionView) -> None:
@@ -76,7 +76,7 @@ def schema(view: VersionView) -> None:
     inert.table(
         pd.DataFrame(
             [
-                {"column": field.name, "type": field.type, "may be null": field.nullable}
+                {"Column": field.name, "Type": field.type, "May be null": field.nullable}
                 for field in view.snapshot.schema
             ]
         ),

@@ -26,7 +26,7 @@ _VERSIONS = 200
 
 def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None:
     """Recipe, table, version and parameters; returns the job once it is submitted."""
-    left, middle, right = st.columns(3)
+    left, middle, right = st.columns([3, 3, 4])
     words = {recipe.name: recipe.name for recipe in recipes}
     name = pickers.choose("Recipe", list(words), "training_recipe", words=words, at=left)
     recipe = next(one for one in recipes if one.name == name)

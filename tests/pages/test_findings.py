@@ -310,11 +310,11 @@ def test_overview_without_findings_says_so(opened: Opened, sample_stores: Stores
 
 def test_lineage_marks_the_node_that_has_one(opened: Opened, moved: Finding) -> None:
     test = opened("lineage", "auditor", lineage_model=MODEL, lineage_version="2")
-    rows = table(test, "what", "problem").set_index("name")
-    assert rows.loc[f"{MODEL}/2", "problem"] == f"finding: Stage changed outside ModelLedger: {MODEL}/2"
+    rows = table(test, "What", "Problem").set_index("Name")
+    assert rows.loc[f"{MODEL}/2", "Problem"] == f"finding: Stage changed outside ModelLedger: {MODEL}/2"
     assert "1 of" in said(test)
     clean = opened("lineage", "auditor", lineage_model=MODEL, lineage_version="1")
-    assert set(table(clean, "what", "problem")["problem"]) == {""}
+    assert set(table(clean, "What", "Problem")["Problem"]) == {""}
 
 
 def test_who_decides_is_told_of_high_findings_on_the_model(

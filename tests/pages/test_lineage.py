@@ -13,12 +13,12 @@ BATCH = {"lineage_from": "a prediction batch", "lineage_batch": BATCHES[0]}
 
 
 def test_the_same_is_told_in_words(opened: Opened, used: Stores) -> None:
-    words = opened("lineage", **BATCH).dataframe[-1].value.set_index("name")
-    assert words.loc[f"{MODEL}/1", "what"] == "model version"
+    words = opened("lineage", **BATCH).dataframe[0].value.set_index("Name")
+    assert words.loc[f"{MODEL}/1", "What"] == "model version"
     assert f"{IRIS}@0" in set(words.index)
     (batch,) = [name for name in words.index if name.startswith("predictions@")]
-    assert set(words.loc[batch, "from"].split(", ")) == {f"{MODEL}/1", f"{IRIS}@0"}
-    assert words.loc["Production: approved", "from"] == f"{MODEL}/1"
+    assert set(words.loc[batch, "From"].split(", ")) == {f"{MODEL}/1", f"{IRIS}@0"}
+    assert words.loc["Production: approved", "From"] == f"{MODEL}/1"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_a_node_of_the_address_leads_to_its_page(
 
 def test_a_time_is_told_as_everywhere(opened: Opened, used: Stores) -> None:
     test = opened("lineage", **BATCH, lineage_node=f"batch {BATCHES[0]}")
-    facts = next(one.value for one in test.dataframe if "fact" in one.value).set_index("fact")["value"]
+    facts = next(one.value for one in test.dataframe if "Fact" in one.value).set_index("Fact")["Value"]
     batch = find_batch(used, demo_actor("auditor", channel="test"), BATCHES[0])
-    assert facts["time"] == f"{batch.time:%Y-%m-%d %H:%M:%S} UTC"
+    assert facts["Time"] == f"{batch.time:%Y-%m-%d %H:%M:%S} UTC"

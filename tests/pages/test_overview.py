@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from core.entities import RequestStatus
+from dataclasses import replace
+
+from core.entities import Actor, Outcome, RequestStatus
+from core.permissions import Action
 from core.services.stores import Stores
+from pages.shared import audit_views
 from tests.pages.conftest import MODEL, Opened, links, said
 
 
@@ -25,3 +29,21 @@ def test_what_serves_is_shown_with_its_decision_and_data(opened: Opened, used: S
     assert "by manager" in told
     assert "trained on iris_training_data@0" in told
     assert links(test)["Its versions"].startswith("/models?models_model=")
+
+
+def test_what_changed_lately_is_told_in_words(opened: Opened, used: Stores) -> None:
+    test = opened("overview", "manager")
+    shown = next(one.value for one in test.dataframe if "Did" in one.value.columns)
+    told = {(row["Who"], row["Did"], row["To"]) for row in shown.to_dict("records")}
+    assert {
+        ("scientist", "asked for Production", f"{MODEL}/1"),
+        ("manager", "approved", f"{MODEL}/1"),
+        ("scientist", "scored", f"{MODEL}/1"),
+    } <= told
+
+
+def test_every_action_that_the_log_tells_has_its_words(stores: Stores, auditor: Actor) -> None:
+    event = stores.audit.append(auditor, "data.ingest", "x", Outcome.SUCCESS)
+    silent = {action for action in Action if audit_views.did(replace(event, action=action.value)) == action.value}
+    assert {action.value.split(".")[1] for action in silent} == {"read", "query", "verify"}
+    assert Action.RECONCILE_READ not in silent

@@ -26,9 +26,9 @@ def frame(test: AppTest, *columns: str) -> pd.DataFrame:
 
 
 def test_tables_are_listed_with_version_and_rows(opened: Opened, sample_stores: Stores) -> None:
-    shown = frame(opened("tables"), "table", "version", "rows").set_index("table")
-    assert list(shown.loc[IRIS, ["version", "rows"]]) == [2, 150]
-    assert list(shown.loc["diabetes_training_data", ["version", "rows"]]) == [1, 442]
+    shown = frame(opened("tables"), "Table", "Version", "Rows").set_index("Table")
+    assert list(shown.loc[IRIS, ["Version", "Rows"]]) == [2, 150]
+    assert list(shown.loc["diabetes_training_data", ["Version", "Rows"]]) == [1, 442]
 
 
 @pytest.mark.parametrize(("version", "rows"), [(0, 50), (1, 100), (2, 150)])
@@ -40,14 +40,14 @@ def test_address_opens_a_version_as_it_stood(opened: Opened, sample_stores: Stor
 
 
 def test_history_tells_who_what_and_which_models(opened: Opened, sample_stores: Stores) -> None:
-    shown = frame(opened("tables", tables_table=IRIS, tables_tab="History"), "operation", "trained on it").set_index(
-        "version"
+    shown = frame(opened("tables", tables_table=IRIS, tables_tab="History"), "Operation", "Trained on it").set_index(
+        "Version"
     )
     assert list(shown.index) == [2, 1, 0]
-    assert list(shown["rows added"]) == [50, 50, 50]
-    assert list(shown["rows"]) == [150, 100, 50]
-    assert set(shown["who (claimed)"]) == {"scientist"}
-    assert shown.loc[0, "trained on it"] == "iris_classifier/1"
+    assert list(shown["Rows added"]) == [50, 50, 50]
+    assert list(shown["Rows"]) == [150, 100, 50]
+    assert set(shown["Who (claimed)"]) == {"scientist"}
+    assert shown.loc[0, "Trained on it"] == "iris_classifier/1"
 
 
 def test_page_of_rows_is_in_the_address(opened: Opened, sample_stores: Stores) -> None:
@@ -60,9 +60,9 @@ def test_page_of_rows_is_in_the_address(opened: Opened, sample_stores: Stores) -
 def test_versions_are_compared(opened: Opened, sample_stores: Stores) -> None:
     test = opened("tables", tables_table=IRIS, tables_before="0", tables_after="2", tables_tab="Compare versions")
     assert [(one.label, one.value) for one in test.metric][:3] == [
-        ("rows added", "100"),
-        ("rows removed", "0"),
-        ("rows changed", "–"),
+        ("Rows added", "100"),
+        ("Rows removed", "0"),
+        ("Rows changed", "–"),
     ]
 
 
@@ -74,7 +74,7 @@ def test_address_of_what_is_not_there_breaks_nothing(
 ) -> None:
     test = opened("tables", tables_table=table, tables_version=version)
     assert not test.exception
-    assert frame(test, "table", "version") is not None
+    assert frame(test, "Table", "Version") is not None
 
 
 def test_version_whose_files_are_gone_keeps_its_facts_and_says_how_it_was_lost(

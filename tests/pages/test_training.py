@@ -83,9 +83,9 @@ def test_past_jobs_are_listed_with_how_they_ended(opened: Opened, sample_stores:
     sample_stores.jobs.fail(job.id, 1, "no rows")
     test = opened("training", "auditor", training_tab="Jobs")
     (row,) = test.dataframe[0].value.to_dict("records")
-    assert row["job"] == job.id
-    assert row["status"].endswith("failed")
-    assert row["how it ended"] == "no rows"
+    assert row["Job"] == job.id
+    assert row["Status"].endswith("failed")
+    assert row["How it ended"] == "no rows"
 
 
 def test_a_new_recipe_is_saved_from_the_tables_own_columns(opened: Opened, sample_stores: Stores) -> None:
