@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
@@ -55,19 +56,21 @@ def start() -> Lineage | None:
     return None if version is None else impact_of_version(stores, actor, table, version)
 
 
-def details(node: Node) -> None:
+def details(node: Node, left: DeltaGenerator, right: DeltaGenerator) -> None:
     """What is known of one node, and the way to its page."""
-    st.markdown(f"**{lineage_graph.kind_word(node).capitalize()}** {messages.plain(node.label)}")
-    if node.problem:
-        st.error(messages.plain(node.problem), icon=":material/error:")
-    finding_views.brief(findings.get(node.id, ()))
+    with left:
+        st.markdown(f"**{lineage_graph.kind_word(node).capitalize()}** {messages.plain(node.label)}")
+        if node.problem:
+            st.error(messages.plain(node.problem), icon=":material/error:")
+        finding_views.brief(findings.get(node.id, ()))
+        link(node)
     facts = {"Name": node.subject}
     facts |= {f"{name[:1].upper()}{name[1:]}": told(name, value) for name, value in node.detail.items()}
     inert.table(
         pd.DataFrame({"Fact": list(facts), "Value": list(facts.values())}),
+        at=right,
         key="lineage_facts",
     )
-    link(node)
 
 
 def told(name: str, value: str) -> str:
@@ -118,16 +121,15 @@ if findings:
         icon=":material/policy_alert:",
     )
 clicked = lineage_graph.draw(graph, findings, key="lineage_graph")
-in_words, one = st.columns([3, 2], gap="medium")
-with in_words:
-    st.subheader("The same in words")
-    inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")
-with one:
-    st.subheader("One node")
-    labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
-    if clicked and clicked != st.session_state.get("lineage_clicked"):
-        pickers.ask("lineage_node", clicked)
-    st.session_state["lineage_clicked"] = clicked
-    ids = list(labels)
-    chosen = pickers.choose("Node", ids, "lineage_node", words=labels, index=ids.index(graph.root), of=graph.root)
-    details(next(node for node in graph.nodes if node.id == chosen))
+if clicked and clicked != st.session_state.get("lineage_clicked"):
+    pickers.ask("lineage_node", clicked)
+st.session_state["lineage_clicked"] = clicked
+labels = {node.id: f"{lineage_graph.kind_word(node)}: {node.label}" for node in graph.nodes}
+ids = list(labels)
+picker, known = st.columns([2, 3], gap="medium")
+chosen = pickers.choose(
+    "Node", ids, "lineage_node", words=labels, at=picker, index=ids.index(graph.root), of=graph.root
+)
+details(next(node for node in graph.nodes if node.id == chosen), picker, known)
+st.subheader("The same in words")
+inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")

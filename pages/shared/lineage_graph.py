@@ -22,7 +22,7 @@ _KINDS: dict[NodeKind, tuple[int, str, str]] = {
     NodeKind.BATCH: (3, "pin", "predictions"),
 }
 _PROBLEM = "#D55E00"
-_LONGEST_LABEL = 30
+_LONGEST_LABEL = 44
 _ROW_HEIGHT = 96
 
 

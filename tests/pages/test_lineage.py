@@ -13,7 +13,7 @@ BATCH = {"lineage_from": "a prediction batch", "lineage_batch": BATCHES[0]}
 
 
 def test_the_same_is_told_in_words(opened: Opened, used: Stores) -> None:
-    words = opened("lineage", **BATCH).dataframe[0].value.set_index("Name")
+    words = opened("lineage", **BATCH).dataframe[-1].value.set_index("Name")
     assert words.loc[f"{MODEL}/1", "What"] == "model version"
     assert f"{IRIS}@0" in set(words.index)
     (batch,) = [name for name in words.index if name.startswith("predictions@")]
