@@ -100,7 +100,7 @@ def _write_table(console: Console, rows: Sequence[Mapping[str, Any]], *, indent:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     grid = Grid(box=None, pad_edge=False)
     for column in columns:
-        grid.add_column(Text(line(column), style="bold"))
+        grid.add_column(Text(line(column), style="bold"), overflow="fold")
     for row in rows:
         grid.add_row(*(Text(_cell(row.get(column))) for column in columns))
     has_tables = any(_by_name(value) for row in rows for value in row.values())

@@ -47,7 +47,7 @@ def start() -> Lineage | None:
     if how == FROM_BATCH:
         batches = list_batches(stores, actor)
         words = {b.batch_id: f"{b.into} · {b.key} on {b.source} · {messages.local(b.time)}" for b in batches}
-        batch_id = pickers.choose("Batch", list(words), "lineage_batch", words=words, at=first)
+        batch_id = pickers.choose("Batch", list(words), "lineage_batch", words=words)
         return lineage_of_batch(stores, actor, batch_id) if batch_id else None
     table = pickers.table(list_tables(stores, actor), "lineage_table", at=first)
     if table is None:

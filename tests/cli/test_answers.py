@@ -42,6 +42,13 @@ def test_records_that_hold_tables_are_below_each_other(capsys: pytest.CaptureFix
     assert shown(capsys, document) == ["name      a", *of_one, "", "name      b", *of_one]
 
 
+def test_an_address_longer_than_its_column_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "sqlite:////" + "long/" * 20 + "mlflow.db"
+    told = shown(capsys, [{"name": "mlflow", "is": address}, {"name": "home", "is": "here"}])
+    assert "".join(text[6:].strip() for text in told[1:]) == f"{address}here"
+    assert max(map(len, told)) <= 60
+
+
 def test_one_json_document_has_it_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     document = {"metrics": {"f1": {"logged": 0.5}}, "empty": {}, "none": None}
     write_answer(document, as_json=True)
