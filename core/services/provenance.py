@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from core.entities import ModelVersion, Run, TableVersion
 
@@ -35,56 +36,53 @@ def data_sources(run: Run | None, version: ModelVersion | None = None) -> tuple[
 
     A tag outranks a param: params cannot say which table. What contradicts it is a finding, never smoothed over.
     """
-    claims = [claim for claim in _claims(run, version) if claim.version is not None]
+    found = _believed(tuple(_claims(run, version)))
+    if found:
+        return found
+    where = "its run is gone" if run is None or run.is_deleted else "its run logged none"
+    finding = f"no data version is known: {where}"
+    return (DataSource(table=None, version=None, source_of_truth="none", findings=(finding,)),)
+
+
+# A table, its version, and where that is said.
+_Claim = tuple[str | None, int | None, str]
+
+
+# The many versions of a model were trained on few versions of data.
+@lru_cache(maxsize=4_096)
+def _believed(claims: tuple[_Claim, ...]) -> tuple[DataSource, ...]:
     found: list[DataSource] = []
-    for claim in claims:
-        rivals = [other for other in found if other.table == claim.table or claim.table is None]
-        if not rivals:
-            found.append(claim)
+    for table, number, where in claims:
+        if number is None:
             continue
-        if all(other.version != claim.version for other in rivals):
+        rivals = [other for other in found if other.table == table or table is None]
+        if not rivals:
+            found.append(DataSource(table=table, version=number, source_of_truth=where))
+        elif all(other.version != number for other in rivals):
             first = found.index(rivals[0])
-            finding = f"{claim.source_of_truth} says version {claim.version}"
-            found[first] = _with_finding(found[first], finding)
-    if not found:
-        where = "its run is gone" if run is None or run.is_deleted else "its run logged none"
-        return (
-            DataSource(
-                table=None, version=None, source_of_truth="none", findings=(f"no data version is known: {where}",)
-            ),
-        )
+            told = (*found[first].findings, f"{where} says version {number}")
+            found[first] = replace(found[first], findings=told)
     return tuple(found)
 
 
-def _with_finding(source: DataSource, finding: str) -> DataSource:
-    return DataSource(
-        table=source.table,
-        version=source.version,
-        source_of_truth=source.source_of_truth,
-        findings=(*source.findings, finding),
-    )
-
-
-def _claims(run: Run | None, version: ModelVersion | None) -> Iterator[DataSource]:
+def _claims(run: Run | None, version: ModelVersion | None) -> Iterator[_Claim]:
     if run is not None:
-        yield DataSource(
-            table=run.tags.get("delta.table"), version=_number(run.tags.get("delta.version")), source_of_truth=TAG
-        )
+        table = run.tags.get("delta.table")
+        yield table, _number(run.tags.get("delta.version")), TAG
         yield from _spark_claims(run.tags.get("sparkDatasourceInfo", ""))
-        yield DataSource(
-            table=run.tags.get("delta.table"), version=_number(run.params.get("DataV")), source_of_truth=PARAM
-        )
-    if version is not None and version.data is not None:
-        yield DataSource(table=version.data.table, version=version.data.version, source_of_truth=STAMP)
+        yield table, _number(run.params.get("DataV")), PARAM
+    stamped = None if version is None else version.data
+    if stamped is not None:
+        yield stamped.table, stamped.version, STAMP
 
 
-def _spark_claims(info: str) -> Iterator[DataSource]:
+def _spark_claims(info: str) -> Iterator[_Claim]:
     """Lines `path=…,version=…,format=delta`; a path may hold commas, so they are read from the right."""
     for line in info.splitlines():
         rest, _, file_format = line.rpartition(",format=")
         path, _, number = rest.rpartition(",version=")
         if file_format == "delta" and path.startswith("path="):
-            yield DataSource(table=path.removeprefix("path="), version=_number(number), source_of_truth=SPARK)
+            yield path.removeprefix("path="), _number(number), SPARK
 
 
 def _number(text: str | None) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from core.entities import (
     Actor,
+    Commit,
     Edge,
     Lineage,
     ModelVersion,
@@ -16,6 +17,7 @@ from core.entities import (
     PredictionBatch,
     PromotionRequest,
     Run,
+    Table,
     TableVersion,
 )
 from core.errors import CoreError
@@ -32,13 +34,29 @@ class _Graph:
     stores: Stores
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
+    commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
 
     def add(self, node: Node) -> str:
         self.nodes.setdefault(node.id, node)
         return node.id
 
     def link(self, source: str, target: str, label: str) -> None:
-        self.edges.setdefault((source, target), Edge(source=source, target=target, label=label))
+        if (source, target) not in self.edges:
+            self.edges[source, target] = Edge(source=source, target=target, label=label)
+
+    def table(self, name: str) -> Table:
+        """The table, looked up once. Raises TableNotFound."""
+        if name not in self.tables:
+            self.tables[name] = self.stores.catalog.resolve(name)
+        return self.tables[name]
+
+    def commit(self, key: TableVersion) -> Commit | None:
+        """The commit that made a version, its table's history read once; None where the log does not tell it."""
+        if key.table not in self.commits:
+            history = self.stores.engine.history(self.table(key.table))
+            self.commits[key.table] = {commit.version: commit for commit in history}
+        return self.commits[key.table].get(key.version)
 
     def done(self, root: str) -> Lineage:
         return Lineage(root=root, nodes=tuple(self.nodes.values()), edges=tuple(self.edges.values()))
@@ -186,7 +204,7 @@ def _add_commit(graph: _Graph, source: DataSource) -> str:
     key = TableVersion(table=source.table, version=source.version)
     if commit_node(key) in graph.nodes:
         return commit_node(key)
-    detail, problem = _commit_facts(graph.stores, key)
+    detail, problem = _commit_facts(graph, key)
     problems = [*source.findings, *([problem] if problem else [])]
     return graph.add(
         Node(
@@ -200,16 +218,14 @@ def _add_commit(graph: _Graph, source: DataSource) -> str:
     )
 
 
-def _commit_facts(stores: Stores, key: TableVersion) -> tuple[dict[str, str], str | None]:
+def _commit_facts(graph: _Graph, key: TableVersion) -> tuple[dict[str, str], str | None]:
     try:
-        table = stores.catalog.resolve(key.table)
-        verdict = stores.engine.readable(table, key.version)
-        found = [commit for commit in stores.engine.history(table) if commit.version == key.version]
+        verdict = graph.stores.engine.readable(graph.table(key.table), key.version)
+        commit = graph.commit(key)
     except CoreError as error:
         return {}, str(error)
     detail = {}
-    if found:
-        commit = found[0]
+    if commit is not None:
         detail = {
             "operation": commit.operation,
             "time": commit.timestamp.isoformat(timespec="seconds"),

@@ -12,10 +12,11 @@ from core.errors import CoreError
 from core.services.findings import about
 from core.services.models import DataView, ModelSummary, ModelVersionView, read_model_file
 from core.services.stores import Stores
-from pages.shared import finding_views, inert, messages, pickers
+from pages.shared import finding_views, inert, messages, paging, pickers
 from pages.shared.run_tables import metric_names, number
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
+PAGE_VERSIONS = 200
 
 
 def models_table(models: tuple[ModelSummary, ...]) -> None:
@@ -42,12 +43,15 @@ def models_table(models: tuple[ModelSummary, ...]) -> None:
 
 
 def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
-    """One line per version, newest first, with how many of *findings* are open on it."""
+    """One line per version, newest first, page by page, with how many of *findings* are open on it."""
+    last = paging.last_page(len(model.versions), PAGE_VERSIONS) or 1
+    page = min(paging.asked("models_page", of=model.name), last)
+    shown = model.versions[(page - 1) * PAGE_VERSIONS : page * PAGE_VERSIONS]
     marks = {
         one.version: finding_views.marks(about(findings, ModelVersionKey(model=model.name, version=one.version)))
-        for one in model.versions
+        for one in shown
     }
-    names = sorted({name for version in model.versions for name in version.metrics}, key=_position)
+    names = sorted({name for version in shown for name in version.metrics}, key=_position)
     rows = [
         {
             "Version": version.version,
@@ -62,7 +66,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             "Aliases": ", ".join(version.aliases) or None,
             "Problem": version.problem,
         }
-        for version in model.versions
+        for version in shown
     ]
     inert.table(
         pd.DataFrame(rows),
@@ -77,6 +81,8 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         },
         alt=f"Versions of {model.name}, newest first",
     )
+    if last > 1:
+        paging.turn("models_page", page, last=last, of=model.name)
 
 
 def headline(view: ModelVersionView) -> None:

@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 from core.entities import Actor, ModelVersionKey, Stage
 from core.jobs.progress import Silent
 from core.services.perform import perform
 from core.services.stores import Stores
+from pages.shared import model_views
 from tests.pages.conftest import Opened, said
 
 KEY = ModelVersionKey(model="iris_classifier", version=1)
@@ -30,6 +33,20 @@ def test_the_address_names_the_version(opened: Opened, sample_stores: Stores) ->
     test = opened("models", models_model="iris_classifier", models_version="1")
     assert test.subheader[0].value == "iris\\_classifier/1"
     assert "trained on iris\\_training\\_data@0" in said(test).replace("\u2060", "")
+
+
+def test_many_versions_are_listed_page_by_page(
+    opened: Opened, sample_stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_views, "PAGE_VERSIONS", 2)
+    first = opened("models", models_model="iris_classifier", models_version="1")
+    assert list(first.dataframe[1].value["Version"]) == [3, 2]
+    first.number_input(key="models_page.box").set_value(2).run()
+    assert list(first.dataframe[1].value["Version"]) == [1]
+    assert first.query_params["models_page"] == "2"
+    assert first.subheader[0].value == "iris\\_classifier/1"
+    beyond = opened("models", models_model="iris_classifier", models_page="99")
+    assert list(beyond.dataframe[1].value["Version"]) == [1]
 
 
 def test_signature_and_requirements_are_read_without_loading(opened: Opened, sample_stores: Stores) -> None:
