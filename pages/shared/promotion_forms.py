@@ -12,6 +12,7 @@ from core.permissions import Action
 from core.services.decide import approve, decisions_made, list_approvals, reject
 from core.services.reconcile import close_action, resolve
 from core.services.review import approvals_needed, approvers, needs_review
+from core.services.separation import same_person
 from core.services.stores import Stores
 from pages.shared import messages, session
 
@@ -37,8 +38,10 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
     if not session.may(actor, Action.PROMOTION_DECIDE):
         st.info("It waits for a manager's decision.")
         return
-    if request.requested_by == actor.name:
-        st.info("You asked for this; somebody else has to decide.")
+    if same_person(stores, request.requested_by, actor.name):
+        by = messages.plain(request.requested_by)
+        who = "You" if request.requested_by == actor.name else f"{by}, who may be the same person as you,"
+        st.info(f"{who} asked for this; somebody else has to decide.")
         return
     needed = approvals_needed(stores, request.key, request.to)
     so_far = list_approvals(stores, actor, request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -138,6 +140,14 @@ def test_own_request_cannot_be_decided_here(opened: Opened, sample_stores: Store
     asked = ask(sample_stores, both, 1)
     test = opened("promotions", "manager", promotions_request=asked.id)
     assert "somebody else has to decide" in said(test)
+    assert not {"Approve", "Reject"} & labels(test)
+
+
+def test_who_may_be_who_asked_has_no_button(opened: Opened, sample_stores: Stores, scientist: Actor) -> None:
+    asked = ask(sample_stores, replace(scientist, name="Manager"), 1)
+    test = opened("promotions", "manager", promotions_request=asked.id)
+    told = said(test).replace("\u2060", "")
+    assert "Manager, who may be the same person as you, asked for this; somebody else has to decide." in told
     assert not {"Approve", "Reject"} & labels(test)
 
 
