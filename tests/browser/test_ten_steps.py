@@ -151,6 +151,32 @@ def test_03_training_runs_in_a_worker_and_can_be_watched_from_another_tab(
     ]
 
 
+def test_03_a_training_is_cancelled_where_it_is_watched(page: Page, served: Served) -> None:
+    go(page, served, "training", "scientist", training_recipe="iris_classifier", training_table="iris_training_data")
+    press(page, "Train")
+    press(page, "Cancel")
+    expect(page.get_by_text("killed", exact=True).first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("cancelled by scientist").first).to_be_visible()
+    picture(page, "03-training-cancelled")
+    (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
+    assert max(one["version"] for one in iris["versions"]) == 4
+
+
+def test_03_a_training_that_fails_says_why(page: Page, served: Served) -> None:
+    go(
+        page,
+        served,
+        "training",
+        "scientist",
+        training_recipe="iris_classifier",
+        training_table="diabetes_training_data",
+    )
+    press(page, "Train")
+    expect(page.get_by_text("failed", exact=True).first).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("species").last).to_be_visible()
+    picture(page, "03-training-failed")
+
+
 @pytest.mark.parametrize("view", ["Bars", "Scatter", "Parallel coordinates", "Over data versions", "Differences"])
 def test_04_runs_are_compared_in_every_picture(page: Page, served: Served, view: str) -> None:
     go(page, served, "runs", "scientist", runs_text="iris", runs_view=view)
