@@ -98,7 +98,7 @@ def back() -> None:
     name = pickers.model(models, "promotions_back")
     model = next((one for one in models if one.name == name), None)
     if model is None:
-        st.info("There is no model version to roll back to.")
+        st.info("There is no model version to roll back to. Train one on the page **Training**.")
         return
     promotion_views.stages_table({str(one.version): one.stage.value for one in model.versions})
     if not session.may(actor, Action.PROMOTION_ROLLBACK):

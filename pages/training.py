@@ -41,7 +41,7 @@ def past() -> None:
     with messages.telling():
         total = count_jobs(stores, actor, kind="train")
         if not total:
-            st.info("No training was started yet.")
+            st.info("No training was started yet. A data scientist starts one under **Start**.")
             return
         chosen = jobs.past(stores, actor, total, kind="train", key="training_job", told=training_forms.job_words)
         if chosen:

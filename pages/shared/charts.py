@@ -11,8 +11,8 @@ import streamlit as st
 
 from core.inert import visible
 
-# Okabe and Ito's colours, in an order that keeps 3:1 contrast on white and on dark.
-LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+# Okabe and Ito's colours, on white with Tol's muted ones, in an order that keeps 3:1 contrast on white and on dark.
+LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#332288", "#882255", "#7A7A1F", "#4D4D4D")
 DARK = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
