@@ -120,21 +120,7 @@ def changes(events: tuple[Event, ...]) -> None:
     if not events:
         st.caption("Nothing happened yet.")
         return
-    rows = [
-        {
-            "When": event.time,
-            "Who": event.actor,
-            "Did": audit_views.did(event),
-            "To": event.subject,
-            "Why": event.reason,
-        }
-        for event in events
-    ]
-    inert.table(
-        pd.DataFrame(rows),
-        column_config={"When": messages.time_column("When")},
-        key="overview_changes",
-    )
+    audit_views.lately(events)
 
 
 st.title("Overview")

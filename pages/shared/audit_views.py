@@ -46,6 +46,15 @@ def did(event: Event) -> str:
     return next((words for action, words in _DID.items() if action.value == event.action), event.action)
 
 
+def lately(events: Sequence[Event]) -> None:
+    """The newest events in words, one line each."""
+    rows = [
+        {"When": event.time, "Who": event.actor, "Did": did(event), "To": event.subject, "Why": event.reason}
+        for event in events
+    ]
+    inert.table(pd.DataFrame(rows), column_config={"When": messages.time_column("When")}, key="overview_changes")
+
+
 def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], None]) -> None:
     """One line per event, newest first; a click picks one."""
     rows = [
