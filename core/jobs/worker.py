@@ -170,7 +170,8 @@ class _Worker:
     def _record_silent_end(self, job: Job, code: int) -> None:
         """The child ended without a word: killed, out of memory, or a crash outside Python."""
         if job.cancel_requested:
-            self._jobs.kill(job.id, job.attempt, "cancelled on request; its process had to be killed")
+            forced = "" if code == -signal.SIGTERM else "; its process had to be killed"
+            self._jobs.kill(job.id, job.attempt, f"cancelled on request{forced}")
         elif self.stopping.is_set():
             self._jobs.release(job.id, job.attempt, "its worker was stopped")
         else:

@@ -155,8 +155,7 @@ def test_03_a_training_is_cancelled_where_it_is_watched(page: Page, served: Serv
     go(page, served, "training", "scientist", training_recipe="iris_classifier", training_table="iris_training_data")
     press(page, "Train")
     press(page, "Cancel")
-    expect(page.get_by_text("killed", exact=True).first).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("cancelled by scientist").first).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="cancelled")).to_be_visible(timeout=60_000)
     picture(page, "03-training-cancelled")
     (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
     assert max(one["version"] for one in iris["versions"]) == 4
@@ -172,8 +171,8 @@ def test_03_a_training_that_fails_says_why(page: Page, served: Served) -> None:
         training_table="diabetes_training_data",
     )
     press(page, "Train")
-    expect(page.get_by_text("failed", exact=True).first).to_be_visible(timeout=90_000)
-    expect(page.get_by_text("species").last).to_be_visible()
+    why = page.get_by_role("alert").filter(has_text="diabetes_training_data has no column 'species'")
+    expect(why).to_be_visible(timeout=90_000)
     picture(page, "03-training-failed")
 
 

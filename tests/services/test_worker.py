@@ -137,6 +137,22 @@ def test_cancelled_job_stops_and_is_killed_not_failed(jobs: JobStore, start: Sta
     assert len(list((tmp_path / "steps").iterdir())) == written
 
 
+def test_job_that_is_cancelled_before_it_begins_ends_as_cancelled(jobs: JobStore) -> None:
+    """Its process is still importing: nothing in it hears the request, and it ends by the signal."""
+    job = jobs.submit("slow", {}, SCIENTIST)
+
+    def command(job_id: str, attempt: int) -> list[str]:
+        return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+    def cancel() -> None:
+        if jobs.get(job.id).status is JobStatus.RUNNING:
+            jobs.request_cancel(job.id, "manager")
+
+    assert module._Worker(jobs, command, cancel, lambda lost: None, 0.0).work_once()
+    ended = jobs.get(job.id)
+    assert (ended.status, ended.error) == (JobStatus.KILLED, "cancelled on request")
+
+
 def test_job_that_ignores_the_request_is_killed(jobs: JobStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_GRACE_S", 1.0)
     job = jobs.submit("stubborn", {}, SCIENTIST)
