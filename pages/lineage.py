@@ -64,8 +64,7 @@ def details(node: Node, left: DeltaGenerator, right: DeltaGenerator) -> None:
             st.error(messages.plain(node.problem), icon=":material/error:")
         finding_views.brief(findings.get(node.id, ()))
         link(node)
-    facts = {"Name": node.subject}
-    facts |= {f"{name[:1].upper()}{name[1:]}": told(name, value) for name, value in node.detail.items()}
+    facts = {"name": node.subject, **{name: told(name, value) for name, value in node.detail.items()}}
     inert.table(
         pd.DataFrame({"Fact": list(facts), "Value": list(facts.values())}),
         at=right,

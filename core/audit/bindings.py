@@ -62,6 +62,12 @@ class Bind:
         return found
 
 
+def bound_row(after: Mapping[str, Any], table: str) -> Mapping[str, Any]:
+    """What an event that says *after* binds of its "request" or "finding"; empty where it binds none."""
+    binds = after.get(BINDS)
+    return (binds.get(table) or {}) if isinstance(binds, Mapping) else {}
+
+
 def of_request(request_id: str, *, always: Callable[[str], bool] = lambda name: False) -> Bind:
     """Binds a request, its approvals, and the finding that waits for its review."""
 

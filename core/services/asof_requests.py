@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from core.audit.bindings import BINDS
+from core.audit.bindings import BINDS, bound_row
 from core.entities import (
     Actor,
     Approval,
@@ -77,7 +77,7 @@ def requests_then(stores: Stores, events: Iterable[Event], moment: datetime) -> 
 
 def _asked(event: Event, begun: Event, request_id: str) -> RequestThen | None:
     """The request as its first event tells it; None for a refusal, which left no request."""
-    row = _bound(event)
+    row = bound_row(event.after, "request")
     if event.outcome is not Outcome.SUCCESS and not row:
         return None
     model, _, number = event.subject.rpartition("/")
@@ -102,7 +102,7 @@ def _asked(event: Event, begun: Event, request_id: str) -> RequestThen | None:
 
 def _decided(known: RequestThen, event: Event, begun: Event) -> RequestThen:
     """What an event changed of a request: by the row that it binds, else by what it says."""
-    after, row, request = event.after, _bound(event), known.request
+    after, row, request = event.after, bound_row(event.after, "request"), known.request
     is_done = event.outcome is Outcome.SUCCESS
     said = {"approved": RequestStatus.APPROVED, "rejected": RequestStatus.REJECTED}.get(str(after.get("decision")))
     if event.action == Action.PROMOTION_ROLLBACK.value and is_done:
@@ -145,11 +145,6 @@ def _ended_unsaid(stores: Stores, found: RequestThen, moment: datetime) -> Reque
             ended = replace(found.request, status=row.status, decided_at=row.decided_at, reason=row.reason)
             return replace(found, request=ended)
     return found
-
-
-def _bound(event: Event) -> Mapping[str, Any]:
-    binds = event.after.get(BINDS)
-    return (binds.get("request") or {}) if isinstance(binds, Mapping) else {}
 
 
 def _time(text: str | None, otherwise: datetime) -> datetime:

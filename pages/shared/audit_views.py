@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
+from core.audit.bindings import bound_row
 from core.audit.canonical import canonical
 from core.audit.verification import LogVerdict
 from core.entities import Event, Outcome
@@ -17,7 +18,7 @@ from core.services.bundle_check import Proof
 from pages.shared import inert, messages
 
 # What was done, in the words of those who did it; the log keeps the action's own name.
-_DID = {
+_DID: dict[str, str] = {
     Action.DATA_INGEST: "ingested",
     Action.RUN_TRAIN: "trained",
     Action.RECIPE_WRITE: "wrote the recipe",
@@ -40,10 +41,10 @@ def did(event: Event) -> str:
     """What *event* tells, in a word or two: "approved", "asked for Production". An unknown action is its own name."""
     if event.action == Action.PROMOTION_DECIDE.value and event.after.get("decision"):
         return str(event.after["decision"])
-    to = event.after.get("binds", {}).get("request", {}).get("to_stage")
+    to = bound_row(event.after, "request").get("to_stage")
     if event.action == Action.PROMOTION_REQUEST.value and to:
         return f"asked for {to}"
-    return next((words for action, words in _DID.items() if action.value == event.action), event.action)
+    return _DID.get(event.action, event.action)
 
 
 def lately(events: Sequence[Event]) -> None:

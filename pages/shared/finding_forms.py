@@ -95,8 +95,8 @@ def close(stores: Stores, actor: Actor, finding: Finding) -> None:
     if not session.may(actor, Action.RECONCILE_RESOLVE):
         st.caption("A manager other than who rolled back reviews it." if is_review else "A manager closes it.")
         return
-    if is_review and finding.opened_by == actor.name:
-        st.info("You rolled it back alone; another manager has to review it.", icon=":material/group:")
+    if is_review and (who := promotion_forms.own(stores, actor, finding.opened_by)):
+        st.info(f"{who} rolled it back alone; another manager has to review it.", icon=":material/group:")
         return
     with st.form(f"findings_close_{finding.id}"):
         why = promotion_forms.reason("What was found out")

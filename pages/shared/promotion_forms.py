@@ -24,6 +24,13 @@ def reason(label: str = "Why", *, key: str | None = None) -> str:
     return st.text_area(label, max_chars=LONGEST_REASON, placeholder="Kept in the audit log, for good", key=key) or ""
 
 
+def own(stores: Stores, actor: Actor, by: str) -> str | None:
+    """How *actor* is told that they did it themselves, where *by*, who did it, may be they; else None. Markdown."""
+    if by == actor.name:
+        return "You"
+    return f"{messages.plain(by)}, who may be the same person as you," if same_person(stores, by, actor.name) else None
+
+
 def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
     """How many decisions on *model* there were when *form* was drawn the last time: what its reader stands on."""
     key = f"promotions_sight_{form}_{model}"
@@ -38,9 +45,7 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
     if not session.may(actor, Action.PROMOTION_DECIDE):
         st.info("It waits for a manager's decision.")
         return
-    if same_person(stores, request.requested_by, actor.name):
-        by = messages.plain(request.requested_by)
-        who = "You" if request.requested_by == actor.name else f"{by}, who may be the same person as you,"
+    if who := own(stores, actor, request.requested_by):
         st.info(f"{who} asked for this; somebody else has to decide.")
         return
     needed = approvals_needed(stores, request.key, request.to)

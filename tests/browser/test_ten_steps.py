@@ -68,6 +68,18 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).first.click()
 
 
+def train(page: Page, served: Served, **address: str) -> None:
+    """Starts a training of iris_classifier on the table, and the version if one is named, of *address*."""
+    go(page, served, "training", "scientist", training_recipe="iris_classifier", **address)
+    press(page, "Train")
+
+
+def iris_versions(served: Served) -> list[dict[str, Any]]:
+    """What the command line tells of the versions of iris_classifier."""
+    (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
+    return list(iris["versions"])
+
+
 def test_01_first_start_built_the_sample_and_serves_it(page: Page, served: Served) -> None:
     go(page, served, "")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
@@ -117,16 +129,7 @@ def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, serv
 def test_03_training_runs_in_a_worker_and_can_be_watched_from_another_tab(
     page: Page, served: Served, context: BrowserContext
 ) -> None:
-    go(
-        page,
-        served,
-        "training",
-        "scientist",
-        training_recipe="iris_classifier",
-        training_table="iris_training_data",
-        training_version="3",
-    )
-    press(page, "Train")
+    train(page, served, training_table="iris_training_data", training_version="3")
     expect(page.get_by_text(re.compile("Log \\(")).first).to_be_visible()
     page.wait_for_url(re.compile("training_job="))
     (job,) = parse_qs(urlsplit(page.url).query)["training_job"]
@@ -145,32 +148,21 @@ def test_03_training_runs_in_a_worker_and_can_be_watched_from_another_tab(
     go(opened_again, served, "training", "auditor", training_job=job)
     expect(opened_again.get_by_text("iris_classifier/4").first).to_be_visible()
     opened_again.close()
-    (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
-    assert {one["version"]: one["data"] for one in iris["versions"]}[4] == [
+    assert {one["version"]: one["data"] for one in iris_versions(served)}[4] == [
         {"table": "iris_training_data", "version": 3}
     ]
 
 
 def test_03_a_training_is_cancelled_where_it_is_watched(page: Page, served: Served) -> None:
-    go(page, served, "training", "scientist", training_recipe="iris_classifier", training_table="iris_training_data")
-    press(page, "Train")
+    train(page, served, training_table="iris_training_data")
     press(page, "Cancel")
     expect(page.get_by_role("alert").filter(has_text="cancelled")).to_be_visible(timeout=60_000)
     picture(page, "03-training-cancelled")
-    (iris,) = [one for one in told(served, "models") if one["name"] == "iris_classifier"]
-    assert max(one["version"] for one in iris["versions"]) == 4
+    assert max(one["version"] for one in iris_versions(served)) == 4
 
 
 def test_03_a_training_that_fails_says_why(page: Page, served: Served) -> None:
-    go(
-        page,
-        served,
-        "training",
-        "scientist",
-        training_recipe="iris_classifier",
-        training_table="diabetes_training_data",
-    )
-    press(page, "Train")
+    train(page, served, training_table="diabetes_training_data")
     why = page.get_by_role("alert").filter(has_text="diabetes_training_data has no column 'species'")
     expect(why).to_be_visible(timeout=90_000)
     picture(page, "03-training-failed")

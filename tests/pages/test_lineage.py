@@ -41,4 +41,4 @@ def test_a_time_is_told_as_everywhere(opened: Opened, used: Stores) -> None:
     test = opened("lineage", **BATCH, lineage_node=f"batch {BATCHES[0]}")
     facts = next(one.value for one in test.dataframe if "Fact" in one.value).set_index("Fact")["Value"]
     batch = find_batch(used, demo_actor("auditor", channel="test"), BATCHES[0])
-    assert facts["Time"] == f"{batch.time:%Y-%m-%d %H:%M:%S} UTC"
+    assert facts["time"] == f"{batch.time:%Y-%m-%d %H:%M:%S} UTC"

@@ -47,3 +47,5 @@ def test_every_action_that_the_log_tells_has_its_words(stores: Stores, auditor: 
     silent = {action for action in Action if audit_views.did(replace(event, action=action.value)) == action.value}
     assert {action.value.split(".")[1] for action in silent} == {"read", "query", "verify"}
     assert Action.RECONCILE_READ not in silent
+    of_no_row = replace(event, action=Action.PROMOTION_REQUEST.value, after={"binds": {"request": None}})
+    assert audit_views.did(of_no_row) == "asked for a stage"
