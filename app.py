@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import heap, navigation, session
+from pages._server import heap
+from pages._ui import navigation, session
 
 _LOOK = Path(__file__).parent / ".streamlit"
 

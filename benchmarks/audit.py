@@ -15,11 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.measure import Measurement
-from core.audit.canonical import canonical
-from core.audit.heads import Heads
+from core.audit.canonical_json import canonical
 from core.audit.log import GENESIS, AuditLog, event_hash
-from core.audit.verification import verify_log
-from core.database import Database, events
+from core.audit.proofs.signed_heads import Heads
+from core.audit.proofs.verification import verify_log
+from core.database.engine import Database
+from core.database.tables import events
 from core.entities import Actor, Outcome, Role
 
 # A million takes some minutes; make bench MODELLEDGER_BENCH_EVENTS=100000 is quicker and gives the same ratios.

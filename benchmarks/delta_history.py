@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from benchmarks.measure import Measurement, fastest_s
-from core.delta.delta_rs import DeltaRsEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
 from core.entities import Table
 
 COMMITS = 10_000

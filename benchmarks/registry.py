@@ -20,10 +20,10 @@ from benchmarks.measure import Measurement
 from benchmarks.mlflow_store import DATA_VERSIONS, VERSIONS, LargeStore, build
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role
+from core.features.lineage.trace import lineage_of_every_version, lineage_of_model
+from core.features.runs.compare import compare_runs
+from core.features.stores import Stores
 from core.registry.connection import Connection
-from core.services.compare import compare_runs
-from core.services.stores import Stores
-from core.services.trace import lineage_of_every_version, lineage_of_model
 from core.settings import load_settings
 from tests.contract.mlflow_server import mlflow_server
 

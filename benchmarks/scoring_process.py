@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
-from core.services.score import score
+from core.features.scoring.score import score
 from core.settings import load_settings
 
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="benchmark")

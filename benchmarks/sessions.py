@@ -48,7 +48,7 @@ def run() -> list[Measurement]:
         )
         bare = Path(folder, "bare.py")
         bare.write_text(_BARE)
-        with _serving("pages/shared/server.py", environment) as port:
+        with _serving("pages/_server/server.py", environment) as port:
             ours = asyncio.run(_reruns(port))
         with _serving(str(bare), environment) as port:
             baseline = asyncio.run(_reruns(port))

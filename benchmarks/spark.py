@@ -20,13 +20,13 @@ from benchmarks.delta_history import build
 from benchmarks.measure import Measurement, fastest_s
 from benchmarks.scoring_process import SCIENTIST
 from core.bootstrap import open_stores
-from core.delta import spark_java
-from core.delta.delta_rs import DeltaRsEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
+from core.delta.spark import java
 from core.entities import Table
 from core.errors import EngineUnavailable
-from core.services.sample import iris_data
-from core.services.stores import Stores
-from core.services.train import train
+from core.features.admin.sample import iris_data
+from core.features.stores import Stores
+from core.features.training.train import train
 from core.settings import load_settings
 
 COMMITS = 1_000
@@ -38,7 +38,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 def run() -> list[Measurement]:
     """Nothing is measured where there is no Java, and that is said."""
     try:
-        spark_java.require_java()
+        java.require_java()
     except EngineUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return []
@@ -48,8 +48,8 @@ def run() -> list[Measurement]:
 
 def _history(folder: Path) -> Measurement:
     """Cold in both: an engine that has seen nothing. Spark's session is open already."""
-    from core.delta import spark_session
-    from core.delta.spark import SparkEngine
+    from core.delta.spark import session as spark_session
+    from core.delta.spark.engine import SparkEngine
 
     table = build(folder / "old", COMMITS)
     embedded_s = fastest_s(lambda: DeltaRsEngine().history(table))

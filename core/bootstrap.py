@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from core.audit.checkpoint import VerifierKey
+from core.access.sign_in_state import ProviderMark
+from core.access.tokens import SignOuts, Tokens
 from core.audit.decisions import Decisions
 from core.audit.findings import Findings
-from core.audit.heads import Heads
 from core.audit.log import AuditLog
-from core.audit.provider import ProviderMark
-from core.audit.rewritten import BoundRows
-from core.audit.tokens import SignOuts, Tokens
-from core.database import Database
+from core.audit.proofs.checkpoint import VerifierKey
+from core.audit.proofs.signed_heads import Heads
+from core.audit.row_integrity import BoundRows
+from core.database.engine import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.errors import BadHead, BadSettings
-from core.gates import check_policies
+from core.features.promotion.gates import check_policies
+from core.features.stores import Stores
 from core.jobs.store import JobStore
 from core.redact import redactor
 from core.registry.aliases import AliasRegistry
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
 from core.registry.stages import StageRegistry
-from core.services.stores import Stores
 from core.settings import Settings, load_settings
 
 
@@ -83,7 +83,7 @@ def _head_keys(settings: Settings) -> tuple[VerifierKey, ...]:
 
 def _engine(settings: Settings) -> DeltaEngine:
     if settings.engine == "spark":
-        from core.delta.spark import SparkEngine
+        from core.delta.spark.engine import SparkEngine
 
         return SparkEngine(
             settings.spark_master,
@@ -91,7 +91,7 @@ def _engine(settings: Settings) -> DeltaEngine:
             storage_options=settings.storage_options,
             conf=settings.spark_conf,
         )
-    from core.delta.delta_rs import DeltaRsEngine
+    from core.delta.delta_rs.engine import DeltaRsEngine
 
     return DeltaRsEngine(settings.storage_options)
 

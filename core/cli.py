@@ -13,7 +13,7 @@ import typer
 
 from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, token, work
 from core.errors import CoreError
-from core.inert import line, visible
+from core.escaping import line, visible
 from core.settings import secret_free
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ _SECRET_NAME = re.compile(rf"{_WORDS}|(^|[_.])SAS([_.]|$)", re.IGNORECASE)
 _IN_PARAMETER = re.compile(
     rf"(?P<start>[?&;](?:[\w.\-]*(?:{_WORDS})[\w.\-]*|sig|pwd)=)(?P<value>[^&;,\s'\"]+)", re.IGNORECASE
 )
-# A token of ours (core/audit/tokens.py), wherever it was pasted.
+# A token of ours (core/access/tokens.py), wherever it was pasted.
 _TOKEN = re.compile(r"\bmlt_[\w\-]{20,}")
 # Names of files, which hold secrets and are none.
 _OF_A_FILE = re.compile(r"_FILE$|^MODELLEDGER_SECRETS$")

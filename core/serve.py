@@ -18,8 +18,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from core.access.identity import is_loopback
 from core.errors import BadSettings
-from core.identity import is_loopback
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _RESTART_AFTER_S = 2.0

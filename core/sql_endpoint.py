@@ -6,9 +6,9 @@ import socket
 import threading
 from collections.abc import Callable
 
+from core.access.identity import is_loopback
 from core.delta.catalog import Catalog
 from core.errors import BadSettings, EngineUnavailable
-from core.identity import is_loopback
 from core.settings import Settings
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 10000
@@ -37,8 +37,8 @@ def serve_sql(
             "connects (docs/spark.md), then say --shared; or leave --host out.",
             host=host,
         )
-    from core.delta.spark_session import SparkSettings
-    from core.delta.spark_thrift import ThriftServer
+    from core.delta.spark.session import SparkSettings
+    from core.delta.spark.thrift_server import ThriftServer
 
     _require_free(host, port)
     catalog = Catalog(settings.tables, settings.home / "tables")

@@ -13,12 +13,12 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from core.access.identity import demo_actor
 from core.bootstrap import open_stores
 from core.entities import Stage
-from core.identity import demo_actor
-from core.services.decide import approve, request_promotion
-from core.services.sample import build_sample
-from core.services.score import score
+from core.features.admin.sample import build_sample
+from core.features.promotion.decide import approve, request_promotion
+from core.features.scoring.score import score
 from core.settings import load_settings
 from tests.browser.conftest import clean_environment, free_port, settled, start_server, stop_server
 from tests.chromium import CHROMIUM, QUIET

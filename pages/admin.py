@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.access.permissions import GRANTS, Action
 from core.entities import Role
-from core.permissions import GRANTS, Action
-from core.services.doctor import check_stores, list_settings
-from pages.shared import identity_views, inert, messages, session, token_forms
+from core.features.admin.doctor import check_stores, list_settings
+from pages._admin import identity_views, token_forms
+from pages._ui import escaping, messages, session
 
 actor = session.require(Action.SETTINGS_READ)
 stores = session.stores()
@@ -23,7 +24,7 @@ def connections() -> None:
                 color="green" if check.ok else "red",
             )
             st.markdown(f"**{messages.plain(check.name)}**", width="content")
-            inert.text(check.detail if check.ok else check.advice, width="content")
+            escaping.text(check.detail if check.ok else check.advice, width="content")
 
 
 def tokens() -> None:
@@ -37,7 +38,7 @@ def tokens() -> None:
 def settings() -> None:
     st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
     rows = [{"Setting": s.name, "Value": s.detail, "From": s.source} for s in list_settings(stores.settings)]
-    inert.table(rows, key="admin_settings")
+    escaping.table(rows, key="admin_settings")
 
 
 def grants() -> None:
@@ -45,7 +46,7 @@ def grants() -> None:
         {"Action": action.value} | {messages.word(role): "● yes" if action in GRANTS[role] else "" for role in Role}
         for action in Action
     ]
-    inert.table(pd.DataFrame(rows), style=messages.coloured, key="admin_grants")
+    escaping.table(pd.DataFrame(rows), style=messages.coloured, key="admin_grants")
 
 
 st.title("Settings")

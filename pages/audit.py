@@ -6,12 +6,13 @@ import functools
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.entities import Finding, Outcome
-from core.permissions import Action
-from core.services.asof_findings import findings_at, show_finding_at
-from core.services.findings import list_findings, show_finding
-from core.services.prove import search_audit, show_event
-from pages.shared import asof, audit_forms, audit_views, finding_forms, finding_views, messages, session
+from core.features.evidence.search_events import search_audit, show_event
+from core.features.history.findings_as_of import findings_at, show_finding_at
+from core.features.monitoring.findings import list_findings, show_finding
+from pages._audit import event_views, finding_forms, finding_views, proof_forms
+from pages._ui import as_of, messages, session
 
 PAGE = 200
 
@@ -65,8 +66,8 @@ def search() -> None:
         event_actor=(who or "").strip() or None,
         event_action=did,
         outcome=ended,
-        since=audit_views.day_start(since),
-        until=asof.earlier(audit_views.day_end(until), then),
+        since=event_views.day_start(since),
+        until=as_of.earlier(event_views.day_end(until), then),
         text=(text or "").strip() or None,
         before_sequence=before,
         limit=PAGE + 1,
@@ -74,7 +75,7 @@ def search() -> None:
     if not found:
         st.info("No event matches. Everything that is done here is written down; take a filter away to see it.")
         return
-    audit_views.events_table(found[:PAGE], key="audit_table", on_pick=pick)
+    event_views.events_table(found[:PAGE], key="audit_table", on_pick=pick)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{len(found[:PAGE])} events, newest first. Click a line for all of it.", width="content")
         last = found[:PAGE][-1].sequence
@@ -88,7 +89,7 @@ def one() -> None:
     """The event whose number is in the address."""
     number = st.number_input("Event", min_value=1, value=None, step=1, key="audit_event", bind="query-params")
     if number is not None:
-        audit_views.event(*show_event(stores, actor, number))
+        event_views.event(*show_event(stores, actor, number))
 
 
 def findings() -> None:
@@ -121,17 +122,17 @@ def all_findings() -> tuple[Finding, ...]:
 
 
 def verify() -> None:
-    audit_forms.verify(stores, actor)
-    audit_forms.verify_taken_away(stores, actor)
+    proof_forms.verify(stores, actor)
+    proof_forms.verify_taken_away(stores, actor)
 
 
 def take_away() -> None:
-    audit_forms.take_away(stores, actor)
+    proof_forms.take_away(stores, actor)
 
 
 title, number = st.columns([5, 2], vertical_alignment="center")
 title.title("Audit log")
-then = asof.bound()
+then = as_of.bound()
 with number, messages.telling():
     finding_views.count(all_findings(), then)
 messages.said()

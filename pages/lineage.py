@@ -8,16 +8,18 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.access.permissions import Action
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
-from core.permissions import Action
-from core.services.browse import list_tables, table_history
-from core.services.findings import list_findings
-from core.services.models import list_models
-from core.services.score import list_batches
-from core.services.trace import impact_of_version, lineage_of_batch, lineage_of_model
-from pages.shared import asof, finding_views, inert, lineage_graph, links, messages, pickers, session
+from core.features.data.browse import list_tables, table_history
+from core.features.lineage.trace import impact_of_version, lineage_of_batch, lineage_of_model
+from core.features.monitoring.findings import list_findings
+from core.features.runs.models import list_models
+from core.features.scoring.score import list_batches
+from pages._audit import finding_views
+from pages._lineage import lineage_graph
+from pages._ui import as_of, escaping, links, messages, pickers, session
 
 # Facts of a node that are times, in ISO 8601.
 TIMES = ("time", "decided at")
@@ -65,7 +67,7 @@ def details(node: Node, left: DeltaGenerator, right: DeltaGenerator) -> None:
         finding_views.brief(findings.get(node.id, ()))
         link(node)
     facts = {"name": node.subject, **{name: told(name, value) for name, value in node.detail.items()}}
-    inert.table(
+    escaping.table(
         pd.DataFrame({"Fact": list(facts), "Value": list(facts.values())}),
         at=right,
         key="lineage_facts",
@@ -95,9 +97,9 @@ def link(node: Node) -> None:
 st.title("Lineage")
 graph = None
 try:
-    then = asof.state(stores, actor)
+    then = as_of.state(stores, actor)
     if then is not None:
-        asof.lineage(then)
+        as_of.lineage(then)
         st.stop()
     graph = start()
     findings = lineage_graph.findings_of(graph, list_findings(stores, actor)) if graph else {}
@@ -131,4 +133,4 @@ chosen = pickers.choose(
 )
 details(next(node for node in graph.nodes if node.id == chosen), picker, known)
 st.subheader("The same in words")
-inert.table(lineage_graph.table(graph, findings), key="lineage_table_view")
+escaping.table(lineage_graph.table(graph, findings), key="lineage_table_view")

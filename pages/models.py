@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.entities import ModelVersionKey
-from core.permissions import Action
-from core.services.findings import about, list_findings
-from core.services.models import ModelSummary, list_models, show_model_version
-from pages.shared import asof, evidence, finding_views, links, messages, model_views, pickers, reproduction, session
+from core.features.monitoring.findings import about, list_findings
+from core.features.runs.models import ModelSummary, list_models, show_model_version
+from pages._audit import finding_views
+from pages._models import evidence_downloads, model_views, reproduction
+from pages._ui import as_of, links, messages, pickers, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -29,9 +31,9 @@ def pick_version(model: ModelSummary) -> ModelVersionKey | None:
 
 st.title("Models")
 with messages.stopping():
-    then = asof.state(stores, actor)
+    then = as_of.state(stores, actor)
     if then is not None:
-        asof.models(then)
+        as_of.models(then)
         st.stop()
     findings = list_findings(stores, actor)
     models = list_models(stores, actor)
@@ -53,7 +55,7 @@ with messages.stopping():
     with st.container(horizontal=True):
         links.link("runs", "Compare its newest versions", runs=ids)
         links.link("lineage", "Lineage", lineage_model=key.model, lineage_version=str(key.version))
-    evidence.downloads(stores, actor, key)
+    evidence_downloads.downloads(stores, actor, key)
     facts, again, signature, files = st.tabs(
         ["Evidence", "Made again", "Signature and requirements", "Files"],
         key="models_tab",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.access.permissions import Action
 from core.entities import Event, Finding
+from core.features.monitoring.findings import about, about_model
+from core.features.monitoring.overview import Overview, Serving
+from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
+from core.features.promotion.review import EMERGENCY
 from core.learning.kpis import is_lower_better
-from core.permissions import Action
-from core.services.findings import about, about_model
-from core.services.overview import Overview, Serving
-from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
-from core.services.review import EMERGENCY
-from pages.shared import asof, audit_views, cached, finding_views, inert, jobs, links, messages, session
+from pages._audit import event_views, finding_views
+from pages._ui import as_of, cached_readers, escaping, jobs, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
@@ -84,7 +85,7 @@ def waiting(found: Overview) -> None:
                 st.markdown(f"**{messages.plain(request.key)}** to", width="content")
                 messages.badge(request.to)
             st.caption(f"asked by {messages.plain(request.requested_by)}, {messages.local(request.requested_at)}")
-            inert.text(request.request_reason)
+            escaping.text(request.request_reason)
             if failed:
                 st.badge(f"{len(failed)} of {len(request.gates)} gates fail", icon=":material/close:", color="red")
             else:
@@ -108,7 +109,7 @@ def at_risk(found: Overview) -> None:
     rows = [{"What": risk.kind, "Subject": risk.subject, "Detail": risk.detail} for risk in found.risks]
     failed = [(f"{job.kind} {job.id}", job.error or "") for job in found.failed_jobs]
     rows += [{"What": "job failed", "Subject": subject, "Detail": error} for subject, error in failed]
-    inert.table(pd.DataFrame(rows), key="overview_risks")
+    escaping.table(pd.DataFrame(rows), key="overview_risks")
     if any(risk.kind in (UNFINISHED_REQUEST, UNFINISHED_ACTION) for risk in found.risks):
         links.link("promotions", "Resolve it", promotions_tab="Differences")
     for job in found.failed_jobs:
@@ -120,16 +121,16 @@ def changes(events: tuple[Event, ...]) -> None:
     if not events:
         st.caption("Nothing happened yet.")
         return
-    audit_views.lately(events)
+    event_views.lately(events)
 
 
 st.title("Overview")
 with messages.stopping():
-    then = asof.state(stores, actor)
+    then = as_of.state(stores, actor)
     if then is not None:
-        asof.overview(then)
+        as_of.overview(then)
         st.stop()
-    found = cached.overview(stores, actor)
+    found = cached_readers.overview(stores, actor)
 if not found.tables and not found.serving:
     st.info("Nothing is here yet. Ingest a CSV or Parquet file on the page **Tables**, then train on it.")
 left, right = st.columns([5, 2], gap="large")

@@ -6,21 +6,14 @@ import re
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.entities import Job, PredictionBatch, TableVersion
-from core.permissions import Action
-from core.services.browse import list_tables, table_history
-from core.services.jobs import count_jobs, list_jobs, show_job
-from core.services.models import ModelSummary, list_models
-from core.services.score import ANSWER, list_batches, submit_scoring
-from pages.shared import (
-    batch_charts,
-    batch_views,
-    cached,
-    jobs,
-    messages,
-    pickers,
-    session,
-)
+from core.features.data.browse import list_tables, table_history
+from core.features.jobs.jobs import count_jobs, list_jobs, show_job
+from core.features.runs.models import ModelSummary, list_models
+from core.features.scoring.score import ANSWER, list_batches, submit_scoring
+from pages._predictions import batch_charts, batch_views
+from pages._ui import cached_readers, jobs, messages, pickers, session
 
 JOB = "predictions_job"
 CHARTED_ROWS = 50_000
@@ -102,9 +95,9 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     columns = ANSWER if reference is None else None
     batch_charts.distributions(
         batch,
-        cached.batch_sample(stores, actor, batch, columns, CHARTED_ROWS),
+        cached_readers.batch_sample(stores, actor, batch, columns, CHARTED_ROWS),
         reference,
-        None if reference is None else cached.batch_sample(stores, actor, reference, columns, CHARTED_ROWS),
+        None if reference is None else cached_readers.batch_sample(stores, actor, reference, columns, CHARTED_ROWS),
     )
     if max(one.rows for one in (batch, reference) if one is not None) > CHARTED_ROWS:
         st.caption(f"Pictures and drift are of an even sample of at most {CHARTED_ROWS:,} rows of each batch.")

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.entities import RequestStatus, Stage
 from core.errors import CoreError
-from core.permissions import Action
-from core.services.decide import list_requests, preview_gates, request_promotion, roll_back
-from core.services.findings import list_findings
-from core.services.models import list_models
-from core.services.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences, unfinished
-from core.services.rollback_checks import list_rollback_targets
-from pages.shared import (
-    finding_forms,
-    finding_views,
-    links,
-    messages,
-    pickers,
-    promotion_forms,
-    promotion_views,
-    session,
-)
+from core.features.monitoring.findings import list_findings
+from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences, unfinished
+from core.features.promotion.decide import list_requests, preview_gates, request_promotion, roll_back
+from core.features.promotion.rollback_checks import list_rollback_targets
+from core.features.runs.models import list_models
+from pages._audit import finding_forms, finding_views
+from pages._promotions import promotion_forms, promotion_views
+from pages._ui import links, messages, pickers, session
 
 TABS = ("Requests", "Ask for a stage", "Roll back", "Differences")
 SHOWN = {

@@ -6,14 +6,15 @@ import hashlib
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.delta.catalog import split_version
 from core.entities import RunStatus
 from core.errors import RunNotFound
-from core.inert import visible
-from core.permissions import Action
+from core.escaping import visible
+from core.features.runs.compare import Comparison, compare_runs, list_experiments, list_runs
 from core.registry.runs import RunPage
-from core.services.compare import Comparison, compare_runs, list_experiments, list_runs
-from pages.shared import inert, messages, pickers, run_details, run_tables, run_views, session
+from pages._runs import run_details, run_tables, run_views
+from pages._ui import escaping, messages, pickers, session
 
 PAGE_SIZE = 50
 PRODUCTION = "production"
@@ -79,7 +80,7 @@ def compared(run_ids: list[str], baseline: str | None) -> Comparison:
     except RunNotFound as error:
         gone = error.values["missing"]
         st.warning("A run of this link is not in MLflow any more and is left out:")
-        inert.text(", ".join(gone))
+        escaping.text(", ".join(gone))
         left = [run_id for run_id in run_ids if run_id not in gone]
         return compare_runs(stores, actor, left, None if baseline in gone else baseline)
 
@@ -105,7 +106,7 @@ with messages.stopping():
     baseline = pickers.choose("Baseline", list(words), "runs_baseline", words=words)
     found = compared(ticked or here, None if baseline == PRODUCTION else baseline)
     shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
-    inert.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
+    escaping.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
     if view == run_views.DETAILS:
         run_details.details(stores, actor, found.runs)
     else:

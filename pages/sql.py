@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.access.permissions import Action
 from core.delta.catalog import NAME
-from core.permissions import Action
-from core.services.browse import list_tables, query
-from pages.shared import inert, messages, session
+from core.features.data.browse import list_tables, query
+from pages._ui import escaping, messages, session
 
 MAX_ROWS = 5_000
 
@@ -37,4 +37,4 @@ st.caption(f"{result.rows.num_rows} rows, read from {read}{cut}.")
 frame = result.rows.rename_columns(
     [name if result.columns.index(name) == i else f"{name} ({i + 1})" for i, name in enumerate(result.columns)]
 ).to_pandas()
-inert.table(frame, key="sql_rows")
+escaping.table(frame, key="sql_rows")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.access.permissions import Action
 from core.entities import Commit
 from core.errors import CoreError
-from core.permissions import Action
-from core.services.browse import list_tables, show_version, table_history, table_snapshots
-from core.services.take_away import version_csv
-from core.services.trained import versions_trained
-from pages.shared import charts, diff_view, inert, ingest_form, messages, paging, pickers, session, table_views, taking
+from core.features.data.browse import list_tables, show_version, table_history, table_snapshots
+from core.features.data.export_rows import version_csv
+from core.features.lineage.trained_on import versions_trained
+from pages._tables import diff_view, ingest_form, table_views
+from pages._ui import charts, escaping, export_button, messages, paging, pickers, session
 
 PAGE_ROWS = 50
 CHARTED = 200
@@ -58,14 +59,14 @@ def rows(table: str, version: int) -> None:
         total = "unknown" if view.rows is None else view.rows
         with st.container(horizontal=True, vertical_alignment="bottom"):
             paging.turn("tables_page", number, last=last, of=of)
-            taking.csv_button(
+            export_button.csv_button(
                 lambda: version_csv(stores, actor, table, version), of.replace("@", "-v"), view.rows, key="tables_csv"
             )
             st.caption(
                 f"{view.sample.num_rows} of {total} rows are shown.",
                 width="content",
             )
-        inert.table(view.sample.to_pandas(), key="tables_rows")
+        escaping.table(view.sample.to_pandas(), key="tables_rows")
     with st.expander("Schema", icon=":material/schema:"):
         table_views.schema(view)
 

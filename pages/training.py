@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.inert import visible
-from core.permissions import Action
-from core.services.jobs import count_jobs
-from core.services.schedule import delete_trigger, list_triggers
-from core.services.train import list_recipes
-from pages.shared import jobs, messages, session, training_forms
+from core.access.permissions import Action
+from core.escaping import visible
+from core.features.jobs.jobs import count_jobs
+from core.features.jobs.schedules import delete_trigger, list_triggers
+from core.features.training.train import list_recipes
+from pages._training import training_forms
+from pages._ui import jobs, messages, session
 
 TABS = ("Start", "Jobs", "New recipe", "Schedules")
 

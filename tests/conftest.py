@@ -11,8 +11,8 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
-from core.services.sample import build_sample
-from core.services.stores import Stores
+from core.features.admin.sample import build_sample
+from core.features.stores import Stores
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
 from tests.java import end_java, java  # noqa: F401 -- java is a fixture, for whoever needs it

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.delta import spark_java
+from core.delta.spark import java as spark_java
 from core.errors import EngineUnavailable
 
 # Compiling for hours to come, and collecting in parallel, costs such a process more than it gives. Read by every java
@@ -32,7 +32,7 @@ def java() -> Iterator[None]:
 
 def end_java() -> None:
     """Ends this process's Spark session, if it has one: its files share it, the rest is spared its memory."""
-    if "core.delta.spark_session" in sys.modules:
-        from core.delta import spark_session
+    if "core.delta.spark.session" in sys.modules:
+        from core.delta.spark import session
 
-        spark_session.close()
+        session.close()

@@ -19,7 +19,8 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from core.database import Database, metadata
+from core.database.engine import Database
+from core.database.tables import metadata
 from core.registry.runs import Runs
 
 PASSWORD = "not-for-logs"

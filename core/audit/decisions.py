@@ -13,8 +13,9 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from core.audit.canonical import canonical
-from core.database import Database, approvals, locks, requests
+from core.audit.canonical_json import canonical
+from core.database.engine import Database
+from core.database.tables import approvals, locks, requests
 from core.entities import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
 from core.redact import redactor

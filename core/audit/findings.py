@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.database import Database, Moment, findings, metadata
+from core.database.engine import Database
+from core.database.tables import Moment, findings, metadata
 from core.entities import Finding, Look, Severity
 from core.errors import AlreadyDecided, NotFound
 from core.redact import redactor

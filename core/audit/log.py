@@ -14,14 +14,15 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row, RowMapping
 
-from core.audit.bindings import BINDS, Bind, Rows
-from core.audit.canonical import canonical, storable
-from core.audit.intents import OpenIntents
-from core.database import Database, events
+from core.access.permissions import Action
+from core.access.permissions import require as require_permission
+from core.audit.canonical_json import canonical, storable
+from core.audit.open_operations import OpenIntents
+from core.audit.row_snapshots import BINDS, Bind, Rows
+from core.database.engine import Database
+from core.database.tables import events
 from core.entities import Actor, ChainVerdict, Event, Outcome
 from core.errors import AuditBroken, Forbidden, Refused
-from core.permissions import Action
-from core.permissions import require as require_permission
 from core.redact import everywhere, redactor
 
 GENESIS = "0" * 64
@@ -157,7 +158,7 @@ class AuditLog:
     ) -> Iterator[Recording]:
         """Requires the permission, writes the intent, and on leaving the outcome: success, denied or failed.
 
-        *binds*: the rows that the outcome holds, however it ends (core/audit/bindings.py).
+        *binds*: the rows that the outcome holds, however it ends (core/audit/row_snapshots.py).
         A process that dies in between leaves the intent without an outcome: see `unfinished`.
         """
         self.require(actor, action, subject)

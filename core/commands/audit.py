@@ -12,7 +12,8 @@ import typer
 from core.commands.options import As, Json, acting, opened, write_answer
 from core.entities import Event
 from core.errors import BadFile
-from core.services import asof, attest, prove
+from core.features.evidence import search_events, sign_head
+from core.features.history import as_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,14 +39,14 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Events, oldest first."""
-    events = prove.search_audit(
+    events = search_events.search_audit(
         opened(),
         acting(as_),
         subject=subject,
         event_action=action,
         event_actor=actor,
-        since=asof.parse_moment(since, is_start=True) if since else None,
-        until=asof.parse_moment(until) if until else None,
+        since=as_of.parse_moment(since, is_start=True) if since else None,
+        until=as_of.parse_moment(until) if until else None,
         limit=limit,
     )
     write_answer([_event(event) for event in reversed(events)], as_json=as_json)
@@ -66,7 +67,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Recomputes chain and tree, compares heads, decisions and findings; exit code 1 where anything does not hold."""
-    verdict = attest.verify_against(
+    verdict = sign_head.verify_against(
         opened(),
         acting(as_),
         [_text(file) for file in against or []],
@@ -104,14 +105,14 @@ def head(
     as_json: Json = False,
 ) -> None:
     """Signs the log as it is now; keep the head where nobody who runs ModelLedger can change it."""
-    signed = attest.sign_head(opened(), acting(as_))
+    signed = sign_head.sign_head(opened(), acting(as_))
     if file is not None:
         try:
-            file.write_text(attest.head_on_paper(signed), encoding="utf-8")
+            file.write_text(sign_head.head_on_paper(signed), encoding="utf-8")
         except OSError as error:
             raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
     if not as_json and file is None:
-        print(attest.head_on_paper(signed), end="")
+        print(sign_head.head_on_paper(signed), end="")
         return
     write_answer(
         {
@@ -129,7 +130,7 @@ def head(
 
 def key(as_: As = None, as_json: Json = False) -> None:
     """The public key that checks this log's heads: NAME+ID+KEY."""
-    found = attest.public_key(opened(), acting(as_))
+    found = sign_head.public_key(opened(), acting(as_))
     write_answer({"key": str(found), "sha256": found.fingerprint}, as_json=as_json)
 
 
@@ -139,7 +140,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Writes all events and the head to a file."""
-    exported = prove.export_audit(opened(), acting(as_), file)
+    exported = search_events.export_audit(opened(), acting(as_), file)
     write_answer({"file": str(file), "events": exported.events, "head": exported.head}, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ import typer
 from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
 from core.delta.catalog import split_version
 from core.entities import Commit, Field
-from core.services import browse, ingest
+from core.features.data import browse, ingest
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A registered name, a path or a URI.")]
 

@@ -9,9 +9,9 @@ import typer
 
 from core.commands.options import As, Json, acting, model_version, opened, write_answer
 from core.errors import BadFile
-from core.inert import line
-from core.services import evidence
-from core.services.evidence import Exported
+from core.escaping import line
+from core.features.evidence import export_evidence
+from core.features.evidence.export_evidence import Exported
 
 Model = Annotated[str, typer.Argument(metavar="MODEL/N")]
 
@@ -29,8 +29,8 @@ def dossier(
     as_json: Json = False,
 ) -> None:
     """Everything that is known about a model version, for people; the same state gives the same file."""
-    kind: evidence.Format = "html" if file.suffix.lower() in (".html", ".htm") else "pdf"
-    _write(evidence.export_dossier(opened(), acting(as_), model_version(model), as_=kind), file, as_json=as_json)
+    kind: export_evidence.Format = "html" if file.suffix.lower() in (".html", ".htm") else "pdf"
+    _write(export_evidence.export_dossier(opened(), acting(as_), model_version(model), as_=kind), file, as_json=as_json)
 
 
 def bundle(
@@ -40,7 +40,7 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Dossier, events with their proofs, signed head and MLflow's metadata: proves itself without ModelLedger."""
-    _write(evidence.export_bundle(opened(), acting(as_), model_version(model)), file, as_json=as_json)
+    _write(export_evidence.export_bundle(opened(), acting(as_), model_version(model)), file, as_json=as_json)
 
 
 def verify_bundle(
@@ -57,7 +57,7 @@ def verify_bundle(
         known = key.read_text(encoding="utf-8") if key else None
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{key} cannot be read; name a file that holds the public key.") from error
-    proof = evidence.verify_bundle(opened(), acting(as_), file, keys=known.split() if known else ())
+    proof = export_evidence.verify_bundle(opened(), acting(as_), file, keys=known.split() if known else ())
     if not as_json:
         print("\n- ".join([f"{proof.verdict} Proven:", *map(line, proof.proved)]))
         print("\n- ".join(["Not proven by this:", *map(line, proof.not_proved)]))

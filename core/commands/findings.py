@@ -10,9 +10,9 @@ import typer
 from core.commands.options import As, AsOf, Json, OptionalReason, acting, opened, write_answer
 from core.entities import Finding, Severity
 from core.errors import BadParameter
-from core.services import findings as service
-from core.services.asof import parse_moment
-from core.services.asof_findings import findings_at
+from core.features.history.as_of import parse_moment
+from core.features.history.findings_as_of import findings_at
+from core.features.monitoring import findings as service
 
 
 def add_to(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from core.commands.options import As, Json, Reason, acting, opened, write_answer
-from core.services.identify import allow_demo as allow
+from core.features.admin.sign_in import allow_demo as allow
 
 
 def add_to(app: typer.Typer) -> None:

@@ -22,12 +22,14 @@ from core.commands.options import (
 from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
-from core.services import asof, asof_lineage, origin, trace
-from core.services import compare as comparing
-from core.services import models as registered
-from core.services import reproduce as reproducing
-from core.services.score import score as score_rows
-from core.services.train import train as train_model
+from core.features.history import as_of as asof
+from core.features.history import lineage_as_of
+from core.features.lineage import origin, trace
+from core.features.runs import compare as comparing
+from core.features.runs import models as registered
+from core.features.scoring.score import score as score_rows
+from core.features.training import reproduce as reproducing
+from core.features.training.train import train as train_model
 
 
 def add_to(app: typer.Typer) -> None:
@@ -141,7 +143,7 @@ def lineage(
 ) -> None:
     """A model version back to its run, data, code and decisions, and forward to its predictions."""
     if as_of is not None:
-        then = asof_lineage.lineage_at(opened(), acting(as_), model_version(model), asof.parse_moment(as_of))
+        then = lineage_as_of.lineage_at(opened(), acting(as_), model_version(model), asof.parse_moment(as_of))
         write_answer(_lineage_then(*then), as_json=as_json)
         return
     found = origin.origin_of_model(opened(), acting(as_), model_version(model))

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from core import answers
+from core.access.identity import DEFAULT_IDENTITY
 from core.bootstrap import open_stores
+from core.commands import output
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadName, BadParameter, NotSignedIn
-from core.identity import DEFAULT_IDENTITY
+from core.features.admin.sign_in import demo_identity, is_provider_in_force, put_provider_in_force
+from core.features.stores import Stores
 from core.redact import everywhere
-from core.services.identify import demo_identity, is_provider_in_force, put_provider_in_force
-from core.services.stores import Stores
 from core.settings import secret_free
 
 Params = Annotated[
@@ -94,7 +94,7 @@ def named_values(pairs: Sequence[str] | None) -> dict[str, str]:
 
 def write_answer(document: Any, *, as_json: bool) -> None:
     """Prints *document* on stdout, as one JSON document or laid out for a person, without a secret in its texts."""
-    answers.write_answer(everywhere(answers.plain(document), secret_free()), as_json=as_json)
+    output.write_answer(everywhere(output.plain(document), secret_free()), as_json=as_json)
 
 
 def _by_token(text: str) -> Actor:

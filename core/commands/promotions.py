@@ -19,9 +19,10 @@ from core.commands.options import (
     write_answer,
 )
 from core.entities import Actor, Approval, PromotionRequest, Stage
-from core.services import decide, reconcile
-from core.services.asof import parse_moment
-from core.services.asof_requests import requests_at
+from core.features.history.as_of import parse_moment
+from core.features.history.requests_as_of import requests_at
+from core.features.monitoring import reconcile
+from core.features.promotion import decide
 
 RequestId = Annotated[str, typer.Argument(metavar="ID")]
 

@@ -8,7 +8,7 @@ import typer
 
 from core.commands.options import As, Json, OptionalReason, Params, acting, named_values, opened, write_answer
 from core.entities import Trigger
-from core.services.schedule import delete_trigger, list_triggers, save_trigger
+from core.features.jobs.schedules import delete_trigger, list_triggers, save_trigger
 
 
 def add_to(app: typer.Typer) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from core import answers
+from core.commands import output
 from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
 from core.entities import Role, Token
-from core.services import tokens
+from core.features.admin import tokens
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def issue(
             opened(), acting(as_), name=name, role=role, days=days, allow_decisions=allow_decisions, reason=reason
         )
     # The one answer whose secret is what was asked for.
-    answers.write_answer(_answer(token) | {"token": text}, as_json=as_json)
+    output.write_answer(_answer(token) | {"token": text}, as_json=as_json)
 
 
 def list_all(as_: As = None, as_json: Json = False) -> None:

@@ -13,16 +13,16 @@ from core.bootstrap import open_stores
 from core.commands.options import Json, opened, write_answer
 from core.entities import JobStatus
 from core.errors import Unavailable
+from core.features.admin.doctor import Check, checkup
+from core.features.admin.sample import build_sample
+from core.features.admin.sign_in import put_provider_in_force, refuse_demo
+from core.features.evidence.sign_head import HeadSchedule
+from core.features.jobs.run_job import perform as perform_work
+from core.features.jobs.run_job import tidy
+from core.features.jobs.schedules import fire_due
+from core.features.monitoring.findings import Inspection
 from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
-from core.services.attest import HeadSchedule
-from core.services.doctor import Check, checkup
-from core.services.findings import Inspection
-from core.services.identify import put_provider_in_force, refuse_demo
-from core.services.perform import perform as perform_work
-from core.services.perform import tidy
-from core.services.sample import build_sample
-from core.services.schedule import fire_due
 from core.settings import load_settings
 from core.sql_endpoint import serve_sql
 

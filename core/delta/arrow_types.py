@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
-from core.delta.content import type_name
+from core.delta.content_hash import type_name
 from core.entities import Field, Table
 from core.errors import CoreError, FeatureUnsupported, SchemaMismatch
 

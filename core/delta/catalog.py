@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from core.delta.spark_types import is_catalog_name
+from core.delta.spark.data_types import is_catalog_name
 from core.entities import Table
 from core.errors import BadName, BadSettings, TableNotFound
 

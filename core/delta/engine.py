@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from core.delta.content import Content
+from core.delta.content_hash import Content
 from core.entities import Commit, ReadVerdict, Snapshot, Table
 
 WriteMode = Literal["append", "overwrite"]

@@ -11,7 +11,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.database import Database, job_lines, jobs
+from core.database.engine import Database
+from core.database.tables import job_lines, jobs
 from core.entities import Actor, Job, JobLine, JobStatus, Role
 from core.errors import JobNotFound, LeaseLost
 from core.jobs.triggers import Triggers

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from croniter import croniter
 
-from core.database import Database, triggers
+from core.database.engine import Database
+from core.database.tables import triggers
 from core.entities import Trigger
 from core.errors import BadParameter, NotFound
 from core.redact import everywhere, redactor

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.entities import Recipe, Task
 from core.errors import TrainingFailed
-from core.learning.safety import split_trusted
+from core.learning.safety.allowed_types import split_trusted
 from core.learning.training import Fitted, Split
 
 # What it takes to load and run the model: nothing is inferred, so nothing is forgotten and nothing is run to find out.

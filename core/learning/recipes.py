@@ -11,7 +11,7 @@ from typing import Any
 from core.entities import Recipe, Task
 from core.errors import BadName, BadParameter
 from core.learning.estimators import find_estimator
-from core.learning.outside import check_outside, is_outside
+from core.learning.external_training import check_outside, is_outside
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,63}$")
 _KNOWN = {

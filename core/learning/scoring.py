@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from core.errors import BadSettings, ModelUnloadable, SchemaMismatch
-from core.learning.artifacts import SPARK_ML, ModelInfo, last_line, process_environment, require_safe
 from core.learning.frames import ColumnKind, column_kind
+from core.learning.safety.artifacts import SPARK_ML, ModelInfo, last_line, process_environment, require_safe
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NUMBERS = frozenset({"double", "float", "integer", "long", "boolean", "datetime"})
@@ -61,7 +61,7 @@ def predict(
             setting="MODELLEDGER_ENGINE",
         )
     columns = list(check_signature(info, schema))
-    command = [sys.executable, "-m", "core.learning.model_process", "predict", str(folder)]
+    command = [sys.executable, "-m", "core.learning.safety.model_process", "predict", str(folder)]
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             command,

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable
 from core.redact import masked
-from core.registry.bounded import BoundedClient
+from core.registry.call_timeout import BoundedClient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

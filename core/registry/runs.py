@@ -14,10 +14,10 @@ from urllib.parse import quote
 from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
 from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
 from core.redact import redactor
-from core.registry import files
-from core.registry.cache import RunCache
+from core.registry import artifact_files
 from core.registry.connection import Connection
-from core.registry.convert import to_point, to_run
+from core.registry.from_mlflow import to_point, to_run
+from core.registry.run_cache import RunCache
 
 # One search takes this many run ids; a model of 1,000 versions needs one.
 _IDS_PER_CALL = 5_000
@@ -132,7 +132,7 @@ class Runs:
         """Files and folders of a run, one level. Empty where it logged none."""
         try:
             uri = self._artifact_uri(run_id)
-            return files.list_files(self._connection, uri, lambda: (uri,), below=below)
+            return artifact_files.list_files(self._connection, uri, lambda: (uri,), below=below)
         except ArtifactOutside:
             raise
         except ArtifactNotFound:
@@ -144,7 +144,7 @@ class Runs:
         """One small file of a run. Raises ArtifactNotFound, BadInput (too large)."""
         uri = self._artifact_uri(run_id)
         with tempfile.TemporaryDirectory() as folder:
-            return files.read_bytes(self._connection, uri, lambda: (uri,), path, Path(folder))
+            return artifact_files.read_bytes(self._connection, uri, lambda: (uri,), path, Path(folder))
 
     # ------------------------------------------------------------------------------------------ writing
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
 from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, RunNotFound
-from core.registry import files
+from core.registry import artifact_files
 from core.registry.connection import Connection
-from core.registry.convert import to_model, to_version
+from core.registry.from_mlflow import to_model, to_version
 from core.registry.models import ModelRegistry
 
 PRODUCTION_ALIAS, STAGING_ALIAS = "production", "staging"
@@ -167,10 +167,14 @@ class MlflowRegistry(ModelRegistry):
     # ---------------------------------------------------------------------------------- artifacts
 
     def artifacts(self, key: ModelVersionKey, *, below: str = "") -> tuple[Artifact, ...]:
-        return files.list_files(self._connection, self._artifact_uri(key), lambda: self._owners(key), below=below)
+        return artifact_files.list_files(
+            self._connection, self._artifact_uri(key), lambda: self._owners(key), below=below
+        )
 
     def download(self, key: ModelVersionKey, into: Path, *, path: str = "") -> Path:
-        return files.fetch(self._connection, self._artifact_uri(key), lambda: self._owners(key), into, path=path)
+        return artifact_files.fetch(
+            self._connection, self._artifact_uri(key), lambda: self._owners(key), into, path=path
+        )
 
     def _artifact_uri(self, key: ModelVersionKey) -> str:
         missing = ModelVersionNotFound(f"There is no model version {key}.", model=key.model, version=key.version)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core.answers import write_answer
+from core.commands.output import write_answer
 
 
 @pytest.fixture(autouse=True)

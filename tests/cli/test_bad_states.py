@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 
 from core.cli import main
 from tests.cli.conftest import Answer, Command
-from tests.services import forked
+from tests.features import forked
 
 pytestmark = pytest.mark.usefixtures("sample")
 

@@ -9,7 +9,7 @@ import pytest
 from core.bootstrap import open_stores
 from core.settings import load_settings
 from tests.cli.conftest import Command
-from tests.services.test_evidence import CHANGES, MODEL, Tamper
+from tests.features.test_evidence import CHANGES, MODEL, Tamper
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.usefixtures("sample")]
 

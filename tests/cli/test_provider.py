@@ -12,7 +12,7 @@ from core.bootstrap import open_stores
 from core.commands import options
 from core.entities import Actor, Role
 from core.errors import Forbidden, NotSignedIn, Refused
-from core.services.identify import allow_demo, demo_identity, is_provider_in_force, put_provider_in_force
+from core.features.admin.sign_in import allow_demo, demo_identity, is_provider_in_force, put_provider_in_force
 from tests.cli.conftest import Command
 from tests.pages.conftest import Opened, opened, said  # noqa: F401 — a fixture, under its own name
 

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.audit.tokens import tokens
+from core.access.tokens import tokens
 from core.bootstrap import open_stores
-from core.database import Database, metadata
+from core.database.engine import Database
+from core.database.tables import metadata
 from core.entities import JobStatus, Role
 from core.errors import NotSignedIn
+from core.features.jobs.run_job import perform
+from core.features.jobs.schedules import fire_due, list_triggers, save_trigger
+from core.features.training.train import list_recipes
 from core.jobs.store import actor_of
-from core.services.perform import perform
-from core.services.schedule import fire_due, list_triggers, save_trigger
-from core.services.train import list_recipes
 from core.settings import load_settings
 from tests.cli.conftest import Command
 

@@ -1,5 +1,5 @@
 """The Delta engines that the contract is tested on; where they differ the product says so as data: by
-core.delta.features and Readability.REFUSED."""
+core.delta.table_features and Readability.REFUSED."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def parameters() -> list[object]:
 def opened(kind: Kind, request: pytest.FixtureRequest) -> DeltaEngine:
     """Skips where what the engine needs is not installed, except under CI=true. Spark's are on one session."""
     if kind is DELTA_RS:
-        from core.delta.delta_rs import DeltaRsEngine
+        from core.delta.delta_rs.engine import DeltaRsEngine
 
         return DeltaRsEngine()
-    from core.delta.spark import SparkEngine
+    from core.delta.spark.engine import SparkEngine
 
     request.getfixturevalue("java")
     return SparkEngine("local[2]")

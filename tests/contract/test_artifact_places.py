@@ -10,7 +10,7 @@ import pytest
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
 from core.errors import ArtifactNotFound, ArtifactOutside
-from core.services.stores import Stores
+from core.features.stores import Stores
 from core.settings import load_settings
 
 
@@ -133,7 +133,7 @@ def test_a_link_that_leads_out_of_the_artifact_is_refused_by_name(stores: Stores
 def test_the_page_of_such_a_version_says_why_and_gives_no_file(
     stores: Stores, home: Path, tmp_path: Path, auditor: Actor
 ) -> None:
-    from core.services.models import read_model_file, show_model_version
+    from core.features.runs.models import read_model_file, show_model_version
 
     run_id, _ = logged(stores, tmp_path)
     key = registered(stores, str(home), run_id)

@@ -12,7 +12,8 @@ from alembic.command import upgrade
 from alembic.config import Config
 
 from core.audit.log import AuditLog
-from core.database import Database, events, heads, metadata
+from core.database.engine import Database
+from core.database.tables import events, heads, metadata
 from core.entities import Actor, Outcome, Role
 from core.errors import BadSettings
 from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name

@@ -15,7 +15,7 @@ import pytest
 from core.audit import decisions as module
 from core.audit.decisions import Decisions
 from core.audit.log import AuditLog
-from core.database import Database
+from core.database.engine import Database
 from core.entities import Actor, GateResult, Outcome, PromotionRequest, RequestKind, RequestStatus, Role, Stage
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
 
@@ -108,7 +108,7 @@ import sys, time
 from pathlib import Path
 from core.audit.decisions import Decisions
 from core.audit.log import AuditLog
-from core.database import Database
+from core.database.engine import Database
 from core.entities import Actor, Outcome, Role
 database = Database(sys.argv[1])
 decisions, log, inside = Decisions(database), AuditLog(database), Path(sys.argv[2])

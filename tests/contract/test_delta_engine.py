@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.delta.content import content_of, content_sha256
+from core.delta.content_hash import content_of, content_sha256
 from core.delta.engine import DeltaEngine
 from core.entities import Field, Readability, Table
 from core.errors import (

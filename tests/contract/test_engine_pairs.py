@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from core.delta.content import content_sha256
+from core.delta.content_hash import content_sha256
 from core.delta.diff import diff_versions
 from core.delta.engine import DeltaEngine
 from core.entities import Field, FieldChange, Table

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.database import Database
+from core.database.engine import Database
 from core.entities import Actor, JobStatus, Role, Trigger
 from core.errors import BadParameter, JobNotFound, LeaseLost, NotFound
 from core.jobs import store as module
@@ -76,7 +76,7 @@ def test_of_many_workers_at_once_each_job_goes_to_one(jobs: JobStore) -> None:
 
 _CLAIMER = """
 import sys
-from core.database import Database
+from core.database.engine import Database
 from core.jobs.store import JobStore
 jobs = JobStore(Database(sys.argv[1]), 30.0)
 while (job := jobs.claim(sys.argv[2])) is not None:

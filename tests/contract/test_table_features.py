@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.delta import features
-from core.delta.delta_rs import DeltaRsEngine
+from core.delta import table_features
+from core.delta.delta_rs.engine import DeltaRsEngine
 from core.delta.engine import DeltaEngine
-from core.delta.features import FEATURES, Support
+from core.delta.table_features import FEATURES, Support
 from core.entities import Readability, Table
 from core.errors import FeatureUnsupported, TimeTravelRefused
 from tests.contract.engines import SPARK, opened
@@ -133,4 +133,7 @@ def test_time_travel_past_the_retention_is_refused_by_spark_and_read_by_delta_rs
 
 def test_every_feature_that_the_issue_names_is_in_the_table_of_support() -> None:
     assert set(MAKE) <= set(FEATURES)
-    assert {engine for support in FEATURES.values() for engine in support} == {features.DELTA_RS, features.SPARK}
+    assert {engine for support in FEATURES.values() for engine in support} == {
+        table_features.DELTA_RS,
+        table_features.SPARK,
+    }

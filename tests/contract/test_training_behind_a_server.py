@@ -9,12 +9,12 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, RunStatus, Stage
-from core.services.models import check_model_loads, show_model_version
-from core.services.runs import show_run
-from core.services.train import train
+from core.features.runs.models import check_model_loads, show_model_version
+from core.features.runs.runs import show_run
+from core.features.training.train import train
 from core.settings import load_settings
 from tests.contract.mlflow_server import mlflow_server
-from tests.services.iris import TABLE, write_iris
+from tests.features.iris import TABLE, write_iris
 
 
 @pytest.fixture(scope="module")

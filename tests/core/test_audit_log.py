@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from core.audit.canonical import canonical
+from core.access.permissions import Action
+from core.audit.canonical_json import canonical
 from core.audit.log import GENESIS, AuditLog
-from core.database import Database
+from core.database.engine import Database
 from core.entities import Actor, Outcome, Role
 from core.errors import AuditBroken, DatabaseUnavailable, Forbidden, SelfApproval
-from core.permissions import Action
 from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -207,7 +207,7 @@ def test_memory_of_verify_does_not_grow_with_the_log(tmp_path: Path) -> None:
 _APPENDER = """
 import sys
 from core.audit.log import AuditLog
-from core.database import Database
+from core.database.engine import Database
 from core.entities import Actor, Outcome, Role
 log = AuditLog(Database(sys.argv[1]))
 who = Actor(name=sys.argv[2], roles=frozenset({Role.SCIENTIST}), channel="test")

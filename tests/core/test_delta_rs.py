@@ -11,7 +11,7 @@ import deltalake.exceptions
 import pyarrow as pa
 import pytest
 
-from core.delta.delta_rs import DeltaRsEngine, translated
+from core.delta.delta_rs.engine import DeltaRsEngine, translated
 from core.entities import Readability, Table
 from core.errors import (
     BadParameter,

@@ -9,7 +9,7 @@ import pytest
 
 from core.entities import GateResult, Readability, ReadVerdict, Stage, TableVersion, Task
 from core.errors import BadSettings
-from core.gates import (
+from core.features.promotion.gates import (
     GATES,
     AllOf,
     ArtifactSafe,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from core.access.identity import actor_from_claims
 from core.entities import Actor, Role
 from core.errors import BadSettings, Forbidden, NotSignedIn
-from core.identity import actor_from_claims
 from core.settings import load_settings
 
 NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)

@@ -14,9 +14,9 @@ import deltalake
 import pyarrow as pa
 import pytest
 
-from core.delta.log import Log
-from core.delta.log_files import File, LocalFiles, LogFiles, StoreFiles
-from core.delta.log_state import stored_files
+from core.delta.log.log_files import File, LocalFiles, LogFiles, StoreFiles
+from core.delta.log.state import stored_files
+from core.delta.log.table_log import Log
 from core.entities import Table
 from core.errors import LogCorrupt, LogExpired, StorageUnavailable, TableNotFound, VersionNotFound
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.delta.log import Log
-from core.delta.log_checkpoint import checkpoints
-from core.delta.log_files import LocalFiles
+from core.delta.log.checkpoint import checkpoints
+from core.delta.log.log_files import LocalFiles
+from core.delta.log.table_log import Log
 from core.entities import Table
 from core.errors import LogCorrupt, LogExpired
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.audit.merkle import (
+from core.audit.proofs.merkle import (
     EMPTY_ROOT,
     Frontier,
     Tree,

@@ -15,9 +15,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from core.entities import Recipe, Task
 from core.errors import ModelUnloadable, SchemaMismatch
-from core.learning.artifacts import check_loads, inspect_model, process_environment, require_safe
 from core.learning.estimators import ESTIMATORS
 from core.learning.packaging import package
+from core.learning.safety.artifacts import check_loads, inspect_model, process_environment, require_safe
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, fit, split
 

@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from core.errors import ModelUnloadable
-from core.learning.artifacts import inspect_model, require_safe
-from core.learning.spark_models import why_unsafe
+from core.learning.safety.artifacts import inspect_model, require_safe
+from core.learning.spark.models import why_unsafe
 from tests.core.test_spark_models import model as spark_model
 
 ROWS = [[0.0, 1.0], [1.0, 0.0], [0.5, 2.0], [2.0, 0.5]]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.access.permissions import GRANTS, Action, is_allowed, require, roles_for
 from core.entities import Actor, Role
 from core.errors import Forbidden
-from core.permissions import GRANTS, Action, is_allowed, require, roles_for
 
 # Columns: auditor, scientist, manager, admin. A reviewer reads this table; the code has to agree with it.
 TABLE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from core.entities import ModelVersion, Run, RunStatus, Stage
-from core.services.provenance import data_sources
+from core.features.lineage.provenance import data_sources
 
 
 def a_run(*, params: dict[str, str] | None = None, tags: dict[str, str] | None = None, is_deleted: bool = False) -> Run:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.delta import spark_describe
-from core.delta.log_commit import to_commit
+from core.delta.log.commit import to_commit
+from core.delta.spark import describe
 
 AT = datetime(2026, 3, 31, 6, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ def test_counts_are_those_that_the_log_tells(
     row = {"version": 3, "timestamp": AT, "operation": operation, "operationMetrics": list(metrics.items())}
     info = {"inCommitTimestamp": AT.timestamp() * 1000, "operation": operation, "operationMetrics": metrics}
     moved = [{"add": {}}] * files[0] + [{"remove": {}}] * files[1]
-    told = spark_describe.to_commit("loans", row, {})
+    told = describe.to_commit("loans", row, {})
     assert (told.rows_added, told.rows_removed) == rows
     assert (told.files_added, told.files_removed) == files
     assert told == to_commit("loans", 3, [{"commitInfo": info}, *moved], 0.0)
@@ -87,9 +87,9 @@ def test_what_an_author_says_is_the_same_from_either_writer() -> None:
         "transaction": "b-1",
         "modelledger.actor": "Zoë",
     }
-    by_rs = spark_describe.to_commit("loans", {**row, "userName": "Zoë"}, flat)
+    by_rs = describe.to_commit("loans", {**row, "userName": "Zoë"}, flat)
     text = '{"userName": "Zoë", "transaction": "b-1", "modelledger.actor": "Zoë"}'
-    by_spark = spark_describe.to_commit("loans", {**row, "userMetadata": text}, {})
+    by_spark = describe.to_commit("loans", {**row, "userMetadata": text}, {})
     assert by_rs == by_spark
     assert by_rs.user == "Zoë"
     assert by_rs.metadata == {"transaction": "b-1", "modelledger.actor": "Zoë"}
@@ -97,4 +97,4 @@ def test_what_an_author_says_is_the_same_from_either_writer() -> None:
 
 def test_text_that_is_no_json_is_kept_under_its_own_name() -> None:
     row = {"version": 0, "timestamp": AT, "operation": "WRITE", "operationMetrics": None, "userMetadata": "by hand"}
-    assert spark_describe.to_commit("loans", row, {}).metadata == {"userMetadata": "by hand"}
+    assert describe.to_commit("loans", row, {}).metadata == {"userMetadata": "by hand"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.delta.spark_errors import condition_of, root_cause, translate
+from core.delta.spark.errors import condition_of, root_cause, translate
 from core.entities import Table
 from core.errors import (
     AppendOnly,

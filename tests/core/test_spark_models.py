@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from core.errors import BadSettings, ModelUnloadable
-from core.learning.artifacts import check_loads, inspect_model, require_safe
+from core.learning.safety.artifacts import check_loads, inspect_model, require_safe
 from core.learning.scoring import predict
 
 SQL = "org.apache.spark.ml.feature.SQLTransformer"

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.delta import spark_java, spark_session
-from core.delta.spark import SparkEngine
-from core.delta.spark_errors import translate
-from core.delta.spark_session import SparkSettings
+from core.delta.spark import java as spark_java
+from core.delta.spark import session
+from core.delta.spark.engine import SparkEngine
+from core.delta.spark.errors import translate
+from core.delta.spark.session import SparkSettings
 from core.errors import EngineUnavailable
 
 DELTA, STORAGE = spark_java.needed_jars()
@@ -113,9 +114,9 @@ def lost_server() -> Iterator[list[str]]:
         def stop(self) -> None:
             asked.append("release" if self.release_session_on_close else "close")
 
-    spark_session._open = (SparkSettings(master="sc://127.0.0.1:1"), Session())
+    session._open = (SparkSettings(master="sc://127.0.0.1:1"), Session())
     yield asked
-    spark_session._open = None
+    session._open = None
 
 
 def test_server_that_is_lost_is_not_asked_to_release_its_session(lost_server: list[str]) -> None:
@@ -126,5 +127,5 @@ def test_server_that_is_lost_is_not_asked_to_release_its_session(lost_server: li
 
 
 def test_server_that_is_there_is_told_that_its_session_ends(lost_server: list[str]) -> None:
-    spark_session.close()
+    session.close()
     assert lost_server == ["release"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.delta.spark import SparkEngine
+from core.delta.spark.engine import SparkEngine
 from core.errors import BadSettings
 
 

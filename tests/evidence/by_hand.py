@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from core.services.stores import Stores
+from core.features.stores import Stores
 
 
 def by_hand(stores: Stores, sql: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.clock import datetime_at
 
 Day = Callable[[int], datetime]
@@ -23,10 +23,10 @@ def day(monkeypatch: pytest.MonkeyPatch, sample_stores: Stores) -> Day:
         moved = datetime_at(lambda: now)
         for module in (
             "core.audit.log",
-            "core.services.decide",
-            "core.services.carry_out",
-            "core.services.score",
-            "core.services.findings",
+            "core.features.promotion.decide",
+            "core.features.promotion.apply_decision",
+            "core.features.scoring.score",
+            "core.features.monitoring.findings",
         ):
             monkeypatch.setattr(f"{module}.datetime", moved, raising=False)
         return now

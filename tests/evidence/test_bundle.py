@@ -21,18 +21,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role, Severity, Stage
 from core.errors import AuditBroken, BadBundle, Forbidden, ModelVersionNotFound
-from core.services import bundle_check
-from core.services.attest import public_key, sign_head
-from core.services.bundle_check import Refused, check_folder, check_zip
-from core.services.decide import approve, request_promotion
-from core.services.dossier import write
-from core.services.evidence import export_bundle, export_dossier, verify_bundle
-from core.services.findings import close_finding, look, open_finding
-from core.services.material import gather
-from core.services.reproduce import reproduce
-from core.services.score import score
-from core.services.stores import Stores
-from core.services.typeset import html, pdf
+from core.features.evidence import bundle_check
+from core.features.evidence.bundle_check import Refused, check_folder, check_zip
+from core.features.evidence.collect import gather
+from core.features.evidence.dossier import write
+from core.features.evidence.export_evidence import export_bundle, export_dossier, verify_bundle
+from core.features.evidence.render import html, pdf
+from core.features.evidence.sign_head import public_key, sign_head
+from core.features.monitoring.findings import close_finding, look, open_finding
+from core.features.promotion.decide import approve, request_promotion
+from core.features.scoring.score import score
+from core.features.stores import Stores
+from core.features.training.reproduce import reproduce
 from core.settings import load_settings
 from tests.evidence.by_hand import by_hand
 

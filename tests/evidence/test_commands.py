@@ -10,7 +10,7 @@ import pytest
 
 from core.cli import main
 from core.commands.options import opened
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.evidence.by_hand import by_hand
 
 Out = pytest.CaptureFixture[str]

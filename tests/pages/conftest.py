@@ -9,12 +9,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.access.identity import demo_actor
 from core.bootstrap import open_stores
 from core.entities import Stage
-from core.identity import demo_actor
-from core.services.decide import approve, request_promotion
-from core.services.score import score
-from core.services.stores import Stores
+from core.features.promotion.decide import approve, request_promotion
+from core.features.scoring.score import score
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.apptest import components_are_looked_for_once  # noqa: F401 -- for every page here
 from tests.conftest import copy_sample

@@ -11,8 +11,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Stage
-from core.services.score import score
-from core.services.stores import Stores
+from core.features.scoring.score import score
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 IRIS, DIABETES = "iris_training_data", "diabetes_training_data"

@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Outcome, Role, Token
-from core.services.stores import Stores
-from core.services.tokens import issue_token
+from core.features.admin.tokens import issue_token
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.pages.conftest import Opened, said
 
@@ -191,7 +191,7 @@ def test_with_a_provider_it_and_the_groups_of_each_role_are_shown(tmp_path: Path
 
     def view(file: str) -> None:
         from core.settings import load_settings
-        from pages.shared import identity_views
+        from pages._admin import identity_views
 
         roles = {"Model Risk": "manager", "=IT :red[x]": "admin"}
         identity_views.draw(load_settings(secrets=file, roles=roles, roles_claim="realm_access.roles"))

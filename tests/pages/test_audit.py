@@ -11,9 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, ModelVersionKey, Outcome
-from core.services.attest import public_key
-from core.services.evidence import export_bundle
-from core.services.stores import Stores
+from core.features.evidence.export_evidence import export_bundle
+from core.features.evidence.sign_head import public_key
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 from tests.pages.test_training import press
 

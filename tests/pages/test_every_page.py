@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from core.access.permissions import GRANTS, Action
 from core.entities import Outcome, Role
-from core.permissions import GRANTS, Action
-from core.services.stores import Stores
-from pages.shared.navigation import SCREENS
+from core.features.stores import Stores
+from pages._ui.navigation import SCREENS
 from tests.pages.conftest import ROOT, Opened, said
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.entities import Actor, RequestStatus, Stage
-from core.services.decide import request_promotion
-from core.services.stores import Stores
+from core.features.promotion.decide import request_promotion
+from core.features.stores import Stores
+from tests.features.test_evidence import CHANGES, MODEL, Tamper
 from tests.pages.conftest import Opened, said
-from tests.services.test_evidence import CHANGES, MODEL, Tamper
 
 
 @CHANGES

@@ -14,11 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, PromotionRequest, RequestStatus, Severity, Stage
-from core.services.decide import approve, request_promotion, roll_back
-from core.services.findings import KINDS, close_finding, look, open_finding, show_finding
-from core.services.stores import Stores
-from core.services.witness import INSPECTOR
-from pages.shared.finding_views import WORDS
+from core.features.monitoring.baseline import INSPECTOR
+from core.features.monitoring.findings import KINDS, close_finding, look, open_finding, show_finding
+from core.features.promotion.decide import approve, request_promotion, roll_back
+from core.features.stores import Stores
+from pages._audit.finding_views import WORDS
 from tests.pages.conftest import Opened, said
 
 MODEL = "iris_classifier"
@@ -168,7 +168,7 @@ def test_what_is_picked_stays_picked_while_the_picker_is_out_of_sight() -> None:
     test = AppTest.from_string(
         """
         import streamlit as st
-        from pages.shared import pickers
+        from pages._ui import pickers
 
         if not st.toggle("Another tab", key="away"):
             pickers.choose("Finding", ["a", "b"], "pick", words={"a": "one", "b": "two"}, index=None)

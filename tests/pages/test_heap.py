@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pages.shared import heap
+from pages._server import heap
 
 
 class Cycle:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.identity import demo_actor
-from core.services.score import find_batch
-from core.services.stores import Stores
+from core.access.identity import demo_actor
+from core.features.scoring.score import find_batch
+from core.features.stores import Stores
 from tests.pages.conftest import BATCHES, IRIS, MODEL, Opened, links
 
 BATCH = {"lineage_from": "a prediction batch", "lineage_batch": BATCHES[0]}

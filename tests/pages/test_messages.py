@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from core.entities import JobStatus, RequestStatus, Role, Severity, Stage
-from pages.shared import audit_views, messages
+from pages._audit import event_views
+from pages._ui import messages
 
 MOMENT = datetime(2026, 1, 1, 2, 30, 5, tzinfo=UTC)
 WHITE, DARK = "#FFFFFF", "#0E1117"
@@ -53,7 +54,7 @@ def test_a_column_of_times_names_its_zone_and_each_cell_how_far_that_is_from_utc
 
 def test_a_day_begins_where_the_viewer_is(zone: str) -> None:
     assert (
-        audit_views.day_start(date(2026, 1, 1)).astimezone(UTC).hour
+        event_views.day_start(date(2026, 1, 1)).astimezone(UTC).hour
         == {
             "America/Los_Angeles": 8,
             "Asia/Tokyo": 15,

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from core.entities import Actor, ModelVersionKey, Stage
+from core.features.jobs.run_job import perform
+from core.features.stores import Stores
 from core.jobs.progress import Silent
-from core.services.perform import perform
-from core.services.stores import Stores
-from pages.shared import model_views
+from pages._models import model_views
 from tests.pages.conftest import Opened, said
 
 KEY = ModelVersionKey(model="iris_classifier", version=1)

@@ -11,17 +11,17 @@ from streamlit.testing.v1 import AppTest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
-from core.services.decide import request_promotion
-from core.services.reconcile import differences
-from core.services.score import score
-from core.services.stores import Stores
-from core.services.train import submit_training
+from core.features.monitoring.reconcile import differences
+from core.features.promotion.decide import request_promotion
+from core.features.scoring.score import score
+from core.features.stores import Stores
+from core.features.training.train import submit_training
 from core.settings import load_settings
 from tests.conftest import copy_sample
 from tests.contract.gateway import TROUBLES, Gateway, gateway
 from tests.contract.mlflow_server import mlflow_server
+from tests.features.dying import expire_locks
 from tests.pages.conftest import Opened, said
-from tests.services.dying import expire_locks
 
 MODEL, TABLE = "iris_classifier", "iris_training_data"
 # MLflow's own client would wait for minutes (246 s where nothing listens, 1,207 s where nothing answers).

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.access.permissions import Action
 from core.entities import Actor, Outcome, RequestStatus
-from core.permissions import Action
-from core.services.stores import Stores
-from pages.shared import audit_views
+from core.features.stores import Stores
+from pages._audit import event_views
 from tests.pages.conftest import MODEL, Opened, links, said
 
 
@@ -44,8 +44,8 @@ def test_what_changed_lately_is_told_in_words(opened: Opened, used: Stores) -> N
 
 def test_every_action_that_the_log_tells_has_its_words(stores: Stores, auditor: Actor) -> None:
     event = stores.audit.append(auditor, "data.ingest", "x", Outcome.SUCCESS)
-    silent = {action for action in Action if audit_views.did(replace(event, action=action.value)) == action.value}
+    silent = {action for action in Action if event_views.did(replace(event, action=action.value)) == action.value}
     assert {action.value.split(".")[1] for action in silent} == {"read", "query", "verify"}
     assert Action.RECONCILE_READ not in silent
     of_no_row = replace(event, action=Action.PROMOTION_REQUEST.value, after={"binds": {"request": None}})
-    assert audit_views.did(of_no_row) == "asked for a stage"
+    assert event_views.did(of_no_row) == "asked for a stage"

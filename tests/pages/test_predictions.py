@@ -6,7 +6,7 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, JobStatus
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.pages.conftest import BATCHES, IRIS, MODEL, Opened, links, said
 
 

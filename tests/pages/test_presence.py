@@ -12,13 +12,15 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.access.identity import sign_in_digest
 from core.audit.log import AuditLog
 from core.entities import Actor, ModelVersionKey, Role
 from core.errors import DatabaseUnavailable, NotSignedIn
-from core.identity import sign_in_digest
-from core.services.identify import put_provider_in_force
-from core.services.stores import Stores
-from pages.shared import audit_forms, evidence, on_demand, session, signin, taking
+from core.features.admin.sign_in import put_provider_in_force
+from core.features.stores import Stores
+from pages._audit import proof_forms
+from pages._models import evidence_downloads
+from pages._ui import downloads, export_button, session, sign_in
 from tests.clock import datetime_at
 
 ADA = Actor(name="ada@bank.example", roles=frozenset({Role.AUDITOR}), channel="page")
@@ -32,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
     Clock.now = datetime.now(UTC)
-    monkeypatch.setattr(signin, "datetime", datetime_at(lambda: Clock.now))
+    monkeypatch.setattr(sign_in, "datetime", datetime_at(lambda: Clock.now))
     return Clock
 
 
@@ -44,7 +46,7 @@ def claims(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: t
     monkeypatch.setenv("MODELLEDGER_SECRETS", str(secrets))
     st.cache_resource.clear()
     known = {"sub": "ada", "email": ADA.name, "exp": (clock.now + timedelta(minutes=10)).timestamp()}
-    monkeypatch.setattr(signin, "_claims", lambda: known)
+    monkeypatch.setattr(sign_in, "_claims", lambda: known)
     return known
 
 
@@ -53,9 +55,9 @@ def made(claims: dict[str, Any], stores: Stores, monkeypatch: pytest.MonkeyPatch
     """Every download of the pages by its label, as Streamlit would call it."""
     found: Made = {}
     monkeypatch.setattr(st, "download_button", lambda label, make, *_, **__: found.update({label: make}))
-    audit_forms.take_away(stores, ADA)
-    evidence.downloads(stores, ADA, ModelVersionKey(model="none", version=1))
-    taking.csv_button(lambda: b"id\n1\n", "rows", 1, key="rows")
+    proof_forms.take_away(stores, ADA)
+    evidence_downloads.downloads(stores, ADA, ModelVersionKey(model="none", version=1))
+    export_button.csv_button(lambda: b"id\n1\n", "rows", 1, key="rows")
     return found
 
 
@@ -77,7 +79,7 @@ def test_an_open_tab_takes_nothing_away_after_expiry(
 ) -> None:
     before = stores.audit.head()
     clock.now += timedelta(minutes=10)
-    with pytest.raises(on_demand.DownloadRefused, match="The sign-in expired"):
+    with pytest.raises(downloads.DownloadRefused, match="The sign-in expired"):
         made[label]()
     assert stores.audit.head() == before, "nothing was exported"
 
@@ -87,7 +89,7 @@ def test_an_open_tab_takes_nothing_away_after_sign_out(
     made: Made, claims: dict[str, Any], stores: Stores, clock: type[Clock], label: str
 ) -> None:
     stores.sign_outs.add(sign_in_digest(claims), expires=clock.now + timedelta(minutes=10), now=clock.now)
-    with pytest.raises(on_demand.DownloadRefused, match="This sign-in was ended"):
+    with pytest.raises(downloads.DownloadRefused, match="This sign-in was ended"):
         made[label]()
 
 
@@ -100,7 +102,7 @@ def test_what_goes_wrong_is_logged_as_one_sentence_without_a_secret(
     monkeypatch.setattr(AuditLog, "append", away)
     try:
         made["All events as CSV"]()
-    except on_demand.DownloadRefused:
+    except downloads.DownloadRefused:
         logging.getLogger("test").exception("as Streamlit does")
     assert "does not answer" in caplog.text
     assert "hunter22" not in caplog.text
@@ -110,10 +112,10 @@ def test_the_page_tells_it_with_its_next_run(home: Path) -> None:
     def view() -> None:
         import streamlit as st
 
-        from pages.shared import on_demand
+        from pages._ui import downloads
 
         st.session_state.setdefault("downloads_told", ["The *sign-in* expired; sign in again."])
-        on_demand.tell()
+        downloads.tell()
 
     test = AppTest.from_function(view).run()
     assert [one.value for one in test.error] == [
@@ -142,7 +144,7 @@ def test_a_job_that_is_watched_is_neither_shown_nor_cancelled_after_expiry(
 
         from core.bootstrap import open_stores
         from core.entities import Role
-        from pages.shared import jobs, session
+        from pages._ui import jobs, session
         from tests.pages.test_presence import ADA, Clock
 
         still_here = session.presence()
@@ -160,6 +162,6 @@ def test_a_job_that_is_watched_is_neither_shown_nor_cancelled_after_expiry(
 
 
 def test_nobody_is_present_who_never_signed_in(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signin, "_claims", lambda: None)
+    monkeypatch.setattr(sign_in, "_claims", lambda: None)
     with pytest.raises(NotSignedIn):
-        signin.presence(stores)
+        sign_in.presence(stores)

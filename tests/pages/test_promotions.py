@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Outcome, PromotionRequest, RequestStatus, Role, Stage
-from core.services.decide import approve, request_promotion, roll_back
-from core.services.stores import Stores
+from core.features.promotion.decide import approve, request_promotion, roll_back
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 MODEL = "iris_classifier"

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import RunStatus, Stage
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 EVIL = "<img src=x onerror=alert(1)> [link](http://evil) 'q' \"dq\" 🌸"

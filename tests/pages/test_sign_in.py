@@ -11,9 +11,9 @@ import pytest
 import streamlit as st
 
 from core.errors import NotSignedIn
-from core.services.stores import Stores
+from core.features.stores import Stores
 from core.settings import Settings, load_settings
-from pages.shared import signin
+from pages._ui import sign_in
 from tests.pages.conftest import Opened, said
 
 ONE = '[auth]\nclient_id = "a"\nserver_metadata_url = "https://login.bank.example/a"\n'
@@ -53,9 +53,9 @@ def signed_in(settings: Settings, stores: Stores, provider: str, monkeypatch: py
         "exp": (datetime.now(UTC) + timedelta(minutes=5)).timestamp(),
         "provider": provider,
     }
-    monkeypatch.setattr(signin, "_claims", lambda: claims)
+    monkeypatch.setattr(sign_in, "_claims", lambda: claims)
     monkeypatch.setattr(st, "button", lambda *_, **__: False)
-    return signin.actor(settings, lambda: stores).name
+    return sign_in.actor(settings, lambda: stores).name
 
 
 def test_the_same_address_at_two_providers_is_two_names(

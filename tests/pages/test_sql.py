@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 

@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor
-from core.services.browse import show_version, table_history
-from core.services.stores import Stores
+from core.features.data.browse import show_version, table_history
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 IRIS = "iris_training_data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.entities import Actor, JobStatus
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 from tests.recipes_document import write_examples
 

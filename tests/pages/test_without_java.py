@@ -14,7 +14,7 @@ from core.cli import main
 from core.commands import options
 from core.entities import Actor
 from core.errors import EngineUnavailable
-from core.services.score import score
+from core.features.scoring.score import score
 from core.settings import load_settings
 from tests.pages.conftest import ROOT, Opened, said
 

@@ -11,11 +11,11 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Outcome, PredictionBatch, PromotionRequest, Role, Severity, Stage
-from core.services.decide import approve, request_promotion
-from core.services.findings import open_finding
-from core.services.schedule import save_trigger
-from core.services.score import list_batches, score
-from core.services.stores import Stores
+from core.features.jobs.schedules import save_trigger
+from core.features.monitoring.findings import open_finding
+from core.features.promotion.decide import approve, request_promotion
+from core.features.scoring.score import list_batches, score
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.conftest import copy_sample
 

@@ -12,16 +12,16 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from core.bootstrap import open_stores
-from core.delta.delta_rs import DeltaRsEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
 from core.entities import Actor, ModelVersionKey, Recipe, Role, Severity, Stage, Table, Task
-from core.services.decide import approve, reject, request_promotion
-from core.services.findings import look, open_finding
-from core.services.ingest import ingest_data, ingest_file
-from core.services.sample import iris_data
-from core.services.score import score
-from core.services.stores import Stores
-from core.services.tokens import issue_token, revoke_token
-from core.services.train import save_recipe, train
+from core.features.admin.sample import iris_data
+from core.features.admin.tokens import issue_token, revoke_token
+from core.features.data.ingest import ingest_data, ingest_file
+from core.features.monitoring.findings import look, open_finding
+from core.features.promotion.decide import approve, reject, request_promotion
+from core.features.scoring.score import score
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from core.settings import load_settings
 from tests.conftest import copy_sample
 

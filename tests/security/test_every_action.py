@@ -15,9 +15,9 @@ from streamlit.testing.v1 import AppTest
 from core.bootstrap import open_stores
 from core.cli import app
 from core.entities import RequestStatus
-from core.services.stores import Stores
+from core.features.stores import Stores
 from core.settings import load_settings
-from pages.shared import session
+from pages._ui import session
 from tests.cli.conftest import Command, command  # noqa: F401 — a fixture, under its own name
 from tests.core.test_permissions import TABLE
 from tests.pages.conftest import Opened, opened, said  # noqa: F401 — a fixture, under its own name

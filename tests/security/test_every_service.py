@@ -13,44 +13,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import core.services
+import core.features
+from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey, Recipe, Role, Severity, Stage, Task
 from core.errors import CoreError, Forbidden
+from core.features.admin import sign_in, tokens
+from core.features.data import browse, export_rows, ingest
+from core.features.evidence import export_evidence, search_events, sign_head
+from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of
+from core.features.jobs import jobs, run_job, schedules
+from core.features.lineage import origin, trace, trained_on
+from core.features.monitoring import findings, overview, reconcile
+from core.features.promotion import decide, rollback_checks
+from core.features.runs import compare, models, runs
+from core.features.scoring import batch_rows, score
+from core.features.training import recipe_projects, reproduce, train
 from core.jobs.progress import Silent
-from core.permissions import Action
-from core.services import (
-    asof,
-    asof_findings,
-    asof_lineage,
-    asof_requests,
-    attest,
-    batch_rows,
-    browse,
-    compare,
-    decide,
-    evidence,
-    findings,
-    identify,
-    ingest,
-    jobs,
-    models,
-    origin,
-    overview,
-    perform,
-    projects,
-    prove,
-    reconcile,
-    reproduce,
-    rollback_checks,
-    runs,
-    schedule,
-    score,
-    take_away,
-    tokens,
-    trace,
-    train,
-    trained,
-)
 from tests.core.test_permissions import TABLE
 from tests.security.ground import MODEL, RECIPE, ROLES, Ground, built_ground, filled, person  # noqa: F401 — a fixture
 from tests.security.ground import TABLE as IRIS
@@ -63,21 +41,21 @@ Call = Callable[[Ground, Actor], Any]
 # Each service with its action and a call. What takes long (training, loading) is asked of what is not there: that
 # is told only to those who may.
 SERVICES: dict[str, tuple[str, Call]] = {
-    "asof.state_at": ("model.read", lambda g, a: asof.state_at(g.stores, a, NOW)),
-    "asof_findings.findings_at": ("reconcile.read", lambda g, a: asof_findings.findings_at(g.stores, a, NOW)),
+    "asof.state_at": ("model.read", lambda g, a: as_of.state_at(g.stores, a, NOW)),
+    "asof_findings.findings_at": ("reconcile.read", lambda g, a: findings_as_of.findings_at(g.stores, a, NOW)),
     "asof_findings.show_finding_at": (
         "reconcile.read",
-        lambda g, a: asof_findings.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
+        lambda g, a: findings_as_of.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
     ),
-    "asof_requests.requests_at": ("promotion.read", lambda g, a: asof_requests.requests_at(g.stores, a, NOW)),
+    "asof_requests.requests_at": ("promotion.read", lambda g, a: requests_as_of.requests_at(g.stores, a, NOW)),
     "asof_lineage.lineage_at": (
         "lineage.read",
-        lambda g, a: asof_lineage.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
+        lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
     ),
-    "attest.sign_head": ("audit.export", lambda g, a: attest.sign_head(g.stores, a)),
-    "attest.last_head": ("audit.read", lambda g, a: attest.last_head(g.stores, a)),
-    "attest.public_key": ("audit.read", lambda g, a: attest.public_key(g.stores, a)),
-    "attest.verify_against": ("audit.verify", lambda g, a: attest.verify_against(g.stores, a, [])),
+    "attest.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
+    "attest.last_head": ("audit.read", lambda g, a: sign_head.last_head(g.stores, a)),
+    "attest.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
+    "attest.verify_against": ("audit.verify", lambda g, a: sign_head.verify_against(g.stores, a, [])),
     "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
     "browse.table_history": ("data.read", lambda g, a: browse.table_history(g.stores, a, IRIS)),
     "browse.table_snapshots": ("data.read", lambda g, a: browse.table_snapshots(g.stores, a, IRIS)),
@@ -103,9 +81,15 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "decide.list_approvals": ("promotion.read", lambda g, a: decide.list_approvals(g.stores, a, g.request)),
     "decide.reject": ("promotion.decide", lambda g, a: decide.reject(g.stores, a, g.request.id, reason="r")),
     "decide.roll_back": ("promotion.rollback", lambda g, a: decide.roll_back(g.stores, a, MODEL, to=99, reason="r")),
-    "evidence.export_dossier": ("audit.export", lambda g, a: evidence.export_dossier(g.stores, a, KEY, as_="html")),
-    "evidence.verify_bundle": ("audit.verify", lambda g, a: evidence.verify_bundle(g.stores, a, Path("none.zip"))),
-    "evidence.export_bundle": ("audit.export", lambda g, a: evidence.export_bundle(g.stores, a, UNKNOWN)),
+    "evidence.export_dossier": (
+        "audit.export",
+        lambda g, a: export_evidence.export_dossier(g.stores, a, KEY, as_="html"),
+    ),
+    "evidence.verify_bundle": (
+        "audit.verify",
+        lambda g, a: export_evidence.verify_bundle(g.stores, a, Path("none.zip")),
+    ),
+    "evidence.export_bundle": ("audit.export", lambda g, a: export_evidence.export_bundle(g.stores, a, UNKNOWN)),
     "findings.list_findings": ("reconcile.read", lambda g, a: findings.list_findings(g.stores, a)),
     "findings.last_look": ("reconcile.read", lambda g, a: findings.last_look(g.stores, a)),
     "findings.show_finding": ("reconcile.read", lambda g, a: findings.show_finding(g.stores, a, g.finding)),
@@ -124,7 +108,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
     ),
-    "identify.allow_demo": ("settings.write", lambda g, a: identify.allow_demo(g.stores, a, reason="r")),
+    "identify.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (
         "data.ingest",
         lambda g, a: ingest.preview_file(g.stores, a, table=IRIS, path=g.file, name="more.csv"),
@@ -150,13 +134,19 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),
     "perform.perform": (
         "run.train",
-        lambda g, a: perform.perform(g.stores, a, "train", {"recipe": "none"}, Silent()),
+        lambda g, a: run_job.perform(g.stores, a, "train", {"recipe": "none"}, Silent()),
     ),
-    "projects.project_parameters": ("run.read", lambda g, a: projects.project_parameters(g.stores, a, _recipe())),
-    "prove.search_audit": ("audit.read", lambda g, a: prove.search_audit(g.stores, a)),
-    "prove.show_event": ("audit.read", lambda g, a: prove.show_event(g.stores, a, 1)),
-    "prove.verify_audit": ("audit.verify", lambda g, a: prove.verify_audit(g.stores, a)),
-    "prove.export_audit": ("audit.export", lambda g, a: prove.export_audit(g.stores, a, g.home.parent / "log.csv")),
+    "projects.project_parameters": (
+        "run.read",
+        lambda g, a: recipe_projects.project_parameters(g.stores, a, _recipe()),
+    ),
+    "prove.search_audit": ("audit.read", lambda g, a: search_events.search_audit(g.stores, a)),
+    "prove.show_event": ("audit.read", lambda g, a: search_events.show_event(g.stores, a, 1)),
+    "prove.verify_audit": ("audit.verify", lambda g, a: search_events.verify_audit(g.stores, a)),
+    "prove.export_audit": (
+        "audit.export",
+        lambda g, a: search_events.export_audit(g.stores, a, g.home.parent / "log.csv"),
+    ),
     "reconcile.differences": ("reconcile.read", lambda g, a: reconcile.differences(g.stores, a)),
     "reconcile.resolve": (
         "reconcile.resolve",
@@ -173,14 +163,14 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "reproduce.reproduce": ("model.reproduce", lambda g, a: reproduce.reproduce(g.stores, a, UNKNOWN)),
     "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
     "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
-    "schedule.list_triggers": ("job.read", lambda g, a: schedule.list_triggers(g.stores, a)),
+    "schedule.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),
     "schedule.save_trigger": (
         "trigger.write",
-        lambda g, a: schedule.save_trigger(g.stores, a, recipe=RECIPE, cron="0 4 * * *"),
+        lambda g, a: schedules.save_trigger(g.stores, a, recipe=RECIPE, cron="0 4 * * *"),
     ),
     "schedule.delete_trigger": (
         "trigger.write",
-        lambda g, a: schedule.delete_trigger(g.stores, a, g.trigger),
+        lambda g, a: schedules.delete_trigger(g.stores, a, g.trigger),
     ),
     "score.submit_scoring": (
         "prediction.score",
@@ -197,8 +187,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: batch_rows.batch_page(g.stores, a, g.batch, offset=0, limit=1),
     ),
     "batch_rows.batch_sample": ("prediction.read", lambda g, a: batch_rows.batch_sample(g.stores, a, g.batch, most=1)),
-    "take_away.version_csv": ("data.read", lambda g, a: take_away.version_csv(g.stores, a, IRIS, 0)),
-    "take_away.batch_csv": ("prediction.read", lambda g, a: take_away.batch_csv(g.stores, a, g.batch)),
+    "take_away.version_csv": ("data.read", lambda g, a: export_rows.version_csv(g.stores, a, IRIS, 0)),
+    "take_away.batch_csv": ("prediction.read", lambda g, a: export_rows.batch_csv(g.stores, a, g.batch)),
     "score.batch_predictions": ("prediction.read", lambda g, a: score.batch_predictions(g.stores, a, g.batch)),
     "tokens.issue_token": (
         "settings.write",
@@ -217,7 +207,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "train.save_recipe": ("recipe.write", lambda g, a: train.save_recipe(g.stores, a, _recipe())),
     "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),
     "train.train": ("run.train", lambda g, a: train.train(g.stores, a, recipe="none")),
-    "trained.versions_trained": ("model.read", lambda g, a: trained.versions_trained(g.stores, a, IRIS)),
+    "trained.versions_trained": ("model.read", lambda g, a: trained_on.versions_trained(g.stores, a, IRIS)),
 }
 # Parts of the above, called by them after they have asked; none is reached by a page or a command of its own.
 INSIDE = {
@@ -241,10 +231,10 @@ def _recipe() -> Recipe:
 
 
 def found() -> set[str]:
-    """Every public function of core.services that is told who acts."""
+    """Every public function of core.features that is told who acts."""
     names = set()
-    for part in pkgutil.iter_modules(core.services.__path__):
-        module = importlib.import_module(f"core.services.{part.name}")
+    for part in pkgutil.iter_modules(core.features.__path__):
+        module = importlib.import_module(f"core.features.{part.name}")
         for name, thing in vars(module).items():
             is_own = inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
             if is_own and "actor" in inspect.signature(thing).parameters:

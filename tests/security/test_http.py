@@ -21,8 +21,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from core.access.identity import is_loopback
 from core.errors import BadSettings
-from core.identity import is_loopback
 from core.serve import serve
 from tests.browser.conftest import ROOT, await_health, clean_environment, free_port, start_server, stop_server
 

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.pages.conftest import Opened, opened  # noqa: F401 — a fixture, under its own name
 from tests.security.acting import acting, altered, hidden, protos, starts_a_formula
 from tests.security.nasty import FOLDERS, MODEL, NAMED, TEXTS, home  # noqa: F401 — a fixture, under its own name

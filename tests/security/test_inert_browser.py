@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.services.stores import Stores
+from core.features.stores import Stores
 from tests.browser.conftest import serving, settled
 from tests.security.acting import as_visible, cells_of, hidden, starts_a_formula
 from tests.security.nasty import FOLDERS, HOST, NAMED, OWNED, TEXTS, home  # noqa: F401 — a fixture, under its own name

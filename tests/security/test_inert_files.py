@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from core.entities import Actor, ModelVersionKey
-from core.services.evidence import export_bundle, export_dossier
-from core.services.prove import export_audit
-from core.services.stores import Stores
+from core.features.evidence.export_evidence import export_bundle, export_dossier
+from core.features.evidence.search_events import export_audit
+from core.features.stores import Stores
 from tests.cli.conftest import Command, command  # noqa: F401 — a fixture, under its own name
 from tests.security.acting import as_visible, cells_of, hidden, starts_a_formula
 from tests.security.nasty import FOLDERS, KEY, NAMED, TEXTS, home  # noqa: F401 — a fixture, under its own name

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.bootstrap import open_stores
 from core.entities import Event, RequestStatus, Stage
-from core.services.stores import Stores
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.browser.conftest import settled
 from tests.conftest import copy_sample

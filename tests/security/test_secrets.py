@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from core.access.permissions import Action
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Outcome, Role, RunStatus, Severity, Stage, Trigger
 from core.errors import CoreError
+from core.features.admin.doctor import checkup
+from core.features.evidence.export_evidence import export_bundle, export_dossier
+from core.features.evidence.search_events import export_audit
+from core.features.monitoring.findings import close_finding, open_finding
+from core.features.promotion.decide import approve, reject, request_promotion, roll_back
+from core.features.stores import Stores
 from core.jobs.worker import run_job
-from core.learning.artifacts import process_environment
-from core.permissions import Action
+from core.learning.safety.artifacts import process_environment
 from core.registry.runs import failure_reason
-from core.services.decide import approve, reject, request_promotion, roll_back
-from core.services.doctor import checkup
-from core.services.evidence import export_bundle, export_dossier
-from core.services.findings import close_finding, open_finding
-from core.services.prove import export_audit
-from core.services.stores import Stores
 from core.settings import load_settings
 from tests.browser.conftest import ROOT, clean_environment, free_port
 from tests.cli.conftest import Command, command  # noqa: F401 — a fixture, under its own name

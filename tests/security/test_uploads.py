@@ -19,8 +19,8 @@ import pytest
 from core.bootstrap import open_stores
 from core.entities import Actor, Outcome
 from core.errors import BadFile
-from core.services.ingest import ingest_file, preview_file
-from core.services.stores import Stores
+from core.features.data.ingest import ingest_file, preview_file
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name
 from tests.pages.conftest import Opened, opened  # noqa: F401 - a fixture, under its own name

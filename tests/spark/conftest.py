@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.bootstrap import open_stores
-from core.delta import spark_java
-from core.delta.spark import SparkEngine
+from core.delta.spark import java as spark_java
+from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, Role
-from core.services.stores import Stores
+from core.features.stores import Stores
 from core.settings import load_settings
 from tests.conftest import copy_sample
 from tests.spark.slow import slow_scoring

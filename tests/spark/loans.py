@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from core.delta.delta_rs import DeltaRsEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
 from core.entities import Recipe, RunStatus, Task
 from core.errors import JobCancelled
+from core.features.stores import Stores
 from core.jobs.progress import Silent
-from core.learning.artifacts import check_loads
-from core.services.stores import Stores
+from core.learning.safety.artifacts import check_loads
 
 TABLE = "loans"
 FILES = 6

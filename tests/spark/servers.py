@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from pyspark.find_spark_home import _find_spark_home
 
-from core.delta import spark_java
+from core.delta.spark import java
 
 START_S = 90.0
 WORKERS = 2
@@ -193,8 +193,8 @@ def start_connect(folder: Path) -> tuple[Server, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.jars.ivy": str(spark_java.cache_folder()),
-        "spark.jars.excludes": ",".join(spark_java.SHIPPED_WITH_PYSPARK),
+        "spark.jars.ivy": str(java.cache_folder()),
+        "spark.jars.excludes": ",".join(java.SHIPPED_WITH_PYSPARK),
     }
     command = [spark_bin("spark-submit"), "--master", "local[2]", "--class"]
     command += ["org.apache.spark.sql.connect.service.SparkConnectServer"]

@@ -11,10 +11,10 @@ import pyarrow as pa
 from core.bootstrap import open_stores
 from core.entities import Actor, Recipe, Task
 from core.errors import JobCancelled
-from core.services.sample import iris_data
-from core.services.score import list_batches
-from core.services.stores import Stores
-from core.services.train import save_recipe, train
+from core.features.admin.sample import iris_data
+from core.features.scoring.score import list_batches
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from core.settings import load_settings
 
 # Each file is a task of its own.

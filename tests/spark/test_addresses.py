@@ -12,10 +12,11 @@ import deltalake
 import pyarrow as pa
 import pytest
 
-from core.delta import spark_thrift, spark_write
-from core.delta.delta_rs import DeltaRsEngine
-from core.delta.log import Log
-from core.delta.spark import SparkEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
+from core.delta.log.table_log import Log
+from core.delta.spark import thrift_server
+from core.delta.spark import write as spark_write
+from core.delta.spark.engine import SparkEngine
 from core.entities import Readability, Table
 from core.errors import CommitConflict, TableNotFound
 
@@ -172,9 +173,9 @@ def test_table_by_its_name_in_the_catalog_has_versions_and_a_history(spark: Spar
         assert [snapshot.rows for snapshot in spark.snapshots(table)] == [1, 2, 1]
         assert spark.readable(table, 0).is_readable
         # The SQL endpoint serves it with its versions under its registered name; under its own it is there already.
-        assert spark_thrift._make(spark.session, Table(name=f"lent_{name}", uri=table.uri))
+        assert thrift_server._make(spark.session, Table(name=f"lent_{name}", uri=table.uri))
         assert spark.session.sql(f"SELECT id FROM lent_{name} VERSION AS OF 0").toArrow().to_pylist() == [{"id": 1}]
-        assert not spark_thrift._make(spark.session, Table(name=name, uri=table.uri))
+        assert not thrift_server._make(spark.session, Table(name=name, uri=table.uri))
         spark.session.sql(f"DROP TABLE lent_{name}")
         assert spark.count(table) == 1
     finally:

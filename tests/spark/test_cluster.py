@@ -10,11 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from core.delta.spark import SparkEngine
+from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, Recipe, Table, Task
-from core.services.score import score
-from core.services.stores import Stores
-from core.services.train import save_recipe, train
+from core.features.scoring.score import score
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from tests.spark.conftest import Opener
 from tests.spark.loans import GRADE, Watched, check_trained, write_loans
 from tests.spark.servers import Cluster, start_cluster
@@ -35,7 +35,7 @@ CONF = SLOW_CONF | {
 @pytest.fixture(scope="module")
 def running(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A standalone cluster: a master and two workers."""
-    from core.delta import spark_session
+    from core.delta.spark import session as spark_session
 
     started = start_cluster(tmp_path_factory.mktemp("cluster"))
     yield started

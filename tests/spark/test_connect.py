@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from core.delta.spark import SparkEngine
+from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, ModelVersionKey, Table
 from core.errors import EngineUnavailable, JobCancelled
-from core.services.score import batch_predictions, list_batches, score
-from core.services.stores import Stores
-from core.services.train import save_recipe, train
+from core.features.scoring.score import batch_predictions, list_batches, score
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from tests.spark.conftest import Opener
 from tests.spark.loans import GRADE, check_trained, write_loans
 from tests.spark.servers import Server, start_connect
@@ -26,11 +26,11 @@ pytestmark = [pytest.mark.spark, pytest.mark.spark_servers]
 @pytest.fixture(scope="module")
 def server(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A Spark Connect server of this module's own: the last test ends it."""
-    from core.delta import spark_session
+    from core.delta.spark import session
 
     started, url = start_connect(tmp_path_factory.mktemp("connect"))
     yield started, url
-    spark_session.close()
+    session.close()
     started.stop()
 
 
@@ -50,7 +50,7 @@ def test_over_connect_the_executors_are_sent_the_model_and_answer_as_the_embedde
     server: tuple[Server, str], slow_home: Path, embedded: Stores, person: Actor
 ) -> None:
     """The folder that the model lies in goes before the rows are scored: what the executors have, they were sent."""
-    from core.learning.spark_scoring import with_predictions
+    from core.learning.spark.scoring import with_predictions
 
     engine, table = (
         on_spark(slow_home, server[1], conf=SLOW_CONF).engine,

@@ -17,14 +17,14 @@ import pytest
 import yaml
 
 from core.bootstrap import open_stores
-from core.delta.spark_jobs import watch
+from core.delta.spark.jobs import watch
 from core.entities import Actor, PredictionBatch, Recipe, Role, Task
 from core.errors import BadInput, BadSettings, EngineFailed, JobCancelled, ModelUnloadable, SchemaMismatch
-from core.services.models import check_model_loads
-from core.services.sample import iris_data
-from core.services.score import batch_predictions, list_batches, score
-from core.services.stores import Stores
-from core.services.train import save_recipe, train
+from core.features.admin.sample import iris_data
+from core.features.runs.models import check_model_loads
+from core.features.scoring.score import batch_predictions, list_batches, score
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from core.settings import load_settings
 from tests.conftest import copy_sample
 from tests.spark.slow import SLOW, SLOW_CONF, Watching, on_spark
@@ -130,7 +130,7 @@ def test_every_kind_of_column_goes_to_the_model_as_in_the_embedded_engine(both: 
 
 
 def test_a_batch_is_written_once_however_often_it_is_tried(both: Both) -> None:
-    from core.delta.spark import SparkEngine
+    from core.delta.spark.engine import SparkEngine
 
     first = scored(both.spark, "iris_classifier", 1, "iris_training_data", "once", batch_id="a-batch")
     assert scored(both.spark, "iris_classifier", 1, "iris_training_data", "once", batch_id="a-batch") == first

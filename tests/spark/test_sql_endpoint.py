@@ -14,7 +14,7 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
-from core.services.score import score
+from core.features.scoring.score import score
 from core.settings import load_settings
 from tests.browser.conftest import ROOT, clean_environment, free_port
 from tests.conftest import copy_sample

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.delta.content import content_sha256
+from core.delta.content_hash import content_sha256
 from core.entities import Actor, ModelVersionKey, Recipe, RunStatus, TableVersion, TrainingResult
 from core.errors import BadParameter, ColumnNotFound, EngineFailed, JobCancelled, TrainingFailed
-from core.learning.artifacts import check_loads, inspect_model
+from core.features.stores import Stores
+from core.features.training.train import save_recipe, train
 from core.learning.evaluation import evaluate_classes, evaluate_numbers
-from core.learning.spark_evaluation import evaluate
-from core.learning.spark_training import is_test
+from core.learning.safety.artifacts import check_loads, inspect_model
+from core.learning.spark.evaluation import evaluate
+from core.learning.spark.training import is_test
 from core.registry.runs import failure_reason
-from core.services.stores import Stores
-from core.services.train import save_recipe, train
 from tests.spark.conftest import Opener
 from tests.spark.loans import AMOUNT, GRADE, GRADES, TABLE, Watched, loans
 

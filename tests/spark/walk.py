@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from core.delta.delta_rs import DeltaRsEngine
-from core.delta.spark import SparkEngine
+from core.delta.delta_rs.engine import DeltaRsEngine
+from core.delta.spark.engine import SparkEngine
 from core.entities import Table
 from core.errors import CommitConflict, VersionNotFound
 

@@ -1,0 +1,52 @@
+"""Whether people sign in here by a provider: kept as an event of the log, so that no process's settings decide it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy.engine import Connection
+
+from core.access.permissions import Action
+from core.access.tokens import Tokens
+from core.audit.log import AuditLog
+from core.entities import Actor, Outcome
+
+SUBJECT = "sign-in provider"
+IN_FORCE = "in_force"
+
+
+class ProviderMark:
+    """The mark in one database. The newest of its events holds."""
+
+    def __init__(self, audit: AuditLog, tokens: Tokens) -> None:
+        self._audit, self._tokens = audit, tokens
+
+    def since(self) -> datetime | None:
+        """Since when a provider is in force; None where demo identities are taken."""
+        return self._since(None)
+
+    def set(self, actor: Actor, *, reason: str, ended: tuple[str, ...]) -> None:
+        """Puts a provider in force and revokes what *ended* had issued; one event, however many say it at once."""
+        with self._audit.transaction() as connection:
+            self.set_within(connection, actor, reason=reason, ended=ended)
+
+    def set_within(self, connection: Connection, actor: Actor, *, reason: str, ended: tuple[str, ...]) -> None:
+        """The same within `AuditLog.transaction`."""
+        if self._since(connection) is not None:
+            return
+        revoked = self._tokens.revoke_within(connection, issued_by=ended, by=actor.name, now=datetime.now(UTC))
+        self._audit.append_within(
+            connection,
+            actor,
+            Action.SETTINGS_WRITE.value,
+            SUBJECT,
+            Outcome.SUCCESS,
+            reason=reason,
+            after={IN_FORCE: True, "revoked": list(revoked)},
+        )
+
+    def _since(self, within: Connection | None) -> datetime | None:
+        newest = self._audit.search(
+            subject=SUBJECT, action=Action.SETTINGS_WRITE.value, outcome=Outcome.SUCCESS.value, limit=1, within=within
+        )
+        return next((event.time for event in newest if event.after.get(IN_FORCE) is True), None)

@@ -1,0 +1,1 @@
+"""Proofs over the audit log: Merkle trees, checkpoints, signed heads, verification."""

@@ -1,0 +1,1 @@
+"""The embedded Delta engine, on deltalake."""

@@ -1,0 +1,1 @@
+"""The Delta engine on Spark."""

@@ -1,0 +1,138 @@
+"""A table's history and snapshots by SQL, for logs that this process cannot read itself: Connect, catalogs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from core.delta.log import commit as log_commit
+from core.delta.spark import data_types
+from core.delta.spark.errors import translated
+from core.entities import Commit, Snapshot, Table
+from core.errors import CoreError, EngineUnavailable, FilesVacuumed, JobCancelled, TableNotFound
+
+_LOG = logging.getLogger(__name__)
+
+# Metric names of both writers. A commit that reports none of them is told without files.
+_FILES_ADDED = ("numAddedFiles", "numTargetFilesAdded", "numFiles", "num_added_files", "num_target_files_added")
+_FILES_REMOVED = ("numRemovedFiles", "numTargetFilesRemoved", "num_removed_files", "num_target_files_removed")
+# What this writer's author says stands beside Delta's own keys, which DESCRIBE HISTORY leaves out.
+_WRITES_FLAT = "delta-rs"
+
+
+def history(session: Any, table: Table, limit: int | None) -> tuple[Commit, ...]:
+    """DESCRIBE HISTORY, newest first; what the embedded engine's commits claim besides is read from their files."""
+    sql = f"DESCRIBE HISTORY {data_types.identifier(table)}"
+    rows = session.sql(sql if limit is None else f"{sql} LIMIT {limit}").toArrow().to_pylist()
+    flat = [int(row["version"]) for row in rows if str(row.get("engineInfo") or "").startswith(_WRITES_FLAT)]
+    claims = _flat_claims(session, table, flat) if flat else {}
+    newest_first = sorted(rows, key=lambda row: -row["version"])
+    return tuple(to_commit(table.name, row, claims.get(int(row["version"]), {})) for row in newest_first)
+
+
+def features(session: Any, table: Table) -> tuple[str, ...]:
+    """The table features that the table has now. Raises what Spark raises where there is none."""
+    return tuple(sorted(_detail(session, table).get("tableFeatures") or ()))
+
+
+def snapshot(session: Any, table: Table, version: int, commit: Commit) -> Snapshot:
+    """The table at *version*, from the log as Spark tells it; the size from the files, where they are still there.
+
+    Partition columns and features are those that it has now: Spark tells no others.
+    """
+    detail = _detail(session, table)
+    with translated(table):
+        frame = session.sql(f"SELECT * FROM {data_types.identifier(table)} VERSION AS OF {version}")  # noqa: S608 - quoted
+        schema = data_types.fields(frame.schema)
+        files = list(frame.inputFiles())
+    rows, size = _totals(session, frame, files)
+    return Snapshot(
+        table=table.name,
+        table_id=str(detail["id"]),
+        version=version,
+        timestamp=commit.timestamp,
+        rows=rows,
+        files=len(files),
+        size_bytes=size,
+        schema=schema,
+        partition_columns=tuple(detail["partitionColumns"] or ()),
+        features=tuple(sorted(detail.get("tableFeatures") or ())),
+    )
+
+
+def location(session: Any, table: Table) -> str:
+    """Where the table's files are, as Spark tells it."""
+    return str(_detail(session, table)["location"])
+
+
+def to_commit(table: str, row: Mapping[str, Any], flat: Mapping[str, Any]) -> Commit:
+    """One row of DESCRIBE HISTORY as the Commit that the log itself tells; *flat* is its commitInfo, where known."""
+    # Arrow hands maps over as lists of pairs.
+    metrics = dict(row.get("operationMetrics") or {})
+    operation = str(row.get("operation") or log_commit.UNKNOWN_OPERATION)
+    metadata = log_commit.claimed({**flat, "userMetadata": row.get("userMetadata")})
+    rows_added, rows_removed = log_commit.rows_of(operation, metrics)
+    return Commit(
+        table=table,
+        version=int(row["version"]),
+        timestamp=_utc(row["timestamp"]),
+        operation=operation,
+        user=row.get("userName") or row.get("userId") or log_commit.taken_user(metadata),
+        rows_added=rows_added,
+        rows_removed=rows_removed,
+        files_added=log_commit.number_of(metrics, _FILES_ADDED) or 0,
+        files_removed=log_commit.number_of(metrics, _FILES_REMOVED) or 0,
+        engine=row.get("engineInfo"),
+        metadata=metadata,
+    )
+
+
+def _detail(session: Any, table: Table) -> dict[str, Any]:
+    found: list[dict[str, Any]] = session.sql(f"DESCRIBE DETAIL {data_types.identifier(table)}").toArrow().to_pylist()
+    return found[0]
+
+
+def _totals(session: Any, frame: Any, files: list[str]) -> tuple[int | None, int | None]:
+    """Rows (from the log's statistics, where they are) and bytes; None for what is lost with the files."""
+    if not files:
+        return 0, 0
+    try:
+        with translated():
+            listed = session.read.format("binaryFile").load(files).selectExpr("sum(length) AS size").toArrow()
+            size: int | None = int(listed.to_pylist()[0]["size"])
+    except (FilesVacuumed, TableNotFound):
+        size = None
+    try:
+        with translated():
+            return int(frame.count()), size
+    except FilesVacuumed:
+        return None, size
+
+
+def _flat_claims(session: Any, table: Table, versions: Iterable[int]) -> dict[int, Mapping[str, Any]]:
+    """The commitInfo of *versions*, from their files in the log, which Spark can read where we cannot."""
+    try:
+        with translated(table):
+            log = f"{location(session, table)}/_delta_log"
+            lines = (
+                session.read.format("text")
+                .load([f"{log}/{version:020d}.json" for version in versions])
+                .where("value LIKE '{\"commitInfo\"%'")
+                .selectExpr("_metadata.file_name AS name", "value")
+                .toArrow()
+                .to_pylist()
+            )
+    except (EngineUnavailable, JobCancelled):
+        raise
+    except CoreError as error:
+        # A catalog may forbid the way past it to a table's folder: the rest of the history is there all the same.
+        _LOG.warning("%s: what delta-rs noted in its commits cannot be read over Spark. %s", table.name, error)
+        return {}
+    return {int(line["name"].split(".")[0]): json.loads(line["value"])["commitInfo"] or {} for line in lines}
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,382 @@
+"""SparkEngine: the Delta contract on delta-spark, for what one machine does not hold.
+
+Written in SQL and DataFrames only, so that it is the same on local[*], on a cluster (spark://) and over Spark
+Connect (sc://), where Delta's own Python classes are not to be had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
+
+from core.delta import table_features
+from core.delta.content_hash import Content
+from core.delta.engine import DeltaEngine, WriteMode
+from core.delta.log.log_cache import Logs
+from core.delta.log.state import stored_files
+from core.delta.log.table_log import Log
+from core.delta.spark import content_hash, data_types, describe, jobs, storage
+from core.delta.spark import scan as spark_scan
+from core.delta.spark import session as spark_session
+from core.delta.spark import write as spark_write
+from core.delta.spark.errors import translated
+from core.delta.spark.session import SparkSettings
+from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
+from core.errors import (
+    BadParameter,
+    ColumnNotFound,
+    CommitConflict,
+    FeatureUnsupported,
+    FilesVacuumed,
+    LogCorrupt,
+    LogExpired,
+    TableNotFound,
+    TimeTravelRefused,
+    VersionNotFound,
+)
+
+T = TypeVar("T")
+
+# What is smaller is written as one file, in the order it came.
+_ONE_FILE_BYTES = 128 * 1024 * 1024
+
+
+class SparkEngine(DeltaEngine):
+    """Delta tables through Spark; nothing is started before the first table is asked for."""
+
+    name: ClassVar[str] = table_features.SPARK
+
+    def __init__(
+        self,
+        master: str,
+        *,
+        jars: str | None = None,
+        storage_options: Mapping[str, str] | None = None,
+        conf: Mapping[str, str] | None = None,
+    ) -> None:
+        # A Connect server has a client of its own for the store: no key of ours is sent there.
+        given = {} if master.startswith("sc://") else dict(storage_options or {})
+        self.settings = SparkSettings(master=master, jars=jars, conf=storage.hadoop_conf(given, dict(conf or {})))
+        self._logs = Logs(storage_options)
+
+    @property
+    def session(self) -> Any:
+        """The process's Spark session; opened on first use. Raises EngineUnavailable or BadSettings in one sentence."""
+        return spark_session.session(self.settings)
+
+    def check(self) -> str:
+        return spark_session.check(self.settings)
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def exists(self, table: Table) -> bool:
+        log = self._log(table)
+        if log is not None:
+            return log.exists()
+        try:
+            self._sql(table, f"DESCRIBE DETAIL {data_types.identifier(table)}")
+        except TableNotFound:
+            return False
+        except (LogCorrupt, LogExpired):
+            return True
+        return True
+
+    def latest_version(self, table: Table) -> int:
+        log = self._log(table)
+        return self._history(table, 1)[0].version if log is None else log.latest()
+
+    def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
+        log = self._log(table)
+        return self._history(table, limit) if log is None else log.history(limit)
+
+    def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
+        log = self._log(table)
+        if log is not None:
+            return log.snapshot(version)
+        commits = self._history(table, 1 if version is None else None)
+        wanted = commits[0].version if version is None else version
+        return self._snapshot(table, commits, wanted)
+
+    def snapshots(self, table: Table, *, newest: int | None = None) -> tuple[Snapshot, ...]:
+        log = self._log(table)
+        if log is not None:
+            return log.snapshots(newest)
+        commits = self._history(table, newest)
+        found = []
+        for commit in commits:
+            # A version that Spark no longer opens is left out, as one that the log no longer holds.
+            with contextlib.suppress(TimeTravelRefused, LogExpired, VersionNotFound):
+                found.append(self._snapshot(table, commits, commit.version))
+        return tuple(found)
+
+    def readable(self, table: Table, version: int) -> ReadVerdict:
+        log = self._log(table)
+        try:
+            with translated(table, versions=lambda: self._versions(table)):
+                if log is None:
+                    table_features.require_read(self.name, table, describe.features(self.session, table))
+                    missing = self._missing_file(self._frame(table, version))
+                else:
+                    table_features.require_read(self.name, table, log.snapshot(version).features)
+                    self._frame(table, version)
+                    missing = log.files.missing(stored_files(log.data_files(version)))
+        except (TimeTravelRefused, FeatureUnsupported) as error:
+            return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
+        except (LogExpired, VersionNotFound) as error:
+            return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
+        except FilesVacuumed as error:
+            return ReadVerdict(verdict=Readability.FILES_VACUUMED, reason=str(error))
+        except LogCorrupt as error:
+            return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
+        if missing is not None:
+            pinned = TableVersion(table=table.name, version=version)
+            return ReadVerdict(
+                verdict=Readability.FILES_VACUUMED,
+                reason=f"{pinned}: {missing.rsplit('/', 1)[-1]} is gone from storage.",
+            )
+        return ReadVerdict(verdict=Readability.READABLE, reason="The log opens and every data file is there.")
+
+    def read(
+        self,
+        table: Table,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> pa.Table:
+        frame = self.frame(table, version=version, columns=columns)
+        with translated(table):
+            if offset:
+                frame = frame.offset(offset)
+            if limit is not None:
+                frame = frame.limit(limit)
+            return frame.toArrow()
+
+    def scan(
+        self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        frame = self.frame(table, version=version, columns=columns)
+        with translated(table):
+            yield from spark_scan.stream(frame)
+
+    def count(self, table: Table, *, version: int | None = None) -> int:
+        frame = self.frame(table, version=version)
+        with translated(table):
+            return int(frame.count())
+
+    def content(self, table: Table, *, version: int | None = None) -> Content:
+        frame = self.frame(table, version=version)
+        with translated(table):
+            return content_hash.content(frame)
+
+    def frame(self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None) -> Any:
+        """The rows at a version as a Spark frame, for scorers and trainers; nothing is read yet."""
+        with translated(table, versions=lambda: self._versions(table)):
+            frame = self._frame(table, version)
+            if columns is None:
+                return frame
+            unknown = [name for name in columns if name not in frame.columns]
+            if unknown:
+                raise ColumnNotFound(
+                    f"{table.name} has no column {', '.join(unknown)}; it has {', '.join(frame.columns)}.",
+                    table=table.name,
+                    columns=unknown,
+                )
+            return frame.select(*[data_types.quoted(name) for name in columns])
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def write(
+        self,
+        table: Table,
+        data: pa.Table | pa.RecordBatchReader,
+        *,
+        mode: WriteMode,
+        metadata: Mapping[str, str] | None = None,
+        transaction: str | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        with translated(table):
+            rows = data_types.for_spark(data)
+            frame = self.session.createDataFrame(rows, schema=data_types.schema_of(rows))
+            if rows.nbytes < _ONE_FILE_BYTES:
+                frame = frame.coalesce(1)
+        return self.write_frame(
+            table,
+            frame,
+            mode=mode,
+            metadata=metadata,
+            transaction=transaction,
+            expected_version=expected_version,
+        )
+
+    def write_frame(
+        self,
+        table: Table,
+        frame: Any,
+        *,
+        mode: WriteMode,
+        metadata: Mapping[str, str] | None = None,
+        transaction: str | None = None,
+        expected_version: int | None = None,
+    ) -> int:
+        """Like write(), for rows that are in Spark already: they go from the executors to the table.
+
+        The expected version is checked before, and held while writing: what another writer commits in the
+        meantime makes this commit fail. One that slips in between the check and Spark's own start of the
+        transaction is found afterwards, and our rows are taken back by a RESTORE.
+        """
+        if mode not in ("append", "overwrite"):
+            raise BadParameter(f"mode is append or overwrite, not {mode!r}.", mode=mode)
+        latest = self.latest_version(table) if self.exists(table) else -1
+        if transaction is not None and latest >= 0:
+            written = self.version_of(table, transaction)
+            if written is not None:
+                return written
+        if expected_version is not None and latest != expected_version:
+            raise _moved_on(table, expected_version, latest)
+        with translated(table):
+            if mode == "append" and latest >= 0:
+                log = self._log(table)
+                made = log.made_by_table() if log is not None else frozenset()
+                frame = spark_write.fitting(frame, self._frame(table, None).schema, table, made_by_table=made)
+        try:
+            with translated(table):
+                version = spark_write.commit(
+                    self.session,
+                    table,
+                    frame,
+                    mode=mode,
+                    metadata=metadata,
+                    transaction=transaction,
+                    only_at=expected_version,
+                )
+        except CommitConflict:
+            # The other writer may have been an earlier attempt at this very write, which a server went on with.
+            first = None if transaction is None else self.version_of(table, transaction)
+            if first is None:
+                raise
+            return first
+        finally:
+            self._forget_empty_log(table)
+        if version is None:
+            assert transaction is not None, "Delta commits nothing only where a transaction was written before"
+            first = self.version_of(table, transaction)
+            if first is None:
+                raise LogExpired(
+                    f"{table.name}: {transaction} was written before, but its commit is no longer in the log.",
+                    table=table.name,
+                )
+            return first
+        if expected_version is not None and version != expected_version + 1:
+            with translated(table):
+                name = data_types.identifier(table)
+                self.session.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version - 1}").collect()
+            raise _moved_on(table, expected_version, version - 1, taken_back=version)
+        return version
+
+    def watched(
+        self,
+        work: Callable[[], T],
+        *,
+        report: Callable[[float, str], None],
+        checkpoint: Callable[[], None],
+        what: str,
+        table: Table | None = None,
+    ) -> T:
+        """Does *work*; meanwhile *report* hears the stages done, and what *checkpoint* raises ends the Spark jobs."""
+        return jobs.watch(self.session, work, report=report, checkpoint=checkpoint, what=what, table=table)
+
+    def version_of(self, table: Table, transaction: str) -> int | None:
+        """The version that the write named *transaction* made, or None if it is not in the log."""
+        for commit in self.history(table):
+            if commit.metadata.get(spark_write.TRANSACTION_KEY) == transaction:
+                return commit.version
+        return None
+
+    # ------------------------------------------------------------------------------------------- helpers
+
+    def _log(self, table: Table) -> Log | None:
+        """The table's log where this process can read its files; None over Connect and for names of a catalog."""
+        return None if self._local(table) is None else self._logs.of(table)
+
+    def _local(self, table: Table) -> str | None:
+        """The table's folder, where this process and Spark's driver share the disk."""
+        return None if self.settings.is_connect else data_types.local_path(table.uri)
+
+    def _forget_empty_log(self, table: Table) -> None:
+        """Removes the log folder that Delta makes before the first commit, where that commit never came."""
+        path = self._local(table)
+        if path is not None and os.path.isdir(os.path.join(path, "_delta_log")) and not _holds_log(path):
+            shutil.rmtree(os.path.join(path, "_delta_log"), ignore_errors=True)
+
+    def _sql(self, table: Table, sql: str) -> pa.Table:
+        with translated(table):
+            return self.session.sql(sql).toArrow()
+
+    def _frame(self, table: Table, version: int | None) -> Any:
+        at = "" if version is None else f" VERSION AS OF {int(version)}"
+        if version is not None and version < 0:
+            raise VersionNotFound(f"{table.name} has no version {version}; versions start at 0.", version=version)
+        log = self._log(table)
+        if log is not None:
+            log.snapshot(version)  # a damaged or expired log is named by its file, which Spark's error does not
+        return self.session.sql(f"SELECT * FROM {data_types.identifier(table)}{at}")  # noqa: S608 - quoted
+
+    def _history(self, table: Table, limit: int | None) -> tuple[Commit, ...]:
+        with translated(table):
+            return describe.history(self.session, table, limit)
+
+    def _versions(self, table: Table) -> str:
+        commits = self._history(table, None)
+        return f"{commits[-1].version}–{commits[0].version}" if len(commits) > 1 else str(commits[0].version)
+
+    def _snapshot(self, table: Table, commits: tuple[Commit, ...], version: int) -> Snapshot:
+        commit = next((commit for commit in commits if commit.version == version), None)
+        if commit is None:
+            raise VersionNotFound(
+                f"{table.name} has versions {self._versions(table)}; {version} was asked for. "
+                "Pick one from its history.",
+                table=table.name,
+                version=version,
+            )
+        with translated(table):
+            return describe.snapshot(self.session, table, version, commit)
+
+    def _missing_file(self, frame: Any) -> str | None:
+        """The first data file of *frame* that is not there, or None: files are listed, none is read."""
+        files = frame.inputFiles()
+        if not files:
+            return None
+        try:
+            with translated():
+                self.session.read.format("binaryFile").load(list(files)).select("path").count()
+        except (TableNotFound, FilesVacuumed) as error:
+            return str(error).rsplit("/", 1)[-1].split(".parquet")[0] + ".parquet"
+        return None
+
+
+def _holds_log(path: str) -> bool:
+    """Whether anything was ever committed below *path*: a commit, a checkpoint or what is left of them."""
+    log = os.path.join(path, "_delta_log")
+    return os.path.isdir(log) and any(os.path.isfile(os.path.join(log, name)) for name in os.listdir(log))
+
+
+def _moved_on(table: Table, expected: int, found: int, *, taken_back: int | None = None) -> CommitConflict:
+    was = "was not to exist yet" if expected < 0 else f"was at version {expected}"
+    now = "does not exist" if found < 0 else f"is at version {found}"
+    done = "nothing was written"
+    if taken_back is not None:
+        now, done = f"another writer made version {found}", f"our version {taken_back} was taken back by a RESTORE"
+    return CommitConflict(
+        f"{table.name} {was} when this was prepared and now {now}; {done}. Look at it again.",
+        table=table.name,
+        expected=expected,
+        found=found,
+    )

@@ -1,0 +1,1 @@
+"""Tokens, sign-in, the sample workspace and the doctor."""

@@ -1,0 +1,1 @@
+"""Tables: browse, ingest, export."""

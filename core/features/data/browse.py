@@ -1,0 +1,124 @@
+"""Browses tables: which there are, their history, any version's rows, what differs between two, SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from core.access.permissions import Action
+from core.delta.diff import diff_versions
+from core.delta.sql import QueryResult, run_query
+from core.entities import Actor, Commit, ReadVerdict, Snapshot, Table, TableDiff
+from core.errors import CoreError, DataUnreadable
+from core.features.stores import Stores
+from core.redact import masked
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSummary:
+    """One line of the list of tables. Where *problem* is set the rest may be None: the log cannot be read."""
+
+    name: str
+    uri: str
+    version: int | None
+    rows: int | None
+    timestamp: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionView:
+    """One version: what its log says, whether its rows can be shown, and some of them (None where they cannot).
+
+    *rows* are counted where the log does not know their number; None where they cannot be read either.
+    """
+
+    snapshot: Snapshot
+    verdict: ReadVerdict
+    rows: int | None
+    sample: pa.Table | None
+
+
+def list_tables(stores: Stores, actor: Actor) -> tuple[TableSummary, ...]:
+    """Registered tables by name. One that cannot be opened says why and hides no other."""
+    stores.audit.require(actor, Action.DATA_READ)
+    return tuple(_summary(stores, table) for table in stores.catalog.tables())
+
+
+def table_history(stores: Stores, actor: Actor, table: str, *, limit: int | None = None) -> tuple[Commit, ...]:
+    """Commits, newest first. Raises TableNotFound, LogCorrupt."""
+    stores.audit.require(actor, Action.DATA_READ, table)
+    return stores.engine.history(stores.catalog.resolve(table), limit=limit)
+
+
+def table_snapshots(stores: Stores, actor: Actor, table: str, *, newest: int | None = None) -> tuple[Snapshot, ...]:
+    """Rows, files and schema at each of the *newest* versions, newest first, from the log alone."""
+    stores.audit.require(actor, Action.DATA_READ, table)
+    return stores.engine.snapshots(stores.catalog.resolve(table), newest=newest)
+
+
+def version_verdict(stores: Stores, actor: Actor, table: str, version: int) -> ReadVerdict:
+    """Whether a version's rows can still be shown."""
+    stores.audit.require(actor, Action.DATA_READ, table)
+    return stores.engine.readable(stores.catalog.resolve(table), version)
+
+
+def show_version(
+    stores: Stores, actor: Actor, table: str, version: int | None = None, *, rows: int = 5, offset: int = 0
+) -> VersionView:
+    """A version with *rows* of its rows from *offset* on. Raises TableNotFound, VersionNotFound, LogExpired.
+
+    A version whose files are gone is shown without rows; the verdict says how they were lost.
+    """
+    resolved, pinned = stores.pin(table, version)
+    stores.audit.require(actor, Action.DATA_READ, str(pinned))
+    snapshot = stores.engine.snapshot(resolved, version=pinned.version)
+    verdict = stores.engine.readable(resolved, pinned.version)
+    sample, count = None, snapshot.rows
+    if verdict.is_readable:
+        count = _counted(stores, resolved, pinned.version) if count is None else count
+        sample = stores.engine.read(resolved, version=pinned.version, limit=rows, offset=offset)
+    return VersionView(snapshot=snapshot, verdict=verdict, rows=count, sample=sample)
+
+
+def compare_versions(
+    stores: Stores, actor: Actor, table: str, before: int, after: int, *, key: str | None = None
+) -> TableDiff:
+    """What was added, removed and (with a key) changed. Raises VersionNotFound, ColumnNotFound, DataUnreadable."""
+    stores.audit.require(actor, Action.DATA_READ, table)
+    return diff_versions(stores.engine, stores.catalog.resolve(table), before, after, key=key)
+
+
+def query(stores: Stores, actor: Actor, sql: str, *, max_rows: int = 10_000) -> QueryResult:
+    """One SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound."""
+    stores.audit.require(actor, Action.DATA_QUERY)
+    return run_query(stores.engine, stores.catalog, sql, max_rows=max_rows)
+
+
+def _summary(stores: Stores, table: Table) -> TableSummary:
+    try:
+        snapshot = stores.engine.snapshot(table)
+        rows = snapshot.rows
+        if rows is None:
+            rows = _counted(stores, table, snapshot.version)
+    except CoreError as error:
+        uri, problem = masked(table.uri), masked(str(error))
+        return TableSummary(name=table.name, uri=uri, version=None, rows=None, timestamp=None, problem=problem)
+    return TableSummary(
+        name=table.name,
+        uri=masked(table.uri),
+        version=snapshot.version,
+        rows=rows,
+        timestamp=snapshot.timestamp,
+        problem=None,
+    )
+
+
+def _counted(stores: Stores, table: Table, version: int) -> int | None:
+    """Rows counted where the log does not know; None where they cannot be read."""
+    try:
+        return stores.engine.count(table, version=version)
+    except DataUnreadable:
+        return None

@@ -1,0 +1,1 @@
+"""Dossiers, bundles, signed heads and the search of the audit log."""

@@ -1,0 +1,226 @@
+"""Evidence to take away: the dossier of a model version, and a bundle that proves itself without ModelLedger."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from core.access.permissions import Action
+from core.audit.canonical_json import canonical, settled
+from core.audit.log import event_text
+from core.audit.proofs.checkpoint import VerifierKey
+from core.audit.proofs.signed_heads import SignedHead, printable
+from core.entities import Actor, Event, ModelVersionKey
+from core.errors import AuditBroken, BadBundle, CoreError
+from core.escaping import in_json, visible
+from core.features.evidence import bundle_check
+from core.features.evidence.collect import Material, gather
+from core.features.evidence.dossier import Dossier, write
+from core.features.evidence.render import html, pdf
+from core.features.stores import Stores
+
+Format = Literal["pdf", "html"]
+
+# Copied into the bundle as they are; larger files and the model itself are listed with their SHA-256 only.
+_COPIED = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
+_LARGEST_COPY_BYTES = 1_000_000
+_README = """Evidence bundle about {subject}
+
+dossier.pdf, dossier.html   what is known about it, for people
+decisions.json              requests and decisions with the evidence the gates saw
+data.json                   the data versions it was trained on: commit, schema, rows, hashes
+mlflow/                     what MLflow holds: model version, run, metric history, descriptions of the artifact
+events.jsonl                the events of the audit log about it, each with its proof of inclusion
+head.txt, head-in-words.txt the signed head of the log that the proofs lead to
+key.txt                     the public key of the log
+manifest.json, .note        SHA-256 of every file, signed
+verify.py                   checks all of this (Python 3.11 and the package cryptography):
+                            python -I verify.py --key NAME+ID+KEY
+
+NAME+ID+KEY is the public key of the log, and it has to come from elsewhere: from the installation (`audit key`, or the
+Audit page) or from whoever keeps its heads. Without it, verify.py says that the signer is unknown and ends with exit
+code 3: somebody who changes files can sign all of them anew with a key of their own.
+
+A verify.py that somebody altered proves nothing: where it matters, take it from an installation that you trust.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A file to hand over. *sha256* is in the audit log too."""
+
+    name: str
+    data: bytes
+    sha256: str
+
+
+def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> Exported:
+    """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
+        dossier = _written(stores, gather(stores, actor, key))
+        made = _exported(f"{file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
+        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
+    return made
+
+
+def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exported:
+    """Dossier, events with proofs, signed head, MLflow metadata and verify.py as one zip; the export is recorded.
+
+    The same state gives the same bytes. Raises AuditBroken, ModelVersionNotFound, RegistryUnavailable.
+    """
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
+        material = gather(stores, actor, key)
+        dossier, head = _written(stores, material), _head(stores)
+        files = {
+            "README.txt": _README.format(subject=visible(key)).encode(),
+            "dossier.pdf": pdf(dossier),
+            "dossier.html": html(dossier).encode(),
+            "decisions.json": _json(stores, [asdict(request) for request in material.requests]),
+            "data.json": _json(stores, [asdict(one) for one in material.data]),
+            bundle_check.EVENTS: _events(stores, material.events, head),
+            bundle_check.HEAD: head.note.encode(),
+            "head-in-words.txt": printable(head).encode(),
+            bundle_check.KEY: f"{head.key}\n".encode(),
+            "verify.py": Path(bundle_check.__file__).read_bytes(),
+            **_mlflow(stores, material),
+        }
+        made = _exported(f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
+        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data), "head": head.size}
+    return made
+
+
+def verify_bundle(stores: Stores, actor: Actor, path: Path, *, keys: Iterable[str] = ()) -> bundle_check.Proof:
+    """What a bundle proves, signed by this log's own key, a trusted one or one of *keys*.
+
+    Raises BadBundle with the file's name: it was altered, or signed by nobody who is known here.
+    """
+    stores.audit.require(actor, Action.AUDIT_VERIFY)
+    known = tuple(str(key) for key in (*(VerifierKey.parse(one) for one in keys), *stores.heads.keys))
+    try:
+        return bundle_check.check_folder(path, known) if path.is_dir() else bundle_check.check_zip(path, known)
+    except bundle_check.Refused as error:
+        raise BadBundle(f"The bundle is refused. {error}.", file=error.file) from error
+
+
+def _head(stores: Stores) -> SignedHead:
+    """The last head where nothing but exports happened since, so that the same state gives the same bundle."""
+    last = stores.heads.last()
+    if last is not None:
+        stores.heads.confirm(last)
+        since = stores.audit.events(after_sequence=last.head.size)
+        if all(event.action == Action.AUDIT_EXPORT.value for event in since):
+            return last.head
+    return stores.heads.make("bundle")
+
+
+def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> bytes:
+    tree = stores.heads.tree(head.size)
+    if tree.root() != head.root:
+        raise AuditBroken(
+            "The audit log is not the one whose head was signed; verify it before evidence is taken away."
+        )
+    lines = []
+    for event in events:
+        if event.sequence > head.size:
+            continue
+        text = event_text({**asdict(event), "before": canonical(event.before), "after": canonical(event.after)})
+        if hashlib.sha256(text.encode()).hexdigest() != event.hash:
+            raise AuditBroken(
+                f"Event {event.sequence} of the audit log was altered: its content does not give its hash."
+            )
+        proof = [one.hex() for one in tree.inclusion(event.sequence - 1)]
+        lines.append(in_json(json.dumps({"text": text, "hash": event.hash, "proof": proof}, ensure_ascii=False)))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
+    run = material.view.run
+    files = {
+        "mlflow/model_version.json": _json(stores, asdict(material.view.version)),
+        "mlflow/registered_model.json": _json(stores, asdict(material.registered) if material.registered else None),
+    }
+    if run is not None:
+        history = {name: [asdict(p) for p in stores.runs.metric_history(run.run_id, name)] for name in run.metrics}
+        files["mlflow/run.json"] = _json(stores, asdict(run))
+        files["mlflow/metric_history.json"] = _json(stores, history)
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        try:
+            model = stores.models.download(material.key, Path(folder))
+        except CoreError as error:
+            # Lost evidence is evidence: the bundle says so in its place.
+            return {**files, "mlflow/artifact_problem.txt": f"{visible(error)}\n".encode()}
+        listed = []
+        for file in sorted(path for path in model.rglob("*") if path.is_file()):
+            name = file.relative_to(model).as_posix()
+            with file.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            size = file.stat().st_size
+            listed.append({"path": name, "bytes": size, "sha256": digest})
+            if name in _COPIED and size <= _LARGEST_COPY_BYTES and _holds_no_secret(stores, file):
+                files[f"mlflow/artifact/{name}"] = file.read_bytes()
+    return {**files, "mlflow/artifact_files.json": _json(stores, listed)}
+
+
+def _holds_no_secret(stores: Stores, file: Path) -> bool:
+    """A copy is a copy: what cannot be given away as it is stays away, and its hash is listed all the same."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return bool(stores.audit.redacted(text) == text)
+
+
+def _signed(stores: Stores, subject: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with their manifest and its signature."""
+    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    manifest = _json(stores, {"format": bundle_check.FORMAT, "subject": subject, "files": listed})
+    digest = base64.b64encode(hashlib.sha256(manifest).digest()).decode()
+    note = stores.heads.sign(f"{stores.heads.key.name}\n{bundle_check.MANIFEST_LINE}\n{digest}\n")
+    return {**files, bundle_check.MANIFEST: manifest, bundle_check.SIGNED_MANIFEST: note.encode()}
+
+
+def _zipped(files: Mapping[str, bytes], as_of: datetime) -> bytes:
+    out = io.BytesIO()
+    moment = (as_of.year, as_of.month, as_of.day, as_of.hour, as_of.minute, as_of.second)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, moment)
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return out.getvalue()
+
+
+def _exported(name: str, data: bytes) -> Exported:
+    return Exported(name=name, data=data, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _json(stores: Stores, value: Any) -> bytes:
+    told = stores.audit.redacted(settled(value))
+    return in_json(json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _written(stores: Stores, material: Material) -> Dossier:
+    """The dossier, without a secret that a tag or an address brought along."""
+    made, redacted = write(material), stores.audit.redacted
+    sections = tuple(
+        replace(
+            one,
+            title=redacted(one.title),
+            paragraphs=tuple(redacted(one.paragraphs)),
+            rows=tuple(tuple(redacted(row)) for row in one.rows),
+        )
+        for one in made.sections
+    )
+    return replace(made, title=redacted(made.title), sections=sections)
+
+
+def file_name(key: ModelVersionKey) -> str:
+    """A name that no file system and no spreadsheet stumbles over, whatever the model is called."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in key.model)
+    return f"{safe.strip('-') or 'model'}-{key.version}"

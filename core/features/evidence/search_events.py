@@ -1,0 +1,118 @@
+"""Proves: searches, verifies and exports the audit log."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from core.access.permissions import Action
+from core.audit.canonical_json import canonical, settled
+from core.entities import Actor, ChainVerdict, Event
+from core.errors import BadFile, NotFound
+from core.escaping import cell, in_json
+from core.features.stores import Stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    events: int
+    head: str
+
+
+def search_audit(
+    stores: Stores,
+    actor: Actor,
+    *,
+    subject: str | None = None,
+    event_actor: str | None = None,
+    event_action: str | None = None,
+    outcome: str | None = None,
+    operation: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    text: str | None = None,
+    limit: int | None = 100,
+    before_sequence: int | None = None,
+) -> tuple[Event, ...]:
+    """Events that match all that is given, newest first."""
+    stores.audit.require(actor, Action.AUDIT_READ, subject or "")
+    return stores.audit.search(
+        subject=subject,
+        actor=event_actor,
+        action=event_action,
+        outcome=outcome,
+        operation=operation,
+        since=since,
+        until=until,
+        text=text,
+        limit=limit,
+        before_sequence=before_sequence,
+    )
+
+
+def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tuple[Event, ...]]:
+    """One event by its number, and the others of the same operation, oldest first. Raises NotFound."""
+    stores.audit.require(actor, Action.AUDIT_READ)
+    found = stores.audit.search(before_sequence=sequence + 1, limit=1)
+    if not found or found[0].sequence != sequence:
+        raise NotFound(f"There is no event {sequence}; the newest is {stores.audit.head()[0]}.", sequence=sequence)
+    event = found[0]
+    others = stores.audit.search(operation=event.operation, limit=20)
+    return event, tuple(sorted((one for one in others if one.sequence != sequence), key=lambda one: one.sequence))
+
+
+def verify_audit(
+    stores: Stores, actor: Actor, *, on_progress: Callable[[int, int], None] | None = None
+) -> ChainVerdict:
+    """Recomputes the chain; *on_progress* is told events seen and events in all."""
+    stores.audit.require(actor, Action.AUDIT_VERIFY)
+    return stores.audit.verify(on_progress=on_progress)
+
+
+def export_audit(stores: Stores, actor: Actor, file: Path) -> Exported:
+    """Writes every event, oldest first: CSV where the file's name ends so, else JSON lines. Raises BadFile.
+
+    A line of the JSON is the canonical form that was hashed, plus its hash. The export itself is recorded first.
+    """
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, "audit log", before={"file": file.name}) as record:
+        last, head = stores.audit.head()
+        events = stores.audit.events(limit=last)
+        try:
+            with file.open("w", encoding="utf-8", newline="") as out:
+                count = _write_csv(events, out) if file.suffix.lower() == ".csv" else _write_lines(events, out)
+        except OSError as error:
+            raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
+        record.after = {"events": count, "head": head}
+    return Exported(events=count, head=head)
+
+
+def as_row(event: Event) -> dict[str, Any]:
+    """An event as flat text, safe for a spreadsheet."""
+    return {name: cell(_text(value)) for name, value in asdict(event).items()}
+
+
+def _text(value: Any) -> str:
+    plain = settled(value)
+    return plain if isinstance(plain, str) else canonical(plain)
+
+
+def _write_lines(events: Iterator[Event], out: IO[str]) -> int:
+    count = 0
+    for event in events:
+        out.write(in_json(json.dumps(settled(asdict(event)), ensure_ascii=False, sort_keys=True)) + "\n")
+        count += 1
+    return count
+
+
+def _write_csv(events: Iterator[Event], out: IO[str]) -> int:
+    count, writer = 0, csv.DictWriter(out, list(Event.__dataclass_fields__))
+    writer.writeheader()
+    for event in events:
+        writer.writerow(as_row(event))
+        count += 1
+    return count

@@ -1,0 +1,86 @@
+"""Lineage of a model version as it stood at a date: data, run, decision and predictions, from the log alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.access.permissions import Action
+from core.entities import Actor, Edge, Lineage, ModelVersionKey, Node, NodeKind
+from core.errors import ModelVersionNotFound
+from core.features.history.as_of import StateThen, VersionThen, state_at
+from core.features.lineage.trace import batch_node, model_node
+from core.features.stores import Stores
+
+
+def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionThen, Lineage]:
+    """A version and where it came from and went, as it stood at *moment*. Raises ModelVersionNotFound, Forbidden."""
+    stores.audit.require(actor, Action.LINEAGE_READ, str(key))
+    state = state_at(stores, actor, moment)
+    graph = lineage_then(state, key)
+    return next(v for model in state.models for v in model.versions if v.key == key), graph
+
+
+def lineage_then(state: StateThen, key: ModelVersionKey) -> Lineage:
+    """What was known of *key* then. Raises ModelVersionNotFound where it was not there yet."""
+    version = state.version(key)
+    if version is None:
+        raise ModelVersionNotFound(f"{key} was not there at {state.moment:%Y-%m-%d %H:%M} UTC.", key=str(key))
+    root = model_node(key)
+    nodes = [
+        Node(id=root, kind=NodeKind.MODEL, label=str(key), subject=str(key), detail={"stage": version.stage.value})
+    ]
+    edges: list[Edge] = []
+    _add_origin(version, root, nodes, edges)
+    _add_decision(version, root, nodes, edges)
+    for batch in state.batches:
+        if batch.model_version == str(key):
+            node = batch_node(batch.batch_id)
+            detail = {"scored": batch.source, "by": batch.actor, "time": batch.time.isoformat(timespec="seconds")}
+            label = batch.into if batch.rows is None else f"{batch.into} ({batch.rows} rows)"
+            nodes.append(Node(id=node, kind=NodeKind.BATCH, label=label, subject=batch.batch_id, detail=detail))
+            edges.append(Edge(source=root, target=node, label="predicted"))
+    return Lineage(root=root, nodes=tuple(nodes), edges=tuple(edges))
+
+
+def _add_origin(version: VersionThen, root: str, nodes: list[Node], edges: list[Edge]) -> None:
+    if version.run_id is None:
+        problem = "it was registered outside ModelLedger, and no pass had noted its run by then"
+        nodes.append(Node(id="run unknown", kind=NodeKind.RUN, label="unknown", subject="", problem=problem))
+        edges.append(Edge(source="run unknown", target=root, label="registered as"))
+        return
+    run = f"run {version.run_id}"
+    detail = (
+        {"user": version.trained_by or "", "ended": version.trained.isoformat(timespec="seconds")}
+        if version.trained
+        else {"seen first": version.seen.isoformat(timespec="seconds")}
+        if version.seen
+        else {}
+    )
+    detail |= {
+        name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in version.metrics.items()
+    }
+    nodes.append(Node(id=run, kind=NodeKind.RUN, label=version.run_id[:10], subject=version.run_id, detail=detail))
+    edges.append(Edge(source=run, target=root, label="registered as"))
+    if version.data is not None:
+        data = f"commit {version.data}"
+        nodes.append(Node(id=data, kind=NodeKind.COMMIT, label=str(version.data), subject=str(version.data)))
+        edges.append(Edge(source=data, target=run, label="trained"))
+
+
+def _add_decision(version: VersionThen, root: str, nodes: list[Node], edges: list[Edge]) -> None:
+    decision = version.decision
+    if decision is None:
+        return
+    detail = {
+        "decided by": ", ".join(decision.decided_by),
+        "decided at": decision.time.isoformat(timespec="seconds"),
+        "reason": decision.reason,
+        "requested by": decision.requested_by or "",
+        "why asked": decision.request_reason or "",
+        "event": str(decision.sequence),
+    }
+    node = f"decision {decision.sequence}"
+    nodes.append(
+        Node(id=node, kind=NodeKind.DECISION, label=version.stage.value, subject=decision.request or "", detail=detail)
+    )
+    edges.append(Edge(source=root, target=node, label="stage"))

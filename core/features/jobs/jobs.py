@@ -1,0 +1,50 @@
+"""Jobs: what long work there is, how far it is, and asking it to stop."""
+
+from __future__ import annotations
+
+from core.access.permissions import Action, require
+from core.entities import Actor, Job, JobLine
+from core.features.stores import Stores
+
+
+def list_jobs(
+    stores: Stores,
+    actor: Actor,
+    *,
+    kind: str | None = None,
+    live_only: bool = False,
+    limit: int = 100,
+    offset: int = 0,
+) -> tuple[Job, ...]:
+    """At most *limit* jobs, newest first, without the *offset* newest."""
+    require(actor, Action.JOB_READ)
+    return stores.jobs.list(kind=kind, live_only=live_only, limit=limit, offset=offset)
+
+
+def count_jobs(stores: Stores, actor: Actor, *, kind: str | None = None) -> int:
+    """How many jobs there ever were, of one kind or of all."""
+    require(actor, Action.JOB_READ)
+    return stores.jobs.count(kind=kind)
+
+
+def show_job(stores: Stores, actor: Actor, job_id: str) -> Job:
+    """One job as it is now. Raises JobNotFound."""
+    require(actor, Action.JOB_READ)
+    return stores.jobs.get(job_id)
+
+
+def job_lines(stores: Stores, actor: Actor, job_id: str, *, after: int = 0) -> tuple[JobLine, ...]:
+    """The job's log, oldest first, after line number *after*."""
+    require(actor, Action.JOB_READ)
+    return stores.jobs.lines(job_id, after=after)
+
+
+def cancel_job(stores: Stores, actor: Actor, job_id: str, *, reason: str = "") -> Job:
+    """Asks a job to stop: it ends as killed at its next checkpoint; one that is over stays so. Raises JobNotFound."""
+    job = stores.jobs.get(job_id)
+    with stores.audit.recording(
+        actor, Action.JOB_CANCEL, f"job {job_id}", reason=reason, before={"kind": job.kind, "status": job.status.value}
+    ) as recording:
+        after = stores.jobs.request_cancel(job_id, actor.name)
+        recording.after = {"status": after.status.value, "cancel_requested": after.cancel_requested}
+    return after

@@ -1,0 +1,178 @@
+"""Schedules: retraining by a cron line or on a table's new data version, and firing what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from core.access.permissions import Action
+from core.entities import Actor, Commit, Job, Outcome, Role, Trigger
+from core.errors import BadParameter, CoreError, NotFound, Unavailable
+from core.features.admin.tokens import owner_by_token, require_token_of
+from core.features.stores import Stores
+from core.features.training.train import find_recipe
+from core.jobs.triggers import next_due
+
+CRON = "cron"
+NEW_DATA = "new data"
+
+# Commits that write a version and change no row, though some of them write files.
+_NO_DATA = frozenset(
+    {
+        *("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "ANALYZE"),
+        *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY"),
+        *("CHANGE COLUMN", "RENAME COLUMN", "ADD COLUMNS", "UPGRADE PROTOCOL", "ADD FEATURE", "DROP FEATURE"),
+    }
+)
+
+
+def list_triggers(stores: Stores, actor: Actor) -> tuple[Trigger, ...]:
+    """All schedules, oldest first."""
+    stores.audit.require(actor, Action.JOB_READ)
+    return stores.jobs.triggers.list()
+
+
+def save_trigger(
+    stores: Stores,
+    actor: Actor,
+    *,
+    recipe: str,
+    cron: str | None = None,
+    on_new_data: bool = False,
+    params: Mapping[str, Any] | None = None,
+    token: str = "",
+    reason: str = "",
+) -> Trigger:
+    """Retrains *recipe* by *cron* (five fields, UTC) or whenever its table gets a version with new rows; not both.
+
+    It acts by *token* (its text, of which only the id is kept), or by the one that *actor* acts by; where people sign
+    in it needs one. Raises BadParameter, RecipeNotFound, TableNotFound, NotSignedIn.
+    """
+    with stores.audit.recording(actor, Action.TRIGGER_WRITE, f"schedule of {recipe}", reason=reason) as record:
+        if (cron is None) == (not on_new_data):
+            raise BadParameter("Choose one: a cron line, or on new data.")
+        owner = owner_by_token(stores, actor, token, Action.RUN_TRAIN)
+        chosen = find_recipe(stores, recipe)
+        table, latest = stores.pin(chosen.table)
+        trigger = stores.jobs.triggers.save(
+            Trigger(
+                id=uuid4().hex[:12],
+                kind=CRON if cron else NEW_DATA,
+                job_kind="train",
+                arguments={"recipe": recipe, "params": dict(params or {})},
+                actor=owner.name,
+                role=",".join(sorted(role.value for role in owner.roles)),
+                token=owner.token,
+                created=datetime.now(UTC),
+                cron=cron,
+                table=table.name,
+                last_seen_version=latest.version if on_new_data else None,
+            )
+        )
+        record.after = {
+            "trigger": trigger.id,
+            "cron": cron,
+            "table": table.name if on_new_data else None,
+            "by": owner.name,
+            "token": owner.token,
+        }
+    return trigger
+
+
+def delete_trigger(stores: Stores, actor: Actor, trigger_id: str, *, reason: str = "") -> None:
+    """Raises NotFound, which only who may delete one gets to hear."""
+    try:
+        trigger = stores.jobs.triggers.get(trigger_id)
+    except NotFound:
+        stores.audit.require(actor, Action.TRIGGER_WRITE, f"schedule {trigger_id}")
+        raise
+    subject = f"schedule of {trigger.arguments.get('recipe')}"
+    with stores.audit.recording(actor, Action.TRIGGER_WRITE, subject, reason=reason, before={"trigger": trigger.id}):
+        stores.jobs.triggers.delete(trigger_id)
+
+
+def fire_due(stores: Stores, now: datetime | None = None) -> tuple[Job, ...]:
+    """Submits a training for every schedule that is due; of several workers one does.
+
+    What was missed while no worker ran is made up for once; while an earlier training of a schedule waits or runs,
+    its next one waits too. A schedule whose table or recipe is gone is turned off, which is recorded; the others go on.
+    """
+    moment = now or datetime.now(UTC)
+    enabled = [trigger for trigger in stores.jobs.triggers.list() if trigger.enabled]
+    busy = {job.trigger_id for job in stores.jobs.list(live_only=True)} if enabled else set()
+    fired = []
+    for trigger in enabled:
+        try:
+            due = None if trigger.id in busy else _due(stores, trigger, moment)
+            if due is not None:
+                # First the job, under a name that a second worker would use too, then the schedule: killed in
+                # between, the next round finds the job there.
+                job = _submit(stores, trigger, due) if due.version is not None else None
+                if stores.jobs.triggers.advance(trigger, **due.changes) and job is not None:
+                    fired.append(job)
+        except CoreError as error:
+            _turn_off(stores, trigger, error)
+    return tuple(fired)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Due:
+    """What to set on a trigger that moves on; *version* of its table is to be trained on, None where no row changed."""
+
+    changes: dict[str, Any]
+    version: int | None
+
+
+def _due(stores: Stores, trigger: Trigger, now: datetime) -> _Due | None:
+    if trigger.cron is not None:
+        if trigger.next_due is None or trigger.next_due > now:
+            return None
+        _, pinned = stores.pin(trigger.table or "")
+        return _Due(changes={"last_fired": now, "next_due": next_due(trigger.cron, now)}, version=pinned.version)
+    table = stores.catalog.resolve(trigger.table or "")
+    latest, seen = stores.engine.latest_version(table), trigger.last_seen_version
+    if seen is not None and latest <= seen:
+        return None
+    since = stores.engine.history(table, limit=latest - seen if seen is not None else None)
+    newest = max((commit.version for commit in since if _changes_rows(commit)), default=None)
+    return _Due(
+        changes={"last_seen_version": latest} | ({"last_fired": now} if newest is not None else {}), version=newest
+    )
+
+
+def _changes_rows(commit: Commit) -> bool:
+    return commit.operation not in _NO_DATA and (commit.files_added > 0 or commit.files_removed > 0)
+
+
+def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
+    owner, recipe = _owner(trigger), str(trigger.arguments["recipe"])
+    require_token_of(stores, owner, Action.RUN_TRAIN, recipe, scheduled=True)
+    stores.audit.require(owner, Action.RUN_TRAIN, recipe)
+    find_recipe(stores, recipe)
+    moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"
+    who = f"cron {trigger.cron}" if trigger.cron else f"new data in {trigger.table}"
+    arguments = {
+        **trigger.arguments,
+        "table": trigger.table,
+        "version": due.version,
+        "reason": f"schedule {trigger.id}: {who}",
+    }
+    return stores.jobs.submit("train", arguments, owner, trigger_id=trigger.id, job_id=f"{trigger.id}-{moment}")
+
+
+def _turn_off(stores: Stores, trigger: Trigger, error: CoreError) -> None:
+    if isinstance(error, Unavailable):
+        return  # tried again at the next round
+    stores.jobs.triggers.advance(stores.jobs.triggers.get(trigger.id), enabled=False)
+    subject = f"schedule of {trigger.arguments.get('recipe')}"
+    stores.audit.append(
+        _owner(trigger), Action.TRIGGER_WRITE.value, subject, Outcome.FAILED, reason=f"turned off: {error}"
+    )
+
+
+def _owner(trigger: Trigger) -> Actor:
+    roles = frozenset(Role(role) for role in trigger.role.split(",") if role)
+    return Actor(name=trigger.actor, roles=roles, channel="schedule", token=trigger.token)

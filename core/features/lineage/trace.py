@@ -1,0 +1,291 @@
+"""Traces: from a prediction batch or a model version back to its data, and from a data version forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from core.access.permissions import Action
+from core.entities import (
+    Actor,
+    Commit,
+    Edge,
+    Lineage,
+    ModelVersion,
+    ModelVersionKey,
+    Node,
+    NodeKind,
+    PredictionBatch,
+    PromotionRequest,
+    Run,
+    Table,
+    TableVersion,
+)
+from core.errors import CoreError
+from core.features.lineage.provenance import DataSource, data_sources
+from core.features.scoring.score import find_batch, list_batches
+from core.features.stores import Stores
+
+
+@dataclass
+class _Graph:
+    """Nodes and edges while they are gathered; a node that is added twice stays once."""
+
+    stores: Stores
+    nodes: dict[str, Node] = field(default_factory=dict)
+    edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
+    commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+
+    def add(self, node: Node) -> str:
+        self.nodes.setdefault(node.id, node)
+        return node.id
+
+    def link(self, source: str, target: str, label: str) -> None:
+        if (source, target) not in self.edges:
+            self.edges[source, target] = Edge(source=source, target=target, label=label)
+
+    def table(self, name: str) -> Table:
+        """The table, looked up once. Raises TableNotFound."""
+        if name not in self.tables:
+            self.tables[name] = self.stores.catalog.resolve(name)
+        return self.tables[name]
+
+    def commit(self, key: TableVersion) -> Commit | None:
+        """The commit that made a version, its table's history read once; None where the log does not tell it."""
+        if key.table not in self.commits:
+            history = self.stores.engine.history(self.table(key.table))
+            self.commits[key.table] = {commit.version: commit for commit in history}
+        return self.commits[key.table].get(key.version)
+
+    def done(self, root: str) -> Lineage:
+        return Lineage(root=root, nodes=tuple(self.nodes.values()), edges=tuple(self.edges.values()))
+
+
+def lineage_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Lineage:
+    """A model version back to run, data, code and decisions, and forward to its batches.
+
+    Raises ModelVersionNotFound, RegistryUnavailable, Forbidden. What is lost is a node with a problem.
+    """
+    stores.audit.require(actor, Action.LINEAGE_READ, str(key))
+    graph = _Graph(stores)
+    version = stores.models.version(key)
+    root = _add_version(graph, version, _runs_of(stores, [version]))
+    _add_decisions(graph, stores.decisions.list(model=key.model), only=key.version)
+    for batch in list_batches(stores, actor):
+        if batch.key == key:
+            _add_batch(graph, batch)
+    return graph.done(root)
+
+
+def lineage_of_every_version(stores: Stores, actor: Actor, model: str) -> Lineage:
+    """All versions of a model with their runs, data and decisions: a constant number of registry calls."""
+    stores.audit.require(actor, Action.LINEAGE_READ, model)
+    graph = _Graph(stores)
+    versions = stores.models.versions(model)
+    runs = _runs_of(stores, versions)
+    for version in versions:
+        _add_version(graph, version, runs)
+    _add_decisions(graph, stores.decisions.list(model=model))
+    return graph.done(model_node(versions[0].key) if versions else "")
+
+
+def lineage_of_batch(stores: Stores, actor: Actor, batch_id: str) -> Lineage:
+    """A batch back to the data it scored, its model version, and all that is behind that one. Raises BatchNotFound."""
+    stores.audit.require(actor, Action.LINEAGE_READ, batch_id)
+    batch = find_batch(stores, actor, batch_id)
+    graph = _Graph(stores)
+    try:
+        version = stores.models.version(batch.key)
+    except CoreError as error:
+        graph.add(_model(batch.key, problem=str(error)))
+    else:
+        _add_version(graph, version, _runs_of(stores, [version]))
+    _add_decisions(graph, stores.decisions.list(model=batch.model), only=batch.model_version)
+    return graph.done(_add_batch(graph, batch))
+
+
+def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) -> Lineage:
+    """A data version forward: models trained on it, the batches those made, and the batches that scored it."""
+    stores.audit.require(actor, Action.LINEAGE_READ, f"{table}@{version}")
+    resolved, data = stores.pin(table, version)
+    stores.engine.snapshot(resolved, version=version)
+    graph = _Graph(stores)
+    root = _add_commit(graph, DataSource(table=data.table, version=version, source_of_truth=""))
+    versions = stores.models.versions()
+    runs = _runs_of(stores, [v for v in versions if v.data is None])
+    reached = [v for v in versions if any(s.key == data for s in data_sources(runs.get(v.run_id or ""), v))]
+    known = _runs_of(stores, reached)
+    for model_version in reached:
+        _add_version(graph, model_version, known)
+    keys = {v.key for v in reached}
+    for batch in list_batches(stores, actor):
+        if batch.key in keys or batch.source == data:
+            _add_batch(graph, batch)
+    return graph.done(root)
+
+
+def model_node(key: ModelVersionKey) -> str:
+    return f"model {key}"
+
+
+def commit_node(key: TableVersion) -> str:
+    return f"commit {key}"
+
+
+def batch_node(batch_id: str) -> str:
+    return f"batch {batch_id}"
+
+
+def _runs_of(stores: Stores, versions: Iterable[ModelVersion]) -> dict[str, Run]:
+    return stores.runs.get_many([v.run_id for v in versions if v.run_id])
+
+
+def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> str:
+    run = runs.get(version.run_id or "")
+    model = graph.add(_model(version.key, stage=version.stage.value))
+    run_node = graph.add(_run_node(version, run))
+    graph.link(run_node, model, "registered as")
+    for source in data_sources(run, version):
+        graph.link(_add_commit(graph, source), run_node, "trained")
+    commit = run.tags.get("mlflow.source.git.commit") if run else None
+    if commit:
+        where = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
+        code = Node(
+            id=f"code {commit}",
+            kind=NodeKind.CODE,
+            label=commit[:10],
+            subject=commit,
+            detail={"commit": commit, **where},
+        )
+        graph.link(graph.add(code), run_node, "ran")
+    return model
+
+
+def _model(key: ModelVersionKey, *, stage: str = "", problem: str | None = None) -> Node:
+    detail = {"stage": stage} if stage else {}
+    return Node(
+        id=model_node(key), kind=NodeKind.MODEL, label=str(key), subject=str(key), detail=detail, problem=problem
+    )
+
+
+def _run_node(version: ModelVersion, run: Run | None) -> Node:
+    run_id = version.run_id or "no run"
+    problem = None
+    if run is None:
+        problem = (
+            "the version names no run" if not version.run_id else "the run is not there (deleted, or never existed)"
+        )
+    elif run.is_deleted:
+        problem = "the run was deleted"
+    detail = {}
+    if run is not None:
+        detail = {"status": run.status.value, "user": run.user or "", "experiment": run.experiment}
+        detail |= {name: f"{value:g}" for name, value in run.metrics.items()}
+    label = run.name if run and run.name else run_id[:10]
+    subject = f"run {run_id}" if version.run_id else f"run of {version.key}"
+    return Node(id=subject, kind=NodeKind.RUN, label=label, subject=run_id, detail=detail, problem=problem)
+
+
+def _add_commit(graph: _Graph, source: DataSource) -> str:
+    """The data version's commit, and whether its rows can still be shown."""
+    if source.table is None or source.version is None:
+        where = "an unknown table" if source.version is not None else "unknown data"
+        number = "" if source.version is None else f"@{source.version}"
+        return graph.add(
+            Node(
+                id=f"commit unknown{number}",
+                kind=NodeKind.COMMIT,
+                label=f"{where}{number}",
+                subject="",
+                problem="; ".join(source.findings) or "the run does not say which table",
+            )
+        )
+    key = TableVersion(table=source.table, version=source.version)
+    if commit_node(key) in graph.nodes:
+        return commit_node(key)
+    detail, problem = _commit_facts(graph, key)
+    problems = [*source.findings, *([problem] if problem else [])]
+    return graph.add(
+        Node(
+            id=commit_node(key),
+            kind=NodeKind.COMMIT,
+            label=str(key),
+            subject=str(key),
+            detail=detail | ({"known by": source.source_of_truth} if source.source_of_truth else {}),
+            problem="; ".join(problems) or None,
+        )
+    )
+
+
+def _commit_facts(graph: _Graph, key: TableVersion) -> tuple[dict[str, str], str | None]:
+    try:
+        verdict = graph.stores.engine.readable(graph.table(key.table), key.version)
+        commit = graph.commit(key)
+    except CoreError as error:
+        return {}, str(error)
+    detail = {}
+    if commit is not None:
+        detail = {
+            "operation": commit.operation,
+            "time": commit.timestamp.isoformat(timespec="seconds"),
+            "user": commit.claimed_by or "",
+            "rows added": "" if commit.rows_added is None else str(commit.rows_added),
+        }
+    return detail, None if verdict.is_readable else f"{verdict.verdict.value}: {verdict.reason}"
+
+
+def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only: int | None = None) -> None:
+    for request in requests:
+        if (only is not None and request.version != only) or model_node(request.key) not in graph.nodes:
+            continue
+        node = graph.add(
+            Node(
+                id=f"decision {request.id}",
+                kind=NodeKind.DECISION,
+                label=f"{request.to.value}: {request.status.value}",
+                subject=request.id,
+                detail=dict(_told(request)),
+                problem="begun and never ended" if request.status.value == "unfinished" else None,
+            )
+        )
+        graph.link(model_node(request.key), node, request.kind.value)
+
+
+def _told(request: PromotionRequest) -> Iterator[tuple[str, str]]:
+    yield "kind", request.kind.value
+    yield "to", request.to.value
+    yield "status", request.status.value
+    yield "requested by", request.requested_by
+    yield "why asked", request.request_reason
+    if request.decided_by:
+        yield "decided by", request.decided_by
+    if request.decided_at:
+        yield "decided at", request.decided_at.isoformat(timespec="seconds")
+    if request.reason:
+        yield "reason", request.reason
+
+
+def _add_batch(graph: _Graph, batch: PredictionBatch) -> str:
+    node = graph.add(
+        Node(
+            id=batch_node(batch.batch_id),
+            kind=NodeKind.BATCH,
+            label=f"{batch.into} ({batch.rows} rows)",
+            subject=batch.batch_id,
+            detail={
+                "into": str(batch.into),
+                "rows": str(batch.rows),
+                "scored": str(batch.source),
+                "with": str(batch.key),
+                "by": batch.actor,
+                "time": batch.time.isoformat(timespec="seconds"),
+            },
+        )
+    )
+    if model_node(batch.key) not in graph.nodes:
+        graph.add(_model(batch.key))
+    graph.link(model_node(batch.key), node, "predicted")
+    source = DataSource(table=batch.source.table, version=batch.source.version, source_of_truth="")
+    graph.link(_add_commit(graph, source), node, "was scored")
+    return node

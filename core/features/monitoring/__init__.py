@@ -1,0 +1,1 @@
+"""What differs between the registry and the decisions."""

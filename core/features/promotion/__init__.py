@@ -1,0 +1,1 @@
+"""Requests, gates, decisions and rollbacks."""

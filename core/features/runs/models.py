@@ -1,0 +1,233 @@
+"""Models: registered models and their versions, with what each was made from and what lies in its artifact."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from core.access.permissions import Action, require
+from core.entities import (
+    Actor,
+    Artifact,
+    ModelVersion,
+    ModelVersionKey,
+    ReadVerdict,
+    RegisteredModel,
+    Run,
+    RunStatus,
+    Stage,
+    TableVersion,
+)
+from core.errors import BadInput, CoreError, ModelNotFound
+from core.features.lineage.provenance import DataSource, data_sources
+from core.features.runs.compare import run_notes
+from core.features.stores import Stores
+from core.learning.kpis import is_kpi
+from core.learning.safety.artifacts import ModelInfo, check_loads, inspect_model
+
+_MOST_FILES = 500
+_TOO_LARGE_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionSummary:
+    """One line of a model's versions. *problem* says why its run cannot be believed or shown."""
+
+    version: int
+    stage: Stage
+    run_id: str | None
+    run_name: str | None
+    run_status: RunStatus | None
+    user: str | None
+    created: datetime
+    metrics: Mapping[str, float]
+    data: tuple[TableVersion, ...]
+    aliases: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """A registered model with its versions, newest first. Production is a version number or None."""
+
+    name: str
+    description: str
+    created: datetime
+    updated: datetime
+    versions: tuple[VersionSummary, ...]
+
+    @property
+    def production(self) -> int | None:
+        return max((v.version for v in self.versions if v.stage is Stage.PRODUCTION), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataView:
+    """A data version that a model claims, and whether its rows can still be shown."""
+
+    source: DataSource
+    verdict: ReadVerdict | None
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionView:
+    """A model version with its evidence. What could not be read is a sentence instead: *run_problem*, *info_problem*.
+
+    *late_metrics* maps a metric to the time at which it was changed after its run had ended.
+    """
+
+    version: ModelVersion
+    run: Run | None
+    run_problem: str | None
+    notes: tuple[str, ...]
+    metrics: Mapping[str, float]
+    late_metrics: Mapping[str, datetime]
+    data: tuple[DataView, ...]
+    artifacts: tuple[Artifact, ...]
+    info: ModelInfo | None
+    info_problem: str | None
+
+
+def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tuple[ModelSummary, ...]:
+    """All registered models (or one) with their versions, in a constant number of calls. Raises ModelNotFound."""
+    require(actor, Action.MODEL_READ)
+    known = [one for one in stores.models.models() if model is None or one.name == model]
+    if model is not None and not known:
+        raise ModelNotFound(f"There is no registered model {model!r}; pick one from the list.", model=model)
+    versions = stores.models.versions(model)
+    runs = stores.runs.get_many(version.run_id for version in versions if version.run_id)
+    grouped: dict[str, list[VersionSummary]] = {}
+    for version in versions:
+        grouped.setdefault(version.model, []).append(_summary(version, runs.get(version.run_id or "")))
+    return tuple(_model(one, grouped.get(one.name, [])) for one in known)
+
+
+def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelVersionView:
+    """One version with run, data and artifact, each read as far as it can be. Raises ModelVersionNotFound.
+
+    The artifact is looked at, never loaded.
+    """
+    require(actor, Action.MODEL_READ)
+    version = stores.models.version(key)
+    run = stores.runs.get_many([version.run_id], fresh=True).get(version.run_id) if version.run_id else None
+    info, files, problem = _artifact(stores, key)
+    return ModelVersionView(
+        version=version,
+        run=run,
+        run_problem=_run_problem(version, run),
+        notes=run_notes(run) if run else (),
+        metrics=dict(run.metrics) if run else {},
+        late_metrics=_late_metrics(stores, run) if run else {},
+        data=tuple(_data(stores, source) for source in data_sources(run, version)),
+        artifacts=files,
+        info=info,
+        info_problem=problem,
+    )
+
+
+def read_model_file(stores: Stores, actor: Actor, key: ModelVersionKey, path: str) -> bytes:
+    """One file of a version's artifact. Raises ArtifactNotFound, BadInput (too large, outside)."""
+    require(actor, Action.MODEL_READ)
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        file = stores.models.download(key, Path(folder), path=path)
+        if not file.is_file():
+            raise BadInput(f"{path!r} is a folder; pick a file in it.", path=path)
+        size = file.stat().st_size
+        if size > _TOO_LARGE_BYTES:
+            raise BadInput(f"{path!r} has {size} bytes: too large to be shown here.", path=path)
+        return file.read_bytes()
+
+
+def check_model_loads(stores: Stores, actor: Actor, key: ModelVersionKey, *, timeout_s: float = 60.0) -> ModelInfo:
+    """Loads the version's artifact in a process of its own. Raises ModelUnloadable, ArtifactNotFound."""
+    require(actor, Action.MODEL_READ)
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        return check_loads(stores.models.download(key, Path(folder)), timeout_s=timeout_s)
+
+
+def _model(model: RegisteredModel, versions: list[VersionSummary]) -> ModelSummary:
+    return ModelSummary(
+        name=model.name,
+        description=model.description,
+        created=model.created,
+        updated=max([model.updated, *(version.created for version in versions)]),
+        versions=tuple(versions),
+    )
+
+
+def _summary(version: ModelVersion, run: Run | None) -> VersionSummary:
+    keys = (source.key for source in data_sources(run, version))
+    return VersionSummary(
+        version=version.version,
+        stage=version.stage,
+        run_id=version.run_id,
+        run_name=run.name if run else None,
+        run_status=run.status if run else None,
+        user=run.user if run else None,
+        created=version.created,
+        metrics=dict(run.metrics) if run else {},
+        data=tuple(key for key in keys if key is not None),
+        aliases=version.aliases,
+        problem=_run_problem(version, run),
+    )
+
+
+def _run_problem(version: ModelVersion, run: Run | None) -> str | None:
+    if version.run_id is None:
+        return "It names no run: what it was made from is not known."
+    if run is None:
+        return f"Its run {version.run_id} is not in MLflow: it was erased, or it never existed."
+    if run.is_deleted:
+        return (
+            f"Its run {version.run_id} was deleted in MLflow; what it logged is still readable until MLflow erases it."
+        )
+    return None
+
+
+def _late_metrics(stores: Stores, run: Run) -> dict[str, datetime]:
+    """MLflow lets anybody log a metric after the end; both points stay, and the later one is what is shown."""
+    if run.ended is None:
+        return {}
+    late: dict[str, datetime] = {}
+    for name in filter(is_kpi, run.metrics):
+        last = max(point.timestamp for point in stores.runs.metric_history(run.run_id, name))
+        if last > run.ended:
+            late[name] = last
+    return late
+
+
+def _data(stores: Stores, source: DataSource) -> DataView:
+    if source.key is None:
+        return DataView(source=source, verdict=None, problem="; ".join(source.findings) or "no data version is known")
+    try:
+        table = stores.catalog.resolve(source.key.table)
+        verdict = stores.engine.readable(table, source.key.version)
+    except CoreError as error:
+        return DataView(source=source, verdict=None, problem=str(error))
+    return DataView(source=source, verdict=verdict, problem=None)
+
+
+def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, tuple[Artifact, ...], str | None]:
+    """Description, files and problem; a lost or foreign artifact is a problem to show, not the end of the page."""
+    files: tuple[Artifact, ...] = ()
+    try:
+        files = _walk(stores, key)
+        with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+            return inspect_model(stores.models.download(key, Path(folder))), files, None
+    except CoreError as error:
+        return None, files, str(error)
+
+
+def _walk(stores: Stores, key: ModelVersionKey) -> tuple[Artifact, ...]:
+    found: list[Artifact] = []
+    waiting = [""]
+    while waiting and len(found) < _MOST_FILES:
+        for item in stores.models.artifacts(key, below=waiting.pop()):
+            found.append(item)
+            if item.is_folder:
+                waiting.append(item.path)
+    return tuple(sorted(found, key=lambda item: item.path))

@@ -1,0 +1,1 @@
+"""Scoring a pinned data version with a model version."""

@@ -1,0 +1,46 @@
+"""The stores that every service works on, opened by bootstrap.open_stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.access.sign_in_state import ProviderMark
+from core.access.tokens import SignOuts, Tokens
+from core.audit.decisions import Decisions
+from core.audit.findings import Findings
+from core.audit.log import AuditLog
+from core.audit.proofs.signed_heads import Heads
+from core.audit.row_integrity import BoundRows
+from core.delta.catalog import Catalog
+from core.delta.engine import DeltaEngine
+from core.entities import Table, TableVersion
+from core.jobs.store import JobStore
+from core.registry.models import ModelRegistry
+from core.registry.runs import Runs
+from core.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    settings: Settings
+    catalog: Catalog
+    engine: DeltaEngine
+    runs: Runs
+    models: ModelRegistry
+    audit: AuditLog
+    heads: Heads
+    decisions: Decisions
+    findings: Findings
+    bound: BoundRows
+    jobs: JobStore
+    tokens: Tokens
+    sign_outs: SignOuts
+    provider: ProviderMark
+
+    def pin(
+        self, table: str, version: int | None = None, *, registered_only: bool = False
+    ) -> tuple[Table, TableVersion]:
+        """Resolves a table's name and "latest" once: the table and its pinned version."""
+        resolved = self.catalog.resolve(table, registered_only=registered_only)
+        pinned = self.engine.latest_version(resolved) if version is None else version
+        return resolved, TableVersion(table=resolved.name, version=pinned)

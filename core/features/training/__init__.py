@@ -1,0 +1,1 @@
+"""Training a recipe on a pinned data version."""

@@ -1,0 +1,1 @@
+"""MLflow Projects as recipes."""

@@ -1,1 +1,0 @@
-"""Alembic migrations of the database; applied by core.database when it is opened."""

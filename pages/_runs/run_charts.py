@@ -1,0 +1,179 @@
+"""Pictures of runs: bars, any param against any KPI, parallel coordinates, a KPI over data versions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from core.entities import Run
+from core.features.runs.compare import Comparison
+from core.learning.kpis import is_lower_better
+from pages._runs.run_tables import data_label, header, number, short
+from pages._ui import charts
+from pages._ui.charts import plain
+
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
+
+
+def colour(position: int) -> str:
+    """The colour of the nth group, in the viewer's theme."""
+    known = charts.colours()
+    return known[position % len(known)]
+
+
+def axis_label(run: Run, found: Comparison) -> str:
+    """What stands below a bar: the model version made from the run, else the beginning of its id."""
+    return plain(header(run, found)) if found.versions.get(run.run_id) else run.run_id[:8]
+
+
+def bars(found: Comparison, metric: str) -> go.Figure:
+    """One bar per run in the order of the table, told apart by data version; Production is a dashed line."""
+    figure = go.Figure()
+    for position, label in enumerate(_data_labels(found.runs)):
+        part = [run for run in found.runs if data_label(run) == label]
+        figure.add_bar(
+            name=plain(label),
+            x=[axis_label(run, found) for run in part],
+            y=[_finite(run.metrics.get(metric)) for run in part],
+            text=[plain(short(run)) for run in part],
+            textposition="none",
+            marker={"color": colour(position)},
+            hovertemplate=f"%{{text}}<br>{plain(label)}<br>{plain(metric)} %{{y:.4f}}<extra></extra>",
+        )
+    _add_baseline(figure, found, metric)
+    figure.update_layout(yaxis_title=_axis(metric), legend_title_text="", barmode="overlay")
+    figure.update_xaxes(
+        categoryorder="array", categoryarray=[axis_label(run, found) for run in found.runs], type="category"
+    )
+    return figure
+
+
+def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
+    """One point per run: any param (or the data version) against any metric."""
+    figure = go.Figure()
+    for position, label in enumerate(_data_labels(found.runs)):
+        part = [run for run in found.runs if data_label(run) == label and _finite(run.metrics.get(metric)) is not None]
+        figure.add_scatter(
+            name=plain(label),
+            mode="markers",
+            x=[_param(run, param) for run in part],
+            y=[run.metrics[metric] for run in part],
+            text=[plain(short(run)) for run in part],
+            marker={"color": colour(position), "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 11},
+            hovertemplate=(
+                f"%{{text}}<br>{plain(param)} %{{x}}<br>{plain(metric)} %{{y:.4f}}<extra>{plain(label)}</extra>"
+            ),
+        )
+    _add_baseline(figure, found, metric)
+    figure.update_layout(xaxis_title=plain(param), yaxis_title=_axis(metric), legend_title_text="")
+    return figure
+
+
+def complete(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> list[Run]:
+    """The runs that have a data version and a value for each name: a line cannot go through what is missing."""
+    return [
+        run
+        for run in runs
+        if run.data is not None
+        and all(name in run.params for name in params)
+        and all(_finite(run.metrics.get(name)) is not None for name in metrics)
+    ]
+
+
+def parallel(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> go.Figure:
+    """One line per (complete) run through its data version, params and metrics; the last metric gives the colour."""
+    dimensions = [_dimension(name, [_param(run, name) for run in runs]) for name in ("DataV", *params)]
+    dimensions += [_dimension(name, [run.metrics[name] for run in runs]) for name in metrics]
+    line: dict[str, object] = {"color": colour(0)}
+    last = [run.metrics[metrics[-1]] for run in runs] if metrics else []
+    if last and min(last) < max(last):
+        line = {
+            "color": last,
+            "colorscale": "Cividis",
+            "reversescale": is_lower_better(metrics[-1]),
+            "showscale": True,
+            "colorbar": {"title": plain(metrics[-1])},
+        }
+    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line))
+    return figure.update_layout(margin={"l": 90, "r": 60, "t": 60, "b": 24})
+
+
+def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
+    """A metric over the data versions that the runs were trained on; one line through the newest run of each."""
+    figure = go.Figure()
+    known = [run for run in runs if run.data is not None and _finite(run.metrics.get(metric)) is not None]
+    tables = list(dict.fromkeys(run.data.table for run in known if run.data is not None))
+    for position, table in enumerate(tables):
+        part = sorted(
+            (run for run in known if run.data is not None and run.data.table == table),
+            key=lambda run: (run.data.version if run.data else -1, run.started is not None and run.started.timestamp()),
+        )
+        newest = {run.data.version: run for run in part if run.data is not None}
+        shade = colour(position)
+        figure.add_scatter(
+            name=plain(f"{table}, newest run"),
+            mode="lines",
+            x=list(newest),
+            y=[run.metrics[metric] for run in newest.values()],
+            line={"color": shade},
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            name=plain(table),
+            mode="markers",
+            x=[run.data.version for run in part if run.data is not None],
+            y=[run.metrics[metric] for run in part],
+            text=[plain(short(run)) for run in part],
+            marker={"color": shade, "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 10},
+            hovertemplate=f"%{{text}}<br>{plain(table)}@%{{x}}<br>{plain(metric)} %{{y:.4f}}<extra></extra>",
+        )
+    figure.update_layout(xaxis_title="Data version", yaxis_title=_axis(metric))
+    figure.update_xaxes(dtick=1 if len({run.data.version for run in known if run.data}) <= 12 else None, tickformat="d")
+    return figure
+
+
+def _add_baseline(figure: go.Figure, found: Comparison, metric: str) -> None:
+    """A dashed line where one run is the baseline of all."""
+    level = _finite(found.baseline.metrics.get(metric)) if found.baseline is not None else None
+    if level is not None:
+        figure.add_hline(y=level, line_dash="dash", line_color="#808A93", annotation_text=f"Baseline {number(level)}")
+
+
+def _data_labels(runs: Sequence[Run]) -> list[str]:
+    return sorted(dict.fromkeys(data_label(run) for run in runs))
+
+
+def _axis(metric: str) -> str:
+    return plain(f"{metric} (lower is better)" if is_lower_better(metric) else metric)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _param(run: Run, name: str) -> float | str | None:
+    if name == "DataV":
+        return float(run.data.version) if run.data is not None else None
+    text = run.params.get(name)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _dimension(name: str, values: Sequence[float | str | None]) -> dict[str, object]:
+    """Numbers as they are; texts numbered, with their words as ticks."""
+    if all(isinstance(value, float | int) for value in values):
+        return {"label": plain(name), "values": list(values)}
+    words = sorted({str(value) for value in values})
+    ticks = list(range(len(words)))
+    return {
+        "label": plain(name),
+        "values": [words.index(str(value)) for value in values],
+        "tickvals": ticks,
+        "ticktext": [plain(word) for word in words],
+    }

@@ -1,0 +1,55 @@
+"""Cached readers. A key is what the answer depends on and nothing per user: who may see it is asked before."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.entities import Actor, PredictionBatch
+from core.features.monitoring import overview as service
+from core.features.scoring.batch_rows import batch_sample as read_sample
+from core.features.stores import Stores
+
+# What happens through ModelLedger changes the log's head, which is in the key; what is changed in MLflow behind its
+# back does not, and is seen after this many seconds.
+_TTL_S = 5
+# What never changes may be lost (vacuumed): that is seen after this many seconds.
+_KEPT_S = 300
+
+
+def overview(stores: Stores, actor: Actor) -> service.Overview:
+    """The overview as of the log's head; the same for everybody who may see it."""
+    sequence, head = stores.audit.head()
+    live = tuple((job.id, job.status.value) for job in stores.jobs.list(live_only=True))
+    return _overview(stores, actor, stores.settings.database, sequence, head, live)
+
+
+@st.cache_data(ttl=_TTL_S, max_entries=32, show_spinner=False)
+def _overview(
+    _stores: Stores, _actor: Actor, database: str, sequence: int, head: str, live: tuple[tuple[str, str], ...]
+) -> service.Overview:
+    """*_actor* is not in the key: whoever comes here has passed the page's guard, and all of them see the same."""
+    return service.overview(_stores, _actor)
+
+
+def batch_sample(
+    stores: Stores, actor: Actor, batch: PredictionBatch, columns: tuple[str, ...] | None, most: int
+) -> pd.DataFrame:
+    """An even sample of a batch's rows; a batch is one version of its table, and neither ever changes."""
+    uri = stores.catalog.resolve(batch.into.table).uri
+    return _batch_sample(stores, actor, batch, uri, batch.batch_id, batch.into.version, columns, most)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=8, show_spinner=False)
+def _batch_sample(
+    _stores: Stores,
+    _actor: Actor,
+    _batch: PredictionBatch,
+    uri: str,
+    batch_id: str,
+    version: int,
+    columns: tuple[str, ...] | None,
+    most: int,
+) -> pd.DataFrame:
+    """*_actor* is not in the key, as above."""
+    return read_sample(_stores, _actor, _batch, columns=columns, most=most).to_pandas()

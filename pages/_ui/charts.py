@@ -1,0 +1,112 @@
+"""Charts: one plotly template for every picture, in colours that hold on light and on dark."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.escaping import visible
+
+# Okabe and Ito's colours, on white with Tol's muted ones, in an order that keeps 3:1 contrast on white and on dark.
+LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#332288", "#882255", "#7A7A1F", "#4D4D4D")
+DARK = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def is_dark() -> bool:
+    """Whether the viewer sees the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def colours() -> tuple[str, ...]:
+    return DARK if is_dark() else LIGHT
+
+
+def template() -> go.layout.Template:
+    """The one template: quiet grid, no background of its own, the theme's colours."""
+    ink, grid = ("#E6EBF0", "#33414E") if is_dark() else ("#17212B", "#E3E8ED")
+    axis = {
+        "gridcolor": grid,
+        "zerolinecolor": grid,
+        "linecolor": grid,
+        "ticks": "outside",
+        "tickcolor": grid,
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "colorway": list(colours()),
+            "font": {"color": ink, "size": 13, "family": "Source Sans, Source Sans Pro, sans-serif"},
+            "title": {"font": {"size": 15}, "x": 0, "xanchor": "left"},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "xaxis": axis,
+            "yaxis": axis,
+            "margin": {"l": 12, "r": 12, "t": 40, "b": 12},
+            "legend": {"orientation": "h", "y": -0.2},
+            "hoverlabel": {"font": {"size": 13}},
+        }
+    )
+
+
+def show(figure: go.Figure, *, alt: str, key: str | None = None, height: int = 320) -> None:
+    """Draws *figure* in the template; *alt* says in words what it shows."""
+    figure.update_layout(template=template(), height=height)
+    st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=visible(alt))
+
+
+def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") -> go.Figure:
+    """One bar per name, in the order given, its value written on it."""
+    figure = go.Figure(
+        go.Bar(
+            x=[plain(name) for name in values],
+            y=list(values.values()),
+            text=[f"{v:,.4g}" for v in values.values()],
+            textposition="auto",
+        )
+    )
+    figure.update_layout(title=title, xaxis_title=x, yaxis_title=y)
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def grouped_shares(groups: Mapping[str, pd.Series], *, title: str) -> go.Figure:
+    """Shares of each class, one colour per group; *groups* maps a group's name to its raw labels."""
+    figure = go.Figure()
+    for name, labels in groups.items():
+        shares = labels.astype(str).value_counts(normalize=True).sort_index()
+        figure.add_bar(
+            name=plain(name), x=[plain(label) for label in shares.index], y=shares, text=[f"{s:.0%}" for s in shares]
+        )
+    figure.update_layout(title=title, barmode="group", yaxis_title="share of rows", yaxis_tickformat=".0%")
+    return figure
+
+
+def grouped_histogram(groups: Mapping[str, pd.Series], *, title: str, bins: int = 30) -> go.Figure:
+    """Distributions of numbers, one outline per group, each on its own share."""
+    figure = go.Figure()
+    for name, numbers in groups.items():
+        figure.add_histogram(name=plain(name), x=numbers, histnorm="probability", nbinsx=bins, opacity=0.65)
+    figure.update_layout(title=title, barmode="overlay", yaxis_title="share of rows", yaxis_tickformat=".0%")
+    return figure
+
+
+def line(x: Sequence[object], series: Mapping[str, Sequence[float | None]], *, title: str, x_title: str) -> go.Figure:
+    """One line with points per series over the same *x*; a missing value is a gap."""
+    figure = go.Figure()
+    for name, values in series.items():
+        figure.add_scatter(name=plain(name), x=list(x), y=list(values), mode="lines+markers")
+    figure.update_layout(title=title, xaxis_title=x_title)
+    if all(isinstance(value, int) for value in x):
+        # Versions are counted: no tick stands between two of them.
+        figure.update_xaxes(tickformat="d", dtick=max(1, -(-(max(x) - min(x)) // 12)) if x else 1)
+    return figure
+
+
+def plain(text: object) -> str:
+    """*text* for plotly, which reads a little HTML in names and titles: shown as written instead."""
+    return html.escape(visible(text), quote=False)

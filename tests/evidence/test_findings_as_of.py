@@ -1,0 +1,162 @@
+"""Findings as of a date: which were open, and who had them by when, whatever was done about them since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from core.cli import main
+from core.commands.options import opened
+from core.entities import Actor, Finding, Outcome, Severity, Stage
+from core.errors import Forbidden, NotFound
+from core.features.history.as_of import end_of_day, state_at
+from core.features.history.findings_as_of import findings_at, show_finding_at
+from core.features.monitoring.findings import (
+    INSPECTOR,
+    assign_finding,
+    close_finding,
+    list_findings,
+    look,
+    open_finding,
+)
+from core.features.stores import Stores
+from tests.evidence.by_hand import by_hand
+from tests.evidence.conftest import Day
+
+Moment = Callable[[int], datetime]
+
+
+@pytest.fixture
+def finding(sample_stores: Stores, auditor: Actor, manager: Actor, day: Day) -> Finding:
+    """Opened on day 1 for the manager; on day 2 ana has it, on day 3 ben by another date; closed on day 5."""
+    day(1)
+    first = open_finding(
+        sample_stores, auditor, subject="iris_classifier/3", detail="odd rows", severity=Severity.HIGH, owner="manager"
+    )
+    day(2)
+    assign_finding(sample_stores, auditor, first.id, owner="ana", due=first.due, reason="she knows it")
+    day(3)
+    later = first.due + timedelta(days=7)
+    assign_finding(sample_stores, auditor, first.id, owner="ben", due=later, reason="ana is away")
+    day(5)
+    close_finding(sample_stores, manager, first.id, reason="the rows are right")
+    day(6)
+    return first
+
+
+@pytest.fixture
+def evening(day: Day) -> Moment:
+    return lambda number: end_of_day(day(number).date())
+
+
+def test_each_day_has_its_owner_and_due_date(
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+) -> None:
+    stood = {number: findings_at(sample_stores, auditor, evening(number)) for number in (0, 1, 2, 3, 4, 5)}
+    assert (stood[0], stood[5]) == ((), ())
+    week = timedelta(days=7)
+    assert {number: (one.owner, one.due - finding.due) for number in (1, 2, 3, 4) for one in stood[number]} == {
+        1: ("manager", timedelta(0)),
+        2: ("ana", timedelta(0)),
+        3: ("ben", week),
+        4: ("ben", week),
+    }
+    assert all(one.is_open and one.closed_by is None and one.reason is None for one in stood[4])
+    assert [one.is_overdue(evening(4)) for one in stood[4]] == [False]
+    (closed,) = findings_at(sample_stores, auditor, evening(5), include_closed=True)
+    assert (closed.closed_by, closed.reason) == ("manager", "the rows are right")
+    assert findings_at(sample_stores, auditor, evening(6), include_closed=True) == list_findings(
+        sample_stores, auditor, include_closed=True
+    )
+
+
+def test_one_is_shown_with_its_events_until_then(
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+) -> None:
+    view = show_finding_at(sample_stores, auditor, finding.id, evening(2))
+    assert (view.finding.owner, view.finding.closed_at) == ("ana", None)
+    assert [event.reason for event in view.events if event.outcome.value == "success"] == ["odd rows", "she knows it"]
+    with pytest.raises(NotFound, match="was opened after"):
+        show_finding_at(sample_stores, auditor, finding.id, evening(0))
+
+
+def test_what_no_pass_saw_any_more_was_still_seen_before(
+    sample_stores: Stores, auditor: Actor, evening: Moment, day: Day
+) -> None:
+    """A finding of the pass itself: there on day 1, gone since day 4, back on day 5."""
+    day(1)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
+    found, alias = look(sample_stores, INSPECTOR)
+    assert (found.kind, alias.kind) == ("stage differs", "serving alias moved")
+    gone = day(4)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.NONE})
+    look(sample_stores, INSPECTOR)
+    day(5)
+    sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
+    assert look(sample_stores, INSPECTOR) == ()
+    then = {n: {f.id: f.gone for f in findings_at(sample_stores, auditor, evening(n))} for n in (3, 4, 5)}
+    assert [then[number][found.id] for number in (3, 4, 5)] == [None, gone, None]
+
+
+def test_what_was_deleted_by_hand_still_stood_then(
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+) -> None:
+    before = {n: findings_at(sample_stores, auditor, evening(n), include_closed=True) for n in (1, 2, 3, 5)}
+    by_hand(sample_stores, "DELETE FROM findings;")
+    assert list_findings(sample_stores, auditor, include_closed=True) == ()
+    assert {n: findings_at(sample_stores, auditor, evening(n), include_closed=True) for n in before} == before
+    view = show_finding_at(sample_stores, auditor, finding.id, evening(5))
+    assert (view.finding.closed_by, view.finding.reason) == ("manager", "the rows are right")
+    assert [e.reason for e in view.events if e.outcome.value == "success"][-1] == "the rows are right"
+
+
+def test_events_of_before_tell_what_they_say(sample_stores: Stores, auditor: Actor, manager: Actor, day: Day) -> None:
+    """As findings were written down before events bound their rows."""
+    day(1)
+    told = {"finding": "0ld", "kind": "tag changed", "severity": "medium", "owner": "manager", "expected": "a"}
+    told |= {"found": "b", "due": "2027-03-31T00:00:00+00:00"}
+    append = sample_stores.audit.append
+    append(INSPECTOR, "finding.open", "iris_classifier/1", Outcome.SUCCESS, reason="it was changed", after=told)
+    day(2)
+    append(auditor, "finding.open", "iris_classifier/1", Outcome.SUCCESS, before=told, after=told | {"owner": "ana"})
+    day(3)
+    closed = {"finding": "0ld", "closed_by": "manager"}
+    append(
+        manager, "reconcile.resolve", "iris_classifier/1", Outcome.SUCCESS, reason="a slip", before=told, after=closed
+    )
+    stood = {n: findings_at(sample_stores, auditor, day(n), include_closed=True) for n in (0, 1, 2, 3)}
+    assert stood[0] == ()
+    assert [(stood[n][0].owner, stood[n][0].closed_by, stood[n][0].reason) for n in (1, 2, 3)] == [
+        ("manager", None, None),
+        ("ana", None, None),
+        ("ana", "manager", "a slip"),
+    ]
+    first = stood[1][0]
+    assert (first.detail, first.severity, first.opened_by) == ("it was changed", Severity.MEDIUM, "modelledger")
+
+
+def test_the_state_of_a_day_has_its_findings(
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+) -> None:
+    assert [one.owner for one in state_at(sample_stores, auditor, evening(2)).findings] == ["ana"]
+    assert state_at(sample_stores, auditor, evening(6)).findings == ()
+
+
+def test_somebody_without_a_role_is_refused(sample_stores: Stores, evening: Moment) -> None:
+    with pytest.raises(Forbidden):
+        findings_at(sample_stores, Actor(name="nobody", roles=frozenset()), evening(1))
+
+
+def test_the_command_line_shows_the_same(finding: Finding, evening: Moment, capsys: pytest.CaptureFixture[str]) -> None:
+    opened.cache_clear()
+    assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["id"], told["owner"], told["closed_by"]) == (finding.id, "ana", None)
+    assert main(["findings", "--as-of", f"{evening(6):%Y-%m-%d}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--look"]) == 1
+    assert "--as-of only shows what stood then" in capsys.readouterr().err
+    opened.cache_clear()

@@ -1,0 +1,84 @@
+"""Rows to take away and rows by the page: what the file holds, who may, and that nothing in it is computed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from core.entities import Actor, PredictionBatch, Stage
+from core.features.data.export_rows import batch_csv, version_csv
+from core.features.scoring.batch_rows import batch_page, batch_sample
+from core.features.scoring.score import batch_predictions, score
+from core.features.stores import Stores
+
+ODD = pa.table(
+    {
+        "=1+1": ["=cmd()", "a\u202eb", 'c,"d"\n', None],
+        "n": pa.array([-1, 2, None, 4], pa.int64()),
+        "x": pa.array([0.1, float("nan"), None, -2.5]),
+        "when": pa.array([datetime(2026, 1, 1, 2, 30, tzinfo=UTC)] * 4, pa.timestamp("us", "UTC")),
+        "many": pa.array([["@sum", "b"], [], None, ["ü"]], pa.list_(pa.string())),
+        "raw": pa.array([b"\x00\xff", b"", None, b"a"], pa.binary()),
+    }
+)
+
+
+def rows_of(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+
+
+def test_a_version_is_taken_away_with_nothing_computed_and_nothing_hidden(stores: Stores, auditor: Actor) -> None:
+    stores.engine.write(stores.catalog.place("odd"), ODD, mode="append")
+    header, *rows = rows_of(version_csv(stores, auditor, "odd", 0))
+    assert header == ["'=1+1", "n", "x", "when", "many", "raw"]
+    assert rows[0] == ["'=cmd()", "-1", "0.1", "2026-01-01 02:30:00.000000Z", '["\'@sum", "b"]', "00ff"]
+    assert rows[1][0] == "a‹U+202E›b"
+    assert rows[2][0] == 'c,"d"\n'
+    assert rows[3] == ["", "4", "-2.5", "2026-01-01 02:30:00.000000Z", '["ü"]', "61"]
+
+
+def test_an_older_version_is_taken_away_as_it_stood_and_no_more_than_was_asked(
+    sample_stores: Stores, auditor: Actor
+) -> None:
+    assert len(rows_of(version_csv(sample_stores, auditor, "iris_training_data", 0))) == 1 + 50
+    assert len(rows_of(version_csv(sample_stores, auditor, "iris_training_data", 2, most=120))) == 1 + 120
+
+
+@pytest.fixture
+def batch(sample_stores: Stores, scientist: Actor) -> PredictionBatch:
+    """150 rows, in a table that holds 50 rows of another batch as well."""
+    sample_stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
+    found = None
+    for version in (0, 2):
+        found = score(
+            sample_stores, scientist, model="iris_classifier", table="iris_training_data", version=version, into="p"
+        )
+    assert found is not None
+    return found
+
+
+def test_the_pages_of_a_batch_are_its_rows_each_once(
+    sample_stores: Stores, auditor: Actor, batch: PredictionBatch
+) -> None:
+    whole = batch_predictions(sample_stores, auditor, batch)
+    pages = [batch_page(sample_stores, auditor, batch, offset=at, limit=70) for at in (0, 70, 140, 210)]
+    assert [page.num_rows for page in pages] == [70, 70, 10, 0]
+    assert pa.concat_tables(pages).to_pylist() == whole.to_pylist()
+    taken = rows_of(batch_csv(sample_stores, auditor, batch))
+    assert len(taken) == 1 + 150
+    assert {row[taken[0].index("batch_id")] for row in taken[1:]} == {batch.batch_id}
+
+
+@pytest.mark.parametrize(("most", "rows"), [(1000, 150), (150, 150), (149, 75), (50, 50), (7, 7), (1, 1)])
+def test_a_sample_is_even_and_never_more_than_was_asked(
+    sample_stores: Stores, auditor: Actor, batch: PredictionBatch, most: int, rows: int
+) -> None:
+    whole = batch_predictions(sample_stores, auditor, batch)
+    found = batch_sample(sample_stores, auditor, batch, columns=("prediction", "no such"), most=most)
+    assert found.column_names == ["prediction"]
+    assert found.num_rows == rows
+    assert found.column(0).to_pylist() == whole.column("prediction").to_pylist()[:: -(-150 // most)]

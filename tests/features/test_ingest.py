@@ -1,0 +1,201 @@
+"""Ingesting: the preview tells before what the save does, every save is recorded, and bad input changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.entities import Actor, Outcome
+from core.errors import BadFile, BadName, CommitConflict, Forbidden, LogCorrupt, SchemaMismatch
+from core.features.data.browse import show_version, table_history
+from core.features.data.ingest import ingest_data, ingest_file, preview_file
+from core.features.stores import Stores
+
+LOANS = "id,amount,risk\n1,10.5,low\n2,20,<b>high</b>\n"
+
+
+def csv(folder: Path, text: str | bytes, name: str = "loans.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def save(stores: Stores, actor: Actor, path: Path, **options: object) -> object:
+    return ingest_file(stores, actor, table="loans", path=path, name=path.name, **options)  # type: ignore[arg-type]
+
+
+def rows_of(stores: Stores, table: str = "loans") -> list[dict[str, object]]:
+    found = stores.engine.read(stores.catalog.resolve(table)).to_pylist()
+    return sorted(found, key=lambda row: str(row["id"]))
+
+
+def test_file_becomes_version_0_of_a_new_table_and_version_1_when_appended(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    first = save(stores, scientist, csv(tmp_path, LOANS))
+    assert (first.table, first.version, first.rows_added) == ("loans", 0, 2)
+    second = save(stores, scientist, csv(tmp_path, "risk,id,amount\nlow,3,7\n"))
+    assert (second.version, second.rows_added) == (1, 1)
+    assert rows_of(stores) == [
+        {"id": 1, "amount": 10.5, "risk": "low"},
+        {"id": 2, "amount": 20.0, "risk": "<b>high</b>"},
+        {"id": 3, "amount": 7.0, "risk": "low"},
+    ]
+
+
+def test_overwrite_replaces_rows_and_schema_and_keeps_the_old_version(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    result = save(stores, scientist, csv(tmp_path, "id,score\n9,1\n"), mode="overwrite")
+    assert result.version == 1
+    assert rows_of(stores) == [{"id": 9, "score": 1}]
+    assert show_version(stores, scientist, "loans", 0).snapshot.rows == 2
+
+
+def test_parquet_is_ingested_too(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.table({"id": pa.array([1, 2], pa.uint8()), "x": pa.array(["a", "a"]).dictionary_encode()}), path)
+    save(stores, scientist, path)
+    assert rows_of(stores) == [{"id": 1, "x": "a"}, {"id": 2, "x": "a"}]
+
+
+def test_save_is_recorded_before_and_after_with_who_why_and_what(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    path = csv(tmp_path, LOANS)
+    save(stores, scientist, path, reason="month end")
+    done, intent = stores.audit.search(action="data.ingest")
+    assert (intent.outcome, done.outcome) == (Outcome.INTENT, Outcome.SUCCESS)
+    assert (done.actor, done.subject, done.reason) == ("scientist", "loans@0", "month end")
+    assert intent.operation == done.operation
+    assert done.after["rows_added"] == 2
+    assert done.after["file_sha256"] == hashlib.sha256(LOANS.encode()).hexdigest()
+    (commit,) = table_history(stores, scientist, "loans")
+    assert commit.metadata["modelledger.actor"] == "scientist"
+    assert commit.metadata["modelledger.operation"] == done.operation
+    assert commit.metadata["modelledger.source"] == "loans.csv"
+
+
+@pytest.mark.parametrize("role", ["auditor", "manager", "admin"])
+def test_roles_that_may_not_ingest_are_refused_and_the_refusal_is_kept(
+    stores: Stores, request: pytest.FixtureRequest, tmp_path: Path, role: str
+) -> None:
+    actor = request.getfixturevalue(role)
+    with pytest.raises(Forbidden):
+        save(stores, actor, csv(tmp_path, LOANS))
+    with pytest.raises(Forbidden):
+        preview_file(stores, actor, table="loans", path=csv(tmp_path, LOANS), name="loans.csv")
+    assert not stores.catalog.tables()
+    assert {event.outcome for event in stores.audit.search(action="data.ingest")} == {Outcome.DENIED}
+
+
+def test_preview_shows_columns_and_rows_and_writes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    preview = preview_file(stores, scientist, table="loans", path=csv(tmp_path, LOANS), name="loans.csv")
+    assert (preview.table, preview.version, preview.rows, preview.fits) == ("loans", None, 2, True)
+    assert [(column.name, column.found) for column in preview.columns] == [
+        ("id", "int64"),
+        ("amount", "double"),
+        ("risk", "string"),
+    ]
+    assert preview.sample.num_rows == 2
+    assert not stores.catalog.tables()
+
+
+def test_preview_names_every_column_that_does_not_fit(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    other = csv(tmp_path, "id,amount,colour\none,2,red\n", "other.csv")
+    preview = preview_file(stores, scientist, table="loans", path=other, name="other.csv")
+    assert preview.version == 0
+    assert not preview.fits
+    notes = " ".join(preview.problems)
+    assert "id: does not fit" in notes
+    assert "colour: the table has no such column" in notes
+    with pytest.raises(SchemaMismatch, match=r"does not fit loans: id .*colour") as caught:
+        save(stores, scientist, other)
+    assert "\n" not in str(caught.value)
+    assert stores.engine.latest_version(stores.catalog.resolve("loans")) == 0
+    assert preview_file(stores, scientist, table="loans", path=other, name="other.csv", mode="overwrite").fits, (
+        "overwriting may change the schema"
+    )
+
+
+def test_fraction_for_a_whole_number_does_not_fit(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    """deltalake of itself would store 1.5 as 1."""
+    save(stores, scientist, csv(tmp_path, "id,n\n1,1\n"))
+    with pytest.raises(SchemaMismatch, match="n "):
+        save(stores, scientist, csv(tmp_path, "id,n\n2,1.5\n"))
+    save(stores, scientist, csv(tmp_path, "id,n\n2,3.0\n"))
+    assert rows_of(stores) == [{"id": 1, "n": 1}, {"id": 2, "n": 3}]
+
+
+def test_text_column_keeps_what_looks_like_a_number(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, "id,code\n1,A1\n"))
+    save(stores, scientist, csv(tmp_path, "id,code\n2,1.50\n"))
+    assert [row["code"] for row in rows_of(stores)] == ["A1", "1.50"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"id,amount,risk\n",
+        "id,risk\n1,é\n".encode("latin-1"),
+        b"id,id\n1,2\n",
+        b"id,risk\n1\n",
+        b"PAR1xx",
+    ],
+)
+def test_bad_file_is_refused_in_a_sentence_and_recorded_as_failed(
+    stores: Stores, scientist: Actor, tmp_path: Path, content: bytes
+) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    with pytest.raises(BadFile, match=r"^bad\.csv ") as caught:
+        save(stores, scientist, csv(tmp_path, content, "bad.csv"))
+    assert "\n" not in str(caught.value)
+    assert len(rows_of(stores)) == 2
+    failed = stores.audit.search(action="data.ingest")[0]
+    assert (failed.outcome, failed.reason) == (Outcome.FAILED, str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "a b", "1st", "x" * 200, "<b>", "a/b"])
+def test_name_that_cannot_name_a_table_is_refused(stores: Stores, scientist: Actor, tmp_path: Path, name: str) -> None:
+    path = csv(tmp_path, LOANS)
+    with pytest.raises(BadName):
+        ingest_file(stores, scientist, table=name, path=path, name="loans.csv")
+    with pytest.raises(BadName):
+        preview_file(stores, scientist, table=name, path=path, name="loans.csv")
+    assert not stores.catalog.tables()
+
+
+def test_table_that_moved_on_since_the_preview_is_a_conflict(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    path = csv(tmp_path, LOANS)
+    save(stores, scientist, path, expected_version=-1)
+    with pytest.raises(CommitConflict):
+        save(stores, scientist, path, expected_version=-1)
+    save(stores, scientist, path, expected_version=0)
+    with pytest.raises(CommitConflict, match="now is at version 1"):
+        save(stores, scientist, path, mode="overwrite", expected_version=0)
+    assert len(rows_of(stores)) == 4
+
+
+def test_table_whose_log_is_corrupt_takes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    log = Path(stores.catalog.resolve("loans").uri) / "_delta_log" / f"{0:020d}.json"
+    log.write_text("{")
+    with pytest.raises(LogCorrupt, match=log.name):
+        save(stores, scientist, csv(tmp_path, LOANS))
+
+
+def test_rows_in_memory_are_saved_and_recorded_alike(stores: Stores, scientist: Actor) -> None:
+    result = ingest_data(
+        stores, scientist, table="loans", data=pa.table({"id": [1]}), source="sensor 7", reason="first"
+    )
+    assert (result.version, result.rows_added) == (0, 1)
+    event = stores.audit.search(action="data.ingest")[0]
+    assert (event.outcome, event.subject, event.after["source"]) == (Outcome.SUCCESS, "loans@0", "sensor 7")

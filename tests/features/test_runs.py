@@ -1,0 +1,44 @@
+"""One run with everything that it logged."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.entities import Actor, Role, RunStatus
+from core.errors import Forbidden, RunNotFound
+from core.features.runs.runs import show_run
+from core.features.stores import Stores
+
+
+def test_a_run_shows_its_versions_files_and_why_it_failed(stores: Stores, auditor: Actor, tmp_path: object) -> None:
+    run_id = stores.runs.start("e", "n", "scientist", {})
+    stores.runs.log(run_id, metrics={"f1": 0.5})
+    stores.models.register("m", source="s3://nowhere/x", run_id=run_id, tags={})
+    stores.runs.end(run_id, RunStatus.FAILED, "no rows")
+    view = show_run(stores, auditor, run_id)
+    assert view.reason == "no rows"
+    assert [str(version.key) for version in view.versions] == ["m/1"]
+    assert [point.value for point in view.history["f1"]] == [0.5]
+    assert view.late == {}
+    assert view.artifacts == ()
+
+
+def test_a_metric_that_was_changed_after_the_end_is_told_with_both_values(stores: Stores, auditor: Actor) -> None:
+    run_id = stores.runs.start("e", "n", "scientist", {})
+    stores.runs.log(run_id, metrics={"f1": 0.5, "r2": 0.1})
+    stores.runs.end(run_id, RunStatus.FINISHED)
+    ended = stores.runs.get(run_id).ended
+    stores.runs.log(run_id, metrics={"f1": 0.9})
+    view = show_run(stores, auditor, run_id)
+    assert [point.value for point in view.history["f1"]] == [0.5, 0.9]
+    assert [point.value for point in view.late["f1"]] == [0.9]
+    assert set(view.late) == {"f1"}
+    assert ended is not None
+    assert view.late["f1"][0].timestamp > ended
+
+
+def test_a_run_that_never_existed_and_somebody_without_a_role(stores: Stores, auditor: Actor) -> None:
+    with pytest.raises(RunNotFound):
+        show_run(stores, auditor, "a" * 32)
+    with pytest.raises(Forbidden):
+        show_run(stores, Actor(name="nobody", roles=frozenset[Role]()), "a" * 32)
