@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
 from core.access.permissions import Action
 from core.access.tokens import Tokens
-from core.audit.log import AuditLog
-from core.entities import Actor, Outcome
+from core.entities import Actor, Event, Outcome
 
 SUBJECT = "sign-in provider"
 IN_FORCE = "in_force"
 
 
+class EventLog(Protocol):
+    """What the state needs of `core.audit.log.AuditLog`, which itself imports core.access."""
+
+    def transaction(self) -> AbstractContextManager[Connection]: ...
+
+    def append_within(
+        self,
+        connection: Connection,
+        actor: Actor,
+        action: str,
+        subject: str,
+        outcome: Outcome,
+        *,
+        reason: str = "",
+        after: Mapping[str, Any] | None = None,
+    ) -> Event: ...
+
+    def search(
+        self, *, subject: str, action: str, outcome: str, limit: int, within: Connection | None
+    ) -> Sequence[Event]: ...
+
+
 class ProviderMark:
     """The mark in one database. The newest of its events holds."""
 
-    def __init__(self, audit: AuditLog, tokens: Tokens) -> None:
+    def __init__(self, audit: EventLog, tokens: Tokens) -> None:
         self._audit, self._tokens = audit, tokens
 
     def since(self) -> datetime | None:

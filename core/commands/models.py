@@ -221,7 +221,7 @@ def score(
     )
 
 
-def _model_then(model: asof.ModelThen) -> dict[str, Any]:
+def _model_then(model: asof.ModelAsOf) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [
@@ -260,7 +260,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _lineage_then(version: asof.VersionThen, graph: Lineage) -> dict[str, Any]:
+def _lineage_then(version: asof.VersionAsOf, graph: Lineage) -> dict[str, Any]:
     """With the keys of today's; what the log does not hold is empty."""
     run = {"run_id": version.run_id, "user": version.trained_by, "metrics": dict(version.metrics)}
     data = version.data

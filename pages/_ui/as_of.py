@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Actor
-from core.features.history.as_of import ModelThen, StateThen, end_of_day, state_at
+from core.features.history.as_of import ModelAsOf, StateAsOf, end_of_day, state_at
 from core.features.history.lineage_as_of import lineage_then
 from core.features.monitoring.findings import about, about_model
 from core.features.stores import Stores
@@ -45,7 +45,7 @@ def bound() -> datetime | None:
     return chosen
 
 
-def state(stores: Stores, actor: Actor) -> StateThen | None:
+def state(stores: Stores, actor: Actor) -> StateAsOf | None:
     """What stood on the chosen day, with a line that says so; None where no day is chosen."""
     chosen = moment()
     if chosen is None:
@@ -59,7 +59,7 @@ def state(stores: Stores, actor: Actor) -> StateThen | None:
     return found
 
 
-def overview(found: StateThen) -> None:
+def overview(found: StateAsOf) -> None:
     """What served then, what waited, what had been scored."""
     st.subheader("In Production then")
     if not found.models:
@@ -107,7 +107,7 @@ def overview(found: StateThen) -> None:
     )
 
 
-def models(found: StateThen) -> None:
+def models(found: StateAsOf) -> None:
     """The versions of one model as they stood, with the decision that put each into its stage."""
     if not found.models:
         st.caption("No model was trained yet.")
@@ -140,7 +140,7 @@ def models(found: StateThen) -> None:
     )
 
 
-def lineage(found: StateThen) -> None:
+def lineage(found: StateAsOf) -> None:
     """A model version back to its data and forward to its decision and predictions, as it stood."""
     keys = {str(v.key): v.key for model in found.models for v in model.versions}
     chosen = pickers.choose("Model version", list(keys), "as_of_lineage")
@@ -159,7 +159,7 @@ def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((bound for bound in (one, other) if bound is not None), default=None)
 
 
-def _serving(model: ModelThen) -> None:
+def _serving(model: ModelAsOf) -> None:
     serving = model.production
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{messages.plain(model.name)}**", width="content")

@@ -19,7 +19,7 @@ from core.errors import BadSettings
 from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name
 from tests.postgres import PostgresServer
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "core" / "migrations"
+MIGRATIONS = Path(__file__).resolve().parents[2] / "core" / "database" / "migrations"
 WHO = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 

@@ -15,7 +15,7 @@ from core.cli import main
 from core.commands.options import opened
 from core.entities import Actor, ModelVersionKey, Stage, TableVersion
 from core.errors import BadParameter, EvidenceChanged, Forbidden
-from core.features.history.as_of import StateThen, parse_moment, state_at
+from core.features.history.as_of import StateAsOf, parse_moment, state_at
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring.findings import INSPECTOR, look
 from core.features.promotion.decide import approve, reject, request_promotion, roll_back
@@ -46,11 +46,11 @@ def history(sample_stores: Stores, scientist: Actor, manager: Actor, day: Day) -
     return sample_stores
 
 
-def on(stores: Stores, actor: Actor, day: Day, number: int) -> StateThen:
+def on(stores: Stores, actor: Actor, day: Day, number: int) -> StateAsOf:
     return state_at(stores, actor, day(number) + timedelta(hours=1))
 
 
-def stages(state: StateThen) -> dict[int, Stage]:
+def stages(state: StateAsOf) -> dict[int, Stage]:
     return {v.version: v.stage for model in state.models if model.name == MODEL for v in model.versions}
 
 

@@ -41,21 +41,21 @@ Call = Callable[[Ground, Actor], Any]
 # Each service with its action and a call. What takes long (training, loading) is asked of what is not there: that
 # is told only to those who may.
 SERVICES: dict[str, tuple[str, Call]] = {
-    "asof.state_at": ("model.read", lambda g, a: as_of.state_at(g.stores, a, NOW)),
-    "asof_findings.findings_at": ("reconcile.read", lambda g, a: findings_as_of.findings_at(g.stores, a, NOW)),
-    "asof_findings.show_finding_at": (
+    "as_of.state_at": ("model.read", lambda g, a: as_of.state_at(g.stores, a, NOW)),
+    "findings_as_of.findings_at": ("reconcile.read", lambda g, a: findings_as_of.findings_at(g.stores, a, NOW)),
+    "findings_as_of.show_finding_at": (
         "reconcile.read",
         lambda g, a: findings_as_of.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
     ),
-    "asof_requests.requests_at": ("promotion.read", lambda g, a: requests_as_of.requests_at(g.stores, a, NOW)),
-    "asof_lineage.lineage_at": (
+    "requests_as_of.requests_at": ("promotion.read", lambda g, a: requests_as_of.requests_at(g.stores, a, NOW)),
+    "lineage_as_of.lineage_at": (
         "lineage.read",
         lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
     ),
-    "attest.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
-    "attest.last_head": ("audit.read", lambda g, a: sign_head.last_head(g.stores, a)),
-    "attest.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
-    "attest.verify_against": ("audit.verify", lambda g, a: sign_head.verify_against(g.stores, a, [])),
+    "sign_head.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
+    "sign_head.last_head": ("audit.read", lambda g, a: sign_head.last_head(g.stores, a)),
+    "sign_head.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
+    "sign_head.verify_against": ("audit.verify", lambda g, a: sign_head.verify_against(g.stores, a, [])),
     "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
     "browse.table_history": ("data.read", lambda g, a: browse.table_history(g.stores, a, IRIS)),
     "browse.table_snapshots": ("data.read", lambda g, a: browse.table_snapshots(g.stores, a, IRIS)),
@@ -81,15 +81,15 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "decide.list_approvals": ("promotion.read", lambda g, a: decide.list_approvals(g.stores, a, g.request)),
     "decide.reject": ("promotion.decide", lambda g, a: decide.reject(g.stores, a, g.request.id, reason="r")),
     "decide.roll_back": ("promotion.rollback", lambda g, a: decide.roll_back(g.stores, a, MODEL, to=99, reason="r")),
-    "evidence.export_dossier": (
+    "export_evidence.export_dossier": (
         "audit.export",
         lambda g, a: export_evidence.export_dossier(g.stores, a, KEY, as_="html"),
     ),
-    "evidence.verify_bundle": (
+    "export_evidence.verify_bundle": (
         "audit.verify",
         lambda g, a: export_evidence.verify_bundle(g.stores, a, Path("none.zip")),
     ),
-    "evidence.export_bundle": ("audit.export", lambda g, a: export_evidence.export_bundle(g.stores, a, UNKNOWN)),
+    "export_evidence.export_bundle": ("audit.export", lambda g, a: export_evidence.export_bundle(g.stores, a, UNKNOWN)),
     "findings.list_findings": ("reconcile.read", lambda g, a: findings.list_findings(g.stores, a)),
     "findings.last_look": ("reconcile.read", lambda g, a: findings.last_look(g.stores, a)),
     "findings.show_finding": ("reconcile.read", lambda g, a: findings.show_finding(g.stores, a, g.finding)),
@@ -108,7 +108,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
     ),
-    "identify.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
+    "sign_in.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (
         "data.ingest",
         lambda g, a: ingest.preview_file(g.stores, a, table=IRIS, path=g.file, name="more.csv"),
@@ -132,18 +132,18 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "models.check_model_loads": ("model.read", lambda g, a: models.check_model_loads(g.stores, a, UNKNOWN)),
     "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),
     "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),
-    "perform.perform": (
+    "run_job.perform": (
         "run.train",
         lambda g, a: run_job.perform(g.stores, a, "train", {"recipe": "none"}, Silent()),
     ),
-    "projects.project_parameters": (
+    "recipe_projects.project_parameters": (
         "run.read",
         lambda g, a: recipe_projects.project_parameters(g.stores, a, _recipe()),
     ),
-    "prove.search_audit": ("audit.read", lambda g, a: search_events.search_audit(g.stores, a)),
-    "prove.show_event": ("audit.read", lambda g, a: search_events.show_event(g.stores, a, 1)),
-    "prove.verify_audit": ("audit.verify", lambda g, a: search_events.verify_audit(g.stores, a)),
-    "prove.export_audit": (
+    "search_events.search_audit": ("audit.read", lambda g, a: search_events.search_audit(g.stores, a)),
+    "search_events.show_event": ("audit.read", lambda g, a: search_events.show_event(g.stores, a, 1)),
+    "search_events.verify_audit": ("audit.verify", lambda g, a: search_events.verify_audit(g.stores, a)),
+    "search_events.export_audit": (
         "audit.export",
         lambda g, a: search_events.export_audit(g.stores, a, g.home.parent / "log.csv"),
     ),
@@ -163,12 +163,12 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "reproduce.reproduce": ("model.reproduce", lambda g, a: reproduce.reproduce(g.stores, a, UNKNOWN)),
     "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
     "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
-    "schedule.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),
-    "schedule.save_trigger": (
+    "schedules.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),
+    "schedules.save_trigger": (
         "trigger.write",
         lambda g, a: schedules.save_trigger(g.stores, a, recipe=RECIPE, cron="0 4 * * *"),
     ),
-    "schedule.delete_trigger": (
+    "schedules.delete_trigger": (
         "trigger.write",
         lambda g, a: schedules.delete_trigger(g.stores, a, g.trigger),
     ),
@@ -187,8 +187,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: batch_rows.batch_page(g.stores, a, g.batch, offset=0, limit=1),
     ),
     "batch_rows.batch_sample": ("prediction.read", lambda g, a: batch_rows.batch_sample(g.stores, a, g.batch, most=1)),
-    "take_away.version_csv": ("data.read", lambda g, a: export_rows.version_csv(g.stores, a, IRIS, 0)),
-    "take_away.batch_csv": ("prediction.read", lambda g, a: export_rows.batch_csv(g.stores, a, g.batch)),
+    "export_rows.version_csv": ("data.read", lambda g, a: export_rows.version_csv(g.stores, a, IRIS, 0)),
+    "export_rows.batch_csv": ("prediction.read", lambda g, a: export_rows.batch_csv(g.stores, a, g.batch)),
     "score.batch_predictions": ("prediction.read", lambda g, a: score.batch_predictions(g.stores, a, g.batch)),
     "tokens.issue_token": (
         "settings.write",
@@ -207,16 +207,16 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "train.save_recipe": ("recipe.write", lambda g, a: train.save_recipe(g.stores, a, _recipe())),
     "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),
     "train.train": ("run.train", lambda g, a: train.train(g.stores, a, recipe="none")),
-    "trained.versions_trained": ("model.read", lambda g, a: trained_on.versions_trained(g.stores, a, IRIS)),
+    "trained_on.versions_trained": ("model.read", lambda g, a: trained_on.versions_trained(g.stores, a, IRIS)),
 }
 # Parts of the above, called by them after they have asked; none is reached by a page or a command of its own.
 INSIDE = {
-    "carry_out.begin": "by decide and reconcile, inside their record",
+    "apply_decision.begin": "by decide and reconcile, inside their record",
     "decide.find_request": "asks for the action that it is given, where the request is not there",
-    "material.gather": "by evidence, inside its record",
-    "separation.refuse_own": "by decide, inside its record",
-    "separation.refuse_same": "by findings, inside its record",
-    "separation.refuse_second_yes": "by decide, inside its record",
+    "collect.gather": "by evidence, inside its record",
+    "four_eyes.refuse_own": "by decide, inside its record",
+    "four_eyes.refuse_same": "by findings, inside its record",
+    "four_eyes.refuse_second_yes": "by decide, inside its record",
     "tokens.owner_by_token": "by schedule, inside its record; asks what the token may do",
     "tokens.require_token_of": "asks about the token, not about a role",
 }
@@ -233,12 +233,12 @@ def _recipe() -> Recipe:
 def found() -> set[str]:
     """Every public function of core.features that is told who acts."""
     names = set()
-    for part in pkgutil.iter_modules(core.features.__path__):
-        module = importlib.import_module(f"core.features.{part.name}")
+    for part in pkgutil.walk_packages(core.features.__path__, "core.features."):
+        module = importlib.import_module(part.name)
         for name, thing in vars(module).items():
             is_own = inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
             if is_own and "actor" in inspect.signature(thing).parameters:
-                names.add(f"{part.name}.{name}")
+                names.add(f"{part.name.rpartition('.')[2]}.{name}")
     return names
 
 

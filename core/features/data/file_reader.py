@@ -18,7 +18,7 @@ from core.features.data.file_reader_process import ANSWER_FILE, ROWS_FILE
 from core.learning.safety.artifacts import process_environment
 from core.settings import Settings
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[3]
 _MB = 1024 * 1024
 _MOST_ANSWER = 64 * 1024
 

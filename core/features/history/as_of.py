@@ -25,7 +25,7 @@ from core.entities import (
 )
 from core.errors import BadParameter
 from core.features.history.findings_as_of import findings_at
-from core.features.history.requests_as_of import DECISIONS, RequestThen, requests_then
+from core.features.history.requests_as_of import DECISIONS, RequestAsOf, requests_then
 from core.features.monitoring.baseline import SUBJECT
 from core.features.stores import Stores
 
@@ -48,7 +48,7 @@ class StageDecision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VersionThen:
+class VersionAsOf:
     """A model version as it stood. *trained* is None where it was registered past ModelLedger; *seen*: then a pass saw
     it first, and its stage until a decision is the one that it had then.
     """
@@ -70,19 +70,19 @@ class VersionThen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelThen:
+class ModelAsOf:
     """A model and its versions then, newest first."""
 
     name: str
-    versions: tuple[VersionThen, ...]
+    versions: tuple[VersionAsOf, ...]
 
     @property
-    def production(self) -> VersionThen | None:
+    def production(self) -> VersionAsOf | None:
         return next((version for version in self.versions if version.stage is Stage.PRODUCTION), None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchThen:
+class BatchAsOf:
     """A scoring that had been done."""
 
     batch_id: str
@@ -95,7 +95,7 @@ class BatchThen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateThen:
+class StateAsOf:
     """Everything as it stood at *moment*. *events* is the number of the last event that this was read from.
 
     *findings* are those that were open, by due date.
@@ -103,12 +103,12 @@ class StateThen:
 
     moment: datetime
     events: int
-    models: tuple[ModelThen, ...]
+    models: tuple[ModelAsOf, ...]
     waiting: tuple[PromotionRequest, ...]
-    batches: tuple[BatchThen, ...]
+    batches: tuple[BatchAsOf, ...]
     findings: tuple[Finding, ...] = ()
 
-    def version(self, key: ModelVersionKey) -> VersionThen | None:
+    def version(self, key: ModelVersionKey) -> VersionAsOf | None:
         """One version; None where it was not there yet."""
         return next(
             (v for m in self.models if m.name == key.model for v in m.versions if v.version == key.version), None
@@ -137,12 +137,12 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day, time.max, tzinfo=UTC)
 
 
-def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
+def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
     """What stood at *moment*: a constant number of reads of the log, whatever the number of models."""
     stores.audit.require(actor, Action.MODEL_READ)
     events = stores.audit.search(actions=_READ, until=moment, limit=None)[::-1]
     requests = requests_then(stores, (event for event in events if event.action in _DECIDE), moment)
-    versions: dict[str, dict[int, VersionThen]] = {}
+    versions: dict[str, dict[int, VersionAsOf]] = {}
     approvers: dict[str, list[str]] = {}
     for event in events:
         if event.outcome is not Outcome.SUCCESS:
@@ -160,11 +160,11 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
                 approvers.setdefault(request_id, []).append(event.actor)
             _move(versions, event, requests, approvers)
     last = stores.audit.search(until=moment, limit=1)
-    return StateThen(
+    return StateAsOf(
         moment=moment,
         events=last[0].sequence if last else 0,
         models=tuple(
-            ModelThen(name=name, versions=tuple(known[number] for number in sorted(known, reverse=True)))
+            ModelAsOf(name=name, versions=tuple(known[number] for number in sorted(known, reverse=True)))
             for name, known in sorted(versions.items())
         ),
         waiting=tuple(
@@ -185,7 +185,7 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateThen:
     )
 
 
-def _learn(versions: dict[str, dict[int, VersionThen]], told: VersionThen) -> None:
+def _learn(versions: dict[str, dict[int, VersionAsOf]], told: VersionAsOf) -> None:
     """Adds what was not known of a version yet; what was known first stays."""
     known = versions.setdefault(told.model, {})
     before = known.get(told.version)
@@ -203,11 +203,11 @@ def _learn(versions: dict[str, dict[int, VersionThen]], told: VersionThen) -> No
     )
 
 
-def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionThen:
+def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionAsOf:
     """A version as a pass noted it when it saw it first, or more of it later."""
     model, _, number = name.rpartition("/")
     metrics = facts.get("metrics")
-    return VersionThen(
+    return VersionAsOf(
         model=model,
         version=int(number),
         stage=Stage(facts.get("stage") or Stage.NONE.value),
@@ -218,12 +218,12 @@ def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionThen:
     )
 
 
-def _trained(event: Event) -> VersionThen | None:
+def _trained(event: Event) -> VersionAsOf | None:
     model, _, number = str(event.after.get("model") or event.subject).rpartition("/")
     if not model or not number.isdigit():
         return None
     metrics = event.after.get("metrics")
-    return VersionThen(
+    return VersionAsOf(
         model=model,
         version=int(number),
         trained=event.time,
@@ -240,9 +240,9 @@ def _data(text: str) -> TableVersion | None:
 
 
 def _move(
-    versions: dict[str, dict[int, VersionThen]],
+    versions: dict[str, dict[int, VersionAsOf]],
     event: Event,
-    requests: Mapping[str, RequestThen],
+    requests: Mapping[str, RequestAsOf],
     approvers: Mapping[str, list[str]],
 ) -> None:
     """Puts every version into the stage that the decision left it in."""
@@ -265,16 +265,16 @@ def _move(
     )
     known = versions.setdefault(model, {})
     for number, word in stages.items():
-        version = known.get(int(number), VersionThen(model=model, version=int(number)))
+        version = known.get(int(number), VersionAsOf(model=model, version=int(number)))
         if version.stage.value != word:
             known[version.version] = replace(version, stage=Stage(word), decision=decision)
         else:
             known.setdefault(version.version, version)
 
 
-def _batch(event: Event) -> BatchThen:
+def _batch(event: Event) -> BatchAsOf:
     rows = event.after.get("rows")
-    return BatchThen(
+    return BatchAsOf(
         batch_id=str(event.after.get("batch", "")),
         model_version=event.subject,
         source=str(event.after.get("data", "")),

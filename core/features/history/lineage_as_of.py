@@ -7,12 +7,12 @@ from datetime import datetime
 from core.access.permissions import Action
 from core.entities import Actor, Edge, Lineage, ModelVersionKey, Node, NodeKind
 from core.errors import ModelVersionNotFound
-from core.features.history.as_of import StateThen, VersionThen, state_at
+from core.features.history.as_of import StateAsOf, VersionAsOf, state_at
 from core.features.lineage.trace import batch_node, model_node
 from core.features.stores import Stores
 
 
-def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionThen, Lineage]:
+def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionAsOf, Lineage]:
     """A version and where it came from and went, as it stood at *moment*. Raises ModelVersionNotFound, Forbidden."""
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     state = state_at(stores, actor, moment)
@@ -20,7 +20,7 @@ def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datet
     return next(v for model in state.models for v in model.versions if v.key == key), graph
 
 
-def lineage_then(state: StateThen, key: ModelVersionKey) -> Lineage:
+def lineage_then(state: StateAsOf, key: ModelVersionKey) -> Lineage:
     """What was known of *key* then. Raises ModelVersionNotFound where it was not there yet."""
     version = state.version(key)
     if version is None:
@@ -42,7 +42,7 @@ def lineage_then(state: StateThen, key: ModelVersionKey) -> Lineage:
     return Lineage(root=root, nodes=tuple(nodes), edges=tuple(edges))
 
 
-def _add_origin(version: VersionThen, root: str, nodes: list[Node], edges: list[Edge]) -> None:
+def _add_origin(version: VersionAsOf, root: str, nodes: list[Node], edges: list[Edge]) -> None:
     if version.run_id is None:
         problem = "it was registered outside ModelLedger, and no pass had noted its run by then"
         nodes.append(Node(id="run unknown", kind=NodeKind.RUN, label="unknown", subject="", problem=problem))
@@ -67,7 +67,7 @@ def _add_origin(version: VersionThen, root: str, nodes: list[Node], edges: list[
         edges.append(Edge(source=data, target=run, label="trained"))
 
 
-def _add_decision(version: VersionThen, root: str, nodes: list[Node], edges: list[Edge]) -> None:
+def _add_decision(version: VersionAsOf, root: str, nodes: list[Node], edges: list[Edge]) -> None:
     decision = version.decision
     if decision is None:
         return

@@ -33,7 +33,7 @@ _WAITING = (RequestStatus.OPEN, RequestStatus.UNFINISHED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestThen:
+class RequestAsOf:
     """A request as it stood, and who had said yes by then. Its *evidence* is empty: the log holds the hash of it."""
 
     request: PromotionRequest
@@ -44,7 +44,7 @@ class RequestThen:
         return self.request.status in _WAITING
 
 
-def requests_at(stores: Stores, actor: Actor, moment: datetime, *, model: str | None = None) -> tuple[RequestThen, ...]:
+def requests_at(stores: Stores, actor: Actor, moment: datetime, *, model: str | None = None) -> tuple[RequestAsOf, ...]:
     """What had been asked by *moment*, newest first, as it stood then; a row that was deleted since is told too."""
     stores.audit.require(actor, Action.PROMOTION_READ, model or "")
     told = stores.audit.search(actions=DECISIONS, until=moment, limit=None)
@@ -53,10 +53,10 @@ def requests_at(stores: Stores, actor: Actor, moment: datetime, *, model: str | 
     return tuple(sorted(chosen, key=lambda one: one.request.requested_at, reverse=True))
 
 
-def requests_then(stores: Stores, events: Iterable[Event], moment: datetime) -> dict[str, RequestThen]:
+def requests_then(stores: Stores, events: Iterable[Event], moment: datetime) -> dict[str, RequestAsOf]:
     """By id, from events until *moment*, oldest first."""
     intents: dict[str, Event] = {}
-    then: dict[str, RequestThen] = {}
+    then: dict[str, RequestAsOf] = {}
     unbound: set[str] = set()
     for event in events:
         if event.outcome is Outcome.INTENT:
@@ -75,7 +75,7 @@ def requests_then(stores: Stores, events: Iterable[Event], moment: datetime) -> 
     return {one: _ended_unsaid(stores, found, moment) if one in unbound else found for one, found in then.items()}
 
 
-def _asked(event: Event, begun: Event, request_id: str) -> RequestThen | None:
+def _asked(event: Event, begun: Event, request_id: str) -> RequestAsOf | None:
     """The request as its first event tells it; None for a refusal, which left no request."""
     row = bound_row(event.after, "request")
     if event.outcome is not Outcome.SUCCESS and not row:
@@ -97,10 +97,10 @@ def _asked(event: Event, begun: Event, request_id: str) -> RequestThen | None:
         requested_at=_time(row.get("requested_at"), event.time),
         request_reason=begun.reason,
     )
-    return RequestThen(request=request)
+    return RequestAsOf(request=request)
 
 
-def _decided(known: RequestThen, event: Event, begun: Event) -> RequestThen:
+def _decided(known: RequestAsOf, event: Event, begun: Event) -> RequestAsOf:
     """What an event changed of a request: by the row that it binds, else by what it says."""
     after, row, request = event.after, bound_row(event.after, "request"), known.request
     is_done = event.outcome is Outcome.SUCCESS
@@ -120,12 +120,12 @@ def _decided(known: RequestThen, event: Event, begun: Event) -> RequestThen:
             changes[name] = dict(found)
     if isinstance(row.get("previous"), int):
         changes["previous"] = row["previous"]
-    return RequestThen(
+    return RequestAsOf(
         request=replace(request, **changes), approvals=(*known.approvals, *_new_approvals(known, event, begun))
     )
 
 
-def _new_approvals(known: RequestThen, event: Event, begun: Event) -> list[Approval]:
+def _new_approvals(known: RequestAsOf, event: Event, begun: Event) -> list[Approval]:
     binds = event.after.get(BINDS)
     names = list((binds.get("approvals") or {}) if binds is not None else ())
     is_yes = event.outcome is Outcome.SUCCESS and str(event.after.get("decision", "")).startswith("approved")
@@ -136,7 +136,7 @@ def _new_approvals(known: RequestThen, event: Event, begun: Event) -> list[Appro
     return [Approval(request_id=known.request.id, by=by, at=at, reason=why) for by in names if by not in before]
 
 
-def _ended_unsaid(stores: Stores, found: RequestThen, moment: datetime) -> RequestThen:
+def _ended_unsaid(stores: Stores, found: RequestAsOf, moment: datetime) -> RequestAsOf:
     """Before events bound rows none said that a request expired: where it still waits in the log, its row is asked."""
     if not found.is_waiting:
         return found

@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 @cache

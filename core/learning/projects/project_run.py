@@ -19,7 +19,7 @@ import psutil
 from core.errors import TrainingFailed
 from core.learning.projects.declaration import Project
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[3]
 # Shorter than the worker waits for a job that it has asked to stop.
 _PATIENCE_S = 6.0
 _POLL_S = 0.5

@@ -17,7 +17,7 @@ from core.learning.safety.allowed_types import split_trusted
 from core.learning.safety.mlmodel import PYFUNC, SKLEARN, read_mlmodel, why_foreign
 from core.learning.spark import models
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[3]
 _PROCESS = "core.learning.safety.model_process"
 SKOPS, SPARK_ML = "skops", "spark ml"
 
