@@ -98,7 +98,7 @@ def _web_command(port: int, address: str, secrets: Path | None, hosts: Sequence[
         "maxUploadSize": upload_mb,
     }
     return [
-        *(sys.executable, "-m", "streamlit", "run", str(Path("pages", "shared", "server.py"))),
+        *(sys.executable, "-m", "streamlit", "run", str(Path("pages", "_server", "server.py"))),
         *(part for name, value in options.items() for part in (f"--server.{name}", str(value))),
         *(part for host in known for part in ("--server.allowedHosts", host)),
         *("--client.showErrorDetails", "none", "--client.showErrorLinks", "false"),

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 
-from core.errors import BadSettings, DatabaseUnavailable
+from core.errors import BadSettings, DatabaseUnavailable, first_line
 from core.redact import masked
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -105,7 +105,7 @@ class Database:
         try:
             yield
         except (OperationalError, InterfaceError) as error:
-            cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+            cause = first_line(error.orig or error)
             raise DatabaseUnavailable(
                 f"The database {self._shown} does not answer ({cause}); check that it runs and is writable, try again."
             ) from error

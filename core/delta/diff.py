@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from core.delta.engine import DeltaEngine
 from core.entities import Field, FieldChange, Table, TableDiff
-from core.errors import BadInput, ColumnNotFound, CoreError, EngineFailed
+from core.errors import BadInput, ColumnNotFound, CoreError, EngineFailed, first_line
 
 
 def diff_versions(engine: DeltaEngine, table: Table, before: int, after: int, *, key: str | None = None) -> TableDiff:
@@ -69,7 +69,7 @@ def _rows(
         if failures:
             raise failures[0] from error  # the table's own fault, which the database wraps into text
         raise EngineFailed(
-            f"{table.name}: versions {before} and {after} cannot be compared: {str(error).splitlines()[0]}",
+            f"{table.name}: versions {before} and {after} cannot be compared: {first_line(error)}.",
             table=table.name,
         ) from error
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from core.errors import BadFile
+from core.errors import BadFile, first_line
 
 _PARQUET_MAGIC = b"PAR1"
 _DELIMITERS = ",;\t|"
@@ -45,7 +45,7 @@ def _read_parquet(path: Path, shown: str) -> pa.Table:
         with path.open("rb") as content, pq.ParquetFile(content) as file:
             table = file.read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise BadFile(f"{shown} is a damaged Parquet file ({reason}); write it again.", file=shown) from error
     _require_columns(table.column_names, shown)
     return table
@@ -95,7 +95,7 @@ def _parsed(data: bytes, delimiter: str, texts: Collection[str], shown: str) -> 
             ),
         )
     except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0].removeprefix("CSV parse error: ").rstrip(". ")
+        reason = first_line(error).removeprefix("CSV parse error: ")
         raise BadFile(
             f"{shown} is no well-formed CSV: {reason}. Correct that line and try again.", file=shown
         ) from error

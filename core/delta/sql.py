@@ -18,7 +18,7 @@ from sqlglot.tokenizer_core import TokenType
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.entities import Table, TableVersion
-from core.errors import BadQuery, CoreError, VersionNotFound
+from core.errors import BadQuery, CoreError, VersionNotFound, first_line
 
 _DIALECT = "databricks"
 _TIMEOUT_S = 60.0
@@ -64,7 +64,7 @@ def run_query(
     except duckdb.Error as error:
         if failures:
             raise failures[0] from error  # the table's own fault, which the database wraps into text
-        raise BadQuery(f"The query cannot be run: {_one_line(error)}") from error
+        raise BadQuery(f"The query cannot be run: {first_line(error)}.") from error
     return QueryResult(
         columns=tuple(rows.column_names),
         rows=rows.slice(0, max_rows),
@@ -78,7 +78,7 @@ def _parsed(sql: str) -> exp.Query:
         tokens = sqlglot.tokenize(sql, read=_DIALECT)
         statements = [one for one in sqlglot.parse(sql, read=_DIALECT) if one is not None]
     except SqlglotError as error:
-        raise BadQuery(f"This is no SQL that can be read: {_one_line(error)}") from error
+        raise BadQuery(f"This is no SQL that can be read: {first_line(error)}.") from error
     if any(token.token_type is TokenType.PARAMETER for token in tokens):
         # t@v3 would be read as an alias and silently give the latest version.
         raise BadQuery("@ has no meaning here; write FROM table VERSION AS OF 3 for an older version.")
@@ -176,8 +176,3 @@ def _run(connection: Any, sql: str, most: int, timeout_s: float) -> pa.Table:
     finally:
         timer.cancel()
     return found
-
-
-def _one_line(error: Exception) -> str:
-    first = [line.strip() for line in str(error).splitlines() if line.strip()][:1]
-    return (first or [type(error).__name__])[0].removesuffix(".") + "."

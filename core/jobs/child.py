@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from core.entities import Actor, JobStatus
-from core.errors import CoreError, JobCancelled, LeaseLost
+from core.errors import CoreError, JobCancelled, LeaseLost, first_line
 from core.jobs.progress import Progress
 from core.jobs.store import JobStore, actor_of
 
@@ -52,8 +52,7 @@ def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStat
         return JobStatus.FAILED
     except Exception as error:  # noqa: BLE001 -- the job boundary: whatever went wrong is recorded
         traceback.print_exc()
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        jobs.fail(job_id, attempt, f"{type(error).__name__}: {reason}")
+        jobs.fail(job_id, attempt, f"{type(error).__name__}: {first_line(error)}")
         return JobStatus.FAILED
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.entities import Recipe, Task
-from core.errors import BadParameter, ColumnNotFound, TrainingFailed
+from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
 from core.learning.estimators import Estimator, find_estimator
 from core.learning.frames import ColumnKind, column_kind, features_frame, order_rows, target_values
 
@@ -121,9 +121,8 @@ def fit(recipe: Recipe, data: Split, *, tell: Tell = lambda fraction, line: None
             tell(0.1, f"{ready.shape[1]} inputs from {data.train.shape[1]} columns")
             _fit_in_steps(estimator, model, ready, data.train_target, tell)
         except (ValueError, TypeError, FloatingPointError, MemoryError, np.linalg.LinAlgError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise TrainingFailed(
-                f"{estimator.title} could not be fitted: {reason}", estimator=estimator.name
+                f"{estimator.title} could not be fitted: {first_line(error)}.", estimator=estimator.name
             ) from error
     notes = tuple(dict.fromkeys(str(warning.message).strip().splitlines()[0] for warning in caught))
     return Fitted(pipeline=Pipeline([("prepare", prepare), ("estimate", model)]), task=recipe.task, notes=notes)

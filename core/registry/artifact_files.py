@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.entities import Artifact
-from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable
+from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable, first_line
 from core.redact import masked
 from core.registry.artifact_locations import Owners, require_no_way_out, require_own_place
 from core.registry.call_timeout import within
-from core.registry.connection import Connection, one_line
+from core.registry.connection import Connection
 from core.registry.from_mlflow import to_artifact
 
 _TOO_LARGE_BYTES = 5_000_000
@@ -93,7 +93,8 @@ def _repository(connection: Connection, uri: str, owners: Owners, path: str) -> 
         ) from error
     except Exception as error:  # object stores are plugins of MLflow: what they raise cannot be listed
         raise StorageUnavailable(
-            f"The artifact store at {masked(uri)} does not answer ({one_line(error)}). Check its credentials.", uri=uri
+            f"The artifact store at {masked(uri)} does not answer ({first_line(error)}). Check its credentials.",
+            uri=uri,
         ) from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import re
 import socket
 import threading
 import time
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable
+from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable, first_line
 from core.redact import masked
 from core.registry.call_timeout import BoundedClient
 
@@ -129,9 +128,9 @@ class Connection:
         if code in _MISSING and missing is not None:
             return missing
         if code in _BAD_INPUT:
-            return BadInput(f"MLflow does not take this: {one_line(error)}", code=code)
+            return BadInput(f"MLflow does not take this: {first_line(error)}.", code=code)
         if code in _REFUSED:
-            return Forbidden(f"MLflow refuses us: {one_line(error)} Check its credentials.", code=code)
+            return Forbidden(f"MLflow refuses us: {first_line(error)}. Check its credentials.", code=code)
         return self._outage(error)
 
     def _outage(self, error: Exception) -> RegistryUnavailable:
@@ -201,14 +200,7 @@ def _is_in_flight(error: Exception) -> bool:
 def _why(error: Exception) -> str:
     """The reason of an outage in a few words; the library's own first line where none is known."""
     text = str(error)
-    return next((words for sign, words in _OUTAGES if sign in text), one_line(error))
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of a library's message, without the addresses of Python objects, at most 240 characters."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", text)
-    return text if len(text) <= 240 else text[:237] + "…"
+    return next((words for sign, words in _OUTAGES if sign in text), first_line(error))
 
 
 def _quiet_environment(timeout_s: float) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from core.delta import table_features
 from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
 from core.delta.content_hash import Content, content_of, type_name
-from core.delta.delta_rs.errors import first_line, translated
+from core.delta.delta_rs.errors import translated
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log.log_cache import Logs
 from core.delta.log.log_files import local_path
@@ -37,6 +37,7 @@ from core.errors import (
     SchemaMismatch,
     StorageUnavailable,
     VersionNotFound,
+    first_line,
 )
 
 # One partition at a time: the same rows come in the same order whenever they are asked for.

@@ -22,6 +22,7 @@ from core.errors import (
     SchemaMismatch,
     StorageUnavailable,
     TableNotFound,
+    first_line,
 )
 
 _LACKING = re.compile(r"Unsupported table features required: \[(?P<names>[\w, ]+)\]")
@@ -118,7 +119,3 @@ def _forbidden(table: Table, text: str) -> CoreError | None:
             table=table.name,
         )
     return None
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

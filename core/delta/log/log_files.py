@@ -19,7 +19,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
-from core.errors import StorageUnavailable
+from core.errors import StorageUnavailable, first_line
 
 LOG_FOLDER = "_delta_log"
 COMMIT = re.compile(r"^(\d{20})\.json$")
@@ -242,5 +242,4 @@ def _open(uri: str, options: dict[str, str]) -> Any:
 
 
 def _refused(where: str, error: Exception) -> StorageUnavailable:
-    first = (str(error).splitlines() or [""])[0]
-    return StorageUnavailable(f"The storage of {where} does not answer or refuses: {first}", uri=where)
+    return StorageUnavailable(f"The storage of {where} does not answer or refuses: {first_line(error)}.", uri=where)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.delta.spark import java as spark_java
-from core.errors import BadSettings, CoreError, EngineUnavailable
+from core.errors import BadSettings, CoreError, EngineUnavailable, first_line
 
 _REACH_TIMEOUT_S = 5.0
 _LOOPBACK = "127.0.0.1"
@@ -145,7 +145,7 @@ def _start(settings: SparkSettings) -> Any:
     except Exception as error:
         # py4j raises what Java raised; which classes depends on how far the JVM came.
         _end_java()
-        raise EngineUnavailable(f"Spark did not start on {settings.shown}: {_first_line(error)}.") from error
+        raise EngineUnavailable(f"Spark did not start on {settings.shown}: {first_line(error)}.") from error
 
 
 def _conf(settings: SparkSettings) -> dict[str, str]:
@@ -195,10 +195,10 @@ def _connect(settings: SparkSettings) -> Any:
     except CoreError:
         raise
     except PySparkException as error:
-        raise EngineUnavailable(f"Spark Connect at {settings.shown} refused: {_first_line(error)}.") from error
+        raise EngineUnavailable(f"Spark Connect at {settings.shown} refused: {first_line(error)}.") from error
     except Exception as error:
         # grpc raises classes of its own making; without an open session nothing else can be said about them.
-        raise EngineUnavailable(f"Spark Connect at {settings.shown} does not answer: {_first_line(error)}.") from error
+        raise EngineUnavailable(f"Spark Connect at {settings.shown} does not answer: {first_line(error)}.") from error
     return opened
 
 
@@ -244,15 +244,11 @@ def _why_not(settings: SparkSettings, error: Exception) -> str:
             f"Spark did not start on {settings.shown}: its Java process ended at once; what it wrote stands in the log "
             "(a package of spark.jars.packages that cannot be fetched, a setting of Java's that it does not know)."
         )
-    return f"Spark did not start on {settings.shown}: {_first_line(error)}."
+    return f"Spark did not start on {settings.shown}: {first_line(error)}."
 
 
 def _is_on_this_machine(master: str) -> bool:
     return master.startswith("local") or urlsplit(master.split(",")[0]).hostname in ("localhost", _LOOPBACK, "::1")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
 
 
 def _end_java() -> None:

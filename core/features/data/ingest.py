@@ -11,7 +11,7 @@ import pyarrow as pa
 from core.access.permissions import Action
 from core.delta.engine import WriteMode
 from core.entities import Actor, Table
-from core.errors import BadFile, SchemaMismatch
+from core.errors import BadFile, SchemaMismatch, first_line
 from core.features.data.file_reader import parsed
 from core.features.stores import Stores
 
@@ -195,7 +195,7 @@ def _check(data: pa.Table, wanted: pa.Field) -> ColumnCheck:
         for chunk in column.chunks:
             chunk.cast(wanted.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        note = f"does not fit: {str(error).splitlines()[0]}"
+        note = f"does not fit: {first_line(error)}"
         return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=False, note=note)
     return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=True, note=f"is saved as {told}, without loss")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from core.errors import BadParameter
+from core.errors import BadParameter, first_line
 from core.learning.external_training import PROJECT
 
 BACKENDS = ("local", "databricks", "kubernetes")
@@ -194,8 +194,7 @@ def _declared(uri: str, entry: str) -> tuple[ProjectParameter, ...]:
             f"{uri} is no MLflow Project: its file MLproject cannot be read ({error.strerror}).", name="estimator"
         ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise BadParameter(f"{uri}/MLproject is no YAML: {first}.", name="estimator") from error
+        raise BadParameter(f"{uri}/MLproject is no YAML: {first_line(error)}.", name="estimator") from error
     entries = (found.get("entry_points") if isinstance(found, dict) else None) or {}
     if not isinstance(entries, dict) or entry not in entries:
         raise BadParameter(

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from core.errors import first_line
+
 
 def main(answer: str) -> int:
     """0 where the project ended well; 1 otherwise. Nothing is told of a failure that the project told itself."""
@@ -29,7 +31,7 @@ def main(answer: str) -> int:
             print(error, file=sys.stderr)
         return 1
     except MlflowException as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)
+        print(first_line(error), file=sys.stderr)
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary of the process: Git, Docker and Kubernetes have their own
         text = " ".join(str(error).split())

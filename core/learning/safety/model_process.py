@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core.errors import CoreError, ModelUnloadable
+from core.errors import CoreError, ModelUnloadable, first_line
 from core.learning.frames import features_frame
 from core.learning.safety.allowed_types import split_trusted
 from core.learning.safety.artifacts import SPARK_ML, ModelInfo, require_safe
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary of the process: the reason goes to whoever started it
         print(
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}",
+            f"{type(error).__name__}: {first_line(error)}",
             file=sys.stderr,
         )
         return 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.entities import Recipe, Task
-from core.errors import BadParameter, ColumnNotFound, TrainingFailed
+from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
 from core.learning.spark import evaluation
 
 Tell = Callable[[float, str], None]
@@ -66,7 +66,7 @@ def train_on_frame(
     try:
         fitted = Pipeline(stages=[target, *prepare, estimator]).fit(train)
     except (TypeError, ValueError) as error:
-        raise TrainingFailed(f"{recipe.estimator} could not be fitted: {_line(error)}") from error
+        raise TrainingFailed(f"{recipe.estimator} could not be fitted: {first_line(error)}.") from error
     tell(0.7, f"fitted {recipe.estimator} on {inputs} columns")
     metrics = evaluation.evaluate(fitted.transform(test), recipe, labels)
     tell(0.85, "saving the model")
@@ -125,7 +125,7 @@ def _estimator(recipe: Recipe) -> Any:
         try:
             estimator.set(param, param.typeConverter(value))
         except (TypeError, ValueError) as error:
-            raise BadParameter(f"{key} of {recipe.estimator}: {_line(error)}.", name=key) from error
+            raise BadParameter(f"{key} of {recipe.estimator}: {first_line(error)}.", name=key) from error
     names = {
         "featuresCol": FEATURES,
         "labelCol": LABEL,
@@ -339,7 +339,3 @@ def _as_double(frame: Any, name: str) -> str:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
