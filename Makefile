@@ -5,7 +5,9 @@ SQL_PORT ?= 10000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test setup check bench screenshots sql-endpoint clean
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --no-header --annotation-style line --python-version 3.11
+
+.PHONY: run test setup lock check bench screenshots sql-endpoint clean
 
 run: setup
 	$(BIN)/python -m core serve --port $(PORT)
@@ -20,6 +22,18 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.txt
 	touch $@
+
+# Pins what pyproject.toml asks for in requirements.txt, the runtime first. A version that is already pinned stays;
+# `make lock UPGRADE="--upgrade-package mlflow"` moves one version, `make lock UPGRADE=--upgrade` moves all of them.
+lock: setup
+	cp requirements.txt $(VENV)/all.lock
+	$(COMPILE) --all-extras $(UPGRADE) --output-file $(VENV)/all.lock
+	cp $(VENV)/all.lock $(VENV)/runtime.lock
+	$(COMPILE) --extra spark --extra postgres --output-file $(VENV)/runtime.lock
+	{ echo '# Compiled from pyproject.toml by `make lock`. Do not edit.'; echo '# Runtime'; cat $(VENV)/runtime.lock; \
+	  echo '# Tools and tests'; awk -F== 'NR == FNR {runtime[$$1]; next} !($$1 in runtime)' \
+	  $(VENV)/runtime.lock $(VENV)/all.lock; } > $(VENV)/requirements.lock
+	cmp -s $(VENV)/requirements.lock requirements.txt || cp $(VENV)/requirements.lock requirements.txt
 
 check: setup
 	$(BIN)/ruff check .
