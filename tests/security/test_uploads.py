@@ -167,7 +167,7 @@ def test_reader_that_is_ended_from_outside_is_told_with_its_signal(
         while not strikes:
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    if any("parse_process" in word for word in child.cmdline()):
+                    if any("file_reader_process" in word for word in child.cmdline()):
                         child.send_signal(how)
                         strikes.append(child.pid)
             time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Tables and registries that ModelLedger did not create, as other writers leave them."""
