@@ -7,6 +7,7 @@ import streamlit as st
 from core.access.permissions import Action
 from core.delta.catalog import NAME
 from core.features.data.browse import list_tables, query
+from core.identifiers import quote_spark
 from pages._ui import escaping, messages, session
 
 MAX_ROWS = 5_000
@@ -24,7 +25,7 @@ st.caption(
     "One SELECT in Databricks SQL. An older version: `FROM table VERSION AS OF 0`, or `TIMESTAMP AS OF '2026-01-31'`. "
     "Tables: " + ", ".join(f"{messages.plain(one.name)} ({one.version})" for one in tables)
 )
-name = tables[0].name if NAME.match(tables[0].name) else f"`{tables[0].name.replace('`', '``')}`"
+name = tables[0].name if NAME.match(tables[0].name) else quote_spark(tables[0].name)
 example = f"SELECT * FROM {name} VERSION AS OF 0 LIMIT 20"  # noqa: S608 -- shown, and parsed before it is run
 with st.form("sql_form", border=False):
     text = st.text_area("Query", value=example, height=140, key="sql_query", bind="query-params")

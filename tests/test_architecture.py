@@ -17,11 +17,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core.texts": set(),
     "core.escaping": set(),
     "core.redact": set(),
+    "core.identifiers": set(),
+    "core.uris": set(),
     "core.settings": {"core.errors", "core.redact"},
-    "core.learning": {"core.entities", "core.errors"},
+    "core.learning": {"core.entities", "core.errors", "core.identifiers"},
     "core.database": {"core.errors", "core.redact"},
     "core.access": {"core.entities", "core.errors", "core.database"},
-    "core.delta": {"core.entities", "core.errors"},
+    "core.delta": {"core.entities", "core.errors", "core.identifiers", "core.uris"},
     "core.registry": {"core.entities", "core.errors", "core.learning", "core.settings", "core.redact"},
     "core.audit": {"core.entities", "core.errors", "core.access", "core.database", "core.redact"},
     "core.jobs": {"core.entities", "core.errors", "core.database", "core.redact"},
@@ -54,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core.delta.catalog",  # how TABLE@N is read
         "core.registry.runs",  # the type of a page of runs
         "core.escaping",
+        "core.identifiers",
         *(f"pages.{folder.name}" for folder in (ROOT / "pages").glob("_[a-z]*")),
     },
 }

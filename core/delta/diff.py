@@ -11,6 +11,7 @@ import pyarrow as pa
 from core.delta.engine import DeltaEngine
 from core.entities import Field, FieldChange, Table, TableDiff
 from core.errors import BadInput, ColumnNotFound, CoreError, EngineFailed, first_line
+from core.identifiers import quote_ansi
 
 
 def diff_versions(engine: DeltaEngine, table: Table, before: int, after: int, *, key: str | None = None) -> TableDiff:
@@ -92,7 +93,7 @@ def _reader(
 
 def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:
     """Every copy of a row counts; a type that changed is compared as text."""
-    columns = ", ".join(f"CAST({_quoted(name)} AS VARCHAR)" for name in shared)
+    columns = ", ".join(f"CAST({quote_ansi(name)} AS VARCHAR)" for name in shared)
 
     def only(these: str, those: str) -> int:
         query = f"SELECT count(*) FROM (SELECT {columns} FROM {these} EXCEPT ALL SELECT {columns} FROM {those})"  # noqa: S608
@@ -102,12 +103,12 @@ def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:
 
 
 def _keyed(connection: Any, shared: Sequence[str], key: str, table: Table) -> tuple[int, int, int]:
-    name = _quoted(key)
+    name = quote_ansi(key)
     for side in ("old", "new"):
         query = f"SELECT count(*) - count(DISTINCT {name}) FROM {side}"  # noqa: S608
         if connection.execute(query).fetchone()[0]:
             raise BadInput(f"{key!r} does not name each row of {table.name} once; choose another key or none.", key=key)
-    other = [_quoted(c) for c in shared if c != key]
+    other = [quote_ansi(c) for c in shared if c != key]
     differs = " OR ".join(f"old.{c}::VARCHAR IS DISTINCT FROM new.{c}::VARCHAR" for c in other) or "FALSE"
     query = f"""
         SELECT count(*) FILTER (WHERE old.{name} IS NULL),
@@ -116,7 +117,3 @@ def _keyed(connection: Any, shared: Sequence[str], key: str, table: Table) -> tu
         FROM old FULL OUTER JOIN new ON old.{name} = new.{name}"""  # noqa: S608
     added, removed, changed = connection.execute(query).fetchone()
     return int(added), int(removed), int(changed)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

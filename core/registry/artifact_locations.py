@@ -67,6 +67,7 @@ def _require_open(connection: Connection, place: Path, named: Path) -> None:
 
 
 def _resolved(uri: str) -> Path | None:
+    # MLflow's own decoding, not core.uris: MLflow decodes plain paths too, and this must be the folder that it reads.
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 

@@ -362,3 +362,23 @@ def test_storage_that_does_not_answer_is_named() -> None:
     with pytest.raises(StorageUnavailable, match="s3://bucket/far does not answer") as caught:
         log.history()
     assert "secret-of-mine" not in str(caught.value)
+
+
+def test_file_of_a_shallow_clone_is_decoded_once(place: Path) -> None:
+    """A clone names its source's files by URI; a partition folder's own name holds percent signs (d=10%3A20)."""
+    append(place, 1)
+    source = place.parent / "source" / "d=2026-11-05 10%3A20" / "part-0.parquet"
+    source.parent.mkdir(parents=True)
+    (name,) = stored_files(log_of(place).data_files(0))
+    (place / name).rename(source)
+
+    def points_at_the_source(action: dict[str, Any]) -> dict[str, Any]:
+        if "add" in action:
+            action["add"]["path"] = source.as_uri()
+        return action
+
+    rewrite(commit(place, 0), points_at_the_source)
+    log = log_of(place)
+    assert log.files.missing(stored_files(log.data_files(0))) is None
+    source.unlink()
+    assert log.files.missing(stored_files(log.data_files(0))) == str(source)

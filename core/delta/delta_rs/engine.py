@@ -20,7 +20,6 @@ from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
 from core.delta.engine import DeltaEngine, WriteMode
 from core.delta.log.log_cache import Logs
-from core.delta.log.log_files import local_path
 from core.delta.log.state import stored_files
 from core.delta.log.table_log import Log
 from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
@@ -39,6 +38,8 @@ from core.errors import (
     VersionNotFound,
     first_line,
 )
+from core.identifiers import quote_ansi
+from core.uris import local_path
 
 # One partition at a time: the same rows come in the same order whenever they are asked for.
 _IN_ORDER = {"datafusion.execution.target_partitions": "1"}
@@ -152,7 +153,7 @@ class DeltaRsEngine(DeltaEngine):
             )
         if columns is not None and not columns:
             raise BadParameter("Name at least one column, or none to read all.")
-        listed = ", ".join(_quoted(name) for name in (columns or names))
+        listed = ", ".join(quote_ansi(name) for name in (columns or names))
         sql = f"SELECT {listed} FROM {_ROWS}"  # noqa: S608 - quoted
         if limit is not None:
             sql += f" LIMIT {int(limit)}"
@@ -324,10 +325,6 @@ def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:
 def _address(table: Table) -> str:
     path = local_path(table.uri)
     return table.uri if path is None else path
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:

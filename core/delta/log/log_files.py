@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
 from core.errors import StorageUnavailable, first_line
+from core.uris import local_path
 
 LOG_FOLDER = "_delta_log"
 COMMIT = re.compile(r"^(\d{20})\.json$")
@@ -68,7 +68,10 @@ class LogFiles(ABC):
 
     @abstractmethod
     def missing(self, names: Iterable[str]) -> str | None:
-        """The first of *names* (relative, or absolute URIs) that is not there, or None."""
+        """Return the first of *names* that does not exist, or None.
+
+        Names are decoded: relative to the table's root, absolute paths, or URIs of object stores.
+        """
 
 
 class LocalFiles(LogFiles):
@@ -126,8 +129,8 @@ class LocalFiles(LogFiles):
 
     def missing(self, names: Iterable[str]) -> str | None:
         for name in names:
-            path = local_path(name) if "://" in name or name.startswith(("file:", "/")) else f"{self.root}/{name}"
-            if path is not None and not os.path.exists(path):
+            # A file in an object store (of a shallow clone) is not looked for from here.
+            if "://" not in name and not os.path.exists(os.path.join(self.root, name)):
                 return name
         return None
 
@@ -202,13 +205,6 @@ def files_of(uri: str, storage_options: Mapping[str, str] | None = None) -> LogF
 def commit_path(version: int) -> str:
     """The name of a commit's file."""
     return f"{LOG_FOLDER}/{version:020d}.json"
-
-
-def local_path(uri: str) -> str | None:
-    """The path of *uri* on this machine's disk, or None for an object store."""
-    if uri.startswith("file:"):
-        return unquote(urlsplit(uri).path)
-    return None if "://" in uri else os.path.expanduser(uri)
 
 
 # Options that object_store takes for its client rather than for the store.

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 from uuid import UUID
 
 import orjson
@@ -14,6 +13,7 @@ import orjson
 from core.delta.spark.data_types import type_name
 from core.entities import Field, Snapshot
 from core.errors import LogCorrupt
+from core.uris import logged_path
 
 # Where writers put the count first (all known ones do) the rest of the statistics need not be parsed.
 _ROWS_FIRST = re.compile(r'\{"numRecords":(\d+)[,}]')
@@ -181,9 +181,9 @@ def stored_files(keys: Iterable[FileKey]) -> Iterator[str]:
     """Names in storage of data files and of deletion vectors that lie in files: relative to the table, or absolute."""
     vectors: set[str] = set()
     for path, vector in keys:
-        yield unquote(path)
+        yield logged_path(path)
         if vector[:1] == "p":
-            vectors.add(unquote(vector[1:].rpartition("@")[0]))
+            vectors.add(logged_path(vector[1:].rpartition("@")[0]))
         elif vector[:1] == "u":
             named = vector[1:].rpartition("@")[0]
             prefix, text = named[:-20], named[-20:]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
 from core.delta.arrow_types import unsliced
 from core.entities import Field, Table
+from core.identifiers import quote_spark
+from core.uris import local_path
 
 _CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
@@ -25,27 +26,13 @@ def is_catalog_name(uri: str) -> bool:
 def identifier(table: Table) -> str:
     """The table in SQL: its catalog name, or its path; quoted either way."""
     if is_catalog_name(table.uri):
-        return ".".join(quoted(part) for part in table.uri.split("."))
-    return f"delta.{quoted(address(table))}"
+        return ".".join(quote_spark(part) for part in table.uri.split("."))
+    return f"delta.{quote_spark(address(table))}"
 
 
 def address(table: Table) -> str:
     """The table's path or URI as Spark takes it: Hadoop reads a file: URI without decoding it."""
-    return f"file://{unquote(urlsplit(table.uri).path)}" if table.uri.startswith("file:") else table.uri
-
-
-def quoted(name: str) -> str:
-    """*name* as an identifier in SQL."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def local_path(uri: str) -> str | None:
-    """The path of *uri* on this machine's disk, or None for object stores and catalog names."""
-    if is_catalog_name(uri):
-        return None
-    if uri.startswith("file:"):
-        return unquote(urlsplit(uri).path)
-    return None if "://" in uri else uri
+    return f"file://{local_path(table.uri)}" if table.uri.startswith("file:") else table.uri
 
 
 def fields(schema: Any) -> tuple[Field, ...]:

@@ -39,6 +39,8 @@ from core.errors import (
     TimeTravelRefused,
     VersionNotFound,
 )
+from core.identifiers import quote_spark
+from core.uris import local_path
 
 T = TypeVar("T")
 
@@ -188,7 +190,7 @@ class SparkEngine(DeltaEngine):
                     table=table.name,
                     columns=unknown,
                 )
-            return frame.select(*[data_types.quoted(name) for name in columns])
+            return frame.select(*[quote_spark(name) for name in columns])
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -308,7 +310,9 @@ class SparkEngine(DeltaEngine):
 
     def _local(self, table: Table) -> str | None:
         """The table's folder, where this process and Spark's driver share the disk."""
-        return None if self.settings.is_connect else data_types.local_path(table.uri)
+        if self.settings.is_connect or data_types.is_catalog_name(table.uri):
+            return None
+        return local_path(table.uri)
 
     def _forget_empty_log(self, table: Table) -> None:
         """Removes the log folder that Delta makes before the first commit, where that commit never came."""

@@ -13,6 +13,7 @@ from core.delta.spark.errors import root_cause, translated
 from core.delta.spark.session import SparkSettings
 from core.entities import Table
 from core.errors import BadSettings, EngineUnavailable
+from core.identifiers import quote_spark, quote_spark_text
 
 
 class ThriftServer:
@@ -72,7 +73,7 @@ class ThriftServer:
         for name in [name for name, uri in self._served.items() if name not in wanted or wanted[name].uri != uri]:
             if name in self._made:
                 with translated():
-                    session.sql(f"DROP TABLE IF EXISTS {data_types.quoted(name)}")
+                    session.sql(f"DROP TABLE IF EXISTS {quote_spark(name)}")
                 self._made.remove(name)
             del self._served[name]
         for name, table in wanted.items():
@@ -101,13 +102,12 @@ def _make(session: Any, table: Table) -> bool:
 
     A table of a catalog is made once more over its files, as no view: a view has no VERSION AS OF.
     """
-    name, place = data_types.quoted(table.name), data_types.address(table)
+    name, place = quote_spark(table.name), data_types.address(table)
     if data_types.is_catalog_name(table.uri):
         if _is_called(session, table):
             return False
         place = describe.location(session, table)
-    escaped = place.replace("\\", "\\\\").replace("'", "\\'")
-    session.sql(f"CREATE TABLE {name} USING delta LOCATION '{escaped}'")
+    session.sql(f"CREATE TABLE {name} USING delta LOCATION {quote_spark_text(place)}")
     return True
 
 

@@ -11,6 +11,7 @@ from core.delta.engine import WriteMode
 from core.delta.spark import data_types
 from core.entities import Table
 from core.errors import SchemaMismatch
+from core.identifiers import quote_spark
 
 # Delta tells the version that a session wrote last only in the session's settings: one writer at a time.
 _one_writer = threading.RLock()
@@ -87,7 +88,7 @@ def fitting(frame: Any, schema: Any, table: Table, *, made_by_table: Collection[
             missing=missing,
             extra=extra,
         )
-    return frame.select(*[data_types.quoted(name) for name in want if name in have])
+    return frame.select(*[quote_spark(name) for name in want if name in have])
 
 
 def _is_same(want: Any, have: Any) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ModelUnloadable
+from core.identifiers import quote_spark
 from core.learning.safety.mlmodel import SPARK, read_mlmodel, why_foreign
 
 FLAVOR = SPARK
@@ -126,7 +127,7 @@ def with_spark_predictions(frame: Any, folder: Path, scratch: Path) -> Any:
     sure: Any = f.lit(None).cast("double")
     if "__probability" in scored.columns:
         sure = f.array_max(vector_to_array("__probability"))
-    own = [scored["`" + name.replace("`", "``") + "`"] for name in frame.columns]
+    own = [scored[quote_spark(name)] for name in frame.columns]
     return scored.select(*own, answer.alias("prediction"), sure.alias("probability"))
 
 

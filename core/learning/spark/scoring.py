@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from core.errors import ModelUnloadable
+from core.identifiers import quote_spark
 from core.learning.frames import ColumnKind, column_kind
 from core.learning.safety.allowed_types import split_trusted
 from core.learning.safety.artifacts import SPARK_ML, ModelInfo, require_safe
@@ -88,7 +89,7 @@ def with_stamp(frame: Any, stamp: Mapping[str, pa.Scalar], *, then: tuple[str, .
         else:
             column = f.lit(value.as_py()).cast(_STAMP_TYPES[value.type])
         made.append(column.alias(name))
-    return frame.select(*made, *[frame[_quoted(name)] for name in then])
+    return frame.select(*made, *[frame[quote_spark(name)] for name in then])
 
 
 def _try_one(folder: Path, sample: pa.Table) -> pa.RecordBatch:
@@ -177,7 +178,7 @@ def _inputs(frame: Any, columns: tuple[str, ...], schema: pa.Schema) -> Any:
 
     made = []
     for name in columns:
-        kind, column = schema.field(name).type, frame[_quoted(name)]
+        kind, column = schema.field(name).type, frame[quote_spark(name)]
         if column_kind(kind) is ColumnKind.CATEGORY:
             value = column.cast("string")
         elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -212,7 +213,3 @@ def _only_checked(folder: Path, info: ModelInfo, scratch: Path, answers_by: str)
     )
     model.save(str(place / "MLmodel"))
     return place
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -14,6 +14,7 @@ from typing import Any
 
 from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
+from core.identifiers import quote_spark, quote_spark_text
 from core.learning.spark import evaluation
 
 Tell = Callable[[float, str], None]
@@ -143,7 +144,7 @@ def _check_rows(frame: Any, recipe: Recipe, columns: tuple[str, ...]) -> None:
     """One pass: enough rows, each with a target, something in every feature. Raises TrainingFailed, BadParameter."""
     from pyspark.sql import functions as f
 
-    target = frame[_quoted(recipe.target)]
+    target = frame[quote_spark(recipe.target)]
     is_number = _kind(frame, recipe.target) == "number"
     if recipe.task is Task.REGRESSION and not is_number:
         raise BadParameter(
@@ -154,7 +155,7 @@ def _check_rows(frame: Any, recipe: Recipe, columns: tuple[str, ...]) -> None:
     endless = f.abs(value) == f.lit(float("inf")) if is_number else f.lit(False)
     asked = [f.count("*"), f.count_if(unknown), f.count_if(endless)]
     for name in columns:
-        column = frame[_quoted(name)]
+        column = frame[quote_spark(name)]
         # approx_count_distinct counts no null: 0 where there is no value at all.
         floating = frame.schema[name].dataType.typeName() in ("float", "double")
         asked.append(f.approx_count_distinct(f.nanvl(column, f.lit(None).cast("double")) if floating else column))
@@ -185,7 +186,7 @@ def is_test(frame: Any, recipe: Recipe) -> Any:
     from pyspark.sql import functions as f
 
     plain = sorted(name for name in frame.columns if _kind(frame, name))
-    place = f.pmod(f.xxhash64(f.lit(recipe.seed), *[frame[_quoted(name)] for name in plain]), f.lit(_SHARES))
+    place = f.pmod(f.xxhash64(f.lit(recipe.seed), *[frame[quote_spark(name)] for name in plain]), f.lit(_SHARES))
     return place < f.lit(int(recipe.test_fraction * _SHARES))
 
 
@@ -194,7 +195,7 @@ def _counted(frame: Any, tested: Any, recipe: Recipe) -> tuple[tuple[str, ...], 
     from pyspark.sql import functions as f
 
     is_classes = recipe.task is Task.CLASSIFICATION
-    label = frame[_quoted(recipe.target)].cast("string") if is_classes else f.lit("")
+    label = frame[quote_spark(recipe.target)].cast("string") if is_classes else f.lit("")
     counted = frame.groupBy(label.alias("label"), tested.alias("is_test")).count()
     found = counted.limit(2 * _MOST_CLASSES + 1).collect()
     labels = sorted({row["label"] for row in found})
@@ -227,7 +228,7 @@ def _preparation(frame: Any, columns: tuple[str, ...]) -> tuple[list[Any], int]:
     numbers = [name for name in columns if _kind(frame, name) != "text"]
     texts = [name for name in columns if _kind(frame, name) == "text"]
     casts = [f"{_as_double(frame, name)} AS __n{i}" for i, name in enumerate(numbers)]
-    casts += [f"{_quoted(name)} AS __t{i}" for i, name in enumerate(texts)]
+    casts += [f"{quote_spark(name)} AS __t{i}" for i, name in enumerate(texts)]
     stages: list[Any] = [SQLTransformer(statement=f"SELECT *, {', '.join(casts)} FROM __THIS__")]  # noqa: S608 - quoted
     ready: list[str] = []
     if numbers:
@@ -249,10 +250,10 @@ def _target_stage(recipe: Recipe, labels: tuple[str, ...]) -> Any:
     """The target as a number: the position of its class, or its value."""
     from pyspark.ml.feature import SQLTransformer
 
-    target = _quoted(recipe.target)
+    target = quote_spark(recipe.target)
     if not labels:
         return SQLTransformer(statement=f"SELECT *, CAST({target} AS DOUBLE) AS {LABEL} FROM __THIS__")  # noqa: S608
-    listed = ", ".join("'" + label.replace("\\", "\\\\").replace("'", "\\'") + "'" for label in labels)
+    listed = ", ".join(quote_spark_text(label) for label in labels)
     position = f"CAST(array_position(array({listed}), CAST({target} AS STRING)) - 1 AS DOUBLE)"
     return SQLTransformer(statement=f"SELECT *, {position} AS {LABEL} FROM __THIS__")  # noqa: S608 - quoted
 
@@ -329,13 +330,9 @@ def _answer_type(frame: Any, recipe: Recipe) -> str:
 
 
 def _as_double(frame: Any, name: str) -> str:
-    column = _quoted(name)
+    column = quote_spark(name)
     if _kind(frame, name) == "time":
         return f"unix_micros(CAST({column} AS TIMESTAMP)) / 1e6"
     if frame.schema[name].dataType.typeName() == "boolean":
         return f"CAST(CAST({column} AS INT) AS DOUBLE)"
     return f"CAST({column} AS DOUBLE)"
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
