@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --no-header --annotation-style line --python-version 3.11
 
-.PHONY: run test setup lock check bench screenshots sql-endpoint clean
+.PHONY: run test setup lock check texts bench screenshots sql-endpoint clean
 
 run: setup
 	$(BIN)/python -m core serve --port $(PORT)
@@ -39,6 +39,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Run this after a change of a text for people; tests/test_texts.py compares.
+texts: setup
+	$(BIN)/python -m docs.extract_texts
 
 bench: setup
 	$(BIN)/python -m benchmarks

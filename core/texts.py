@@ -2,7 +2,8 @@
 
 `text` and `plural` return the English sentence as a string. The string keeps its template and values, so that a page
 can show the same sentence in another language. `make texts` extracts each literal template into
-`core/locale/modelledger.pot`; literal braces in a template are doubled.
+`core/locale/modelledger.pot`. A literal brace is doubled in a template with values; a template without values is the
+sentence as it stands, as with CoreError.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Sentence(str):
 
     def __new__(cls, template: str, plural_template: str | None, n: int, values: dict[str, Any]) -> Self:
         chosen = template if plural_template is None or n == 1 else plural_template
-        sentence = super().__new__(cls, chosen.format(**values))
+        sentence = super().__new__(cls, _formatted(chosen, values))
         sentence.template, sentence.plural_template, sentence.n, sentence.values = template, plural_template, n, values
         return sentence
 
@@ -49,13 +50,13 @@ def plural(singular: str, plural: str, n: int, /, **values: Any) -> Sentence:
 
 def translate(template: str, language: str, /, **values: Any) -> str:
     """Return *template* in *language*, formatted with *values*. A template without a translation stays English."""
-    return _catalogue(language).gettext(template).format(**_translated(values, language))
+    return _formatted(_catalogue(language).gettext(template), _translated(values, language))
 
 
 def translate_plural(singular: str, plural: str, n: int, language: str, /, **values: Any) -> str:
     """Return the plural form of *language* for *n*, formatted with *values*; `{n}` is always available."""
     template = _catalogue(language).ngettext(singular, plural, n)
-    return template.format(**_translated({"n": n, **values}, language))
+    return _formatted(template, _translated({"n": n, **values}, language))
 
 
 def translate_sentence(sentence: str, language: str) -> str:
@@ -72,6 +73,10 @@ def languages() -> tuple[str, ...]:
     """Return the codes of all languages that have texts, English first."""
     translated = sorted(path.parent.parent.name for path in LOCALE_DIR.glob(f"*/LC_MESSAGES/{_DOMAIN}.po"))
     return (SOURCE_LANGUAGE, *translated)
+
+
+def _formatted(template: str, values: dict[str, Any]) -> str:
+    return template.format(**values) if values else template
 
 
 def _translated(values: dict[str, Any], language: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ def tn(singular: str, plural: str, n: int, /, **values: Any) -> str:
 def translated(sentence: str | CoreError) -> str:
     """Return a sentence or an error of core in the language of the session."""
     if isinstance(sentence, CoreError):
-        return str(sentence)
+        # An error whose sentence is its template has no values in it; its braces come from data.
+        values = {} if str(sentence) == sentence.template else sentence.values
+        return translate(sentence.template, language(), **values)
     return translate_sentence(sentence, language())
 
 

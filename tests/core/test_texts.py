@@ -44,8 +44,12 @@ def test_text_is_the_english_sentence() -> None:
     assert text("{table} is append-only.", table="sales") == "sales is append-only."
 
 
-def test_doubled_braces_are_literal_also_without_values() -> None:
-    assert text("Write {{name}}.") == "Write {name}."
+def test_doubled_braces_are_literal_in_a_template_with_values() -> None:
+    assert text("Write {{name}} for {table}.", table="sales") == "Write {name} for sales."
+
+
+def test_braces_of_a_template_without_values_stay() -> None:
+    assert text("Write {name}.") == "Write {name}."
 
 
 @pytest.mark.parametrize(("n", "sentence"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows")])
@@ -62,7 +66,7 @@ def test_sentence_keeps_its_template_when_pickled() -> None:
 
 def test_missing_value_is_an_error_and_no_half_sentence() -> None:
     with pytest.raises(KeyError, match="table"):
-        text("{table} is append-only.")
+        text("{table} is append-only: {reason}", reason="set")
 
 
 def test_a_language_needs_its_file_only(spanish: str) -> None:
