@@ -20,7 +20,7 @@ from benchmarks.measure import Measurement
 from benchmarks.mlflow_store import DATA_VERSIONS, VERSIONS, LargeStore, build
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role
-from core.features.lineage.trace import lineage_of_every_version, lineage_of_model
+from core.features.lineage.build_graph import lineage_of_every_version, lineage_of_model
 from core.features.runs.compare import compare_runs
 from core.features.stores import Stores
 from core.registry.connection import Connection

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, token, work
+from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, tokens, work
 from core.errors import CoreError
 from core.escaping import line, visible
 from core.settings import secret_free
@@ -30,7 +30,7 @@ audit.add_to(app)
 findings.add_to(app)
 evidence.add_to(app)
 schedules.add_to(app)
-token.add_to(app)
+tokens.add_to(app)
 identity.add_to(app)
 work.add_to(app)
 

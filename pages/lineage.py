@@ -13,7 +13,7 @@ from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
 from core.features.data.browse import list_tables, table_history
-from core.features.lineage.trace import impact_of_version, lineage_of_batch, lineage_of_model
+from core.features.lineage.build_graph import impact_of_version, lineage_of_batch, lineage_of_model
 from core.features.monitoring.findings import list_findings
 from core.features.runs.models import list_models
 from core.features.scoring.score import list_batches

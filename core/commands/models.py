@@ -24,7 +24,7 @@ from core.entities import Lineage, Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
 from core.features.history import as_of as asof
 from core.features.history import lineage_as_of
-from core.features.lineage import origin, trace
+from core.features.lineage import build_graph, origin
 from core.features.runs import compare as comparing
 from core.features.runs import models as registered
 from core.features.scoring.score import score as score_rows
@@ -173,7 +173,7 @@ def impact(table: Annotated[str, typer.Argument(metavar="TABLE@N")], as_: As = N
     name, version = split_version(table)
     if version is None:
         raise BadParameter(f"Say which version of {name}: {name}@N.", name="TABLE@N")
-    graph = trace.impact_of_version(opened(), acting(as_), name, version)
+    graph = build_graph.impact_of_version(opened(), acting(as_), name, version)
     write_answer(
         {
             "models": [_node(n) for n in graph.nodes if n.kind is NodeKind.MODEL],

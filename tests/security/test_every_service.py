@@ -22,7 +22,7 @@ from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
 from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of
 from core.features.jobs import jobs, run_job, schedules
-from core.features.lineage import origin, trace, trained_on
+from core.features.lineage import build_graph, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, rollback_checks
 from core.features.runs import compare, models, runs
@@ -196,13 +196,16 @@ SERVICES: dict[str, tuple[str, Call]] = {
     ),
     "tokens.list_tokens": ("settings.write", lambda g, a: tokens.list_tokens(g.stores, a)),
     "tokens.revoke_token": ("settings.write", lambda g, a: tokens.revoke_token(g.stores, a, g.token)),
-    "trace.lineage_of_model": ("lineage.read", lambda g, a: trace.lineage_of_model(g.stores, a, KEY)),
-    "trace.lineage_of_every_version": (
+    "build_graph.lineage_of_model": ("lineage.read", lambda g, a: build_graph.lineage_of_model(g.stores, a, KEY)),
+    "build_graph.lineage_of_every_version": (
         "lineage.read",
-        lambda g, a: trace.lineage_of_every_version(g.stores, a, MODEL),
+        lambda g, a: build_graph.lineage_of_every_version(g.stores, a, MODEL),
     ),
-    "trace.lineage_of_batch": ("lineage.read", lambda g, a: trace.lineage_of_batch(g.stores, a, g.batch.batch_id)),
-    "trace.impact_of_version": ("lineage.read", lambda g, a: trace.impact_of_version(g.stores, a, IRIS, 0)),
+    "build_graph.lineage_of_batch": (
+        "lineage.read",
+        lambda g, a: build_graph.lineage_of_batch(g.stores, a, g.batch.batch_id),
+    ),
+    "build_graph.impact_of_version": ("lineage.read", lambda g, a: build_graph.impact_of_version(g.stores, a, IRIS, 0)),
     "train.list_recipes": ("run.read", lambda g, a: train.list_recipes(g.stores, a)),
     "train.save_recipe": ("recipe.write", lambda g, a: train.save_recipe(g.stores, a, _recipe())),
     "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),

@@ -8,7 +8,7 @@ from core.access.permissions import Action
 from core.entities import Actor, Edge, Lineage, ModelVersionKey, Node, NodeKind
 from core.errors import ModelVersionNotFound
 from core.features.history.as_of import StateAsOf, VersionAsOf, state_at
-from core.features.lineage.trace import batch_node, model_node
+from core.features.lineage.build_graph import batch_node, model_node
 from core.features.stores import Stores
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from core.access.permissions import Action
 from core.entities import Actor, Lineage, ModelVersion, ModelVersionKey, Run
 from core.errors import CoreError, RunNotFound
+from core.features.lineage.build_graph import lineage_of_model
 from core.features.lineage.provenance import DataSource, data_sources
-from core.features.lineage.trace import lineage_of_model
 from core.features.stores import Stores
 
 

@@ -12,8 +12,13 @@ from mlflow import MlflowClient
 
 from core.entities import Actor, Lineage, ModelVersionKey, NodeKind, Stage
 from core.errors import BatchNotFound, ModelVersionNotFound, VersionNotFound
+from core.features.lineage.build_graph import (
+    impact_of_version,
+    lineage_of_batch,
+    lineage_of_every_version,
+    lineage_of_model,
+)
 from core.features.lineage.origin import origin_of_model
-from core.features.lineage.trace import impact_of_version, lineage_of_batch, lineage_of_every_version, lineage_of_model
 from core.features.promotion.decide import approve, request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
