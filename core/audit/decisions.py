@@ -60,7 +60,6 @@ class Decisions:
         *,
         model: str | None = None,
         statuses: tuple[RequestStatus, ...] = (),
-        until: datetime | None = None,
         limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
         """Requests, newest first."""
@@ -69,8 +68,6 @@ class Decisions:
             query = query.where(requests.c.model == model)
         if statuses:
             query = query.where(requests.c.status.in_([status.value for status in statuses]))
-        if until is not None:
-            query = query.where(requests.c.requested_at <= until)
         with self._database.read() as connection:
             return tuple(_request(row) for row in connection.execute(query.limit(limit)).mappings())
 

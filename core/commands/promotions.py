@@ -80,7 +80,7 @@ def requests(
     if as_of is not None:
         then = requests_at(opened(), acting(as_), parse_moment(as_of), model=model)
         write_answer(
-            [_answer(one.request, one.approvals) for one in then if one.is_waiting or not only_open], as_json=as_json
+            [_answer(one.request, one.approvals) for one in then if one.is_pending or not only_open], as_json=as_json
         )
         return
     found = decide.list_requests(opened(), acting(as_), model=model)

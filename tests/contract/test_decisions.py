@@ -70,7 +70,6 @@ def test_list_is_newest_first_and_filtered(decisions: Decisions) -> None:
     assert ids() == ["r2", "r1", "r0", "other"]
     assert ids(model="iris", limit=2) == ["r2", "r1"]
     assert ids(statuses=(RequestStatus.REJECTED, RequestStatus.EXPIRED)) == ["r1"]
-    assert ids(until=ASKED) == ["r0", "other"]
 
 
 def test_decision_that_comes_second_is_told_who_was_first(decisions: Decisions) -> None:

@@ -201,7 +201,7 @@ def test_a_day_is_its_end_in_utc_and_a_time_is_itself(text: str, moment: datetim
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2027-02-30", "31.03.2027"])
 def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(BadParameter, match="is no date"):
+    with pytest.raises(BadParameter, match="is not a valid date"):
         parse_moment(text)
 
 
@@ -224,7 +224,7 @@ def test_the_command_line_shows_the_same(history: Stores, day: Day, capsys: pyte
     (waited,) = json.loads(capsys.readouterr().out)
     assert (waited["version"], waited["status"], waited["decided_by"]) == (3, "open", None)
     assert main(["models", "--as-of", "soon"]) == 1
-    assert "is no date" in capsys.readouterr().err
+    assert "is not a valid date" in capsys.readouterr().err
     opened.cache_clear()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.cli import main
 from core.commands.options import opened
-from core.entities import Actor, Finding, Outcome, Severity, Stage
+from core.entities import Actor, Finding, Severity, Stage
 from core.errors import Forbidden, NotFound
 from core.features.history.as_of import end_of_day, state_at
 from core.features.history.findings_as_of import findings_at, show_finding_at
@@ -111,31 +111,6 @@ def test_what_was_deleted_by_hand_still_stood_then(
     view = show_finding_at(sample_stores, auditor, finding.id, evening(5))
     assert (view.finding.closed_by, view.finding.reason) == ("manager", "the rows are right")
     assert [e.reason for e in view.events if e.outcome.value == "success"][-1] == "the rows are right"
-
-
-def test_events_of_before_tell_what_they_say(sample_stores: Stores, auditor: Actor, manager: Actor, day: Day) -> None:
-    """As findings were written down before events bound their rows."""
-    day(1)
-    told = {"finding": "0ld", "kind": "tag changed", "severity": "medium", "owner": "manager", "expected": "a"}
-    told |= {"found": "b", "due": "2027-03-31T00:00:00+00:00"}
-    append = sample_stores.audit.append
-    append(INSPECTOR, "finding.open", "iris_classifier/1", Outcome.SUCCESS, reason="it was changed", after=told)
-    day(2)
-    append(auditor, "finding.open", "iris_classifier/1", Outcome.SUCCESS, before=told, after=told | {"owner": "ana"})
-    day(3)
-    closed = {"finding": "0ld", "closed_by": "manager"}
-    append(
-        manager, "reconcile.resolve", "iris_classifier/1", Outcome.SUCCESS, reason="a slip", before=told, after=closed
-    )
-    stood = {n: findings_at(sample_stores, auditor, day(n), include_closed=True) for n in (0, 1, 2, 3)}
-    assert stood[0] == ()
-    assert [(stood[n][0].owner, stood[n][0].closed_by, stood[n][0].reason) for n in (1, 2, 3)] == [
-        ("manager", None, None),
-        ("ana", None, None),
-        ("ana", "manager", "a slip"),
-    ]
-    first = stood[1][0]
-    assert (first.detail, first.severity, first.opened_by) == ("it was changed", Severity.MEDIUM, "modelledger")
 
 
 def test_the_state_of_a_day_has_its_findings(

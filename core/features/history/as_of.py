@@ -1,7 +1,7 @@
-"""As of a date: what was in which stage, trained on what, approved by whom, and what was open, from our own database.
+"""The state at an earlier time, from our own log: stages, training data, approvers, pending requests, open findings.
 
-Today's registry is never asked: what stands there now says nothing about then. What was changed past ModelLedger is
-therefore not in here; reconcile finds it. A version that was trained elsewhere is here from when a pass saw it first.
+The registry is never read here: its present content says nothing about the past. Changes made outside ModelLedger are
+therefore missing; reconcile reports them. A version trained elsewhere appears from the first inspection that saw it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.entities import (
 )
 from core.errors import BadParameter
 from core.features.history.findings_as_of import findings_at
-from core.features.history.requests_as_of import DECISIONS, RequestAsOf, requests_then
+from core.features.history.requests_as_of import DECISIONS, RequestAsOf, replay_requests
 from core.features.monitoring.baseline import SUBJECT
 from core.features.stores import Stores
 
@@ -35,7 +35,7 @@ _READ = (*DECISIONS, Action.RUN_TRAIN, Action.RECONCILE_READ, Action.PREDICTION_
 
 @dataclass(frozen=True, kw_only=True)
 class StageDecision:
-    """Who brought a version into its stage, who asked for it, and why. *sequence* is the event that proves it."""
+    """The decision that gave a version its stage. *sequence* is the number of the event that proves it."""
 
     sequence: int
     time: datetime
@@ -49,8 +49,10 @@ class StageDecision:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionAsOf:
-    """A model version as it stood. *trained* is None where it was registered past ModelLedger; *seen*: then a pass saw
-    it first, and its stage until a decision is the one that it had then.
+    """A model version at a given time.
+
+    *trained* is None where the version was registered outside ModelLedger. Then *seen* is the time of the first
+    inspection that saw it, and until a decision its stage is the one that the inspection noted.
     """
 
     model: str
@@ -71,7 +73,7 @@ class VersionAsOf:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAsOf:
-    """A model and its versions then, newest first."""
+    """A model and its versions at a given time, newest first."""
 
     name: str
     versions: tuple[VersionAsOf, ...]
@@ -83,7 +85,7 @@ class ModelAsOf:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchAsOf:
-    """A scoring that had been done."""
+    """A prediction batch that existed at a given time."""
 
     batch_id: str
     model_version: str
@@ -96,9 +98,9 @@ class BatchAsOf:
 
 @dataclass(frozen=True, kw_only=True)
 class StateAsOf:
-    """Everything as it stood at *moment*. *events* is the number of the last event that this was read from.
+    """The whole state at *moment*. *events* is the number of the last event that it was computed from.
 
-    *findings* are those that were open, by due date.
+    *waiting* are the open requests, newest first; *findings* the open findings, by due date.
     """
 
     moment: datetime
@@ -109,16 +111,19 @@ class StateAsOf:
     findings: tuple[Finding, ...] = ()
 
     def version(self, key: ModelVersionKey) -> VersionAsOf | None:
-        """One version; None where it was not there yet."""
+        """Return one version, or None where it did not exist yet."""
         return next(
             (v for m in self.models if m.name == key.model for v in m.versions if v.version == key.version), None
         )
 
 
 def parse_moment(text: str, *, is_start: bool = False) -> datetime:
-    """The end (or start) of a day (2027-03-31, UTC), or a moment in ISO 8601; without a zone it is UTC.
+    """Parse a day (2027-03-31, UTC) as its end, or its start with *is_start*, or a time in ISO 8601.
 
-    Raises BadParameter.
+    A time without a zone is in UTC.
+
+    Raises:
+        BadParameter: *text* is neither.
     """
     try:
         if len(text) <= len("2027-03-31"):
@@ -127,49 +132,46 @@ def parse_moment(text: str, *, is_start: bool = False) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadParameter(
-            f"{text!r} is no date; write a day (2027-03-31, in UTC) or a time, 2027-03-31T12:00:00Z.", name="as-of"
+            f"{text!r} is not a valid date. Write a day in UTC (2027-03-31) or a time (2027-03-31T12:00:00Z).",
+            name="as-of",
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def end_of_day(day: date) -> datetime:
-    """The last moment of a day in UTC."""
+    """Return the last moment of a day in UTC."""
     return datetime.combine(day, time.max, tzinfo=UTC)
 
 
 def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
-    """What stood at *moment*: a constant number of reads of the log, whatever the number of models."""
+    """Compute the state at *moment* with a constant number of reads of the log, whatever the number of models."""
     stores.audit.require(actor, Action.MODEL_READ)
     events = stores.audit.search(actions=_READ, until=moment, limit=None)[::-1]
-    requests = requests_then(stores, (event for event in events if event.action in _DECIDE), moment)
+    requests = replay_requests(event for event in events if event.action in _DECIDE)
     versions: dict[str, dict[int, VersionAsOf]] = {}
-    approvers: dict[str, list[str]] = {}
     for event in events:
         if event.outcome is not Outcome.SUCCESS:
             continue
         if event.action == Action.RUN_TRAIN.value:
-            made = _trained(event)
-            if made is not None:
-                _learn(versions, made)
+            trained = _trained_version(event)
+            if trained is not None:
+                _add_facts(versions, trained)
         elif event.action == Action.RECONCILE_READ.value and event.subject == SUBJECT:
             for name, facts in (event.after.get("versions") or {}).items():
-                _learn(versions, _seen(event, name, facts))
+                _add_facts(versions, _seen_version(event, name, facts))
         elif event.action in _DECIDE:
-            request_id = event.after.get("request")
-            if isinstance(request_id, str) and event.action != Action.PROMOTION_REQUEST.value:
-                approvers.setdefault(request_id, []).append(event.actor)
-            _move(versions, event, requests, approvers)
-    last = stores.audit.search(until=moment, limit=1)
+            _apply_stages(versions, event, requests)
+    newest = stores.audit.search(until=moment, limit=1)
     return StateAsOf(
         moment=moment,
-        events=last[0].sequence if last else 0,
+        events=newest[0].sequence if newest else 0,
         models=tuple(
-            ModelAsOf(name=name, versions=tuple(known[number] for number in sorted(known, reverse=True)))
-            for name, known in sorted(versions.items())
+            ModelAsOf(name=model, versions=tuple(by_number[number] for number in sorted(by_number, reverse=True)))
+            for model, by_number in sorted(versions.items())
         ),
         waiting=tuple(
             sorted(
-                (one.request for one in requests.values() if one.request.status is RequestStatus.OPEN),
+                (state.request for state in requests.values() if state.request.status is RequestStatus.OPEN),
                 key=lambda request: request.requested_at,
                 reverse=True,
             )
@@ -185,26 +187,26 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
     )
 
 
-def _learn(versions: dict[str, dict[int, VersionAsOf]], told: VersionAsOf) -> None:
-    """Adds what was not known of a version yet; what was known first stays."""
-    known = versions.setdefault(told.model, {})
-    before = known.get(told.version)
-    if before is None:
-        known[told.version] = told
+def _add_facts(versions: dict[str, dict[int, VersionAsOf]], new: VersionAsOf) -> None:
+    """Add the facts of *new* that are not known yet. A fact that is known already stays."""
+    by_number = versions.setdefault(new.model, {})
+    known = by_number.get(new.version)
+    if known is None:
+        by_number[new.version] = new
         return
-    known[told.version] = replace(
-        before,
-        trained=before.trained or told.trained,
-        trained_by=before.trained_by or told.trained_by,
-        seen=before.seen or told.seen,
-        run_id=before.run_id or told.run_id,
-        data=before.data or told.data,
-        metrics=before.metrics or told.metrics,
+    by_number[new.version] = replace(
+        known,
+        trained=known.trained or new.trained,
+        trained_by=known.trained_by or new.trained_by,
+        seen=known.seen or new.seen,
+        run_id=known.run_id or new.run_id,
+        data=known.data or new.data,
+        metrics=known.metrics or new.metrics,
     )
 
 
-def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionAsOf:
-    """A version as a pass noted it when it saw it first, or more of it later."""
+def _seen_version(event: Event, name: str, facts: Mapping[str, Any]) -> VersionAsOf:
+    """Build a version from what an inspection noted when it first saw the version, or from facts it added later."""
     model, _, number = name.rpartition("/")
     metrics = facts.get("metrics")
     return VersionAsOf(
@@ -213,12 +215,12 @@ def _seen(event: Event, name: str, facts: Mapping[str, Any]) -> VersionAsOf:
         stage=Stage(facts.get("stage") or Stage.NONE.value),
         seen=event.time,
         run_id=facts.get("run_id"),
-        data=_data(str(facts.get("data") or "")),
+        data=_table_version(str(facts.get("data") or "")),
         metrics=metrics if isinstance(metrics, Mapping) else {},
     )
 
 
-def _trained(event: Event) -> VersionAsOf | None:
+def _trained_version(event: Event) -> VersionAsOf | None:
     model, _, number = str(event.after.get("model") or event.subject).rpartition("/")
     if not model or not number.isdigit():
         return None
@@ -229,47 +231,45 @@ def _trained(event: Event) -> VersionAsOf | None:
         trained=event.time,
         trained_by=event.actor,
         run_id=event.after.get("run_id"),
-        data=_data(str(event.after.get("data") or "")),
+        data=_table_version(str(event.after.get("data") or "")),
         metrics=metrics if isinstance(metrics, Mapping) else {},
     )
 
 
-def _data(text: str) -> TableVersion | None:
+def _table_version(text: str) -> TableVersion | None:
     table, _, number = text.rpartition("@")
     return TableVersion(table=table, version=int(number)) if table and number.isdigit() else None
 
 
-def _move(
-    versions: dict[str, dict[int, VersionAsOf]],
-    event: Event,
-    requests: Mapping[str, RequestAsOf],
-    approvers: Mapping[str, list[str]],
+def _apply_stages(
+    versions: dict[str, dict[int, VersionAsOf]], event: Event, requests: Mapping[str, RequestAsOf]
 ) -> None:
-    """Puts every version into the stage that the decision left it in."""
+    """Give each version the stage that the decision of *event* left it in."""
     stages = event.after.get("stages")
     model = event.subject.rpartition("/")[0] or event.subject
     if not isinstance(stages, Mapping) or not stages:
         return
     request_id = event.after.get("request")
-    then = requests.get(str(request_id)) if request_id else None
-    request = then.request if then else None
+    state = requests.get(str(request_id)) if request_id else None
+    request = state.request if state else None
+    approvers = tuple(approval.by for approval in state.approvals) if state else ()
     decision = StageDecision(
         sequence=event.sequence,
         time=event.time,
         action=event.action,
-        decided_by=tuple(dict.fromkeys(approvers.get(str(request_id), [event.actor]))),
+        decided_by=approvers or ((request.decided_by,) if request and request.decided_by else (event.actor,)),
         reason=event.reason,
         request=str(request_id) if request_id else None,
         requested_by=request.requested_by if request else None,
         request_reason=request.request_reason if request else None,
     )
-    known = versions.setdefault(model, {})
-    for number, word in stages.items():
-        version = known.get(int(number), VersionAsOf(model=model, version=int(number)))
-        if version.stage.value != word:
-            known[version.version] = replace(version, stage=Stage(word), decision=decision)
+    by_number = versions.setdefault(model, {})
+    for number, stage in stages.items():
+        version = by_number.get(int(number), VersionAsOf(model=model, version=int(number)))
+        if version.stage.value != stage:
+            by_number[version.version] = replace(version, stage=Stage(stage), decision=decision)
         else:
-            known.setdefault(version.version, version)
+            by_number.setdefault(version.version, version)
 
 
 def _batch(event: Event) -> BatchAsOf:

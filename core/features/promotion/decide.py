@@ -48,12 +48,10 @@ from core.features.stores import Stores
 _LONGEST_REASON = 4_000
 
 
-def list_requests(
-    stores: Stores, actor: Actor, *, model: str | None = None, until: datetime | None = None
-) -> tuple[PromotionRequest, ...]:
-    """Requests and rollbacks, newest first."""
+def list_requests(stores: Stores, actor: Actor, *, model: str | None = None) -> tuple[PromotionRequest, ...]:
+    """Return requests and rollbacks, newest first."""
     stores.audit.require(actor, Action.PROMOTION_READ, model or "")
-    return stores.decisions.list(model=model, until=until)
+    return stores.decisions.list(model=model)
 
 
 def preview_gates(stores: Stores, actor: Actor, key: ModelVersionKey, to: Stage) -> Appraisal:
