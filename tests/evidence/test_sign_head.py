@@ -14,7 +14,6 @@ from core.features.evidence.search_events import export_audit
 from core.features.evidence.sign_head import (
     HeadSchedule,
     head_on_paper,
-    last_head,
     public_key,
     sign_head,
     verify_against,
@@ -88,11 +87,12 @@ def test_what_is_too_deep_too_long_or_too_many_is_refused_in_words(
 
 
 def test_signing_is_recorded_and_asks_for_the_right_to_export(logged: Stores, auditor: Actor, scientist: Actor) -> None:
-    assert last_head(logged, scientist) is None
     head = sign_head(logged, auditor)
     done = logged.audit.search(action="audit.export", limit=1)[0]
     assert (done.outcome, done.after["root"]) == (Outcome.SUCCESS, head.root.hex())
-    assert last_head(logged, scientist) == logged.heads.open(head.note)
+    kept = logged.heads.last()
+    assert kept is not None
+    assert kept.head == logged.heads.open(head.note)
     with pytest.raises(Forbidden):
         sign_head(logged, scientist)
     with pytest.raises(Forbidden):

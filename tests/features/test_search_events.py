@@ -12,7 +12,7 @@ import pytest
 from core.audit.canonical_json import canonical
 from core.entities import Actor, Outcome
 from core.errors import BadFile, Forbidden, NotFound
-from core.features.evidence.search_events import export_audit, search_audit, show_event, verify_audit
+from core.features.evidence.search_events import export_audit, search_audit, show_event
 from core.features.stores import Stores
 
 
@@ -75,13 +75,6 @@ def test_scientist_and_admin_take_nothing_away(filled: Stores, scientist: Actor,
         with pytest.raises(Forbidden):
             export_audit(filled, actor, tmp_path / "audit.jsonl")
     assert not (tmp_path / "audit.jsonl").exists()
-
-
-def test_everybody_verifies_and_sees_progress(filled: Stores, scientist: Actor) -> None:
-    told: list[tuple[int, int]] = []
-    verdict = verify_audit(filled, scientist, on_progress=lambda seen, total: told.append((seen, total)))
-    assert (verdict.ok, verdict.events) == (True, 3)
-    assert told == [(3, 3)]
 
 
 def test_event_is_shown_with_the_others_of_its_operation(filled: Stores, auditor: Actor, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, PromotionRequest, RequestStatus, Severity, Stage
 from core.features.monitoring.baseline import INSPECTOR
-from core.features.monitoring.findings import KINDS, close_finding, look, open_finding, show_finding
+from core.features.monitoring.findings import BY_HAND, SEVERITIES, close_finding, look, open_finding, show_finding
 from core.features.promotion.decide import approve, request_promotion, roll_back
+from core.features.promotion.review import EMERGENCY
 from core.features.stores import Stores
 from pages._audit.finding_views import WORDS
 from tests.pages.conftest import Opened, said
@@ -104,7 +105,7 @@ def serve(stores: Stores, scientist: Actor, version: int, *managers: Actor) -> P
 
 
 def test_every_kind_of_finding_has_words_for_people() -> None:
-    assert set(WORDS) == set(KINDS)
+    assert set(WORDS) == {*SEVERITIES, EMERGENCY, BY_HAND}
 
 
 @pytest.mark.parametrize("identity", ROLES)

@@ -53,7 +53,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
     ),
     "sign_head.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
-    "sign_head.last_head": ("audit.read", lambda g, a: sign_head.last_head(g.stores, a)),
     "sign_head.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
     "sign_head.verify_against": ("audit.verify", lambda g, a: sign_head.verify_against(g.stores, a, [])),
     "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
@@ -142,7 +141,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
     ),
     "search_events.search_audit": ("audit.read", lambda g, a: search_events.search_audit(g.stores, a)),
     "search_events.show_event": ("audit.read", lambda g, a: search_events.show_event(g.stores, a, 1)),
-    "search_events.verify_audit": ("audit.verify", lambda g, a: search_events.verify_audit(g.stores, a)),
     "search_events.export_audit": (
         "audit.export",
         lambda g, a: search_events.export_audit(g.stores, a, g.home.parent / "log.csv"),

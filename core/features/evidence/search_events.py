@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical, settled
-from core.entities import Actor, ChainVerdict, Event
+from core.entities import Actor, Event
 from core.errors import BadFile, NotFound
 from core.escaping import cell, in_json
 from core.features.stores import Stores
@@ -64,14 +64,6 @@ def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tupl
     event = found[0]
     others = stores.audit.search(operation=event.operation, limit=20)
     return event, tuple(sorted((one for one in others if one.sequence != sequence), key=lambda one: one.sequence))
-
-
-def verify_audit(
-    stores: Stores, actor: Actor, *, on_progress: Callable[[int, int], None] | None = None
-) -> ChainVerdict:
-    """Recomputes the chain; *on_progress* is told events seen and events in all."""
-    stores.audit.require(actor, Action.AUDIT_VERIFY)
-    return stores.audit.verify(on_progress=on_progress)
 
 
 def export_audit(stores: Stores, actor: Actor, file: Path) -> Exported:

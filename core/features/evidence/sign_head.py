@@ -33,13 +33,6 @@ def sign_head(stores: Stores, actor: Actor) -> SignedHead:
     return head
 
 
-def last_head(stores: Stores, actor: Actor) -> SignedHead | None:
-    """The newest head that was signed here; None where none was yet."""
-    stores.audit.require(actor, Action.AUDIT_READ)
-    kept = stores.heads.last()
-    return None if kept is None else kept.head
-
-
 def public_key(stores: Stores, actor: Actor) -> VerifierKey:
     """The key with which anybody can check this log's heads."""
     stores.audit.require(actor, Action.AUDIT_READ)

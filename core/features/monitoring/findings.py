@@ -21,7 +21,7 @@ from core.features.promotion.four_eyes import refuse_same
 from core.features.promotion.review import EMERGENCY
 from core.features.stores import Stores
 
-_SEVERITY = {
+SEVERITIES = {
     reconcile.STAGE: Severity.HIGH,
     reconcile.SEVERAL: Severity.HIGH,
     reconcile.MISSING: Severity.HIGH,
@@ -40,7 +40,6 @@ _SEVERITY = {
     registry_watch.NUMBER_GONE: Severity.MEDIUM,
 }
 BY_HAND = "opened by hand"
-KINDS = (*_SEVERITY, EMERGENCY, BY_HAND)
 _DUE = {Severity.HIGH: timedelta(days=3), Severity.MEDIUM: timedelta(days=14), Severity.LOW: timedelta(days=30)}
 _OWNER = Role.MANAGER.value
 # An action that is going on looks unfinished; it becomes a finding when it has been so for this long.
@@ -225,7 +224,7 @@ class Inspection:
 def _finding(difference: Difference, moment: datetime) -> Finding:
     """The same fact gives the same id, whenever it is seen."""
     facts = [difference.kind, difference.subject, difference.expected, difference.found, difference.request_id]
-    severity = _SEVERITY.get(difference.kind, Severity.MEDIUM)
+    severity = SEVERITIES.get(difference.kind, Severity.MEDIUM)
     return Finding(
         id=hashlib.sha256(canonical(facts).encode()).hexdigest()[:12],
         kind=difference.kind,
