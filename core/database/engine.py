@@ -1,4 +1,4 @@
-"""The database: SQLite by default, PostgreSQL for a team. Opens it, brings its schema up to date, holds its tables."""
+"""The database: SQLite by default, PostgreSQL for a team. Opens connections and translates the drivers' errors."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 
+from core.database.migrate import is_current, upgrade
 from core.errors import BadSettings, DatabaseUnavailable, first_line
 from core.redact import masked
 
-_MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 _BUSY_TIMEOUT_S = 30.0
-# Any number of our own; it only has to be the same in every process.
+# An arbitrary number, the same in every process.
 _MIGRATION_LOCK = 7_310_946_221
 _WRITES = "modelledger_writes"
 
 
 class Database:
-    """One database, opened and migrated. Raises DatabaseUnavailable, BadSettings."""
+    """One database, opened and with its schema up to date. Raises DatabaseUnavailable, BadSettings."""
 
     def __init__(self, url: str) -> None:
         self._shown = _shown(url)
@@ -35,8 +31,10 @@ class Database:
             self._engine = _engine(url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise BadSettings(
-                f"MODELLEDGER_DATABASE_URL cannot be used ({self._shown}): write sqlite:///FILE or "
-                "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE."
+                "MODELLEDGER_DATABASE_URL cannot be used ({database}). Write sqlite:///FILE or "
+                "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE.",
+                database=self._shown,
+                setting="MODELLEDGER_DATABASE_URL",
             ) from error
         self._migrate()
 
@@ -46,7 +44,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads, on one snapshot."""
+        """Open a read-only transaction on one snapshot."""
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if self.is_postgres else {}
         with (
             self._translated(),
@@ -57,7 +55,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes; durable when it is left without an error. On SQLite it is the only writer."""
+        """Open a writing transaction, durable when the block ends without an error. SQLite has one writer at a time."""
         with (
             self._translated(),
             self._engine.connect().execution_options(**{_WRITES: True}) as connection,
@@ -69,50 +67,34 @@ class Database:
         self._engine.dispose()
 
     def _migrate(self) -> None:
-        """Brings the schema up to date, in one transaction that other instances wait for.
+        """Bring the schema up to date, in one transaction that other instances wait for.
 
-        Raises BadSettings where a newer ModelLedger made it.
+        Raises BadSettings where a newer ModelLedger made the schema.
         """
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        scripts = ScriptDirectory.from_config(config)
-        newest = set(scripts.get_heads())
         with self.read() as connection:
-            if self._revisions(connection, scripts) == newest:
+            if is_current(connection, self._shown):
                 return
         with self.write() as connection:
             if self.is_postgres:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            self._revisions(connection, scripts)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "heads")
-
-    def _revisions(self, connection: Connection, scripts: ScriptDirectory) -> set[str]:
-        """Where the schema is. Raises BadSettings for a revision that is not known here."""
-        found = set(MigrationContext.configure(connection).get_current_heads())
-        known = {script.revision for script in scripts.walk_revisions()}
-        if found - known:
-            raise BadSettings(
-                f"The database {self._shown} was made by a newer ModelLedger or by another program (revision "
-                f"{', '.join(sorted(found - known))} is not known here); run that version, put back a backup, or name "
-                "a database of ModelLedger's own in MODELLEDGER_DATABASE_URL.",
-                setting="MODELLEDGER_DATABASE_URL",
-            )
-        return found
+            # Asked again behind the lock: another instance may have been newer.
+            if not is_current(connection, self._shown):
+                upgrade(connection)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except (OperationalError, InterfaceError) as error:
-            cause = first_line(error.orig or error)
             raise DatabaseUnavailable(
-                f"The database {self._shown} does not answer ({cause}); check that it runs and is writable, try again."
+                "The database {database} does not answer ({cause}). Check that it runs and is writable; try again.",
+                database=self._shown,
+                cause=first_line(error.orig or error),
             ) from error
         except DatabaseError as error:
             if "malformed" in str(error) or "not a database" in str(error):
                 raise DatabaseUnavailable(
-                    f"The file of {self._shown} is damaged or no database; put back a backup."
+                    "The file of {database} is damaged or is not a database. Restore a backup.", database=self._shown
                 ) from error
             raise
 
@@ -120,7 +102,7 @@ class Database:
 def _engine(url: str) -> Engine:
     parsed = sa.engine.make_url(url)
     if parsed.drivername in ("postgresql", "postgres"):
-        # SQLAlchemy 2.1 would take psycopg 3, with which MLflow's archiving fails (mlflow#9151); one driver for both.
+        # SQLAlchemy 2.1 defaults to psycopg 3, with which MLflow's archiving fails (mlflow#9151): one driver for both.
         parsed = parsed.set(drivername="postgresql+psycopg2")
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
@@ -128,7 +110,11 @@ def _engine(url: str) -> Engine:
         try:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadSettings(f"The folder of {parsed.database} cannot be made ({error.strerror}).") from error
+            raise BadSettings(
+                "The folder of the database {database} cannot be created ({cause}).",
+                database=parsed.database,
+                cause=error.strerror,
+            ) from error
     engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -151,4 +137,4 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _shown(url: str) -> str:
-    return masked(url) if "://" in url else "it is no URL"
+    return masked(url) if "://" in url else "the value is not a URL"

@@ -1,4 +1,4 @@
-"""The tables of the database, and how times are kept in them."""
+"""The tables of the database, and the column type of their times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ metadata = sa.MetaData()
 
 
 class Moment(TypeDecorator[datetime]):
-    """An aware UTC time, kept as ISO 8601 text with microseconds: sorts, and is the same bytes on either database."""
+    """An aware UTC time, stored as ISO 8601 text with microseconds: sortable, and the same bytes on both databases."""
 
     impl = String(32)
     cache_ok = True

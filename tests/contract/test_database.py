@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.command import upgrade
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from core.audit.log import AuditLog
 from core.database.engine import Database
@@ -20,6 +21,7 @@ from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under
 from tests.postgres import PostgresServer
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "core" / "database" / "migrations"
+RELEASED = Path(__file__).parent / "released"
 WHO = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 
@@ -56,7 +58,7 @@ FIRST = {
 HEAD = {"size": 3, "last_hash": "3" * 64, "subtrees": "", "note": "", "purpose": "export", "made": datetime.now(UTC)}
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "findings", "identity"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0004", "0008"])
 def test_a_start_on_an_older_schema_brings_it_up_to_date_and_keeps_its_rows(
     database_url: str, engine: sa.Engine, revision: str
 ) -> None:
@@ -73,6 +75,85 @@ def test_a_start_on_an_older_schema_brings_it_up_to_date_and_keeps_its_rows(
     (kept,) = AuditLog(database).events()
     assert (kept.sequence, kept.subject, kept.after, kept.hash) == (1, "sales@0", {"rows": 50}, "2" * 64)
     database.close()
+
+
+def run_script(engine: sa.Engine, script: str) -> None:
+    """Statements of a dump, as its own program would run them."""
+    connection = engine.raw_connection()
+    try:
+        if engine.dialect.name == "sqlite":
+            connection.driver_connection.executescript(script)  # type: ignore[union-attr]
+        else:
+            connection.cursor().execute(script)
+            connection.commit()
+    finally:
+        connection.close()
+
+
+def definitions(engine: sa.Engine) -> set[tuple[str, ...]]:
+    """Every column, constraint, index and trigger as the database itself describes it, Alembic's table left out."""
+    queries = {
+        "sqlite": ["SELECT type, name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version'"],
+        "postgresql": [
+            "SELECT table_name, column_name, ordinal_position, data_type, character_maximum_length, is_nullable, "
+            "column_default FROM information_schema.columns WHERE table_schema = 'public' "
+            "AND table_name <> 'alembic_version'",
+            "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass",
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+            "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+        ],
+    }
+    with engine.connect() as connection:
+        rows = [row for query in queries[engine.dialect.name] for row in connection.execute(sa.text(query))]
+    return {tuple(str(value) for value in row) for row in rows}
+
+
+def test_database_of_the_released_0_1_0_opens_and_its_schema_is_that_of_a_new_database(
+    database_url: str, engine: sa.Engine, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # Dumps of databases that version 0.1.0 made, whose migrations had four branches.
+    run_script(engine, (RELEASED / f"0.1.0.{engine.dialect.name}.sql").read_text(encoding="utf-8"))
+    released = definitions(engine)
+    database = Database(database_url)
+    assert definitions(engine) == released
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0009"]
+    (event,) = AuditLog(database).events()
+    assert (event.subject, event.reason, event.after) == ("sales@0", "monthly", {"rows": 50})
+    assert AuditLog(database).verify().ok
+    database.close()
+
+    if engine.dialect.name == "sqlite":
+        new_url = f"sqlite:///{tmp_path / 'new.db'}"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        new_url = server.new_database()
+        request.addfinalizer(lambda: server.drop(new_url))
+    Database(new_url).close()
+    new = sa.create_engine(new_url, poolclass=sa.pool.NullPool)
+    assert definitions(new) == released
+    new.dispose()
+
+
+def test_database_between_two_migrations_of_the_branched_history_is_refused(
+    database_url: str, engine: sa.Engine
+) -> None:
+    run_script(engine, (RELEASED / f"0.1.0.{engine.dialect.name}.sql").read_text(encoding="utf-8"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM alembic_version WHERE version_num = 'looks'"))
+    with pytest.raises(BadSettings, match=r"revision approvals, job_tokens, no_replace is not known here"):
+        Database(database_url)
+
+
+def test_migrations_are_numbered_in_one_line() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
+    assert [script.revision for script in scripts] == [f"{number:04}" for number in range(1, len(scripts) + 1)]
+    for script in scripts:
+        assert Path(script.path).name.startswith(f"m{script.revision}_")
 
 
 def test_the_second_start_finds_nothing_to_do_and_writes_nothing(database_url: str, engine: sa.Engine) -> None:
@@ -99,7 +180,7 @@ def test_a_schema_of_a_newer_modelledger_is_refused_and_left_as_it_is(
             )
         )
     before = shape(engine)
-    with pytest.raises(BadSettings, match=r"made by a newer ModelLedger .*from_2031.*run that version"):
+    with pytest.raises(BadSettings, match=r"made by a newer ModelLedger .*from_2031.*Run that version"):
         Database(database_url)
 
     monkeypatch.setenv("MODELLEDGER_DATABASE_URL", database_url)
@@ -119,7 +200,7 @@ def test_a_database_of_another_program_is_refused_before_anything_is_made_in_it(
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         connection.execute(sa.text("INSERT INTO alembic_version VALUES ('451aebb31d03')"))
-    with pytest.raises(BadSettings, match=r"another program .*451aebb31d03.*a database of ModelLedger's own"):
+    with pytest.raises(BadSettings, match=r"another program: revision 451aebb31d03.*a database of ModelLedger's own"):
         Database(database_url)
     assert shape(engine).keys() == {"alembic_version"}
 

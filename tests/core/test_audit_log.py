@@ -371,7 +371,7 @@ def test_events_are_read_in_pieces_oldest_first(ten: AuditLog) -> None:
 def test_file_that_is_no_database_is_told_in_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "broken.db"
     file.write_bytes(b"this is not a database, it only has its name" * 100)
-    with pytest.raises(DatabaseUnavailable, match="damaged or no database"):
+    with pytest.raises(DatabaseUnavailable, match="damaged or is not a database"):
         Database(f"sqlite:///{file}")
 
 

@@ -1,1 +1,1 @@
-"""Alembic migrations of the database; applied by core.database.engine when it is opened."""
+"""Alembic migrations of the database, numbered in one line; core.database.migrate runs them."""

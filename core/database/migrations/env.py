@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that core.database.engine hands over, inside its transaction."""
+"""Runs the migrations on the connection that core.database.migrate passes, inside its transaction."""
 
 from alembic import context
 

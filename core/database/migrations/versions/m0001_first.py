@@ -106,7 +106,7 @@ def upgrade() -> None:
 
 
 def _make_events_append_only() -> None:
-    """A seat belt, no evidence: whoever owns the database can drop a trigger. The chain is the evidence."""
+    """Guard against mistakes only: the database's owner can drop a trigger. The hash chain is the evidence."""
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(

@@ -1,10 +1,10 @@
-"""When findings were looked for last, by whom, and what was seen."""
+"""The last check for findings: when it ended, who started it and what it saw."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "looks"
-down_revision = "absences"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,10 +1,10 @@
-"""Since when a finding's fact is not seen any more, so that it is new when it comes back."""
+"""Since when a finding's fact is absent: a fact that returns later is a new finding."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "absences"
-down_revision = "findings"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

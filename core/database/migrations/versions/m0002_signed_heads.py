@@ -1,4 +1,4 @@
-"""Signed heads of the audit log: append-only as the log itself."""
+"""Signed heads of the audit log, append-only like the log itself."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,10 +1,10 @@
-"""Command line tokens, and sign-ins that were ended before they expired."""
+"""Tokens for the command line, and sign-ins that ended before they expired."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "identity"
-down_revision = "findings"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

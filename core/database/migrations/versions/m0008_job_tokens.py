@@ -1,10 +1,10 @@
-"""The token by which a job or a schedule was asked for."""
+"""The token with which a job or a schedule was created."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "job_tokens"
-down_revision = "identity"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

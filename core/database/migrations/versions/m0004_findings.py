@@ -1,10 +1,10 @@
-"""Findings: what somebody has to look into."""
+"""Findings: facts that somebody must look into."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "findings"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

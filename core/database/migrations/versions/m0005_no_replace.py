@@ -1,16 +1,16 @@
-"""SQLite's INSERT OR REPLACE takes a row away without its DELETE trigger: the log and its heads refuse that too."""
+"""SQLite's INSERT OR REPLACE deletes a row without running the DELETE trigger: the log and its heads refuse it."""
 
 from alembic import op
 
-revision = "no_replace"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
-        return  # ON CONFLICT … DO UPDATE is an UPDATE on PostgreSQL, and refused as one
+        return  # PostgreSQL runs ON CONFLICT … DO UPDATE as an UPDATE, which the triggers refuse
     op.execute(
         "CREATE TRIGGER events_no_replace BEFORE INSERT ON events "
         "WHEN EXISTS (SELECT 1 FROM events WHERE sequence = NEW.sequence) "
