@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import ModelVersionKey
-from core.features.monitoring.findings import about, list_findings
+from core.features.monitoring.findings import findings_about_version, list_findings
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
 from pages._models import evidence_downloads, model_views, reproduction
@@ -50,7 +50,7 @@ with messages.stopping():
     with st.spinner("Reading its evidence"):
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
-    finding_views.brief(about(findings, key))
+    finding_views.brief(findings_about_version(findings, key))
     ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
     with st.container(horizontal=True):
         links.link("runs", "Compare its newest versions", runs=ids)

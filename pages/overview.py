@@ -7,10 +7,10 @@ import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import Event, Finding
-from core.features.monitoring.findings import about, about_model
+from core.features.monitoring.findings import findings_about_model, findings_about_version
 from core.features.monitoring.overview import Overview, Serving
 from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
-from core.features.promotion.review import EMERGENCY
+from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better
 from pages._audit import event_views, finding_views
 from pages._ui import as_of, cached_readers, escaping, jobs, links, messages, session
@@ -28,7 +28,7 @@ def serving(found: Overview) -> None:
         st.info("No model is registered yet. Start a training on the page **Training**; it takes a minute.")
     for one in found.serving:
         with st.container(border=True):
-            _model(one, about_model(found.findings, one.model))
+            _model(one, findings_about_model(found.findings, one.model))
 
 
 def _model(one: Serving, findings: tuple[Finding, ...]) -> None:
@@ -49,7 +49,9 @@ def _model(one: Serving, findings: tuple[Finding, ...]) -> None:
         st.caption(f"{wait}. A data scientist asks for Production on the page Promotions.")
         return
     _facts(one)
-    alone = next((f for f in about(findings, one.production.key) if f.kind == EMERGENCY), None)
+    alone = next(
+        (f for f in findings_about_version(findings, one.production.key) if f.kind == EMERGENCY_ROLLBACK), None
+    )
     if alone is not None:
         finding_views.review_badge(alone)
     with st.container(horizontal=True, gap="medium"):

@@ -8,7 +8,7 @@ from core.access.permissions import Action
 from core.entities import RequestStatus, Stage
 from core.errors import CoreError
 from core.features.monitoring.findings import list_findings
-from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, differences, unfinished
+from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, find_differences, find_unfinished
 from core.features.promotion.decide import list_requests, preview_gates, request_promotion, roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.runs.models import list_models
@@ -115,11 +115,11 @@ def back() -> None:
 def differ() -> None:
     """Registry against decisions; nothing is repaired silently."""
     try:
-        found = differences(stores, actor)
+        found = find_differences(stores, actor)
     except CoreError as error:
         # What was begun and not ended stands in our own database.
         messages.show_error(error)
-        found = unfinished(stores)
+        found = find_unfinished(stores)
         if not found:
             return
     if not found:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, acting, opened, write_answer
+from core.commands.options import As, Json, get_actor, get_stores, write_answer
 from core.entities import Event
 from core.errors import BadFile
 from core.features.evidence import search_events, sign_head
@@ -40,8 +40,8 @@ def log(
 ) -> None:
     """Events, oldest first."""
     events = search_events.search_audit(
-        opened(),
-        acting(as_),
+        get_stores(),
+        get_actor(as_),
         subject=subject,
         event_action=action,
         event_actor=actor,
@@ -67,9 +67,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Recomputes chain and tree, compares heads, decisions and findings; exit code 1 where anything does not hold."""
-    verdict = sign_head.verify_against(
-        opened(),
-        acting(as_),
+    verdict = sign_head.verify_audit_log(
+        get_stores(),
+        get_actor(as_),
         [_text(file) for file in against or []],
         keys=[_text(file) for file in key or []],
         incremental=incremental,
@@ -105,14 +105,14 @@ def head(
     as_json: Json = False,
 ) -> None:
     """Signs the log as it is now; keep the head where nobody who runs ModelLedger can change it."""
-    signed = sign_head.sign_head(opened(), acting(as_))
+    signed = sign_head.sign_head(get_stores(), get_actor(as_))
     if file is not None:
         try:
-            file.write_text(sign_head.head_on_paper(signed), encoding="utf-8")
+            file.write_text(sign_head.printable_head(signed), encoding="utf-8")
         except OSError as error:
             raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
     if not as_json and file is None:
-        print(sign_head.head_on_paper(signed), end="")
+        print(sign_head.printable_head(signed), end="")
         return
     write_answer(
         {
@@ -130,7 +130,7 @@ def head(
 
 def key(as_: As = None, as_json: Json = False) -> None:
     """The public key that checks this log's heads: NAME+ID+KEY."""
-    found = sign_head.public_key(opened(), acting(as_))
+    found = sign_head.public_key(get_stores(), get_actor(as_))
     write_answer({"key": str(found), "sha256": found.fingerprint}, as_json=as_json)
 
 
@@ -140,7 +140,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Writes all events and the head to a file."""
-    exported = search_events.export_audit(opened(), acting(as_), file)
+    exported = search_events.export_audit(get_stores(), get_actor(as_), file)
     write_answer({"file": str(file), "events": exported.events, "head": exported.head}, as_json=as_json)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
+from core.commands.options import As, Json, OptionalReason, get_actor, get_stores, write_answer
 from core.delta.catalog import split_version
 from core.entities import Commit, Field
 from core.features.data import browse, ingest
@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def tables(as_: As = None, as_json: Json = False) -> None:
     """Tables with their latest version and rows."""
-    found = browse.list_tables(opened(), acting(as_))
+    found = browse.list_tables(get_stores(), get_actor(as_))
     write_answer(
         [
             {"name": t.name, "uri": t.uri, "version": t.version, "rows": t.rows}
@@ -41,7 +41,7 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Commits of a table, newest first."""
-    commits = browse.table_history(opened(), acting(as_), table, limit=limit)
+    commits = browse.table_history(get_stores(), get_actor(as_), table, limit=limit)
     write_answer([_commit(commit) for commit in commits], as_json=as_json)
 
 
@@ -53,7 +53,7 @@ def show(
 ) -> None:
     """One version of a table: rows, files, schema, whether it can still be read, first rows."""
     name, version = split_version(table)
-    view = browse.show_version(opened(), acting(as_), name, version, rows=rows)
+    view = browse.show_version(get_stores(), get_actor(as_), name, version, rows=rows)
     snapshot = view.snapshot
     write_answer(
         {
@@ -80,7 +80,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """What differs between two versions of a table."""
-    found = browse.compare_versions(opened(), acting(as_), table, a, b, key=key)
+    found = browse.compare_versions(get_stores(), get_actor(as_), table, a, b, key=key)
     write_answer(
         {
             "schema": {
@@ -103,7 +103,7 @@ def sql(
     as_json: Json = False,
 ) -> None:
     """SQL over any version of any registered table."""
-    result = browse.query(opened(), acting(as_), query, max_rows=rows)
+    result = browse.query(get_stores(), get_actor(as_), query, max_rows=rows)
     if not as_json:
         write_answer(result.rows.to_pylist(), as_json=False)
         return
@@ -128,7 +128,7 @@ def ingest_file(
 ) -> None:
     """Saves a file as a new version of a table."""
     result = ingest.ingest_file(
-        opened(), acting(as_, "scientist"), table=table, path=file, name=file.name, mode=mode, reason=reason
+        get_stores(), get_actor(as_, "scientist"), table=table, path=file, name=file.name, mode=mode, reason=reason
     )
     write_answer({"table": result.table, "version": result.version, "rows_added": result.rows_added}, as_json=as_json)
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from core.commands.options import As, Json, acting, model_version, opened, write_answer
+from core.commands.options import As, Json, get_actor, get_stores, parse_model_version, write_answer
 from core.errors import BadFile
 from core.escaping import line
 from core.features.evidence import export_evidence
-from core.features.evidence.export_evidence import Exported
+from core.features.evidence.export_evidence import ExportedFile
 
 Model = Annotated[str, typer.Argument(metavar="MODEL/N")]
 
@@ -30,7 +30,11 @@ def dossier(
 ) -> None:
     """Everything that is known about a model version, for people; the same state gives the same file."""
     kind: export_evidence.Format = "html" if file.suffix.lower() in (".html", ".htm") else "pdf"
-    _write(export_evidence.export_dossier(opened(), acting(as_), model_version(model), as_=kind), file, as_json=as_json)
+    _write(
+        export_evidence.export_dossier(get_stores(), get_actor(as_), parse_model_version(model), as_=kind),
+        file,
+        as_json=as_json,
+    )
 
 
 def bundle(
@@ -40,7 +44,9 @@ def bundle(
     as_json: Json = False,
 ) -> None:
     """Dossier, events with their proofs, signed head and MLflow's metadata: proves itself without ModelLedger."""
-    _write(export_evidence.export_bundle(opened(), acting(as_), model_version(model)), file, as_json=as_json)
+    _write(
+        export_evidence.export_bundle(get_stores(), get_actor(as_), parse_model_version(model)), file, as_json=as_json
+    )
 
 
 def verify_bundle(
@@ -57,7 +63,7 @@ def verify_bundle(
         known = key.read_text(encoding="utf-8") if key else None
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{key} cannot be read; name a file that holds the public key.") from error
-    proof = export_evidence.verify_bundle(opened(), acting(as_), file, keys=known.split() if known else ())
+    proof = export_evidence.verify_bundle(get_stores(), get_actor(as_), file, keys=known.split() if known else ())
     if not as_json:
         print("\n- ".join([f"{proof.verdict} Proven:", *map(line, proof.proved)]))
         print("\n- ".join(["Not proven by this:", *map(line, proof.not_proved)]))
@@ -66,7 +72,7 @@ def verify_bundle(
     write_answer(answer, as_json=as_json)
 
 
-def _write(made: Exported, file: Path, *, as_json: bool) -> None:
+def _write(made: ExportedFile, file: Path, *, as_json: bool) -> None:
     try:
         file.write_bytes(made.data)
     except OSError as error:

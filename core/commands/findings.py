@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, AsOf, Json, OptionalReason, acting, opened, write_answer
+from core.commands.options import As, AsOf, Json, OptionalReason, get_actor, get_stores, write_answer
 from core.entities import Finding, Severity
 from core.errors import BadParameter
 from core.features.history.as_of import parse_moment
@@ -34,7 +34,7 @@ def findings(
     as_json: Json = False,
 ) -> None:
     """What somebody has to look into, by due date."""
-    stores, actor = opened(), acting(as_)
+    stores, actor = get_stores(), get_actor(as_)
     if sum(chosen is not None for chosen in (open_, assign, close)) > 1:
         raise BadParameter("Choose one of --open, --assign and --close.")
     if as_of is not None and (look or any(chosen is not None for chosen in (open_, assign, close))):
@@ -50,7 +50,7 @@ def findings(
         done = service.close_finding(stores, actor, close, reason=reason)
     else:
         if look:
-            service.look(stores, actor)
+            service.inspect_registry(stores, actor)
         if as_of is None:
             found = service.list_findings(stores, actor, include_closed=everything)
         else:

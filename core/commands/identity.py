@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from core.commands.options import As, Json, Reason, acting, opened, write_answer
+from core.commands.options import As, Json, Reason, get_actor, get_stores, write_answer
 from core.features.admin.sign_in import allow_demo as allow
 
 
@@ -14,5 +14,5 @@ def add_to(app: typer.Typer) -> None:
 
 def allow_demo(reason: Reason, as_: As = None, as_json: Json = False) -> None:
     """Takes demo identities again after the sign-in provider was taken out of the settings; by an admin's token."""
-    allow(opened(), acting(as_), reason=reason)
+    allow(get_stores(), get_actor(as_), reason=reason)
     write_answer({"demo_identities": True}, as_json=as_json)

@@ -13,10 +13,10 @@ from core.commands.options import (
     Json,
     OptionalReason,
     Params,
-    acting,
-    model_version,
-    named_values,
-    opened,
+    get_actor,
+    get_stores,
+    parse_model_version,
+    parse_parameters,
     write_answer,
 )
 from core.delta.catalog import split_version
@@ -44,10 +44,10 @@ def models(
 ) -> None:
     """Registered models with their versions, stages, metrics and data."""
     if as_of is not None:
-        state = asof.state_at(opened(), acting(as_), asof.parse_moment(as_of))
+        state = asof.state_at(get_stores(), get_actor(as_), asof.parse_moment(as_of))
         write_answer([_model_then(model) for model in state.models], as_json=as_json)
         return
-    found = registered.list_models(opened(), acting(as_))
+    found = registered.list_models(get_stores(), get_actor(as_))
     write_answer(
         [
             {
@@ -82,12 +82,12 @@ def train(
     """Trains a recipe on a pinned version and registers the model."""
     name, version = (None, None) if table is None else split_version(table)
     result = train_model(
-        opened(),
-        acting(as_, "scientist"),
+        get_stores(),
+        get_actor(as_, "scientist"),
         recipe=recipe,
         table=name,
         version=version,
-        params=named_values(param),
+        params=parse_parameters(param),
         reason=reason,
     )
     write_answer(
@@ -111,7 +111,9 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """Runs with their parameters, metrics and data version."""
-    page = comparing.list_runs(opened(), acting(as_), experiments=(experiment,) if experiment else (), limit=limit)
+    page = comparing.list_runs(
+        get_stores(), get_actor(as_), experiments=(experiment,) if experiment else (), limit=limit
+    )
     write_answer([_run(run) for run in page.runs], as_json=as_json)
 
 
@@ -122,7 +124,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Runs side by side, and what differs."""
-    found = comparing.compare_runs(opened(), acting(as_), run_ids, baseline=baseline)
+    found = comparing.compare_runs(get_stores(), get_actor(as_), run_ids, baseline=baseline)
     write_answer(
         {
             "runs": [_run(run) for run in found.runs],
@@ -143,10 +145,12 @@ def lineage(
 ) -> None:
     """A model version back to its run, data, code and decisions, and forward to its predictions."""
     if as_of is not None:
-        then = lineage_as_of.lineage_at(opened(), acting(as_), model_version(model), asof.parse_moment(as_of))
+        then = lineage_as_of.lineage_at(
+            get_stores(), get_actor(as_), parse_model_version(model), asof.parse_moment(as_of)
+        )
         write_answer(_lineage_then(*then), as_json=as_json)
         return
-    found = origin.origin_of_model(opened(), acting(as_), model_version(model))
+    found = origin.origin_of_model(get_stores(), get_actor(as_), parse_model_version(model))
     write_answer(
         {
             "model": {"name": found.version.model, "version": found.version.version, "stage": found.version.stage},
@@ -173,7 +177,7 @@ def impact(table: Annotated[str, typer.Argument(metavar="TABLE@N")], as_: As = N
     name, version = split_version(table)
     if version is None:
         raise BadParameter(f"Say which version of {name}: {name}@N.", name="TABLE@N")
-    graph = build_graph.impact_of_version(opened(), acting(as_), name, version)
+    graph = build_graph.impact_of_version(get_stores(), get_actor(as_), name, version)
     write_answer(
         {
             "models": [_node(n) for n in graph.nodes if n.kind is NodeKind.MODEL],
@@ -195,10 +199,10 @@ def score(
 ) -> None:
     """Scores a version of a table and saves the predictions as one commit."""
     name, version = split_version(table)
-    key = model_version(model) if "/" in model else None
+    key = parse_model_version(model) if "/" in model else None
     batch = score_rows(
-        opened(),
-        acting(as_, "scientist"),
+        get_stores(),
+        get_actor(as_, "scientist"),
         model=key.model if key else model,
         model_version=key.version if key else None,
         table=name,
@@ -252,8 +256,8 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Trains a version again on its pinned data and compares; nothing is registered. Diverged or impossible exits 1."""
-    key = model_version(version)
-    found = reproducing.reproduce(opened(), acting(as_), key, tolerance=tolerance, reason=reason)
+    key = parse_model_version(version)
+    found = reproducing.reproduce(get_stores(), get_actor(as_), key, tolerance=tolerance, reason=reason)
     write_answer(reproducing.told(found), as_json=as_json)
     if found.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
         print(f"{key} is not reproduced: {found.why}", file=sys.stderr)

@@ -16,7 +16,7 @@ from core.bootstrap import open_stores
 from core.commands import output
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadName, BadParameter, NotSignedIn
-from core.features.admin.sign_in import demo_identity, is_provider_in_force, put_provider_in_force
+from core.features.admin.sign_in import demo_identity, enable_provider, is_provider_enabled
 from core.features.stores import Stores
 from core.redact import everywhere
 from core.settings import secret_free
@@ -43,9 +43,9 @@ __all__ = [
     "Json",
     "OptionalReason",
     "Reason",
-    "acting",
-    "model_version",
-    "opened",
+    "get_actor",
+    "get_stores",
+    "parse_model_version",
     "write_answer",
 ]
 
@@ -56,20 +56,20 @@ _MODEL_VERSION = re.compile(r"^(?P<model>.+)/(?P<version>\d+)$", re.DOTALL)
 
 
 @cache
-def opened() -> Stores:
+def get_stores() -> Stores:
     """The stores that the settings name, opened once per process."""
     return open_stores()
 
 
-def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
+def get_actor(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
     """Who acts: the token's owner; where no sign-in provider is or was in force, who --as says, or *default*.
 
     Raises NotSignedIn: --as where one is, and a token that is missing, unknown, expired or revoked.
     """
-    text, stores = os.environ.get(TOKEN, ""), opened()
+    text, stores = os.environ.get(TOKEN, ""), get_stores()
     if stores.settings.has_sign_in:
-        put_provider_in_force(stores, channel="cli")
-    elif not is_provider_in_force(stores):
+        enable_provider(stores, channel="cli")
+    elif not is_provider_enabled(stores):
         return demo_identity(stores, name or default, channel="cli") if name or not text else _by_token(text)
     if name is not None:
         raise NotSignedIn(
@@ -81,7 +81,7 @@ def acting(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
     return _by_token(text)
 
 
-def named_values(pairs: Sequence[str] | None) -> dict[str, str]:
+def parse_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
     """NAME=VALUE texts as a mapping. Raises BadParameter for a text that is none."""
     found = {}
     for text in pairs or ():
@@ -98,17 +98,17 @@ def write_answer(document: Any, *, as_json: bool) -> None:
 
 
 def _by_token(text: str) -> Actor:
-    return opened().tokens.actor(text, datetime.now(UTC))
+    return get_stores().tokens.actor(text, datetime.now(UTC))
 
 
 def _no_default() -> str | None:
     """Who decides is said: by --as, or by a token."""
-    if os.environ.get(TOKEN) or is_provider_in_force(opened()):
+    if os.environ.get(TOKEN) or is_provider_enabled(get_stores()):
         return None
     raise typer.BadParameter("is needed: who acts.", param_hint="'--as'")
 
 
-def model_version(text: str) -> ModelVersionKey:
+def parse_model_version(text: str) -> ModelVersionKey:
     """MODEL/N. Raises BadName."""
     match = _MODEL_VERSION.match(text)
     if match is None:

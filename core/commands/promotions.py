@@ -13,9 +13,9 @@ from core.commands.options import (
     Json,
     OptionalReason,
     Reason,
-    acting,
-    model_version,
-    opened,
+    get_actor,
+    get_stores,
+    parse_model_version,
     write_answer,
 )
 from core.entities import Actor, Approval, PromotionRequest, Stage
@@ -41,21 +41,25 @@ def request(
     as_json: Json = False,
 ) -> None:
     """Asks that a model version be moved to a stage."""
-    key = model_version(model)
+    key = parse_model_version(model)
     asked = decide.request_promotion(
-        opened(), acting(as_), model=key.model, version=key.version, to=Stage(to), reason=reason
+        get_stores(), get_actor(as_), model=key.model, version=key.version, to=Stage(to), reason=reason
     )
-    write_answer(answer(asked), as_json=as_json)
+    write_answer(request_document(asked), as_json=as_json)
 
 
 def approve(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
     """Approves a request; the old Production version becomes Archived in the same step."""
-    write_answer(answer(decide.approve(opened(), acting(as_), request_id, reason=reason)), as_json=as_json)
+    write_answer(
+        request_document(decide.approve(get_stores(), get_actor(as_), request_id, reason=reason)), as_json=as_json
+    )
 
 
 def reject(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
     """Rejects a request; nothing changes."""
-    write_answer(answer(decide.reject(opened(), acting(as_), request_id, reason=reason)), as_json=as_json)
+    write_answer(
+        request_document(decide.reject(get_stores(), get_actor(as_), request_id, reason=reason)), as_json=as_json
+    )
 
 
 def rollback(
@@ -66,7 +70,9 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Puts an earlier version back into Production, after a check that it loads and its data is readable."""
-    write_answer(answer(decide.roll_back(opened(), acting(as_), model, to=to, reason=reason)), as_json=as_json)
+    write_answer(
+        request_document(decide.roll_back(get_stores(), get_actor(as_), model, to=to, reason=reason)), as_json=as_json
+    )
 
 
 def requests(
@@ -78,14 +84,15 @@ def requests(
 ) -> None:
     """Open and past requests, newest first."""
     if as_of is not None:
-        then = requests_at(opened(), acting(as_), parse_moment(as_of), model=model)
+        then = requests_at(get_stores(), get_actor(as_), parse_moment(as_of), model=model)
         write_answer(
             [_answer(one.request, one.approvals) for one in then if one.is_pending or not only_open], as_json=as_json
         )
         return
-    found = decide.list_requests(opened(), acting(as_), model=model)
+    found = decide.list_requests(get_stores(), get_actor(as_), model=model)
     write_answer(
-        [answer(r) for r in found if not only_open or r.status.value in ("open", "unfinished")], as_json=as_json
+        [request_document(r) for r in found if not only_open or r.status.value in ("open", "unfinished")],
+        as_json=as_json,
     )
 
 
@@ -99,9 +106,9 @@ def reconcile_registry(
 ) -> None:
     """What differs between the registry and the decisions, and what never finished."""
     if resolve is not None:
-        write_answer(_resolved(resolve, acting(as_), reason), as_json=as_json)
+        write_answer(_resolved(resolve, get_actor(as_), reason), as_json=as_json)
         return
-    found = reconcile.differences(opened(), acting(as_))
+    found = reconcile.find_differences(get_stores(), get_actor(as_))
     write_answer(
         [
             {
@@ -120,15 +127,15 @@ def reconcile_registry(
 
 def _resolved(identifier: str, actor: Actor, reason: str) -> dict[str, Any]:
     """An unfinished request is finished or undone; any other unfinished action is closed."""
-    if any(request.id == identifier for request in decide.list_requests(opened(), actor)):
-        return answer(reconcile.resolve(opened(), actor, identifier, reason=reason))
-    closed = reconcile.close_action(opened(), actor, identifier, reason=reason)
+    if any(request.id == identifier for request in decide.list_requests(get_stores(), actor)):
+        return request_document(reconcile.resolve_request(get_stores(), actor, identifier, reason=reason))
+    closed = reconcile.close_action(get_stores(), actor, identifier, reason=reason)
     return {"id": identifier, "subject": closed.subject, "action": closed.action, "status": "closed"}
 
 
-def answer(request: PromotionRequest) -> dict[str, Any]:
+def request_document(request: PromotionRequest) -> dict[str, Any]:
     """A request with the keys that stay."""
-    return _answer(request, opened().decisions.approvals(request.id))
+    return _answer(request, get_stores().decisions.approvals(request.id))
 
 
 def _answer(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:

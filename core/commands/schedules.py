@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, OptionalReason, Params, acting, named_values, opened, write_answer
+from core.commands.options import (
+    As,
+    Json,
+    OptionalReason,
+    Params,
+    get_actor,
+    get_stores,
+    parse_parameters,
+    write_answer,
+)
 from core.entities import Trigger
 from core.features.jobs.schedules import delete_trigger, list_triggers, save_trigger
 
@@ -29,12 +38,12 @@ def schedule(
 ) -> None:
     """Retrains a recipe without a person; it acts by the token in MODELLEDGER_TOKEN and ends with it."""
     trigger = save_trigger(
-        opened(),
-        acting(as_, "scientist"),
+        get_stores(),
+        get_actor(as_, "scientist"),
         recipe=recipe,
         cron=cron,
         on_new_data=on_new_data,
-        params=named_values(param),
+        params=parse_parameters(param),
         reason=reason,
     )
     write_answer(_answer(trigger), as_json=as_json)
@@ -42,7 +51,7 @@ def schedule(
 
 def schedules(as_: As = None, as_json: Json = False) -> None:
     """All schedules, and whether each is on."""
-    write_answer([_answer(trigger) for trigger in list_triggers(opened(), acting(as_))], as_json=as_json)
+    write_answer([_answer(trigger) for trigger in list_triggers(get_stores(), get_actor(as_))], as_json=as_json)
 
 
 def unschedule(
@@ -52,7 +61,7 @@ def unschedule(
     as_json: Json = False,
 ) -> None:
     """Deletes a schedule; what it has started goes on."""
-    delete_trigger(opened(), acting(as_, "scientist"), schedule_id, reason=reason)
+    delete_trigger(get_stores(), get_actor(as_, "scientist"), schedule_id, reason=reason)
     write_answer({"id": schedule_id, "deleted": True}, as_json=as_json)
 
 

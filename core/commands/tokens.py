@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core.commands import output
-from core.commands.options import As, Json, OptionalReason, acting, opened, write_answer
+from core.commands.options import As, Json, OptionalReason, get_actor, get_stores, write_answer
 from core.entities import Role, Token
 from core.features.admin import tokens
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 def issue(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what acts by it.")],
     role: Annotated[Role, typer.Option(help="The one role it holds.")],
-    days: Annotated[int, typer.Option(help=f"How long it holds, up to {tokens.MOST_DAYS} days.")] = 90,
+    days: Annotated[int, typer.Option(help=f"How long it holds, up to {tokens.MAX_DAYS} days.")] = 90,
     allow_decisions: Annotated[bool, typer.Option("--allow-decisions", help="Needed for role manager.")] = False,
     first: Annotated[
         bool, typer.Option("--first", help="The first admin's, on the server itself, while there is no token yet.")
@@ -35,10 +35,16 @@ def issue(
     if first:
         if role is not Role.ADMIN or as_ is not None:
             raise typer.BadParameter("--first makes an admin's token and takes no --as: use --role admin.")
-        token, text = tokens.issue_first_token(opened(), name=name, days=days, reason=reason)
+        token, text = tokens.issue_first_token(get_stores(), name=name, days=days, reason=reason)
     else:
         token, text = tokens.issue_token(
-            opened(), acting(as_), name=name, role=role, days=days, allow_decisions=allow_decisions, reason=reason
+            get_stores(),
+            get_actor(as_),
+            name=name,
+            role=role,
+            days=days,
+            allow_decisions=allow_decisions,
+            reason=reason,
         )
     # The one answer whose secret is what was asked for.
     output.write_answer(_answer(token) | {"token": text}, as_json=as_json)
@@ -46,7 +52,7 @@ def issue(
 
 def list_all(as_: As = None, as_json: Json = False) -> None:
     """All tokens ever issued, without their texts."""
-    write_answer([_answer(token) for token in tokens.list_tokens(opened(), acting(as_))], as_json=as_json)
+    write_answer([_answer(token) for token in tokens.list_tokens(get_stores(), get_actor(as_))], as_json=as_json)
 
 
 def revoke(
@@ -56,7 +62,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Ends a token at once, for jobs and schedules that were set up by it too."""
-    write_answer(_answer(tokens.revoke_token(opened(), acting(as_), token_id, reason=reason)), as_json=as_json)
+    write_answer(_answer(tokens.revoke_token(get_stores(), get_actor(as_), token_id, reason=reason)), as_json=as_json)
 
 
 def _answer(token: Token) -> dict[str, Any]:

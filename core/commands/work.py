@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 from core.bootstrap import open_stores
-from core.commands.options import Json, opened, write_answer
+from core.commands.options import Json, get_stores, write_answer
 from core.entities import JobStatus
 from core.errors import Unavailable
-from core.features.admin.doctor import Check, checkup
+from core.features.admin.doctor import Check, run_checks
 from core.features.admin.sample import build_sample
-from core.features.admin.sign_in import put_provider_in_force, refuse_demo
+from core.features.admin.sign_in import enable_provider, refuse_demo
 from core.features.evidence.sign_head import HeadSchedule
 from core.features.jobs.run_job import perform as perform_work
 from core.features.jobs.run_job import tidy
 from core.features.jobs.schedules import fire_due
-from core.features.monitoring.findings import Inspection
+from core.features.monitoring.findings import InspectionSchedule
 from core.jobs.worker import run_job, run_worker
 from core.serve import serve as serve_app
 from core.settings import load_settings
@@ -38,13 +38,13 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(as_json: Json = False) -> None:
     """Builds the sample workspace; a second call changes nothing."""
-    made = build_sample(opened(), tell=lambda line: print(line, file=sys.stderr))
-    write_answer({"made": list(made), "home": str(opened().settings.home)}, as_json=as_json)
+    made = build_sample(get_stores(), tell=lambda line: print(line, file=sys.stderr))
+    write_answer({"made": list(made), "home": str(get_stores().settings.home)}, as_json=as_json)
 
 
 def doctor(as_json: Json = False) -> None:
     """Each connection and setting: ok, or what to do."""
-    checks = checkup(load_settings(), open_stores)
+    checks = run_checks(load_settings(), open_stores)
     if as_json:
         write_answer([asdict(check) for check in checks], as_json=True)
     else:
@@ -73,11 +73,11 @@ def serve(
     """Serves the app and a worker; builds the sample workspace on a first start of the embedded default."""
     settings = load_settings()
     if settings.has_sign_in:
-        put_provider_in_force(opened(), channel="serve")
+        enable_provider(get_stores(), channel="serve")
     else:
-        refuse_demo(opened())
+        refuse_demo(get_stores())
     if settings.is_embedded and settings.sample:
-        build_sample(opened(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
+        build_sample(get_stores(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
     raise typer.Exit(
         serve_app(
             port=port,
@@ -92,9 +92,9 @@ def serve(
 
 def worker() -> None:
     """Runs jobs and triggers, signs heads of the audit log, opens findings, until it is stopped."""
-    stores = opened()
+    stores = get_stores()
     schedule = HeadSchedule(stores)
-    inspection = Inspection(stores, every_s=stores.settings.inspect_every_s)
+    inspection = InspectionSchedule(stores, every_s=stores.settings.inspect_every_s)
 
     def between() -> None:
         fire_due(stores)
@@ -126,7 +126,7 @@ def sql_endpoint(
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
     """Does one claimed job; the worker's child process."""
-    stores = opened()
+    stores = get_stores()
     status = run_job(
         stores.jobs,
         job_id,

@@ -11,8 +11,8 @@ import streamlit as st
 from core.access.permissions import GRANTS, Action
 from core.entities import Actor, Role, Token, TokenState
 from core.escaping import visible
-from core.features.admin.tokens import MOST_DAYS, issue_token, list_tokens, revoke_token
-from core.features.promotion.decide import needed_reason
+from core.features.admin.tokens import MAX_DAYS, issue_token, list_tokens, revoke_token
+from core.features.promotion.decide import require_reason
 from core.features.stores import Stores
 from pages._ui import escaping, messages
 
@@ -46,7 +46,7 @@ def _issue(stores: Stores, actor: Actor) -> None:
     with st.form("admin_token_issue", clear_on_submit=True):
         left, right = st.columns([3, 1])
         name = left.text_input("Name", max_chars=200, help="Who or what acts by it; it stands in the audit log.")
-        days = right.number_input("Days", 1, MOST_DAYS, 90, step=1, help=f"How long it holds, at most {MOST_DAYS}.")
+        days = right.number_input("Days", 1, MAX_DAYS, 90, step=1, help=f"How long it holds, at most {MAX_DAYS}.")
         reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
         meant = st.checkbox(
             "It is meant to decide without a person",
@@ -123,5 +123,5 @@ def _revoke(stores: Stores, actor: Actor, valid: Sequence[Token]) -> None:
         st.error("Choose the token that ends.", icon=":material/error:")
         return
     with messages.telling():
-        revoke_token(stores, actor, chosen, reason=needed_reason(reason or ""))
+        revoke_token(stores, actor, chosen, reason=require_reason(reason or ""))
         st.rerun()

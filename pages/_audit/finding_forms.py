@@ -10,8 +10,14 @@ import streamlit as st
 from core.access.permissions import Action
 from core.entities import Actor, Finding, Look, Severity
 from core.features.monitoring.baseline import INSPECTOR
-from core.features.monitoring.findings import assign_finding, close_finding, last_look, look, open_finding
-from core.features.promotion.review import EMERGENCY
+from core.features.monitoring.findings import (
+    assign_finding,
+    close_finding,
+    inspect_registry,
+    last_inspection,
+    open_finding,
+)
+from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.stores import Stores
 from pages._audit import event_views, finding_views
 from pages._promotions import promotion_forms
@@ -24,7 +30,7 @@ _MISSED = 3
 
 def look_now(stores: Stores, actor: Actor) -> None:
     """When the registry was compared last, and the button that does it now; an outage is told."""
-    last = last_look(stores, actor)
+    last = last_inspection(stores, actor)
     every_s = stores.settings.inspect_every_s
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Look now", icon=":material/search_check:", key="findings_look")
@@ -42,7 +48,7 @@ def look_now(stores: Stores, actor: Actor) -> None:
         )
     if pressed:
         with messages.telling(), st.spinner("Comparing the registry with log and decisions"):
-            new = look(stores, actor)
+            new = inspect_registry(stores, actor)
             told = "; ".join(finding_views.words(one) for one in new)
             messages.say(f"New: {told}." if new else "Nothing new: all that differs is known already.")
             st.rerun()
@@ -93,7 +99,7 @@ def assign(stores: Stores, actor: Actor, finding: Finding) -> None:
 
 def close(stores: Stores, actor: Actor, finding: Finding) -> None:
     """Closes it with what was found out; a rollback by one person is reviewed so, by somebody else."""
-    is_review = finding.kind == EMERGENCY
+    is_review = finding.kind == EMERGENCY_ROLLBACK
     if not session.may(actor, Action.RECONCILE_RESOLVE):
         st.caption("A manager other than who rolled back reviews it." if is_review else "A manager closes it.")
         return

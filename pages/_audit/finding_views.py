@@ -18,7 +18,7 @@ from core.escaping import visible
 from core.features.monitoring import reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR
 from core.features.monitoring.findings import BY_HAND, FindingView
-from core.features.promotion.review import EMERGENCY
+from core.features.promotion.review import EMERGENCY_ROLLBACK
 from pages._audit import event_views
 from pages._ui import escaping, links, messages, pickers
 
@@ -28,20 +28,20 @@ WORDS = {
     reconcile.STAGE: "Stage changed outside ModelLedger",
     reconcile.SEVERAL: "Several versions in Production",
     reconcile.MISSING: "Version deleted from the registry",
-    reconcile.REWRITTEN: "Decision rewritten past the log",
-    reconcile.FINDING_REWRITTEN: "Finding rewritten past the log",
+    reconcile.TAMPERED_DECISION: "Decision rewritten past the log",
+    reconcile.TAMPERED_FINDING: "Finding rewritten past the log",
     reconcile.UNFINISHED_REQUEST: "Decision begun and not ended",
     reconcile.UNFINISHED_ACTION: "Action begun and not ended",
     registry_watch.RUN_GONE: "Run deleted",
     registry_watch.NUMBER_GONE: "Version deleted from the registry",
     registry_watch.REPLACED: "Version replaced under its number",
     registry_watch.METRIC: "Metric changed after its run",
-    registry_watch.DATA_STAMP: "Data version changed after training",
+    registry_watch.DATA_VERSION_CHANGED: "Data version changed after training",
     registry_watch.TAG: "Tag changed outside ModelLedger",
     registry_watch.ARTIFACT: "Model files replaced",
     registry_watch.SERVING_ALIAS: "Alias of what serves moved",
     registry_watch.ALIAS: "Alias moved",
-    EMERGENCY: "Rolled back by one person",
+    EMERGENCY_ROLLBACK: "Rolled back by one person",
     BY_HAND: "Opened by hand",
 }
 _UNFINISHED = (reconcile.UNFINISHED_REQUEST, reconcile.UNFINISHED_ACTION)
@@ -174,7 +174,7 @@ def lead_on(finding: Finding, run_id: str | None = None) -> None:
             links.link("models", "The model version", models_model=model, models_version=number)
         elif finding.kind in _OF_A_MODEL:
             links.link("models", "The model", models_model=finding.subject)
-        if finding.kind == EMERGENCY:
+        if finding.kind == EMERGENCY_ROLLBACK:
             links.link("promotions", "The rollback", promotions_request=finding.id)
         elif finding.kind in _UNFINISHED:
             links.link("promotions", "Resolve it", promotions_tab="Differences")
@@ -222,7 +222,7 @@ def marks(findings: Iterable[Finding]) -> str | None:
 
 def emergency(findings: Iterable[Finding], request_id: str) -> Finding | None:
     """The finding of a rollback by one person, open or closed; None where the request is no such rollback."""
-    return next((one for one in findings if one.kind == EMERGENCY and one.id == request_id), None)
+    return next((one for one in findings if one.kind == EMERGENCY_ROLLBACK and one.id == request_id), None)
 
 
 def review_word(finding: Finding | None) -> str | None:
@@ -254,7 +254,7 @@ def _due_look(finding: Finding, at: datetime) -> dict[str, str]:
 def _history(finding: Finding, *, is_today: bool) -> list[str]:
     who = "ModelLedger's own pass" if finding.opened_by == INSPECTOR.name else messages.plain(finding.opened_by)
     told = [f"Opened by {who}, {messages.local(finding.opened_at)}"]
-    if is_today and finding.kind not in (BY_HAND, EMERGENCY):
+    if is_today and finding.kind not in (BY_HAND, EMERGENCY_ROLLBACK):
         told.append(f"last seen {messages.local(finding.last_seen)}")
     if finding.gone is not None:
         told.append(f"not seen any more since {messages.local(finding.gone)}")

@@ -11,7 +11,7 @@ from core.access.permissions import Action
 from core.entities import Actor
 from core.features.evidence.export_evidence import verify_bundle
 from core.features.evidence.search_events import export_audit
-from core.features.evidence.sign_head import head_on_paper, public_key, sign_head, verify_against
+from core.features.evidence.sign_head import printable_head, public_key, sign_head, verify_audit_log
 from core.features.stores import Stores
 from pages._audit import event_views
 from pages._ui import downloads, escaping, session
@@ -35,7 +35,7 @@ def verify(stores: Stores, actor: Actor) -> None:
     if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
         bar = st.progress(0.0, text="reading")
         texts = [file.getvalue().decode("utf-8", errors="replace") for file in kept or []]
-        found = verify_against(
+        found = verify_audit_log(
             stores,
             actor,
             texts,
@@ -85,7 +85,7 @@ def take_away(stores: Stores, actor: Actor) -> None:
             )
         st.download_button(
             "Signed head, to print",
-            downloads.made(lambda: head_on_paper(sign_head(stores, actor)).encode()),
+            downloads.made(lambda: printable_head(sign_head(stores, actor)).encode()),
             "audit-head.txt",
             icon=":material/signature:",
             key="audit_head",

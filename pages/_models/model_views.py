@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.entities import Actor, Finding, ModelVersionKey, Readability
 from core.errors import CoreError
-from core.features.monitoring.findings import about
+from core.features.monitoring.findings import findings_about_version
 from core.features.runs.models import DataView, ModelSummary, ModelVersionView, read_model_file
 from core.features.stores import Stores
 from pages._audit import finding_views
@@ -49,7 +49,9 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
     page = min(paging.asked("models_page", of=model.name), last)
     shown = model.versions[(page - 1) * PAGE_VERSIONS : page * PAGE_VERSIONS]
     marks = {
-        one.version: finding_views.marks(about(findings, ModelVersionKey(model=model.name, version=one.version)))
+        one.version: finding_views.marks(
+            findings_about_version(findings, ModelVersionKey(model=model.name, version=one.version))
+        )
         for one in shown
     }
     names = sorted({name for version in shown for name in version.metrics}, key=_position)

@@ -9,10 +9,10 @@ import streamlit as st
 from core.access.permissions import Action
 from core.entities import Actor, Difference, PromotionRequest
 from core.escaping import visible
-from core.features.monitoring.reconcile import close_action, resolve
+from core.features.monitoring.reconcile import close_action, resolve_request
 from core.features.promotion.decide import approve, decisions_made, list_approvals, reject
-from core.features.promotion.four_eyes import same_person
-from core.features.promotion.review import approvals_needed, approvers, needs_review
+from core.features.promotion.four_eyes import may_be_same_person
+from core.features.promotion.review import approvals_needed, needs_review, production_approvals_needed
 from core.features.stores import Stores
 from pages._ui import messages, session
 
@@ -28,7 +28,11 @@ def own(stores: Stores, actor: Actor, by: str) -> str | None:
     """How *actor* is told that they did it themselves, where *by*, who did it, may be they; else None. Markdown."""
     if by == actor.name:
         return "You"
-    return f"{messages.plain(by)}, who may be the same person as you," if same_person(stores, by, actor.name) else None
+    return (
+        f"{messages.plain(by)}, who may be the same person as you,"
+        if may_be_same_person(stores, by, actor.name)
+        else None
+    )
 
 
 def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
@@ -75,7 +79,7 @@ def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
 
 def told_of_review(stores: Stores, model: str) -> None:
     """Where policy asks for several people: that one may roll back all the same, and what follows from it."""
-    needed = approvers(stores, model)
+    needed = production_approvals_needed(stores, model)
     if needed > 1:
         st.info(
             f"{needed} people have to approve before a version goes to Production. In an emergency you may roll back "
@@ -114,7 +118,7 @@ def finish(stores: Stores, actor: Actor, request_id: str, what: str) -> None:
         why = reason()
         if st.form_submit_button("Resolve", type="primary", icon=":material/healing:"):
             with messages.telling():
-                done = resolve(stores, actor, request_id, reason=why)
+                done = resolve_request(stores, actor, request_id, reason=why)
                 messages.say(f"{done.key} to {done.to.value} is {done.status.value} now.")
                 st.rerun()
 

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Difference, Finding, GateResult, PromotionRequest, RequestKind, RequestStatus, Severity, Stage
-from core.features.monitoring.findings import about_model
-from core.features.promotion.evaluate_gates import Appraisal
+from core.features.monitoring.findings import findings_about_model
+from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.runs.compare import direction
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from pages._audit import finding_views
@@ -59,7 +59,9 @@ def words(request: PromotionRequest) -> str:
 
 def look_first(findings: Sequence[Finding], found: PromotionRequest) -> None:
     """Whoever decides is told what is open on the model and weighs most."""
-    grave = [one for one in about_model(findings, found.model) if one.is_open and one.severity is Severity.HIGH]
+    grave = [
+        one for one in findings_about_model(findings, found.model) if one.is_open and one.severity is Severity.HIGH
+    ]
     if not grave:
         return
     st.warning(
@@ -148,7 +150,7 @@ def evidence(found: Mapping[str, Any]) -> None:
     escaping.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt="What the evidence rests on")
 
 
-def appraisal(seen: Appraisal) -> None:
+def appraisal(seen: GateEvaluation) -> None:
     """What the gates say before anybody has asked, and what they looked at."""
     gates_table(seen.gates)
     with st.expander("Evidence"):

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.entities import Actor, Job, JobStatus, Recipe, Task, Trigger
 from core.escaping import visible
-from core.features.admin.sign_in import is_provider_in_force
+from core.features.admin.sign_in import is_provider_enabled
 from core.features.data.browse import list_tables, show_version, table_history
 from core.features.jobs.schedules import save_trigger
 from core.features.stores import Stores
@@ -114,7 +114,7 @@ def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Non
         when = st.radio("When", ["On a new data version", "By a cron line (UTC)"], horizontal=True)
         cron = st.text_input("Cron line", placeholder="30 2 * * 1", help="Minute, hour, day, month, weekday; in UTC.")
         token = ""
-        if is_provider_in_force(stores):
+        if is_provider_enabled(stores):
             token = st.text_input(
                 "Token that it acts by",
                 type="password",

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.entities import Actor
 from core.features.history.as_of import ModelAsOf, StateAsOf, end_of_day, state_at
-from core.features.history.lineage_as_of import lineage_then
-from core.features.monitoring.findings import about, about_model
+from core.features.history.lineage_as_of import lineage_of_state
+from core.features.monitoring.findings import findings_about_model, findings_about_version
 from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._lineage import lineage_graph
@@ -117,7 +117,7 @@ def models(found: StateAsOf) -> None:
     if model is None:
         return
     _serving(model)
-    finding_views.brief(about_model(found.findings, model.name), at=found.moment)
+    finding_views.brief(findings_about_model(found.findings, model.name), at=found.moment)
     _table(
         [
             {
@@ -147,8 +147,8 @@ def lineage(found: StateAsOf) -> None:
     if chosen is None:
         st.caption("No model was trained yet.")
         return
-    finding_views.brief(about(found.findings, keys[chosen]), at=found.moment)
-    graph = lineage_then(found, keys[chosen])
+    finding_views.brief(findings_about_version(found.findings, keys[chosen]), at=found.moment)
+    graph = lineage_of_state(found, keys[chosen])
     lineage_graph.draw(graph, key="as_of_graph")
     st.subheader("The same in words")
     escaping.table(lineage_graph.table(graph), key="as_of_words")

@@ -13,7 +13,7 @@ from streamlit.errors import StreamlitAPIException
 from core.access.identity import actor_from_claims, is_loopback, sign_in_digest, sign_in_end
 from core.entities import Actor, Outcome
 from core.errors import BadSettings, CoreError, Forbidden, NotSignedIn
-from core.features.admin.sign_in import put_provider_in_force
+from core.features.admin.sign_in import enable_provider
 from core.features.stores import Stores
 from core.settings import Settings
 from pages._ui import escaping, messages
@@ -49,7 +49,7 @@ def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
         raise
     if stores().sign_outs.holds(sign_in_digest(claims)):
         raise NotSignedIn("This sign-in was ended; sign in again.")
-    put_provider_in_force(stores(), channel="page")
+    enable_provider(stores(), channel="page")
     with st.sidebar:
         roles = ", ".join(sorted(role.value for role in person.roles))
         st.caption(f"Signed in as **{messages.plain(person.name)}** ({roles})")

@@ -31,7 +31,7 @@ Command = Callable[..., Answer]
 @pytest.fixture
 def command(home: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Runs one command on `home`."""
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()
 
     def run(*arguments: str) -> Answer:
         capfd.readouterr()
@@ -40,4 +40,4 @@ def command(home: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
         return Answer(code, out, err)
 
     yield run
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()

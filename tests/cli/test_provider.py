@@ -12,7 +12,7 @@ from core.bootstrap import open_stores
 from core.commands import options
 from core.entities import Actor, Role
 from core.errors import Forbidden, NotSignedIn, Refused
-from core.features.admin.sign_in import allow_demo, demo_identity, is_provider_in_force, put_provider_in_force
+from core.features.admin.sign_in import allow_demo, demo_identity, enable_provider, is_provider_enabled
 from tests.cli.conftest import Command
 from tests.pages.conftest import Opened, opened, said  # noqa: F401 — a fixture, under its own name
 
@@ -29,7 +29,7 @@ def root(home: Path, tmp_path: Path, command: Command, monkeypatch: pytest.Monke
     first = command("token", "issue", "root", "--role", "admin", "--first", "--json")
     assert first.code == 0, first.err
     monkeypatch.setenv("MODELLEDGER_SECRETS", "/dev/null")
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()
     return str(first.json["token"])
 
 
@@ -68,8 +68,8 @@ def test_a_token_acts_there_all_the_same(root: str, command: Command, monkeypatc
 
 def test_that_it_is_in_force_is_one_event_whoever_says_it_again(root: str, command: Command) -> None:
     stores = open_stores()
-    put_provider_in_force(stores, channel="serve")
-    put_provider_in_force(stores, channel="page")
+    enable_provider(stores, channel="serve")
+    enable_provider(stores, channel="page")
     (event,) = stores.audit.search(subject=SUBJECT)
     assert (event.actor, event.action, event.after["in_force"]) == ("modelledger", "settings.write", True)
 
@@ -97,7 +97,7 @@ def test_nobody_else_brings_them_back(root: str, command: Command, monkeypatch: 
     made = stores.tokens.issue(name="m", role=Role.MANAGER, issued_by="root", now=now, expires=now + timedelta(days=1))
     with pytest.raises(Forbidden, match=r"may not do settings\.write"):
         allow_demo(stores, stores.tokens.actor(made[1], now), reason="r")
-    assert is_provider_in_force(stores)
+    assert is_provider_enabled(stores)
 
 
 def test_they_do_not_come_back_while_a_provider_is_configured(
@@ -122,11 +122,11 @@ def test_what_a_demo_identity_issued_ends_when_a_provider_comes_into_force(
     """Anybody could have been the demo admin: such a token would outlive the days when anybody was anybody."""
     made = command("token", "issue", "sleeper", "--role", "admin", "--as", "admin", "--json")
     assert made.code == 0, made.err
-    assert not is_provider_in_force(open_stores()), "a token alone ends no demo"
+    assert not is_provider_enabled(open_stores()), "a token alone ends no demo"
     secrets = tmp_path / "secrets.toml"
     secrets.write_text('[auth]\nclient_id = "modelledger"\n')
     monkeypatch.setenv("MODELLEDGER_SECRETS", str(secrets))
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()
     monkeypatch.setenv("MODELLEDGER_TOKEN", made.json["token"])
     refused(command("tables"), "was revoked")
     monkeypatch.delenv("MODELLEDGER_TOKEN")

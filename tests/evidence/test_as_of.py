@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 
 from core.audit.log import AuditLog
 from core.cli import main
-from core.commands.options import opened
+from core.commands.options import get_stores
 from core.entities import Actor, ModelVersionKey, Stage, TableVersion
 from core.errors import BadParameter, EvidenceChanged, Forbidden
 from core.features.history.as_of import StateAsOf, parse_moment, state_at
 from core.features.history.requests_as_of import requests_at
-from core.features.monitoring.findings import INSPECTOR, look
+from core.features.monitoring.findings import INSPECTOR, inspect_registry
 from core.features.promotion.decide import approve, reject, request_promotion, roll_back
 from core.features.scoring.score import score
 from core.features.stores import Stores
@@ -154,7 +154,7 @@ def test_a_version_that_was_trained_elsewhere_stood_from_when_a_pass_saw_it(
     client.create_model_version("churn", f"{run.artifact_uri}/model", run.run_id)
     sample_stores.models.set_stages("churn", {1: Stage.PRODUCTION})
     day(1)
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     day(3)
     client.delete_registered_model("churn")
     key = ModelVersionKey(model="churn", version=1)
@@ -206,7 +206,7 @@ def test_what_is_no_date_is_refused(text: str) -> None:
 
 
 def test_the_command_line_shows_the_same(history: Stores, day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    opened.cache_clear()
+    get_stores.cache_clear()
     assert main(["models", "--as-of", f"{day(3):%Y-%m-%d}", "--json"]) == 0
     told = {m["name"]: m for m in json.loads(capsys.readouterr().out)}
     newest = told[MODEL]["versions"][0]
@@ -225,7 +225,7 @@ def test_the_command_line_shows_the_same(history: Stores, day: Day, capsys: pyte
     assert (waited["version"], waited["status"], waited["decided_by"]) == (3, "open", None)
     assert main(["models", "--as-of", "soon"]) == 1
     assert "is not a valid date" in capsys.readouterr().err
-    opened.cache_clear()
+    get_stores.cache_clear()
 
 
 def test_the_log_is_read_a_constant_number_of_times(

@@ -23,12 +23,12 @@ from core.entities import Actor, ModelVersionKey, Role, Severity, Stage
 from core.errors import AuditBroken, BadBundle, Forbidden, ModelVersionNotFound
 from core.features.evidence import bundle_check
 from core.features.evidence.bundle_check import Refused, check_folder, check_zip
-from core.features.evidence.collect import gather
-from core.features.evidence.dossier import write
+from core.features.evidence.collect import collect_evidence
+from core.features.evidence.dossier import build_dossier
 from core.features.evidence.export_evidence import export_bundle, export_dossier, verify_bundle
-from core.features.evidence.render import html, pdf
+from core.features.evidence.render import render_html, render_pdf
 from core.features.evidence.sign_head import public_key, sign_head
-from core.features.monitoring.findings import close_finding, look, open_finding
+from core.features.monitoring.findings import close_finding, inspect_registry, open_finding
 from core.features.promotion.decide import approve, request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
@@ -97,7 +97,7 @@ class _Page(HTMLParser):
 
 
 def rows(stores: Stores, actor: Actor, title: str, key: ModelVersionKey = KEY) -> tuple[tuple[str, ...], ...]:
-    dossier = write(gather(stores, actor, key))
+    dossier = build_dossier(collect_evidence(stores, actor, key))
     return next(section.rows for section in dossier.sections if section.title == title)
 
 
@@ -140,7 +140,7 @@ def test_a_bundle_made_twice_is_the_same_to_the_byte(decided: Stores, auditor: A
 
 
 def test_texts_of_people_stay_texts(decided: Stores, auditor: Actor) -> None:
-    page = _Page(html(write(gather(decided, auditor, KEY))))
+    page = _Page(render_html(build_dossier(collect_evidence(decided, auditor, KEY))))
     assert "script" not in page.tags
     assert "a" not in page.tags
     assert "better <script>alert(1)</script>" in page.text
@@ -150,7 +150,7 @@ def test_texts_of_people_stay_texts(decided: Stores, auditor: Actor) -> None:
 
 
 def test_letters_that_the_embedded_fonts_lack_do_not_stop_the_pdf(decided: Stores, auditor: Actor) -> None:
-    assert len(pdf(write(gather(decided, auditor, KEY)))) > 10_000
+    assert len(render_pdf(build_dossier(collect_evidence(decided, auditor, KEY)))) > 10_000
 
 
 def test_data_is_shown_with_its_hash_then_and_now(decided: Stores, auditor: Actor) -> None:
@@ -181,7 +181,7 @@ def test_decisions_gates_and_predictions_are_in_it(decided: Stores, auditor: Act
 
 
 def test_what_is_missing_is_said_to_be_missing(decided: Stores, auditor: Actor) -> None:
-    dossier = write(gather(decided, auditor, KEY))
+    dossier = build_dossier(collect_evidence(decided, auditor, KEY))
     purpose = next(section for section in dossier.sections if section.title == "Purpose")
     assert purpose.paragraphs == ("No purpose is recorded: the model has no description.",)
     points = {row[0]: row for row in rows(decided, auditor, "Coverage of Annex IV of the EU AI Act")}
@@ -197,7 +197,7 @@ def test_what_is_missing_is_said_to_be_missing(decided: Stores, auditor: Actor) 
 
 def test_open_findings_stand_in_it_with_owner_and_due_date(decided: Stores, auditor: Actor, manager: Actor) -> None:
     decided.runs.log(str(decided.models.version(KEY).run_id), metrics={"f1": 0.5})
-    look(decided, auditor)
+    inspect_registry(decided, auditor)
     own = open_finding(
         decided, auditor, subject="iris_training_data@2", detail="Who labelled these?", severity=Severity.LOW
     )
@@ -208,12 +208,12 @@ def test_open_findings_stand_in_it_with_owner_and_due_date(decided: Stores, audi
     assert found["metric changed"][1:3] == ("iris_classifier/3", "high")
     for finding in decided.findings.list():
         close_finding(decided, manager, finding.id, reason="Looked into.")
-    said = {section.title: section for section in write(gather(decided, auditor, KEY)).sections}
+    said = {section.title: section for section in build_dossier(collect_evidence(decided, auditor, KEY)).sections}
     assert said["Open findings"].rows == ()
 
 
 def test_what_came_out_when_it_was_made_again_stands_in_it(decided: Stores, auditor: Actor) -> None:
-    said = {section.title: section for section in write(gather(decided, auditor, KEY)).sections}
+    said = {section.title: section for section in build_dossier(collect_evidence(decided, auditor, KEY)).sections}
     assert said["Made again"].paragraphs == (
         "Nobody has trained this version again to see whether it comes out the same.",
     )
@@ -223,7 +223,7 @@ def test_what_came_out_when_it_was_made_again_stands_in_it(decided: Stores, audi
 
 
 def test_a_version_that_nobody_decided_on_has_its_dossier_too(sample_stores: Stores, auditor: Actor) -> None:
-    dossier = write(gather(sample_stores, auditor, KEY))
+    dossier = build_dossier(collect_evidence(sample_stores, auditor, KEY))
     said = {section.title: section.paragraphs for section in dossier.sections}
     assert said["Decisions"] == ("No decision was ever asked for.",)
     assert said["Predictions"] == ("No prediction of this version is recorded.",)

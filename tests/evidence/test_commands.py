@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.cli import main
-from core.commands.options import opened
+from core.commands.options import get_stores
 from core.features.stores import Stores
 from tests.evidence.by_hand import by_hand
 
@@ -18,9 +18,9 @@ Out = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _stores_of_this_test(sample_stores: Stores) -> Iterator[None]:
-    opened.cache_clear()
+    get_stores.cache_clear()
     yield
-    opened.cache_clear()
+    get_stores.cache_clear()
 
 
 def test_a_head_is_kept_in_a_file_and_the_log_verified_against_it(

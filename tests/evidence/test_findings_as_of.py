@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.cli import main
-from core.commands.options import opened
+from core.commands.options import get_stores
 from core.entities import Actor, Finding, Severity, Stage
 from core.errors import Forbidden, NotFound
 from core.features.history.as_of import end_of_day, state_at
@@ -18,8 +18,8 @@ from core.features.monitoring.findings import (
     INSPECTOR,
     assign_finding,
     close_finding,
+    inspect_registry,
     list_findings,
-    look,
     open_finding,
 )
 from core.features.stores import Stores
@@ -89,14 +89,14 @@ def test_what_no_pass_saw_any_more_was_still_seen_before(
     """A finding of the pass itself: there on day 1, gone since day 4, back on day 5."""
     day(1)
     sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
-    found, alias = look(sample_stores, INSPECTOR)
+    found, alias = inspect_registry(sample_stores, INSPECTOR)
     assert (found.kind, alias.kind) == ("stage differs", "serving alias moved")
     gone = day(4)
     sample_stores.models.set_stages("iris_classifier", {2: Stage.NONE})
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     day(5)
     sample_stores.models.set_stages("iris_classifier", {2: Stage.STAGING})
-    assert look(sample_stores, INSPECTOR) == ()
+    assert inspect_registry(sample_stores, INSPECTOR) == ()
     then = {n: {f.id: f.gone for f in findings_at(sample_stores, auditor, evening(n))} for n in (3, 4, 5)}
     assert [then[number][found.id] for number in (3, 4, 5)] == [None, gone, None]
 
@@ -126,7 +126,7 @@ def test_somebody_without_a_role_is_refused(sample_stores: Stores, evening: Mome
 
 
 def test_the_command_line_shows_the_same(finding: Finding, evening: Moment, capsys: pytest.CaptureFixture[str]) -> None:
-    opened.cache_clear()
+    get_stores.cache_clear()
     assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["id"], told["owner"], told["closed_by"]) == (finding.id, "ana", None)
@@ -134,4 +134,4 @@ def test_the_command_line_shows_the_same(finding: Finding, evening: Moment, caps
     assert json.loads(capsys.readouterr().out) == []
     assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--look"]) == 1
     assert "--as-of only shows what stood then" in capsys.readouterr().err
-    opened.cache_clear()
+    get_stores.cache_clear()

@@ -13,10 +13,10 @@ from core.errors import BadHead, BadSettings, Forbidden
 from core.features.evidence.search_events import export_audit
 from core.features.evidence.sign_head import (
     HeadSchedule,
-    head_on_paper,
+    printable_head,
     public_key,
     sign_head,
-    verify_against,
+    verify_audit_log,
 )
 from core.features.stores import Stores
 from tests.clock import datetime_at
@@ -31,11 +31,11 @@ def logged(stores: Stores, scientist: Actor) -> Stores:
 
 
 def test_a_printed_head_is_what_the_log_is_verified_against(logged: Stores, auditor: Actor) -> None:
-    paper = head_on_paper(sign_head(logged, auditor))
-    verdict = verify_against(logged, auditor, [paper])
+    paper = printable_head(sign_head(logged, auditor))
+    verdict = verify_audit_log(logged, auditor, [paper])
     assert (verdict.ok, verdict.compared) == (True, 2)  # the one that was kept here, and the printed one
     by_hand(logged, "DELETE FROM events WHERE sequence > 9; DELETE FROM heads")
-    verdict = verify_against(logged, auditor, [paper.replace("\n", "\r\n")])
+    verdict = verify_audit_log(logged, auditor, [paper.replace("\n", "\r\n")])
     assert (verdict.ok, verdict.first_broken) == (False, 10)
 
 
@@ -43,9 +43,9 @@ def test_an_export_kept_elsewhere_locates_a_rewritten_event(logged: Stores, audi
     file = tmp_path / "log.jsonl"
     export_audit(logged, auditor, file)
     kept = file.read_text(encoding="utf-8")
-    assert verify_against(logged, auditor, [kept]).ok
+    assert verify_audit_log(logged, auditor, [kept]).ok
     by_hand(logged, "DELETE FROM heads; UPDATE events SET reason = 'x', hash = 'y' WHERE sequence = 7")
-    verdict = verify_against(logged, auditor, [kept])
+    verdict = verify_audit_log(logged, auditor, [kept])
     assert (verdict.ok, verdict.first_broken, verdict.last_broken) == (False, 7, 7)
     assert "Event 7 is not the one in the export" in verdict.detail
 
@@ -53,7 +53,7 @@ def test_an_export_kept_elsewhere_locates_a_rewritten_event(logged: Stores, audi
 def test_a_text_that_is_neither_head_nor_export_is_refused(logged: Stores, auditor: Actor) -> None:
     for text in ("", "hello", "{}", '{"sequence": 2, "hash": "a"}'):
         with pytest.raises(BadHead):
-            verify_against(logged, auditor, [text])
+            verify_audit_log(logged, auditor, [text])
 
 
 def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, auditor: Actor, tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
     logged.settings.signing_key_file.unlink()
     other = open_stores(logged.settings)
     with pytest.raises(BadHead, match="none of the keys"):
-        verify_against(other, auditor, [head.note])
-    verdict = verify_against(other, auditor, [head.note], keys=[key])
+        verify_audit_log(other, auditor, [head.note])
+    verdict = verify_audit_log(other, auditor, [head.note], keys=[key])
     # The head it kept itself is not signed by the new key: told, because a lost key is an incident too.
     assert not verdict.ok
     assert "not signed by this log's key" in verdict.detail
     trusting = open_stores(logged.settings.model_copy(update={"head_keys": key}))
-    assert verify_against(trusting, auditor, [head.note]).ok
+    assert verify_audit_log(trusting, auditor, [head.note]).ok
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_too_deep_too_long_or_too_many_is_refused_in_words(
     logged: Stores, auditor: Actor, kept: list[str], words: str
 ) -> None:
     with pytest.raises(BadHead, match=words):
-        verify_against(logged, auditor, kept)
+        verify_audit_log(logged, auditor, kept)
 
 
 def test_signing_is_recorded_and_asks_for_the_right_to_export(logged: Stores, auditor: Actor, scientist: Actor) -> None:
@@ -96,7 +96,7 @@ def test_signing_is_recorded_and_asks_for_the_right_to_export(logged: Stores, au
     with pytest.raises(Forbidden):
         sign_head(logged, scientist)
     with pytest.raises(Forbidden):
-        verify_against(logged, Actor(name="nobody", roles=frozenset[Role]()))
+        verify_audit_log(logged, Actor(name="nobody", roles=frozenset[Role]()))
 
 
 def test_the_worker_signs_a_head_a_day_while_something_was_appended(
@@ -122,7 +122,7 @@ class _Clock:
     """A clock that stands until it is moved."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from core.features.evidence import sign_head as attest
+        from core.features.evidence import sign_head as sign_head_module
 
         self.now = start = datetime.now(UTC)
         clock = self
@@ -132,8 +132,8 @@ class _Clock:
             def monotonic() -> float:
                 return 1000 + (clock.now - start).total_seconds()
 
-        monkeypatch.setattr(attest, "datetime", datetime_at(lambda: clock.now))
-        monkeypatch.setattr(attest, "time", Monotonic)
+        monkeypatch.setattr(sign_head_module, "datetime", datetime_at(lambda: clock.now))
+        monkeypatch.setattr(sign_head_module, "time", Monotonic)
 
 
 def test_a_head_key_that_is_none_is_a_setting_to_correct(logged: Stores) -> None:

@@ -63,9 +63,9 @@ def prepare(stores: Stores, step: str) -> None:
     if step == "before the lock":
         decisions.lock = die  # type: ignore[method-assign]
     elif step == "before the decision":
-        decide.begin = die
+        decide.begin_decision = die
     elif step == "before the registry":
-        apply_decision.finish = reconcile.finish = die
+        apply_decision.finish_decision = reconcile.finish_decision = die
     elif step == "halfway in the registry":
         whole = models.set_stages
 
@@ -101,4 +101,4 @@ def decide_and_die(home: str, step: str, verb: str, argument: str) -> None:
     elif verb == "roll_back":
         decide.roll_back(stores, MANAGER, argument, reason="complaints")
     else:
-        reconcile.resolve(stores, MANAGER, argument, reason="restart")
+        reconcile.resolve_request(stores, MANAGER, argument, reason="restart")

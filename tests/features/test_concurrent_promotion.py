@@ -9,7 +9,7 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, RequestStatus, Stage
-from core.features.monitoring.reconcile import differences
+from core.features.monitoring.reconcile import find_differences
 from core.features.promotion.decide import approve, request_promotion
 from core.features.stores import Stores
 from core.settings import load_settings
@@ -50,7 +50,7 @@ def test_one_version_is_in_production_whatever_happens_at_once(
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     assert len(approved) == ROUNDS + 1
     assert stores.decisions.list(statuses=(RequestStatus.UNFINISHED,)) == ()
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
     assert stores.audit.unfinished() == ()
     assert stores.audit.verify().ok
     outcomes = [event.outcome.value for event in stores.audit.search(action="promotion.decide", limit=None)]

@@ -29,8 +29,8 @@ from core.errors import (
     RequestNotFound,
     SelfApproval,
 )
-from core.features.monitoring.findings import close_finding, look
-from core.features.monitoring.reconcile import differences, resolve
+from core.features.monitoring.findings import close_finding, inspect_registry
+from core.features.monitoring.reconcile import find_differences, resolve_request
 from core.features.promotion.decide import (
     approve,
     decisions_made,
@@ -394,20 +394,20 @@ def test_change_that_arrives_late_never_makes_a_second_one_in_production(
     # Nobody takes it back or promotes another one while it may still arrive.
     monkeypatch.setattr(decision_store, "_LOCK_WAIT_S", 0.2)
     for meanwhile in (
-        lambda: resolve(sample_stores, manager, asked.id, reason="restart"),
+        lambda: resolve_request(sample_stores, manager, asked.id, reason="restart"),
         lambda: approve(sample_stores, manager, other.id, reason="then this one"),
     ):
         with pytest.raises(DatabaseUnavailable, match="left one without an answer"):
             meanwhile()
     whole(MODEL, late[0])
     expire_locks(sample_stores)
-    assert resolve(sample_stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
+    assert resolve_request(sample_stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
     assert {v.version: v.stage.value for v in sample_stores.models.versions(MODEL)} == {
         1: "Archived",
         2: "None",
         3: "Production",
     }
-    assert differences(sample_stores, auditor) == ()
+    assert find_differences(sample_stores, auditor) == ()
 
 
 def test_another_version_found_in_production_at_the_end_leaves_the_decision_unfinished(
@@ -425,7 +425,7 @@ def test_another_version_found_in_production_at_the_end_leaves_the_decision_unfi
         approve(sample_stores, manager, asked.id, reason="fine")
     monkeypatch.undo()
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.UNFINISHED
-    resolve(sample_stores, manager, asked.id, reason="another one was there")
+    resolve_request(sample_stores, manager, asked.id, reason="another one was there")
     assert [v.version for v in sample_stores.models.versions(MODEL) if v.stage is Stage.PRODUCTION] == [3]
 
 
@@ -465,7 +465,7 @@ def test_a_number_that_was_edited_after_the_run_stops_a_promotion_until_its_find
 ) -> None:
     run_id = sample_stores.models.version(ModelVersionKey(model=MODEL, version=3)).run_id
     sample_stores.runs.log(str(run_id), metrics={"f1": 0.999})
-    (found,) = look(sample_stores, auditor)
+    (found,) = inspect_registry(sample_stores, auditor)
     asked = ask(3)
     assert [g.detail for g in asked.gates if not g.passed] == [
         f"metric changed (finding {found.id}). Close it with a reason first, or repair what it is about."
@@ -482,10 +482,10 @@ def test_a_finding_that_is_seen_no_more_or_is_about_another_version_stops_nothin
     run_id = str(sample_stores.models.version(ModelVersionKey(model=MODEL, version=3)).run_id)
     logged = sample_stores.runs.get(run_id).metrics["f1"]
     sample_stores.runs.log(run_id, metrics={"f1": 0.999})
-    look(sample_stores, auditor)
+    inspect_registry(sample_stores, auditor)
     assert all(gate.passed for gate in ask(1).gates)
     sample_stores.runs.log(run_id, metrics={"f1": logged})
-    look(sample_stores, auditor)
+    inspect_registry(sample_stores, auditor)
     assert all(gate.passed for gate in ask(3).gates)
 
 

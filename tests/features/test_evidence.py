@@ -12,9 +12,9 @@ from deltalake import DeltaTable
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, EvidenceChanged
-from core.features.monitoring.reconcile import differences, resolve
+from core.features.monitoring.reconcile import find_differences, resolve_request
 from core.features.promotion import decide
-from core.features.promotion.apply_decision import begin
+from core.features.promotion.apply_decision import begin_decision
 from core.features.promotion.decide import approve, list_approvals, request_promotion, roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
@@ -78,11 +78,11 @@ def tampering_after(stores: Stores, tamper: Tamper, monkeypatch: pytest.MonkeyPa
     """Lets the change happen right after the approval was written down, before the registry is touched."""
 
     def begin_then(stores: Stores, request: PromotionRequest, **given: object) -> PromotionRequest:
-        begun = begin(stores, request, **given)  # type: ignore[arg-type]
+        begun = begin_decision(stores, request, **given)  # type: ignore[arg-type]
         tamper(stores, request.version)
         return begun
 
-    monkeypatch.setattr(decide, "begin", begin_then)
+    monkeypatch.setattr(decide, "begin_decision", begin_then)
 
 
 @CHANGES
@@ -120,7 +120,7 @@ def test_evidence_that_changed_between_approval_and_execution_ends_the_request(
     assert (expired.status, expired.decided_by, dict(expired.intended)) == (RequestStatus.EXPIRED, None, {})
     assert named in str(expired.reason)
     assert set(stages(sample_stores).values()) == {"None"}
-    assert differences(sample_stores, auditor) == ()
+    assert find_differences(sample_stores, auditor) == ()
     last = sample_stores.audit.search(action="promotion.decide")[0]
     assert (last.outcome.value, last.actor) == ("denied", "manager")
     assert named in last.reason
@@ -204,11 +204,11 @@ def test_what_was_left_halfway_is_taken_back_where_the_evidence_changed_meanwhil
     left(sample_stores, manager, asked, monkeypatch, moved=1)
     assert stages(sample_stores) == {1: "Archived", 2: "None", 3: "None"}
     flip_a_byte(sample_stores, 3)
-    done = resolve(sample_stores, manager, asked.id, reason="restart")
+    done = resolve_request(sample_stores, manager, asked.id, reason="restart")
     assert done.status is RequestStatus.EXPIRED
     assert "artifact" in str(done.reason)
     assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
-    assert differences(sample_stores, auditor) == ()
+    assert find_differences(sample_stores, auditor) == ()
 
 
 def test_what_was_carried_out_before_the_evidence_changed_is_finished(
@@ -218,5 +218,5 @@ def test_what_was_carried_out_before_the_evidence_changed_is_finished(
     asked = ask(3)
     left(sample_stores, manager, asked, monkeypatch, moved=2)
     flip_a_byte(sample_stores, 3)
-    assert resolve(sample_stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
+    assert resolve_request(sample_stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
     assert stages(sample_stores) == {1: "Archived", 2: "None", 3: "Production"}

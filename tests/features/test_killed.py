@@ -12,7 +12,13 @@ from core.entities import Actor, Difference, Event, Outcome, PromotionRequest, R
 from core.errors import AlreadyDecided, SelfApproval
 from core.features.evidence.search_events import search_audit
 from core.features.monitoring.findings import close_finding, list_findings
-from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, close_action, differences, resolve
+from core.features.monitoring.reconcile import (
+    UNFINISHED_ACTION,
+    UNFINISHED_REQUEST,
+    close_action,
+    find_differences,
+    resolve_request,
+)
 from core.features.promotion.decide import approve, list_requests, request_promotion
 from core.features.stores import Stores
 from core.settings import load_settings
@@ -78,7 +84,7 @@ def end(stores: Stores, manager: Actor, found: Difference, intent: Event, left: 
         expire_locks(stores)
     if left.decision == "unfinished":
         assert (found.kind, found.request_id) == (UNFINISHED_REQUEST, intent.before["request"])
-        resolve(stores, manager, str(found.request_id), reason="the server was restarted")
+        resolve_request(stores, manager, str(found.request_id), reason="the server was restarted")
         return
     assert (found.kind, found.request_id) == (UNFINISHED_ACTION, intent.operation)
     closed = close_action(stores, manager, intent.operation, reason="the server was restarted")
@@ -89,7 +95,7 @@ def all_is_told(stores: Stores, auditor: Actor, intent: Event, serving: int) -> 
     """One in Production, by stage and by alias; one intent, one outcome; nothing left open; the chain holds."""
     assert [number for number, stage in stages(stores).items() if stage == "Production"] == [serving]
     assert aliased(stores) == [serving]
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
     assert stores.audit.unfinished() == ()
     assert stores.audit.verify().ok
     outcome, began = search_audit(stores, auditor, operation=intent.operation)
@@ -112,7 +118,7 @@ def test_approval_killed_at_a_step_is_told_and_finished_or_undone(
     assert stages(stores) == APPROVED[left.registry]
     (intent,) = stores.audit.unfinished()
     assert (intent.action, intent.actor, intent.before["request"]) == ("promotion.decide", "manager", asked.id)
-    (found,) = differences(stores, auditor)
+    (found,) = find_differences(stores, auditor)
     end(stores, manager, found, intent, left)
 
     is_done = left.registry != "untouched"
@@ -137,7 +143,7 @@ def test_rollback_killed_at_a_step_is_told_and_finished_or_undone(
     assert (intent.action, intent.actor) == ("promotion.rollback", "manager")
     kept = [r for r in list_requests(stores, auditor, model=MODEL) if r.id == intent.before["request"]]
     assert [r.status.value for r in kept] == ([] if left.decision == "none" else [left.decision])
-    (found,) = differences(stores, auditor)
+    (found,) = find_differences(stores, auditor)
     end(stores, manager, found, intent, left)
 
     is_done = left.registry != "untouched"
@@ -162,11 +168,11 @@ def test_resolving_that_is_killed_too_is_resolved_again(
     assert [intent.action for intent in intents] == ["promotion.decide", "reconcile.resolve"]
     expire_locks(stores)
     if step == "before the outcome":
-        assert {found.kind for found in differences(stores, auditor)} == {UNFINISHED_ACTION}
+        assert {found.kind for found in find_differences(stores, auditor)} == {UNFINISHED_ACTION}
         for intent in intents:
             close_action(stores, manager, intent.operation, reason="the server was restarted again")
     else:
-        resolve(stores, manager, asked.id, reason="the server was restarted again")
+        resolve_request(stores, manager, asked.id, reason="the server was restarted again")
     assert stores.decisions.get(asked.id).status is RequestStatus.APPROVED
     for intent in intents:
         all_is_told(stores, auditor, intent, serving=3)
@@ -178,7 +184,7 @@ def test_request_that_was_taken_back_can_be_approved(
     asked = ask(3)
     run_and_die(sample_stores, "before the registry", "approve", asked.id)
     expire_locks(sample_stores)
-    resolve(sample_stores, manager, asked.id, reason="restart")
+    resolve_request(sample_stores, manager, asked.id, reason="restart")
     done = approve(sample_stores, manager2, asked.id, reason="again")
     assert (done.status, done.decided_by) == (RequestStatus.APPROVED, "manager2")
     assert stages(sample_stores)[3] == "Production"
@@ -192,7 +198,7 @@ def test_resolving_leaves_one_in_production_even_if_another_was_put_there_meanwh
     run_and_die(sample_stores, "halfway in the registry", "approve", asked.id)
     sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
     expire_locks(sample_stores)
-    resolve(sample_stores, manager, asked.id, reason="restart")
+    resolve_request(sample_stores, manager, asked.id, reason="restart")
     assert stages(sample_stores) == {1: "Archived", 2: "Archived", 3: "Production"}
 
 
@@ -215,14 +221,14 @@ def test_emergency_rollback_that_died_waits_for_a_review_all_the_same(
     if step == "before the outcome":
         close_action(stores, manager2, intent.operation, reason="restart")
     else:
-        resolve(stores, manager2, intent.before["request"], reason="restart")
+        resolve_request(stores, manager2, intent.before["request"], reason="restart")
     (finding,) = [one for one in list_findings(stores, manager2) if one.kind == "emergency rollback"]
     assert "manager alone" in finding.found
     with pytest.raises(SelfApproval):
         close_finding(stores, manager, finding.id, reason="it was right")
     assert close_finding(stores, manager2, finding.id, reason="it was right").closed_by == "manager2"
     with pytest.raises(AlreadyDecided):
-        resolve(stores, manager2, intent.before["request"], reason="once more")
+        resolve_request(stores, manager2, intent.before["request"], reason="once more")
 
 
 @pytest.mark.parametrize(
@@ -249,5 +255,5 @@ def test_where_stages_are_aliases_a_death_leaves_at_most_one_too(
     assert stages(stores) == left
     (intent,) = stores.audit.unfinished()
     expire_locks(stores)
-    assert resolve(stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
+    assert resolve_request(stores, manager, asked.id, reason="restart").status is RequestStatus.APPROVED
     all_is_told(stores, auditor, intent, serving=3)

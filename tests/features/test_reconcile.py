@@ -20,8 +20,8 @@ from core.features.monitoring.reconcile import (
     STAGE,
     UNFINISHED_ACTION,
     close_action,
-    differences,
-    resolve,
+    find_differences,
+    resolve_request,
 )
 from core.features.promotion.decide import approve, request_promotion
 from core.features.stores import Stores
@@ -53,15 +53,15 @@ def test_only_a_manager_resolves_with_a_reason_and_once(
     run_and_die(sample_stores, "before the registry", "approve", asked.id)
     expire_locks(sample_stores)
     with pytest.raises(Forbidden):
-        resolve(sample_stores, scientist, asked.id, reason="me too")
+        resolve_request(sample_stores, scientist, asked.id, reason="me too")
     with pytest.raises(ReasonMissing):
-        resolve(sample_stores, manager, asked.id, reason="")
+        resolve_request(sample_stores, manager, asked.id, reason="")
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.UNFINISHED
-    resolve(sample_stores, manager, asked.id, reason="restart")
+    resolve_request(sample_stores, manager, asked.id, reason="restart")
     with pytest.raises(AlreadyDecided, match="nothing is unfinished"):
-        resolve(sample_stores, manager, asked.id, reason="again")
+        resolve_request(sample_stores, manager, asked.id, reason="again")
     with pytest.raises(RequestNotFound):
-        resolve(sample_stores, manager, "nope", reason="restart")
+        resolve_request(sample_stores, manager, "nope", reason="restart")
 
 
 _INGESTER = """
@@ -81,7 +81,7 @@ with stores.audit.recording(who, Action.DATA_INGEST, "sales", reason="monthly"):
 def test_any_action_that_died_is_shown_and_closed_as_failed(stores: Stores, manager: Actor, auditor: Actor) -> None:
     done = subprocess.run([sys.executable, "-c", _INGESTER, str(stores.settings.home)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    (found,) = differences(stores, auditor)
+    (found,) = find_differences(stores, auditor)
     assert (found.kind, found.subject) == (UNFINISHED_ACTION, "sales")
     assert "scientist began data.ingest" in found.detail
     with pytest.raises(Forbidden):
@@ -89,7 +89,7 @@ def test_any_action_that_died_is_shown_and_closed_as_failed(stores: Stores, mana
     closed = close_action(stores, manager, str(found.request_id), reason="power cut")
     assert (closed.outcome, closed.action, closed.subject) == (Outcome.FAILED, "data.ingest", "sales")
     assert "power cut" in closed.reason
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
     with pytest.raises(RequestNotFound):
         close_action(stores, manager, str(found.request_id), reason="again")
 
@@ -99,16 +99,16 @@ def test_work_that_a_live_job_is_doing_is_not_unfinished(stores: Stores, scienti
     stores.jobs.claim("w1")
     intent = stores.audit.append(scientist, Action.RUN_TRAIN.value, "iris", Outcome.INTENT)
     stores.jobs.remember(job.id, 1, {"operation": intent.operation})
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
     stores.jobs.fail(job.id, 1, "boom")
-    assert kinds(differences(stores, auditor)) == [UNFINISHED_ACTION]
+    assert kinds(find_differences(stores, auditor)) == [UNFINISHED_ACTION]
 
 
 # --------------------------------------------------------------------------------- behind our back
 
 
 def test_untouched_sample_differs_in_nothing(sample_stores: Stores, auditor: Actor) -> None:
-    assert differences(sample_stores, auditor) == ()
+    assert find_differences(sample_stores, auditor) == ()
 
 
 def test_stage_changed_outside_is_shown_and_not_repaired(
@@ -116,7 +116,7 @@ def test_stage_changed_outside_is_shown_and_not_repaired(
 ) -> None:
     approve(sample_stores, manager, ask(1).id, reason="first")
     sample_stores.models.set_stages(MODEL, {1: Stage.ARCHIVED})
-    (found,) = differences(sample_stores, auditor)
+    (found,) = find_differences(sample_stores, auditor)
     assert (found.kind, found.subject, found.expected, found.found) == (
         STAGE,
         f"{MODEL}/1",
@@ -129,7 +129,7 @@ def test_stage_changed_outside_is_shown_and_not_repaired(
 
 def test_version_put_into_production_without_any_decision_is_shown(sample_stores: Stores, auditor: Actor) -> None:
     sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
-    (found,) = differences(sample_stores, auditor)
+    (found,) = find_differences(sample_stores, auditor)
     assert (found.subject, found.expected, found.found) == (f"{MODEL}/2", "None", "Production")
     assert "no decision was ever made" in found.detail
 
@@ -139,7 +139,7 @@ def test_two_in_production_are_shown(
 ) -> None:
     approve(sample_stores, manager, ask(1).id, reason="first")
     sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
-    found = differences(sample_stores, auditor)
+    found = find_differences(sample_stores, auditor)
     assert SEVERAL in kinds(found)
     assert next(one for one in found if one.kind == SEVERAL).found == "1, 2"
 
@@ -152,7 +152,7 @@ def test_version_deleted_from_the_registry_is_shown(
     approve(sample_stores, manager, ask(1).id, reason="first")
     client = MlflowClient(sample_stores.settings.tracking_uri)
     client.delete_model_version(MODEL, "3")
-    found = differences(open_stores(sample_stores.settings), auditor)
+    found = find_differences(open_stores(sample_stores.settings), auditor)
     assert [(one.kind, one.subject) for one in found] == [(MISSING, f"{MODEL}/3")]
 
 
@@ -162,7 +162,7 @@ def test_model_version_trained_after_the_decision_is_no_difference(
     approve(sample_stores, manager, ask(1).id, reason="first")
     first = sample_stores.models.version(ask(2).key)
     sample_stores.models.register(MODEL, source=str(first.source), run_id=str(first.run_id), tags={})
-    assert differences(sample_stores, auditor) == ()
+    assert find_differences(sample_stores, auditor) == ()
 
 
 def test_registry_that_does_not_answer_is_told_not_guessed(
@@ -173,4 +173,4 @@ def test_registry_that_does_not_answer_is_told_not_guessed(
 
     monkeypatch.setattr(sample_stores.models, "versions", down)
     with pytest.raises(RegistryUnavailable):
-        differences(sample_stores, auditor)
+        find_differences(sample_stores, auditor)

@@ -14,7 +14,14 @@ from mlflow import MlflowClient
 from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, Stage
 from core.errors import RegistryUnavailable
-from core.features.monitoring.findings import INSPECTOR, close_finding, last_look, list_findings, look, show_finding
+from core.features.monitoring.findings import (
+    INSPECTOR,
+    close_finding,
+    inspect_registry,
+    last_inspection,
+    list_findings,
+    show_finding,
+)
 from core.features.promotion.decide import approve, reject, request_promotion
 from core.features.stores import Stores
 
@@ -30,7 +37,7 @@ def client(sample_stores: Stores) -> MlflowClient:
 @pytest.fixture
 def seen(sample_stores: Stores) -> Stores:
     """The sample workspace after the first pass, which found nothing."""
-    assert look(sample_stores, INSPECTOR) == ()
+    assert inspect_registry(sample_stores, INSPECTOR) == ()
     return sample_stores
 
 
@@ -60,7 +67,7 @@ def test_the_first_pass_notes_what_it_sees_and_the_second_notes_nothing(seen: St
         *(f"diabetes_progression/{number}" for number in (1, 2)),
     }
     last = seen.audit.head()
-    assert look(seen, INSPECTOR) == ()
+    assert inspect_registry(seen, INSPECTOR) == ()
     assert seen.audit.head() == last
 
 
@@ -73,7 +80,7 @@ def test_a_tag_of_the_run_changed_removed_or_made_up(seen: Stores, client: Mlflo
     client.set_tag(run_id, "modelledger.approved", "yes")
     client.set_tag(run_id, "team", "blue")
     client.set_tag(run_id, "mlflow.note.content", "a description is not evidence")
-    found = told(look(seen, INSPECTOR))
+    found = told(inspect_registry(seen, INSPECTOR))
     assert {(kind, subject) for kind, subject, _, _ in found} == {
         ("tag changed", f"{MODEL}/2"),
         ("data stamp changed", f"{MODEL}/2"),
@@ -87,44 +94,44 @@ def test_a_tag_of_the_run_changed_removed_or_made_up(seen: Stores, client: Mlflo
 
 def test_the_stamp_on_the_version_itself(seen: Stores, client: MlflowClient) -> None:
     client.set_model_version_tag(MODEL, "1", "delta.version", "2")
-    assert told(look(seen, INSPECTOR)) == {
+    assert told(inspect_registry(seen, INSPECTOR)) == {
         ("data stamp changed", f"{MODEL}/1", "delta.version: 0", "delta.version: 2"),
     }
 
 
 def test_a_metric_added_after_the_end(seen: Stores, client: MlflowClient) -> None:
     client.log_metric(run_of(client, 1), "fairness", 1.0)
-    assert told(look(seen, INSPECTOR)) == {("metric changed", f"{MODEL}/1", "no fairness", "fairness 1")}
+    assert told(inspect_registry(seen, INSPECTOR)) == {("metric changed", f"{MODEL}/1", "no fairness", "fairness 1")}
 
 
 def test_the_alias_by_which_others_load_what_serves(
     seen: Stores, client: MlflowClient, scientist: Actor, manager: Actor
 ) -> None:
     serve(seen, scientist, manager, 1)
-    assert look(seen, INSPECTOR) == ()
+    assert inspect_registry(seen, INSPECTOR) == ()
     client.set_registered_model_alias(MODEL, "production", "3")
-    found = look(seen, INSPECTOR)
+    found = inspect_registry(seen, INSPECTOR)
     assert told(found) == {("serving alias moved", MODEL, "production: version 1", "production: version 3")}
     assert found[0].severity.value == "high"
     assert client.get_model_version_by_alias(MODEL, "production").version == 3, "nothing is repaired"
     client.delete_registered_model_alias(MODEL, "production")
-    assert told(look(seen, INSPECTOR)) == {
+    assert told(inspect_registry(seen, INSPECTOR)) == {
         ("serving alias moved", MODEL, "production: version 1", "production: no version")
     }
 
 
 def test_an_alias_of_their_own(sample_stores: Stores, client: MlflowClient) -> None:
     client.set_registered_model_alias(MODEL, "champion", "1")
-    assert look(sample_stores, INSPECTOR) == (), "where it pointed first is what it is compared with"
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "where it pointed first is what it is compared with"
     client.set_registered_model_alias(MODEL, "champion", "2")
-    assert told(look(sample_stores, INSPECTOR)) == {
+    assert told(inspect_registry(sample_stores, INSPECTOR)) == {
         ("alias moved", MODEL, "champion: version 1", "champion: version 2"),
     }
 
 
 def test_the_artifact_of_a_version_that_nobody_decided_on(seen: Stores, client: MlflowClient) -> None:
     (artifact(seen, client, 3) / "requirements.txt").write_text("something-else==6.6.6\n")
-    ((kind, subject, expected, found),) = told(look(seen, INSPECTOR))
+    ((kind, subject, expected, found),) = told(inspect_registry(seen, INSPECTOR))
     assert (kind, subject) == ("artifact replaced", f"{MODEL}/3")
     assert expected.startswith("SHA-256 ")
     assert found.startswith("SHA-256 ")
@@ -136,7 +143,7 @@ def test_the_artifact_of_what_serves_against_what_was_approved(
 ) -> None:
     serve(sample_stores, scientist, manager, 1)
     (artifact(sample_stores, client, 1) / "extra.bin").write_bytes(b"x")
-    (found,) = look(sample_stores, INSPECTOR)
+    (found,) = inspect_registry(sample_stores, INSPECTOR)
     assert (found.kind, found.subject) == ("artifact replaced", f"{MODEL}/1")
     assert "that manager approved" in found.detail
 
@@ -144,7 +151,7 @@ def test_the_artifact_of_what_serves_against_what_was_approved(
 def test_an_artifact_that_is_gone(seen: Stores, client: MlflowClient) -> None:
     folder = artifact(seen, client, 2)
     folder.rename(folder.with_name("elsewhere"))
-    (found,) = look(seen, INSPECTOR)
+    (found,) = inspect_registry(seen, INSPECTOR)
     assert (found.kind, found.found) == ("artifact replaced", "no artifact that can be read")
 
 
@@ -154,7 +161,7 @@ def test_the_newest_version_deleted_leaves_no_gap_and_is_missed_all_the_same(
     run_id = run_of(client, 3)
     client.delete_model_version(MODEL, "3")
     client.delete_run(run_id)
-    assert {(kind, subject) for kind, subject, _, _ in told(look(seen, INSPECTOR))} == {
+    assert {(kind, subject) for kind, subject, _, _ in told(inspect_registry(seen, INSPECTOR))} == {
         ("version number missing", f"{MODEL}/3"),
         ("run deleted", f"{MODEL}/3"),
     }
@@ -176,32 +183,32 @@ def foreign(sample_stores: Stores, client: MlflowClient) -> str:
 def test_a_version_that_was_not_trained_here_is_watched_from_when_it_is_seen(
     sample_stores: Stores, client: MlflowClient, foreign: str
 ) -> None:
-    assert told(look(sample_stores, INSPECTOR)) == {
+    assert told(inspect_registry(sample_stores, INSPECTOR)) == {
         ("artifact replaced", "churn/1", "an artifact", "no artifact that can be read"),
     }
     client.log_metric(foreign, "auc", 0.99)
     client.set_tag(foreign, "owner", "eve")
     client.set_model_version_tag("churn", "1", "validation_status", "approved")
     client.delete_model_version("churn", "1")
-    assert {(kind, subject) for kind, subject, _, _ in told(look(sample_stores, INSPECTOR))} == {
+    assert {(kind, subject) for kind, subject, _, _ in told(inspect_registry(sample_stores, INSPECTOR))} == {
         ("version number missing", "churn/1"),
     }
     client.create_model_version("churn", "nowhere", foreign)
-    again = told(look(sample_stores, INSPECTOR))
+    again = told(inspect_registry(sample_stores, INSPECTOR))
     assert ("version number missing", "churn/1") not in {(kind, subject) for kind, subject, _, _ in again}
 
 
 def test_a_model_that_was_deleted_and_made_again_counts_from_one(
     sample_stores: Stores, client: MlflowClient, foreign: str
 ) -> None:
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     client.delete_registered_model("churn")
     client.create_registered_model("churn")
     assert str(client.create_model_version("churn", "nowhere", foreign).version) == "1"
-    (replaced,) = [one for one in look(sample_stores, INSPECTOR) if one.kind == "version replaced"]
+    (replaced,) = [one for one in inspect_registry(sample_stores, INSPECTOR) if one.kind == "version replaced"]
     assert (replaced.subject, replaced.severity.value) == ("churn/1", "high")
     assert replaced.found.startswith("source nowhere, created 20")
-    assert "version replaced" not in {one.kind for one in look(sample_stores, INSPECTOR)}, "it is told once"
+    assert "version replaced" not in {one.kind for one in inspect_registry(sample_stores, INSPECTOR)}, "it is told once"
 
 
 def test_a_version_that_names_another_run_is_another_version(seen: Stores, client: MlflowClient) -> None:
@@ -210,16 +217,16 @@ def test_a_version_that_names_another_run_is_another_version(seen: Stores, clien
     with sqlite3.connect(seen.settings.home / "mlflow.db") as mlflow:
         mlflow.execute("UPDATE model_versions SET run_id = ? WHERE name = ? AND version = 3", (other, MODEL))
     mlflow.close()
-    (found,) = [one for one in look(seen, INSPECTOR) if one.kind == "version replaced"]
+    (found,) = [one for one in inspect_registry(seen, INSPECTOR) if one.kind == "version replaced"]
     assert (found.subject, found.severity.value) == (f"{MODEL}/3", "high")
     assert (found.expected, found.found) == (f"run {before}", f"run {other}")
 
 
 def test_a_foreign_metric_and_tag(sample_stores: Stores, client: MlflowClient, foreign: str) -> None:
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     client.log_metric(foreign, "auc", 0.99)
     client.set_tag(foreign, "owner", "eve")
-    assert told(look(sample_stores, INSPECTOR)) == {
+    assert told(inspect_registry(sample_stores, INSPECTOR)) == {
         ("metric changed", "churn/1", "auc 0.7", "auc 0.99"),
         ("tag changed", "churn/1", "owner: ada", "owner: eve"),
     }
@@ -230,9 +237,9 @@ def test_a_metric_that_was_changed_before_anybody_looked(
 ) -> None:
     time.sleep(0.01)  # MLflow counts in milliseconds
     client.log_metric(foreign, "auc", 0.99)
-    found = [one for one in look(sample_stores, INSPECTOR) if one.kind == "metric changed"]
+    found = [one for one in inspect_registry(sample_stores, INSPECTOR) if one.kind == "metric changed"]
     assert [(one.subject, one.expected) for one in found] == [("churn/1", "auc as it was when the run ended")]
-    assert look(sample_stores, INSPECTOR) == (), "it is told once"
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "it is told once"
     assert {one.gone for one in list_findings(sample_stores, INSPECTOR)} == {None}
 
 
@@ -240,10 +247,10 @@ def test_a_run_that_still_runs_is_noted_when_it_has_ended(sample_stores: Stores,
     run = client.create_run(client.create_experiment("theirs"))
     client.create_registered_model("churn")
     client.create_model_version("churn", f"{run.info.artifact_uri}/model", run.info.run_id)
-    assert look(sample_stores, INSPECTOR) == ()
+    assert inspect_registry(sample_stores, INSPECTOR) == ()
     client.log_metric(run.info.run_id, "auc", 0.7)
     client.set_terminated(run.info.run_id)
-    assert {one.kind for one in look(sample_stores, INSPECTOR)} == {"artifact replaced"}
+    assert {one.kind for one in inspect_registry(sample_stores, INSPECTOR)} == {"artifact replaced"}
 
 
 def test_what_is_closed_gone_and_back_is_a_new_finding(
@@ -253,32 +260,32 @@ def test_what_is_closed_gone_and_back_is_a_new_finding(
         client.set_model_version_tag(MODEL, "1", "recipe", value)
 
     tag("another")
-    (first,) = look(seen, INSPECTOR)
+    (first,) = inspect_registry(seen, INSPECTOR)
     close_finding(seen, manager, first.id, reason="a slip; it is put right")
-    assert look(seen, INSPECTOR) == (), "closed, and still so: that is accepted"
+    assert inspect_registry(seen, INSPECTOR) == (), "closed, and still so: that is accepted"
     tag("iris_classifier")
-    assert look(seen, INSPECTOR) == ()
+    assert inspect_registry(seen, INSPECTOR) == ()
     assert seen.findings.get(first.id).gone is not None
     tag("another")
-    (second,) = look(seen, INSPECTOR)
+    (second,) = inspect_registry(seen, INSPECTOR)
     assert (second.kind, second.expected, second.found) == (first.kind, first.expected, first.found)
     assert second.id != first.id
     assert second.is_open
-    assert look(seen, INSPECTOR) == ()
+    assert inspect_registry(seen, INSPECTOR) == ()
     assert [one.id for one in list_findings(seen, auditor)] == [second.id]
 
 
 def test_an_open_finding_says_since_when_it_is_not_seen(seen: Stores, client: MlflowClient) -> None:
     client.set_registered_model_alias(MODEL, "staging", "1")
-    (found,) = look(seen, INSPECTOR)
+    (found,) = inspect_registry(seen, INSPECTOR)
     client.delete_registered_model_alias(MODEL, "staging")
     before = datetime.now(UTC)
-    look(seen, INSPECTOR)
+    inspect_registry(seen, INSPECTOR)
     gone = seen.findings.get(found.id).gone
     assert gone is not None
     assert gone >= before
     client.set_registered_model_alias(MODEL, "staging", "1")
-    assert look(seen, INSPECTOR) == (), "it is still open: the same finding"
+    assert inspect_registry(seen, INSPECTOR) == (), "it is still open: the same finding"
     assert seen.findings.get(found.id).gone is None
 
 
@@ -287,7 +294,7 @@ def test_findings_of_people_are_not_touched_by_the_pass(seen: Stores, auditor: A
     from core.features.monitoring.findings import open_finding
 
     mine = open_finding(seen, auditor, subject=MODEL, detail="who labelled this?", severity=Severity.LOW)
-    look(seen, INSPECTOR)
+    inspect_registry(seen, INSPECTOR)
     assert seen.findings.get(mine.id).gone is None
 
 
@@ -295,7 +302,7 @@ def test_who_pressed_the_button_stands_beside_the_inspector(
     seen: Stores, client: MlflowClient, scientist: Actor
 ) -> None:
     client.set_registered_model_alias(MODEL, "staging", "1")
-    look(seen, scientist)
+    inspect_registry(seen, scientist)
     (event,) = seen.audit.search(action="finding.open")
     assert (event.actor, event.role) == ("modelledger", "auditor")
     assert event.channel == "test, asked by scientist"
@@ -307,17 +314,17 @@ def test_an_outage_of_the_artifacts_is_no_finding(seen: Stores, monkeypatch: pyt
 
     monkeypatch.setattr(seen.models, "download", down)
     with pytest.raises(RegistryUnavailable):
-        look(seen, INSPECTOR)
+        inspect_registry(seen, INSPECTOR)
     assert list_findings(seen, INSPECTOR) == ()
 
 
 def test_a_password_in_a_tag_is_not_kept_in_the_log(sample_stores: Stores, client: MlflowClient) -> None:
     client.set_tag(run_of(client, 1), "mlflow.source.git.repoURL", "https://ci:hunter2hunter2@git.example/x.git")
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     noted = sample_stores.audit.search(subject="registry", limit=None)
     assert "hunter2hunter2" not in str(noted)
     assert "https://ci:***@git.example/x.git" in str(noted)
-    assert look(sample_stores, INSPECTOR) == (), "and it is not taken for a change"
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "and it is not taken for a change"
 
 
 def test_a_request_that_was_rejected_still_tells_what_the_artifact_was(
@@ -327,12 +334,14 @@ def test_a_request_that_was_rejected_still_tells_what_the_artifact_was(
     reject(sample_stores, manager, asked.id, reason="r")
     (artifact(sample_stores, client, 2) / "extra.bin").write_bytes(b"x")
     stores = open_stores(sample_stores.settings)
-    assert [(one.kind, one.subject) for one in look(stores, INSPECTOR)] == [("artifact replaced", f"{MODEL}/2")]
+    assert [(one.kind, one.subject) for one in inspect_registry(stores, INSPECTOR)] == [
+        ("artifact replaced", f"{MODEL}/2")
+    ]
 
 
 def test_the_log_is_only_added_to(seen: Stores, client: MlflowClient) -> None:
     client.set_registered_model_alias(MODEL, "staging", "1")
-    look(seen, INSPECTOR)
+    inspect_registry(seen, INSPECTOR)
     assert seen.audit.verify().ok
     with sqlite3.connect(seen.settings.home / "modelledger.db") as database:
         assert database.execute("SELECT count(*) FROM findings").fetchone() == (1,)
@@ -342,15 +351,15 @@ def test_the_log_is_only_added_to(seen: Stores, client: MlflowClient) -> None:
 def test_when_it_was_looked_at_last_by_whom_and_what_was_seen(
     sample_stores: Stores, client: MlflowClient, auditor: Actor, scientist: Actor
 ) -> None:
-    assert last_look(sample_stores, auditor) is None
+    assert last_inspection(sample_stores, auditor) is None
     client.set_registered_model_alias(MODEL, "staging", "1")
-    look(sample_stores, INSPECTOR)
-    first = last_look(sample_stores, auditor)
+    inspect_registry(sample_stores, INSPECTOR)
+    first = last_inspection(sample_stores, auditor)
     assert first is not None
     assert (first.by, first.seen, first.new) == ("modelledger", 1, 1)
     before = datetime.now(UTC)
-    look(sample_stores, scientist)
-    second = last_look(sample_stores, auditor)
+    inspect_registry(sample_stores, scientist)
+    second = last_inspection(sample_stores, auditor)
     assert second is not None
     assert (second.by, second.seen, second.new) == ("scientist", 1, 0)
     assert before <= second.at <= datetime.now(UTC)
@@ -359,15 +368,15 @@ def test_when_it_was_looked_at_last_by_whom_and_what_was_seen(
 def test_a_pass_that_did_not_come_to_its_end_is_no_look(
     seen: Stores, auditor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = last_look(seen, auditor)
+    before = last_inspection(seen, auditor)
 
     def down(*_: Any, **__: Any) -> Path:
         raise RegistryUnavailable("MLflow does not answer")
 
     monkeypatch.setattr(seen.models, "download", down)
     with pytest.raises(RegistryUnavailable):
-        look(seen, auditor)
-    assert last_look(seen, auditor) == before
+        inspect_registry(seen, auditor)
+    assert last_inspection(seen, auditor) == before
 
 
 def test_a_finding_is_shown_with_its_own_events_and_the_run_behind(
@@ -375,7 +384,7 @@ def test_a_finding_is_shown_with_its_own_events_and_the_run_behind(
 ) -> None:
     client.set_model_version_tag(MODEL, "1", "recipe", "another")
     client.log_metric(run_of(client, 1), "fairness", 1.0)
-    first, second = look(seen, INSPECTOR)
+    first, second = inspect_registry(seen, INSPECTOR)
     close_finding(seen, manager, first.id, reason="a slip")
     shown = show_finding(seen, auditor, first.id)
     assert shown.finding.closed_by == "manager"

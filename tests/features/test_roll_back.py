@@ -113,7 +113,7 @@ def test_rollback_to_a_format_that_policy_allows_by_name_does_not_run_it(
     monkeypatch.setattr(
         appraising, "inspect_model", lambda folder: replace(look(folder), format="cloudpickle", is_safe=False)
     )
-    monkeypatch.setattr(appraising, "what_changed", lambda then, now: None)
+    monkeypatch.setattr(appraising, "changed_facts", lambda then, now: None)
     with pytest.raises(GatesFailed, match="artifact runs no code on load"):
         roll_back(sample_stores, manager, MODEL, reason="complaints")
     with pytest.raises(GatesFailed, match="as it was approved") as refused:

@@ -13,12 +13,12 @@ from mlflow import MlflowClient
 
 from core.bootstrap import open_stores
 from core.cli import main
-from core.commands.options import opened
+from core.commands.options import get_stores
 from core.entities import Actor, Finding, Outcome, PromotionRequest, RequestStatus, Severity, Stage
 from core.errors import EvidenceChanged, GatesFailed, ReasonMissing, SelfApproval
-from core.features.evidence.sign_head import verify_against
-from core.features.monitoring.findings import INSPECTOR, assign_finding, close_finding, look, open_finding
-from core.features.monitoring.reconcile import differences, resolve
+from core.features.evidence.sign_head import verify_audit_log
+from core.features.monitoring.findings import INSPECTOR, assign_finding, close_finding, inspect_registry, open_finding
+from core.features.monitoring.reconcile import find_differences, resolve_request
 from core.features.promotion.decide import approve, reject, request_promotion, roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
@@ -91,11 +91,11 @@ def test_a_decision_that_was_made_up_becomes_a_high_finding_about_its_version(
         id=asked.id,
     )
     sample_stores.models.set_stages(MODEL, {3: Stage.PRODUCTION})
-    (found,) = [one for one in look(sample_stores, INSPECTOR) if one.kind == "decision rewritten"]
+    (found,) = [one for one in inspect_registry(sample_stores, INSPECTOR) if one.kind == "decision rewritten"]
     assert (found.subject, found.severity) == (f"{MODEL}/3", Severity.HIGH)
     assert found.expected == "decided_by: nothing, stages: {}, status: open"
     assert found.found == 'decided_by: manager, stages: {"1":"None","2":"None","3":"Production"}, status: approved'
-    assert look(sample_stores, INSPECTOR) == (), "it is told once"
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "it is told once"
 
 
 def test_a_request_that_was_deleted_and_one_that_was_put_in(
@@ -155,7 +155,9 @@ def test_a_finding_that_was_deleted_closed_or_made_harmless(
     by_hand(sql)
     ((what, which, named),) = told(sample_stores)
     assert (what, which, set(named)) == ("finding", mine.id, set(fields))
-    assert ("finding rewritten", f"{MODEL}/1") in {(one.kind, one.subject) for one in look(sample_stores, INSPECTOR)}
+    assert ("finding rewritten", f"{MODEL}/1") in {
+        (one.kind, one.subject) for one in inspect_registry(sample_stores, INSPECTOR)
+    }
 
 
 def test_what_people_do_is_no_rewriting(
@@ -177,11 +179,11 @@ def test_what_people_do_is_no_rewriting(
     assign_finding(two_needed, auditor, mine.id, owner="ana", due=mine.due, reason="she knows")
     close_finding(two_needed, manager, mine.id, reason="looked at")
     two_needed.models.set_stages(MODEL, {2: Stage.STAGING})
-    look(two_needed, INSPECTOR)
+    inspect_registry(two_needed, INSPECTOR)
     two_needed.models.set_stages(MODEL, {2: Stage.NONE})
-    look(two_needed, INSPECTOR)
+    inspect_registry(two_needed, INSPECTOR)
     two_needed.models.set_stages(MODEL, {2: Stage.STAGING})
-    look(two_needed, INSPECTOR)
+    inspect_registry(two_needed, INSPECTOR)
     assert told(two_needed) == []
     assert told(open_stores(two_needed.settings)) == [], "read from the start it is the same"
 
@@ -204,7 +206,7 @@ def test_a_decision_that_died_is_unfinished_and_not_rewritten(
     run_and_die(sample_stores, when, "approve", asked.id)
     expire_locks(sample_stores)
     assert told(sample_stores) == []
-    resolve(sample_stores, manager, asked.id, reason="restart")
+    resolve_request(sample_stores, manager, asked.id, reason="restart")
     assert told(sample_stores) == []
     by_hand("UPDATE requests SET decided_by = 'eve'")
     assert told(sample_stores) == [("request", asked.id, ("decided_by",))]
@@ -273,9 +275,9 @@ def test_the_verification_names_the_row_and_what_differs(
     sample_stores: Stores, scientist: Actor, auditor: Actor, by_hand: ByHand, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ask(sample_stores, scientist)
-    assert verify_against(sample_stores, auditor).ok
+    assert verify_audit_log(sample_stores, auditor).ok
     by_hand("UPDATE requests SET status = 'approved'")
-    verdict = verify_against(sample_stores, auditor)
+    verdict = verify_audit_log(sample_stores, auditor)
     assert not verdict.ok
     assert (verdict.first_broken, verdict.chain.ok) == (None, True)
     sentence = (
@@ -283,7 +285,7 @@ def test_the_verification_names_the_row_and_what_differs(
         "log."
     )
     assert sentence in verdict.findings
-    opened.cache_clear()
+    get_stores.cache_clear()
     assert main(["audit", "verify", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert (answer["ok"], answer["first_broken"]) == (False, None)
@@ -291,7 +293,7 @@ def test_the_verification_names_the_row_and_what_differs(
     assert answer["rewritten"] == [
         {"what": "request", "id": asked.id, "subject": f"{MODEL}/1", "fields": ["status"], "detail": sentence}
     ]
-    opened.cache_clear()
+    get_stores.cache_clear()
 
 
 def test_what_was_altered_before_an_action_is_not_vouched_for_by_it(
@@ -315,7 +317,7 @@ def test_a_finding_about_a_rewritten_decision_stops_the_promotion(
 ) -> None:
     asked = ask(sample_stores, scientist)
     by_hand("UPDATE requests SET evidence = replace(evidence, 'iris_training_data', 'iris_training_date')")
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     with pytest.raises(GatesFailed):
         approve(sample_stores, manager, asked.id, reason="yes")
-    assert differences(sample_stores, manager)[0].kind == "decision rewritten"
+    assert find_differences(sample_stores, manager)[0].kind == "decision rewritten"

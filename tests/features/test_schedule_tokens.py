@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Role, Token
 from core.errors import Forbidden, NotSignedIn, RecipeNotFound
-from core.features.admin.sign_in import put_provider_in_force
+from core.features.admin.sign_in import enable_provider
 from core.features.admin.tokens import issue_token, revoke_token
 from core.features.jobs.run_job import perform
 from core.features.jobs.schedules import fire_due, list_triggers, save_trigger
@@ -26,7 +26,7 @@ IAN = Actor(name="ian@bank.example", roles=frozenset({Role.ADMIN}), channel="pag
 
 @pytest.fixture
 def signed_in(sample_stores: Stores) -> Stores:
-    put_provider_in_force(sample_stores, channel="test")
+    enable_provider(sample_stores, channel="test")
     return sample_stores
 
 
@@ -71,7 +71,7 @@ def test_it_is_turned_off_when_its_token_ends(signed_in: Stores) -> None:
 
 def test_a_schedule_of_a_demo_identity_ends_when_people_sign_in(sample_stores: Stores, scientist: Actor) -> None:
     save_trigger(sample_stores, scientist, recipe=RECIPE, cron="0 3 * * *")
-    put_provider_in_force(sample_stores, channel="test")
+    enable_provider(sample_stores, channel="test")
     assert fire_due(sample_stores, tomorrow()) == ()
     assert [trigger.enabled for trigger in list_triggers(sample_stores, ANN)] == [False]
     (denied,) = sample_stores.audit.search(action="run.train", outcome="denied")
@@ -81,7 +81,7 @@ def test_a_schedule_of_a_demo_identity_ends_when_people_sign_in(sample_stores: S
 
 def test_work_that_a_demo_identity_queued_is_not_done(stores: Stores, scientist: Actor) -> None:
     before = stores.jobs.submit("train", {"recipe": "none"}, scientist)
-    put_provider_in_force(stores, channel="test")
+    enable_provider(stores, channel="test")
     after = stores.jobs.submit("train", {"recipe": "none"}, ANN)
     scheduled = stores.jobs.submit("train", {"recipe": "none"}, ANN, trigger_id="t")
     for job, words in ((before, "before people signed in here"), (scheduled, "acts by no token")):

@@ -38,7 +38,7 @@ from core.bootstrap import open_stores
 from core.entities import Actor, Role, Stage
 from core.features.data.browse import query
 from core.features.promotion.decide import approve, request_promotion
-from core.features.admin.doctor import checkup
+from core.features.admin.doctor import run_checks
 from core.features.data.ingest import ingest_file
 from core.features.admin.sample import iris_data
 from core.features.scoring.score import score
@@ -64,7 +64,7 @@ print(json.dumps({
     "model": str(trained.model),
     "scored": batch.rows,
     "counted": counted,
-    "ok": all(check.ok for check in checkup(settings, open_stores)),
+    "ok": all(check.ok for check in run_checks(settings, open_stores)),
     "loaded": sorted(name for name in sys.modules if name.partition(".")[0] in BLOCKED),
 }))
 """

@@ -15,9 +15,16 @@ from streamlit.testing.v1 import AppTest
 from core.bootstrap import open_stores
 from core.entities import Actor, Finding, Outcome, PromotionRequest, RequestStatus, Severity, Stage
 from core.features.monitoring.baseline import INSPECTOR
-from core.features.monitoring.findings import BY_HAND, SEVERITIES, close_finding, look, open_finding, show_finding
+from core.features.monitoring.findings import (
+    BY_HAND,
+    SEVERITIES,
+    close_finding,
+    inspect_registry,
+    open_finding,
+    show_finding,
+)
 from core.features.promotion.decide import approve, request_promotion, roll_back
-from core.features.promotion.review import EMERGENCY
+from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.stores import Stores
 from pages._audit.finding_views import WORDS
 from tests.pages.conftest import Opened, said
@@ -37,7 +44,7 @@ def client(sample_stores: Stores) -> MlflowClient:
 def moved(sample_stores: Stores, client: MlflowClient) -> Finding:
     """The finding of a version that was moved to Staging past ModelLedger."""
     stage(client, 2, "Staging")
-    return next(one for one in look(sample_stores, INSPECTOR) if one.kind == "stage differs")
+    return next(one for one in inspect_registry(sample_stores, INSPECTOR) if one.kind == "stage differs")
 
 
 @pytest.fixture
@@ -105,7 +112,7 @@ def serve(stores: Stores, scientist: Actor, version: int, *managers: Actor) -> P
 
 
 def test_every_kind_of_finding_has_words_for_people() -> None:
-    assert set(WORDS) == {*SEVERITIES, EMERGENCY, BY_HAND}
+    assert set(WORDS) == {*SEVERITIES, EMERGENCY_ROLLBACK, BY_HAND}
 
 
 @pytest.mark.parametrize("identity", ROLES)
@@ -121,7 +128,7 @@ def test_with_nothing_open_the_tab_says_what_a_finding_is(opened: Opened, stores
 def test_look_now_finds_a_stage_that_was_moved_in_mlflow_and_then_nothing_new(
     opened: Opened, sample_stores: Stores, client: MlflowClient
 ) -> None:
-    look(sample_stores, INSPECTOR)
+    inspect_registry(sample_stores, INSPECTOR)
     stage(client, 2, "Production")
     test = press(opened("audit", "auditor", audit_tab=TAB), "Look now")
     assert not test.error

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
-from core.features.monitoring.reconcile import differences
+from core.features.monitoring.reconcile import find_differences
 from core.features.promotion.decide import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
@@ -147,7 +147,7 @@ def test_approving_during_an_outage_leaves_the_request_open_and_works_after_it(
     assert not test.exception
     assert stores.decisions.get(asked.id).status is RequestStatus.APPROVED
     assert stages(stores) == {1: "None", 2: "None", 3: "Production"}
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
 
 
 def test_a_registry_that_refuses_the_change_leaves_the_request_open(
@@ -187,5 +187,5 @@ def test_a_change_that_got_no_answer_is_unfinished_until_somebody_resolves_it(
     assert not test.exception
     assert stores.decisions.get(asked.id).status is (RequestStatus.APPROVED if done else RequestStatus.OPEN)
     assert stages(stores)[3] == ("Production" if done else "None")
-    assert differences(stores, auditor) == ()
+    assert find_differences(stores, auditor) == ()
     assert stores.audit.unfinished() == ()

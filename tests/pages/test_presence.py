@@ -16,7 +16,7 @@ from core.access.identity import sign_in_digest
 from core.audit.log import AuditLog
 from core.entities import Actor, ModelVersionKey, Role
 from core.errors import DatabaseUnavailable, NotSignedIn
-from core.features.admin.sign_in import put_provider_in_force
+from core.features.admin.sign_in import enable_provider
 from core.features.stores import Stores
 from pages._audit import proof_forms
 from pages._models import evidence_downloads
@@ -128,7 +128,7 @@ def test_demo_identities_end_in_an_open_tab_too(home: Path, stores: Stores) -> N
     st.cache_resource.clear()
     still_here = session.presence()
     still_here()
-    put_provider_in_force(stores, channel="test")
+    enable_provider(stores, channel="test")
     with pytest.raises(Exception, match="demo identities are not taken"):
         still_here()
 

@@ -99,7 +99,7 @@ def test_rows_that_are_asked_for_are_refused_with_the_same_sentence(lack: Lack, 
 def test_doctor_says_so_in_one_line_and_ends_with_1(
     lack: Lack, opened: Opened, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()
     assert main(["doctor", "--json"]) == 1
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err
@@ -111,7 +111,7 @@ def test_doctor_says_so_in_one_line_and_ends_with_1(
     out, err = capfd.readouterr()
     assert err.startswith(lack.told) or lack.told in err
     assert (err.count("\n"), "Traceback" in err) == (1, False)
-    options.opened.cache_clear()
+    options.get_stores.cache_clear()
 
 
 def test_a_service_refuses_with_the_sentence_and_writes_nothing(lack: Lack, scientist: Actor) -> None:

@@ -17,7 +17,7 @@ from core.entities import Actor, ModelVersionKey, Recipe, Role, Severity, Stage,
 from core.features.admin.sample import iris_data
 from core.features.admin.tokens import issue_token, revoke_token
 from core.features.data.ingest import ingest_data, ingest_file
-from core.features.monitoring.findings import look, open_finding
+from core.features.monitoring.findings import inspect_registry, open_finding
 from core.features.promotion.decide import approve, reject, request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
@@ -178,7 +178,7 @@ def _people(stores: Stores) -> None:
             revoke_token(stores, replace(admin, name=text), token.id, reason=text)
     for text in TEXTS.values():
         open_finding(stores, auditor, subject=text, detail=text, severity=Severity.LOW, owner=text)
-    look(stores, auditor)
+    inspect_registry(stores, auditor)
 
 
 def _jobs(stores: Stores, scientist: Actor) -> None:

@@ -54,7 +54,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     ),
     "sign_head.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
     "sign_head.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
-    "sign_head.verify_against": ("audit.verify", lambda g, a: sign_head.verify_against(g.stores, a, [])),
+    "sign_head.verify_audit_log": ("audit.verify", lambda g, a: sign_head.verify_audit_log(g.stores, a, [])),
     "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
     "browse.table_history": ("data.read", lambda g, a: browse.table_history(g.stores, a, IRIS)),
     "browse.table_snapshots": ("data.read", lambda g, a: browse.table_snapshots(g.stores, a, IRIS)),
@@ -90,9 +90,9 @@ SERVICES: dict[str, tuple[str, Call]] = {
     ),
     "export_evidence.export_bundle": ("audit.export", lambda g, a: export_evidence.export_bundle(g.stores, a, UNKNOWN)),
     "findings.list_findings": ("reconcile.read", lambda g, a: findings.list_findings(g.stores, a)),
-    "findings.last_look": ("reconcile.read", lambda g, a: findings.last_look(g.stores, a)),
+    "findings.last_inspection": ("reconcile.read", lambda g, a: findings.last_inspection(g.stores, a)),
     "findings.show_finding": ("reconcile.read", lambda g, a: findings.show_finding(g.stores, a, g.finding)),
-    "findings.look": ("reconcile.read", lambda g, a: findings.look(g.stores, a)),
+    "findings.inspect_registry": ("reconcile.read", lambda g, a: findings.inspect_registry(g.stores, a)),
     "findings.open_finding": (
         "finding.open",
         lambda g, a: findings.open_finding(g.stores, a, subject="m", detail="d", severity=Severity.LOW),
@@ -145,10 +145,10 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "audit.export",
         lambda g, a: search_events.export_audit(g.stores, a, g.home.parent / "log.csv"),
     ),
-    "reconcile.differences": ("reconcile.read", lambda g, a: reconcile.differences(g.stores, a)),
-    "reconcile.resolve": (
+    "reconcile.find_differences": ("reconcile.read", lambda g, a: reconcile.find_differences(g.stores, a)),
+    "reconcile.resolve_request": (
         "reconcile.resolve",
-        lambda g, a: reconcile.resolve(g.stores, a, g.request.id, reason="r"),
+        lambda g, a: reconcile.resolve_request(g.stores, a, g.request.id, reason="r"),
     ),
     "reconcile.close_action": (
         "reconcile.resolve",
@@ -212,14 +212,14 @@ SERVICES: dict[str, tuple[str, Call]] = {
 }
 # Parts of the above, called by them after they have asked; none is reached by a page or a command of its own.
 INSIDE = {
-    "apply_decision.begin": "by decide and reconcile, inside their record",
+    "apply_decision.begin_decision": "by decide and reconcile, inside their record",
     "decide.find_request": "asks for the action that it is given, where the request is not there",
-    "collect.gather": "by evidence, inside its record",
-    "four_eyes.refuse_own": "by decide, inside its record",
-    "four_eyes.refuse_same": "by findings, inside its record",
-    "four_eyes.refuse_second_yes": "by decide, inside its record",
-    "tokens.owner_by_token": "by schedule, inside its record; asks what the token may do",
-    "tokens.require_token_of": "asks about the token, not about a role",
+    "collect.collect_evidence": "by evidence, inside its record",
+    "four_eyes.refuse_own_request": "by decide, inside its record",
+    "four_eyes.refuse_same_person": "by findings, inside its record",
+    "four_eyes.refuse_second_approval": "by decide, inside its record",
+    "tokens.token_owner": "by schedule, inside its record; asks what the token may do",
+    "tokens.require_valid_token": "asks about the token, not about a role",
 }
 # No service does these for somebody: the page Settings asks for them itself.
 WITHOUT_A_SERVICE = {"settings.read"}

@@ -18,7 +18,7 @@ from core.access.permissions import Action
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Outcome, Role, RunStatus, Severity, Stage, Trigger
 from core.errors import CoreError
-from core.features.admin.doctor import checkup
+from core.features.admin.doctor import run_checks
 from core.features.evidence.export_evidence import export_bundle, export_dossier
 from core.features.evidence.search_events import export_audit
 from core.features.monitoring.findings import close_finding, open_finding
@@ -124,7 +124,7 @@ def test_a_connection_that_fails_tells_no_secret(tmp_path: Path, settings: dict[
 
 def test_doctor_masks_every_setting(secret: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_provider(tmp_path, monkeypatch)
-    checks = {check.name: check for check in checkup(load_settings(), open_stores)}
+    checks = {check.name: check for check in run_checks(load_settings(), open_stores)}
     assert CANARY not in str(checks.values())
     assert checks["MODELLEDGER_SPARK_MASTER"].detail == "sc://spark.bank.example:443/;use_ssl=true;token=***"
     assert checks["MODELLEDGER_SECRETS"].detail == str(tmp_path / "secrets.toml"), "where a secret lies is none"

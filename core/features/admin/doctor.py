@@ -29,7 +29,7 @@ class Check:
     advice: str = ""
 
 
-def checkup(settings: Settings, open_stores: Callable[[Settings], Stores]) -> tuple[Check, ...]:
+def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) -> tuple[Check, ...]:
     """Every connection first, then every setting. A connection that fails hides no other."""
     checks = [_home(settings.home)]
     try:
@@ -71,19 +71,19 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
     """Each connection of opened stores."""
     settings = stores.settings
     checks = [
-        _tried(stores, "database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
-        _tried(
+        _check(stores, "database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
+        _check(
             stores,
             "engine",
             lambda: f"{stores.engine.name}: {stores.engine.check()}, {len(stores.catalog.tables())} tables",
         ),
         *(_check_table(stores, table) for table in _registered(stores)),
-        _tried(
+        _check(
             stores,
             "mlflow tracking",
             lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments",
         ),
-        _tried(
+        _check(
             stores, "mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"
         ),
     ]
@@ -100,10 +100,10 @@ def engine_problem(stores: Stores) -> str | None:
 
 
 def _check_table(stores: Stores, table: Table) -> Check:
-    return _tried(stores, f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
+    return _check(stores, f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
 
 
-def _tried(stores: Stores, name: str, look: Callable[[], str]) -> Check:
+def _check(stores: Stores, name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name=name, ok=True, detail=stores.audit.redacted(look()))
     except CoreError as error:

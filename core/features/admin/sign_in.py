@@ -9,31 +9,33 @@ from core.access.permissions import Action
 from core.access.sign_in_state import IN_FORCE, SUBJECT
 from core.entities import Actor
 from core.errors import Forbidden, NotSignedIn, Refused
-from core.features.promotion.decide import needed_reason
+from core.features.promotion.decide import require_reason
 from core.features.stores import Stores
 
 # Who puts a provider in force: the program, whoever started it.
 _PROGRAM = "modelledger"
-COMES = "People sign in from now on; demo identities, and the tokens that they issued, are not taken any more."
+PROVIDER_ENABLED = (
+    "People sign in from now on; demo identities, and the tokens that they issued, are not taken any more."
+)
 
 
-def is_provider_in_force(stores: Stores) -> bool:
+def is_provider_enabled(stores: Stores) -> bool:
     """Whether this process's settings name a provider, or any process's ever did: the log remembers."""
     return stores.settings.has_sign_in or stores.provider.since() is not None
 
 
-def in_force_since(stores: Stores) -> datetime | None:
+def provider_enabled_since(stores: Stores) -> datetime | None:
     """When the provider that is in force came into force; None where none is, or none was recorded yet."""
     return stores.provider.since()
 
 
-def put_provider_in_force(stores: Stores, *, channel: str) -> None:
+def enable_provider(stores: Stores, *, channel: str) -> None:
     """Ends the demo identities on this database for good, and the tokens that they issued; one event, once."""
     if stores.provider.since() is None:
-        stores.provider.set(program(channel), reason=COMES, ended=tuple(DEMO_ROLES))
+        stores.provider.set(program_actor(channel), reason=PROVIDER_ENABLED, ended=tuple(DEMO_ROLES))
 
 
-def program(channel: str) -> Actor:
+def program_actor(channel: str) -> Actor:
     """ModelLedger itself, which has no role."""
     return Actor(name=_PROGRAM, roles=frozenset(), channel=channel)
 
@@ -62,7 +64,7 @@ def allow_demo(stores: Stores, actor: Actor, *, reason: str) -> None:
     ReasonMissing.
     """
     with stores.audit.recording(actor, Action.SETTINGS_WRITE, SUBJECT, reason=reason) as record:
-        reason = needed_reason(reason)
+        reason = require_reason(reason)
         if stores.settings.has_sign_in:
             raise Refused("The settings still name a sign-in provider; take its [auth] section away first.")
         if stores.provider.since() is None:

@@ -10,10 +10,10 @@ from core.access.permissions import Action, require
 from core.access.tokens import require_valid
 from core.entities import Actor, Outcome, Role, Token
 from core.errors import BadName, BadParameter, Forbidden, NotFound, NotSignedIn
-from core.features.admin.sign_in import COMES, in_force_since, is_provider_in_force, program
+from core.features.admin.sign_in import PROVIDER_ENABLED, is_provider_enabled, program_actor, provider_enabled_since
 from core.features.stores import Stores
 
-MOST_DAYS = 366
+MAX_DAYS = 366
 FIRST = "first token"
 
 
@@ -52,7 +52,9 @@ def issue_first_token(stores: Stores, *, name: str, days: int, reason: str = "")
                 reason=reason or FIRST,
                 after=after,
             )
-            stores.provider.set_within(connection, program(FIRST), reason=COMES, ended=tuple(DEMO_ROLES))
+            stores.provider.set_within(
+                connection, program_actor(FIRST), reason=PROVIDER_ENABLED, ended=tuple(DEMO_ROLES)
+            )
     if made is None:
         why = "A token was issued here before, so another takes an admin's token in MODELLEDGER_TOKEN."
         nobody = Actor(name=name, roles=frozenset(), channel=FIRST)
@@ -75,7 +77,7 @@ def revoke_token(stores: Stores, actor: Actor, token_id: str, *, reason: str = "
     return token
 
 
-def require_token_of(
+def require_valid_token(
     stores: Stores, actor: Actor, action: Action, subject: str, *, scheduled: bool, created: datetime | None = None
 ) -> None:
     """Work ends with the token by which it was asked for: the refusal is recorded.
@@ -96,14 +98,14 @@ def require_token_of(
         raise
 
 
-def owner_by_token(stores: Stores, actor: Actor, text: str, action: Action) -> Actor:
+def token_owner(stores: Stores, actor: Actor, text: str, action: Action) -> Actor:
     """For whom scheduled work is done: who holds the token *text*; without one *actor*, where nobody signs in.
 
     Only the token's id goes with it. Raises NotSignedIn (needed and missing, unknown, expired, revoked), Forbidden
     (the token may not do *action*).
     """
     owner = stores.tokens.actor(text, _now()) if text.strip() else actor
-    if owner.token is None and is_provider_in_force(stores):
+    if owner.token is None and is_provider_enabled(stores):
         raise NotSignedIn(
             "A schedule acts by a token, which ends when it expires or is revoked: name one of the role scientist; an "
             "admin issues it."
@@ -113,11 +115,11 @@ def owner_by_token(stores: Stores, actor: Actor, text: str, action: Action) -> A
 
 
 def _require_none_needed(stores: Stores, actor: Actor, scheduled: bool, created: datetime | None) -> None:
-    if scheduled and is_provider_in_force(stores):
+    if scheduled and is_provider_enabled(stores):
         raise NotSignedIn(
             f"This schedule of {actor.name} acts by no token, and people sign in here: make it again with a token."
         )
-    since = in_force_since(stores)
+    since = provider_enabled_since(stores)
     if since is not None and created is not None and created < since:
         raise NotSignedIn(f"{actor.name} asked for this before people signed in here; ask for it again, signed in.")
 
@@ -133,8 +135,8 @@ def _checked(name: str, role: Role, days: int, allow_decisions: bool) -> tuple[s
             "command line, the tick on the page Settings.",
             role=role.value,
         )
-    if not 1 <= days <= MOST_DAYS:
-        raise BadParameter(f"A token holds 1 to {MOST_DAYS} days, not {days}.", days=days)
+    if not 1 <= days <= MAX_DAYS:
+        raise BadParameter(f"A token holds 1 to {MAX_DAYS} days, not {days}.", days=days)
     return name, _now() + timedelta(days=days)
 
 

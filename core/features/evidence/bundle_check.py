@@ -99,7 +99,7 @@ def check_zip(path: Path, keys: Keys = ()) -> Proof:
                 except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
                     raise Refused(name, f"it cannot be read: the archive is damaged there ({error})") from error
 
-            return check(read, set(sizes), keys)
+            return check_files(read, set(sizes), keys)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise Refused(path.name, f"it is no bundle that can be read ({error})") from error
 
@@ -113,27 +113,27 @@ def check_folder(folder: Path, keys: Keys = ()) -> Proof:
             raise Refused(name, "it is no plain file")
         if path.is_file():
             names.add(name)
-    return check(lambda name: (folder / name).read_bytes(), names, keys)
+    return check_files(lambda name: (folder / name).read_bytes(), names, keys)
 
 
-def check(read: Read, names: set[str], keys: Keys = ()) -> Proof:
+def check_files(read: Read, names: set[str], keys: Keys = ()) -> Proof:
     """Checks the files of a bundle, each against the manifest, the manifest and the head against one of *keys*.
 
     Without *keys* against the key that the bundle brought along, which proves nothing about who signed it.
     """
     manifest = _manifest(read, names)
-    key_text = _chosen(_told(read, KEY).strip(), [key.strip() for key in keys])
+    key_text = _chosen(_text(read, KEY).strip(), [key.strip() for key in keys])
     name, public = _public_key(key_text)
     digest = base64.b64encode(hashlib.sha256(read(MANIFEST)).digest()).decode()
-    signed = _signed_text(_told(read, SIGNED_MANIFEST), SIGNED_MANIFEST, name, public)
+    signed = _signed_text(_text(read, SIGNED_MANIFEST), SIGNED_MANIFEST, name, public)
     if signed != f"{name}\n{MANIFEST_LINE}\n{digest}\n":
         raise Refused(MANIFEST, "it is not the manifest that was signed")
-    head = _signed_text(_told(read, HEAD), HEAD, name, public).split("\n")
+    head = _signed_text(_text(read, HEAD), HEAD, name, public).split("\n")
     try:
         size, root = int(head[1]), base64.b64decode(head[2], validate=True)
     except (ValueError, IndexError) as error:
         raise Refused(HEAD, "it is no head of a log") from error
-    count, first, last = _check_events(_told(read, EVENTS), size, root)
+    count, first, last = _check_events(_text(read, EVENTS), size, root)
     when = next((line.removeprefix("time ") for line in head[3:] if line.startswith("time ")), "an unknown time")
     fingerprint = hashlib.sha256(public).hexdigest()
     proved = (
@@ -199,7 +199,7 @@ def _chosen(brought: str, keys: Keys) -> str:
     return brought
 
 
-def _told(read: Read, name: str) -> str:
+def _text(read: Read, name: str) -> str:
     try:
         return read(name).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.features.monitoring.reconcile import differences
+from core.features.monitoring.reconcile import find_differences
 from core.features.runs.models import DataView, ModelSummary, ModelVersionView, list_models, show_model_version
 from core.features.scoring.score import list_batches
 from core.features.stores import Stores
@@ -34,7 +34,7 @@ _NOT_ABOUT_THE_MODEL = (Action.AUDIT_EXPORT.value, Action.AUDIT_VERIFY.value)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataMaterial:
+class DataEvidence:
     """A data version that the model claims: *recorded* is the hash of its rows then, *recomputed* the one now."""
 
     key: TableVersion
@@ -50,13 +50,13 @@ class DataMaterial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ModelEvidence:
     """What a dossier is written from. *differences* are those that no finding stands for yet."""
 
     view: ModelVersionView
     model: ModelSummary
     registered: RegisteredModel | None
-    data: tuple[DataMaterial, ...]
+    data: tuple[DataEvidence, ...]
     requests: tuple[PromotionRequest, ...]
     batches: tuple[PredictionBatch, ...]
     findings: tuple[Finding, ...]
@@ -69,7 +69,7 @@ class Material:
         return self.view.version.key
 
 
-def gather(stores: Stores, actor: Actor, key: ModelVersionKey) -> Material:
+def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelEvidence:
     """Reads everything once, the rows of the data included. Raises ModelVersionNotFound, RegistryUnavailable."""
     view = show_model_version(stores, actor, key)
     (model,) = list_models(stores, actor, model=key.model)
@@ -87,8 +87,8 @@ def gather(stores: Stores, actor: Actor, key: ModelVersionKey) -> Material:
     subjects = {str(key), key.model, *map(str, used), *(one.table for one in used)}
     opened = tuple(f for f in stores.findings.list() if f.subject in subjects)
     found = {(f.kind, f.subject, f.expected, f.found) for f in opened}
-    about = [d for d in differences(stores, actor) if d.subject in (str(key), key.model)]
-    return Material(
+    about = [d for d in find_differences(stores, actor) if d.subject in (str(key), key.model)]
+    return ModelEvidence(
         view=view,
         model=model,
         registered=next((one for one in stores.models.models() if one.name == key.model), None),
@@ -119,7 +119,7 @@ def related_events(stores: Stores, key: ModelVersionKey, data: Iterable[TableVer
     return tuple(found[number] for number in sorted(found) if found[number].action not in _NOT_ABOUT_THE_MODEL)
 
 
-def replaced(material: Material) -> tuple[str | None, Mapping[str, float]]:
+def replaced_version(material: ModelEvidence) -> tuple[str | None, Mapping[str, float]]:
     """The version that was in Production when this one was decided on, and its metrics as the gates saw them."""
     decided = [r for r in material.requests if r.version == material.key.version and r.to is Stage.PRODUCTION]
     approved = [r for r in decided if r.status is RequestStatus.APPROVED]
@@ -130,9 +130,9 @@ def replaced(material: Material) -> tuple[str | None, Mapping[str, float]]:
     return None, {}
 
 
-def compared(material: Material) -> list[tuple[str, float, float | None, str]]:
+def compare_kpis(material: ModelEvidence) -> list[tuple[str, float, float | None, str]]:
     """KPI, this version's value, the replaced one's, and whether that is better."""
-    _, rival = replaced(material)
+    _, rival = replaced_version(material)
     rows = []
     for name in sorted(filter(is_kpi, material.view.metrics)):
         value, other = material.view.metrics[name], rival.get(name)
@@ -153,9 +153,9 @@ def _moved(request: PromotionRequest, key: ModelVersionKey) -> bool:
     return str(key.version) in request.intended or request.previous == key.version
 
 
-def _data(stores: Stores, key: TableVersion, view: DataView, recorded: str | None) -> DataMaterial:
+def _data(stores: Stores, key: TableVersion, view: DataView, recorded: str | None) -> DataEvidence:
     verdict = f"{view.verdict.verdict.value}: {view.verdict.reason}" if view.verdict else (view.problem or "unknown")
-    known = DataMaterial(
+    known = DataEvidence(
         key=key,
         verdict=verdict,
         source_of_truth=view.source.source_of_truth,
@@ -169,7 +169,7 @@ def _data(stores: Stores, key: TableVersion, view: DataView, recorded: str | Non
     )
 
 
-def _looked_at(stores: Stores, known: DataMaterial, *, is_readable: bool) -> DataMaterial:
+def _looked_at(stores: Stores, known: DataEvidence, *, is_readable: bool) -> DataEvidence:
     """Adds commit, schema, rows and the hash of the rows as they are now, as far as they can be read."""
     try:
         table = stores.catalog.resolve(known.key.table)

@@ -8,7 +8,7 @@ from datetime import datetime
 from core.entities import ModelVersionKey
 from core.features.evidence import dossier_sections as parts
 from core.features.evidence.annex_iv import Fact, coverage
-from core.features.evidence.collect import Material
+from core.features.evidence.collect import ModelEvidence
 from core.features.evidence.dossier_sections import Section, plain
 from core.learning.kpis import is_kpi
 
@@ -23,7 +23,7 @@ class Dossier:
     sections: tuple[Section, ...]
 
 
-def write(material: Material) -> Dossier:
+def build_dossier(material: ModelEvidence) -> Dossier:
     """The sections, in the order in which an auditor asks. Reads nothing."""
     sections = (
         parts.summary(material),
@@ -34,7 +34,7 @@ def write(material: Material) -> Dossier:
         parts.training(material),
         parts.signature(material),
         parts.kpis(material),
-        parts.made_again(material),
+        parts.reproductions(material),
         parts.gates(material),
         parts.decisions(material),
         parts.predictions(material),
@@ -48,7 +48,7 @@ def write(material: Material) -> Dossier:
     return Dossier(key=material.key, title=title, as_of=_as_of(material), sections=sections)
 
 
-def _held(material: Material) -> frozenset[Fact]:
+def _held(material: ModelEvidence) -> frozenset[Fact]:
     view, run = material.view, material.view.run
     described = bool((material.registered and material.registered.description) or view.version.description)
     facts = {
@@ -68,7 +68,7 @@ def _held(material: Material) -> frozenset[Fact]:
     return frozenset(fact for fact, is_held in facts.items() if is_held)
 
 
-def _as_of(material: Material) -> datetime:
+def _as_of(material: ModelEvidence) -> datetime:
     times: list[datetime | None] = [material.view.version.created]
     times += [event.time for event in material.events]
     times += [batch.time for batch in material.batches]

@@ -13,7 +13,7 @@ from core.audit.canonical_json import canonical
 from core.entities import Outcome, PromotionRequest
 from core.escaping import visible
 from core.features.evidence.annex_iv import Point
-from core.features.evidence.collect import DataMaterial, Material, compared, replaced
+from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, replaced_version
 
 _MOST_ROWS = 500
 _CODE = {
@@ -65,7 +65,7 @@ def _section(
     return Section(title=title, paragraphs=tuple(texts), header=header, rows=tuple(cells[-_MOST_ROWS:]))
 
 
-def summary(material: Material) -> Section:
+def summary(material: ModelEvidence) -> Section:
     version, run = material.view.version, material.view.run
     return _section(
         "Summary",
@@ -83,20 +83,20 @@ def summary(material: Material) -> Section:
     )
 
 
-def purpose(material: Material) -> Section:
+def purpose(material: ModelEvidence) -> Section:
     told = [material.registered.description if material.registered else "", material.view.version.description]
     return _section(
         "Purpose", *([text for text in told if text] or ["No purpose is recorded: the model has no description."])
     )
 
 
-def data(material: Material) -> tuple[Section, ...]:
+def data(material: ModelEvidence) -> tuple[Section, ...]:
     if not material.data:
         return (_section("Data", "Missing: no data version is recorded, so nobody can say what it was trained on."),)
     return tuple(section for one in material.data for section in (_data_facts(one), _schema(one)))
 
 
-def _data_facts(one: DataMaterial) -> Section:
+def _data_facts(one: DataEvidence) -> Section:
     commit, snapshot = one.commit, one.snapshot
     match one.recorded, one.recomputed:
         case None, _:
@@ -133,7 +133,7 @@ def _data_facts(one: DataMaterial) -> Section:
     )
 
 
-def _schema(one: DataMaterial) -> Section:
+def _schema(one: DataEvidence) -> Section:
     fields = one.snapshot.schema if one.snapshot else ()
     return _section(
         f"Schema of {plain(one.key)}",
@@ -143,14 +143,14 @@ def _schema(one: DataMaterial) -> Section:
     )
 
 
-def code(material: Material) -> Section:
+def code(material: ModelEvidence) -> Section:
     tags = material.view.run.tags if material.view.run else {}
     rows = [(word, tags[tag]) for tag, word in _CODE.items() if tags.get(tag)]
     notes = [] if tags.get("mlflow.source.git.commit") else ["Missing: the run names no git commit."]
     return _section("Code", *notes, header=_FACTS, rows=rows, empty="Nothing about the code is recorded.")
 
 
-def environment(material: Material) -> Section:
+def environment(material: ModelEvidence) -> Section:
     info = material.view.info
     rows: list[tuple[object, ...]] = [
         ("made with", f"{name} {value}") for name, value in (info.made_with if info else {}).items()
@@ -162,7 +162,7 @@ def environment(material: Material) -> Section:
     )
 
 
-def training(material: Material) -> Section:
+def training(material: ModelEvidence) -> Section:
     run = material.view.run
     rows: list[tuple[object, ...]] = []
     if run is not None:
@@ -178,7 +178,7 @@ def training(material: Material) -> Section:
     )
 
 
-def signature(material: Material) -> Section:
+def signature(material: ModelEvidence) -> Section:
     info = material.view.info
     rows: list[tuple[object, ...]] = []
     if info is not None:
@@ -194,8 +194,8 @@ def signature(material: Material) -> Section:
     )
 
 
-def kpis(material: Material) -> Section:
-    rival, _ = replaced(material)
+def kpis(material: ModelEvidence) -> Section:
+    rival, _ = replaced_version(material)
     against = (
         f"Compared with {rival}, which was in Production then." if rival else "Nothing was in Production to replace."
     )
@@ -208,12 +208,14 @@ def kpis(material: Material) -> Section:
         against,
         *late,
         header=("KPI", "This version", "Production then", "Verdict"),
-        rows=[(name, value, "–" if other is None else other, word) for name, value, other, word in compared(material)],
+        rows=[
+            (name, value, "–" if other is None else other, word) for name, value, other, word in compare_kpis(material)
+        ],
         empty="Missing: the run logged no KPIs.",
     )
 
 
-def gates(material: Material) -> Section:
+def gates(material: ModelEvidence) -> Section:
     return _section(
         "Gates",
         header=("Request", "Gate", "Passed", "What it saw"),
@@ -224,7 +226,7 @@ def gates(material: Material) -> Section:
     )
 
 
-def decisions(material: Material) -> Section:
+def decisions(material: ModelEvidence) -> Section:
     return _section(
         "Decisions",
         header=("Request", "What", "Status", "Asked by, when, why", "Decided by, when, why"),
@@ -242,11 +244,11 @@ def decisions(material: Material) -> Section:
     )
 
 
-def _own(material: Material) -> list[PromotionRequest]:
+def _own(material: ModelEvidence) -> list[PromotionRequest]:
     return [r for r in material.requests if r.version == material.key.version]
 
 
-def predictions(material: Material) -> Section:
+def predictions(material: ModelEvidence) -> Section:
     return _section(
         "Predictions",
         header=("Batch", "Read", "Wrote", "Rows", "When", "By"),
@@ -255,7 +257,7 @@ def predictions(material: Material) -> Section:
     )
 
 
-def findings(material: Material) -> Section:
+def findings(material: ModelEvidence) -> Section:
     rows: list[tuple[object, ...]] = [
         (f.kind, f.subject, f.severity.value, f"{f.owner}, {f.due:%Y-%m-%d}", f.expected, f.found, f.detail)
         for f in material.findings
@@ -271,7 +273,7 @@ def findings(material: Material) -> Section:
     )
 
 
-def made_again(material: Material) -> Section:
+def reproductions(material: ModelEvidence) -> Section:
     events = [e for e in material.events if e.action == Action.MODEL_REPRODUCE.value and e.outcome is Outcome.SUCCESS]
     return _section(
         "Made again",
@@ -281,7 +283,7 @@ def made_again(material: Material) -> Section:
     )
 
 
-def versions(material: Material) -> Section:
+def versions(material: ModelEvidence) -> Section:
     return _section(
         "Versions of the model",
         header=("Version", "Stage", "Registered", "Trained on", "Problem"),
@@ -292,7 +294,7 @@ def versions(material: Material) -> Section:
     )
 
 
-def files(material: Material) -> Section:
+def files(material: ModelEvidence) -> Section:
     return _section(
         "Files of the artifact",
         header=("File", "Bytes"),
@@ -301,7 +303,7 @@ def files(material: Material) -> Section:
     )
 
 
-def events(material: Material) -> Section:
+def events(material: ModelEvidence) -> Section:
     return _section(
         "Audit log",
         "Each line is one event of the hash-chained log; the evidence bundle holds them with their proofs.",

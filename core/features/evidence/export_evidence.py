@@ -23,9 +23,9 @@ from core.entities import Actor, Event, ModelVersionKey
 from core.errors import AuditBroken, BadBundle, CoreError
 from core.escaping import in_json, visible
 from core.features.evidence import bundle_check
-from core.features.evidence.collect import Material, gather
-from core.features.evidence.dossier import Dossier, write
-from core.features.evidence.render import html, pdf
+from core.features.evidence.collect import ModelEvidence, collect_evidence
+from core.features.evidence.dossier import Dossier, build_dossier
+from core.features.evidence.render import render_html, render_pdf
 from core.features.stores import Stores
 
 Format = Literal["pdf", "html"]
@@ -55,7 +55,7 @@ A verify.py that somebody altered proves nothing: where it matters, take it from
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
+class ExportedFile:
     """A file to hand over. *sha256* is in the audit log too."""
 
     name: str
@@ -63,27 +63,29 @@ class Exported:
     sha256: str
 
 
-def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> Exported:
+def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> ExportedFile:
     """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
-        dossier = _written(stores, gather(stores, actor, key))
-        made = _exported(f"{file_name(key)}.{as_}", pdf(dossier) if as_ == "pdf" else html(dossier).encode())
+        dossier = _dossier(stores, collect_evidence(stores, actor, key))
+        made = _exported_file(
+            f"{file_name(key)}.{as_}", render_pdf(dossier) if as_ == "pdf" else render_html(dossier).encode()
+        )
         record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
     return made
 
 
-def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exported:
+def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> ExportedFile:
     """Dossier, events with proofs, signed head, MLflow metadata and verify.py as one zip; the export is recorded.
 
     The same state gives the same bytes. Raises AuditBroken, ModelVersionNotFound, RegistryUnavailable.
     """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
-        material = gather(stores, actor, key)
-        dossier, head = _written(stores, material), _head(stores)
+        material = collect_evidence(stores, actor, key)
+        dossier, head = _dossier(stores, material), _head(stores)
         files = {
             "README.txt": _README.format(subject=visible(key)).encode(),
-            "dossier.pdf": pdf(dossier),
-            "dossier.html": html(dossier).encode(),
+            "dossier.pdf": render_pdf(dossier),
+            "dossier.html": render_html(dossier).encode(),
             "decisions.json": _json(stores, [asdict(request) for request in material.requests]),
             "data.json": _json(stores, [asdict(one) for one in material.data]),
             bundle_check.EVENTS: _events(stores, material.events, head),
@@ -93,7 +95,7 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
             "verify.py": Path(bundle_check.__file__).read_bytes(),
             **_mlflow(stores, material),
         }
-        made = _exported(f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
+        made = _exported_file(f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
         record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data), "head": head.size}
     return made
 
@@ -142,7 +144,7 @@ def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> byte
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _mlflow(stores: Stores, material: Material) -> dict[str, bytes]:
+def _mlflow(stores: Stores, material: ModelEvidence) -> dict[str, bytes]:
     run = material.view.run
     files = {
         "mlflow/model_version.json": _json(stores, asdict(material.view.version)),
@@ -196,8 +198,8 @@ def _zipped(files: Mapping[str, bytes], as_of: datetime) -> bytes:
     return out.getvalue()
 
 
-def _exported(name: str, data: bytes) -> Exported:
-    return Exported(name=name, data=data, sha256=hashlib.sha256(data).hexdigest())
+def _exported_file(name: str, data: bytes) -> ExportedFile:
+    return ExportedFile(name=name, data=data, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _json(stores: Stores, value: Any) -> bytes:
@@ -205,9 +207,9 @@ def _json(stores: Stores, value: Any) -> bytes:
     return in_json(json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _written(stores: Stores, material: Material) -> Dossier:
+def _dossier(stores: Stores, material: ModelEvidence) -> Dossier:
     """The dossier, without a secret that a tag or an address brought along."""
-    made, redacted = write(material), stores.audit.redacted
+    made, redacted = build_dossier(material), stores.audit.redacted
     sections = tuple(
         replace(
             one,

@@ -30,7 +30,7 @@ td { overflow-wrap: anywhere; }
 """
 
 
-def pdf(dossier: Dossier) -> bytes:
+def render_pdf(dossier: Dossier) -> bytes:
     """PDF/UA-1 in typst's own fonts, without network: the same dossier gives the same bytes. Raises EngineFailed."""
     try:
         return _compiled(dossier, ascii_only=False)
@@ -44,7 +44,7 @@ def pdf(dossier: Dossier) -> bytes:
         raise EngineFailed(f"The PDF could not be made: {error.message}") from error
 
 
-def html(dossier: Dossier) -> str:
+def render_html(dossier: Dossier) -> str:
     """One file, nothing loaded from elsewhere; every text is escaped."""
     title = escape(dossier.title)
     return (

@@ -19,7 +19,7 @@ from core.features.stores import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exported:
+class ExportedEvents:
     events: int
     head: str
 
@@ -66,7 +66,7 @@ def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tupl
     return event, tuple(sorted((one for one in others if one.sequence != sequence), key=lambda one: one.sequence))
 
 
-def export_audit(stores: Stores, actor: Actor, file: Path) -> Exported:
+def export_audit(stores: Stores, actor: Actor, file: Path) -> ExportedEvents:
     """Writes every event, oldest first: CSV where the file's name ends so, else JSON lines. Raises BadFile.
 
     A line of the JSON is the canonical form that was hashed, plus its hash. The export itself is recorded first.
@@ -80,10 +80,10 @@ def export_audit(stores: Stores, actor: Actor, file: Path) -> Exported:
         except OSError as error:
             raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
         record.after = {"events": count, "head": head}
-    return Exported(events=count, head=head)
+    return ExportedEvents(events=count, head=head)
 
 
-def as_row(event: Event) -> dict[str, Any]:
+def event_row(event: Event) -> dict[str, Any]:
     """An event as flat text, safe for a spreadsheet."""
     return {name: cell(_text(value)) for name, value in asdict(event).items()}
 
@@ -105,6 +105,6 @@ def _write_csv(events: Iterator[Event], out: IO[str]) -> int:
     count, writer = 0, csv.DictWriter(out, list(Event.__dataclass_fields__))
     writer.writeheader()
     for event in events:
-        writer.writerow(as_row(event))
+        writer.writerow(event_row(event))
         count += 1
     return count

@@ -39,12 +39,12 @@ def public_key(stores: Stores, actor: Actor) -> VerifierKey:
     return stores.heads.key
 
 
-def head_on_paper(head: SignedHead) -> str:
+def printable_head(head: SignedHead) -> str:
     """Text to print: what the head says in words, and the head itself."""
     return printable(head)
 
 
-def verify_against(
+def verify_audit_log(
     stores: Stores,
     actor: Actor,
     kept: Iterable[str] = (),
@@ -69,14 +69,14 @@ def verify_against(
         raise BadHead(
             "One of the files is neither a signed head nor an export of events: name what was taken away here."
         )
-    heads = tuple(stores.heads.open(note_in(text), keys=verifiers) for text in texts if not _is_export(text))
+    heads = tuple(stores.heads.open(extract_note(text), keys=verifiers) for text in texts if not _is_export(text))
     verdict = verify_log(stores.audit, stores.heads, against=heads, incremental=incremental, on_progress=on_progress)
     for text in filter(_is_export, texts):
         verdict = _compared_with_export(stores, verdict, text)
     return _compared_with_rows(stores, verdict)
 
 
-def note_in(text: str) -> str:
+def extract_note(text: str) -> str:
     """The signed note in *text*: all of it, or what stands between the rules of a printed head."""
     lines = text.replace("\r\n", "\n").splitlines(keepends=True)
     rules = [place for place, line in enumerate(lines) if line.startswith("-----")]

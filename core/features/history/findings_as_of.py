@@ -12,7 +12,7 @@ from core.audit.row_snapshots import bound_row
 from core.entities import Actor, Event, Finding, Outcome, Severity
 from core.errors import NotFound
 from core.features.history.requests_as_of import DECISIONS
-from core.features.monitoring.findings import FindingView, view_of
+from core.features.monitoring.findings import FindingView, view_finding
 from core.features.stores import Stores
 
 _FINDING_ACTIONS = (*DECISIONS, Action.FINDING_OPEN, Action.RECONCILE_READ)
@@ -43,7 +43,7 @@ def show_finding_at(stores: Stores, actor: Actor, finding_id: str, moment: datet
     if finding is None:
         stores.findings.get(finding_id)  # raises NotFound where the finding never existed
         raise NotFound(f"Finding {finding_id} was opened after {moment:%Y-%m-%d}.", finding_id=finding_id)
-    view = view_of(stores, finding)
+    view = view_finding(stores, finding)
     return replace(view, events=tuple(event for event in view.events if event.time <= moment))
 
 

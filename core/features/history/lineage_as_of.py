@@ -16,11 +16,11 @@ def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datet
     """A version and where it came from and went, as it stood at *moment*. Raises ModelVersionNotFound, Forbidden."""
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     state = state_at(stores, actor, moment)
-    graph = lineage_then(state, key)
+    graph = lineage_of_state(state, key)
     return next(v for model in state.models for v in model.versions if v.key == key), graph
 
 
-def lineage_then(state: StateAsOf, key: ModelVersionKey) -> Lineage:
+def lineage_of_state(state: StateAsOf, key: ModelVersionKey) -> Lineage:
     """What was known of *key* then. Raises ModelVersionNotFound where it was not there yet."""
     version = state.version(key)
     if version is None:

@@ -8,7 +8,7 @@ from typing import Any
 from core.access.permissions import Action
 from core.entities import Actor, Job, ModelVersionKey, Outcome, RunStatus
 from core.errors import BadInput
-from core.features.admin.tokens import require_token_of
+from core.features.admin.tokens import require_valid_token
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.reproduce import reproduce, told
@@ -84,7 +84,7 @@ def perform(
     handler = HANDLERS.get(kind)
     if handler is None:
         raise BadInput(f"No work of the kind {kind!r}; kinds are {', '.join(HANDLERS)}.", kind=kind)
-    require_token_of(
+    require_valid_token(
         stores,
         actor,
         ACTIONS[kind],

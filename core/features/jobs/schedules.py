@@ -11,7 +11,7 @@ from uuid import uuid4
 from core.access.permissions import Action
 from core.entities import Actor, Commit, Job, Outcome, Role, Trigger
 from core.errors import BadParameter, CoreError, NotFound, Unavailable
-from core.features.admin.tokens import owner_by_token, require_token_of
+from core.features.admin.tokens import require_valid_token, token_owner
 from core.features.stores import Stores
 from core.features.training.train import find_recipe
 from core.jobs.triggers import next_due
@@ -54,7 +54,7 @@ def save_trigger(
     with stores.audit.recording(actor, Action.TRIGGER_WRITE, f"schedule of {recipe}", reason=reason) as record:
         if (cron is None) == (not on_new_data):
             raise BadParameter("Choose one: a cron line, or on new data.")
-        owner = owner_by_token(stores, actor, token, Action.RUN_TRAIN)
+        owner = token_owner(stores, actor, token, Action.RUN_TRAIN)
         chosen = find_recipe(stores, recipe)
         table, latest = stores.pin(chosen.table)
         trigger = stores.jobs.triggers.save(
@@ -149,7 +149,7 @@ def _changes_rows(commit: Commit) -> bool:
 
 def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
     owner, recipe = _owner(trigger), str(trigger.arguments["recipe"])
-    require_token_of(stores, owner, Action.RUN_TRAIN, recipe, scheduled=True)
+    require_valid_token(stores, owner, Action.RUN_TRAIN, recipe, scheduled=True)
     stores.audit.require(owner, Action.RUN_TRAIN, recipe)
     find_recipe(stores, recipe)
     moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"

@@ -32,7 +32,7 @@ _VERSIONS_PER_EVENT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class Baseline:
     """Facts by model version: run_id, source, created, stage and marks (of the version itself: marks are its tags),
     data, metrics and tags (of the run), artifact, late.
 
@@ -46,7 +46,7 @@ class Known:
         return self.versions.get(str(version.key), {})
 
 
-def known(stores: Stores) -> Known:
+def read_baseline(stores: Stores) -> Baseline:
     """What was noted first counts; of artifacts, what was approved last."""
     trained = stores.audit.search(action=Action.RUN_TRAIN.value, outcome=Outcome.SUCCESS.value, limit=None)
     seen = stores.audit.search(
@@ -70,12 +70,12 @@ def known(stores: Stores) -> Known:
             facts["artifact"], facts["approved_by"] = sha256, request.decided_by
         else:
             facts.setdefault("artifact", sha256)
-    return Known(versions=versions, aliases=aliases)
+    return Baseline(versions=versions, aliases=aliases)
 
 
-def note_first_sight(
-    stores: Stores, versions: Sequence[ModelVersion], runs: Mapping[str, Run], before: Known, closely: Iterable[str]
-) -> Known:
+def extend_baseline(
+    stores: Stores, versions: Sequence[ModelVersion], runs: Mapping[str, Run], before: Baseline, closely: Iterable[str]
+) -> Baseline:
     """Writes down what nobody noted yet, *closely* also the artifact; a run that still runs is left for later."""
     wanted = set(closely)
     new: dict[str, dict[str, Any]] = {}
@@ -97,7 +97,7 @@ def note_first_sight(
         _write(stores, {name: new[name] for name in names[start : start + _VERSIONS_PER_EVENT]}, {})
     if aliases:
         _write(stores, {}, aliases)
-    return known(stores) if new or aliases else before
+    return read_baseline(stores) if new or aliases else before
 
 
 def aliases_of(versions: Iterable[ModelVersion]) -> dict[str, dict[str, int]]:
@@ -108,7 +108,7 @@ def aliases_of(versions: Iterable[ModelVersion]) -> dict[str, dict[str, int]]:
     return found
 
 
-def tags_of(stores: Stores, tags: Mapping[str, str]) -> dict[str, str]:
+def evidence_tags(stores: Stores, tags: Mapping[str, str]) -> dict[str, str]:
     """What of *tags* is evidence, as the log keeps it; a long value by its hash."""
     return {
         name: value if len(value) <= _LONGEST_TAG else f"SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
@@ -117,7 +117,7 @@ def tags_of(stores: Stores, tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def identity(stores: Stores, version: ModelVersion) -> dict[str, str | None]:
+def version_identity(stores: Stores, version: ModelVersion) -> dict[str, str | None]:
     """What tells a version from another one that was given its number later, as the log keeps it."""
     return {
         "run_id": version.run_id,
@@ -144,13 +144,13 @@ def _trained(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _facts(stores: Stores, version: ModelVersion, run: Run | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {**identity(stores, version), "stage": version.stage.value}
-    facts["marks"] = tags_of(stores, version.tags)
+    facts: dict[str, Any] = {**version_identity(stores, version), "stage": version.stage.value}
+    facts["marks"] = evidence_tags(stores, version.tags)
     if run is not None:
         facts |= {
             "data": str(run.data) if run.data else None,
             "metrics": settled(dict(run.metrics)),
-            "tags": tags_of(stores, run.tags),
+            "tags": evidence_tags(stores, run.tags),
         }
     return facts
 

@@ -15,24 +15,24 @@ from core.audit.row_snapshots import everything, of_finding, since_when_gone
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
 from core.errors import BadParameter
 from core.features.monitoring import reconcile, registry_watch
-from core.features.monitoring.baseline import INSPECTOR, known
-from core.features.promotion.decide import needed_reason
-from core.features.promotion.four_eyes import refuse_same
-from core.features.promotion.review import EMERGENCY
+from core.features.monitoring.baseline import INSPECTOR, read_baseline
+from core.features.promotion.decide import require_reason
+from core.features.promotion.four_eyes import refuse_same_person
+from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.stores import Stores
 
 SEVERITIES = {
     reconcile.STAGE: Severity.HIGH,
     reconcile.SEVERAL: Severity.HIGH,
     reconcile.MISSING: Severity.HIGH,
-    reconcile.REWRITTEN: Severity.HIGH,
-    reconcile.FINDING_REWRITTEN: Severity.HIGH,
+    reconcile.TAMPERED_DECISION: Severity.HIGH,
+    reconcile.TAMPERED_FINDING: Severity.HIGH,
     reconcile.UNFINISHED_REQUEST: Severity.HIGH,
     reconcile.UNFINISHED_ACTION: Severity.LOW,
     registry_watch.ARTIFACT: Severity.HIGH,
     registry_watch.REPLACED: Severity.HIGH,
     registry_watch.METRIC: Severity.HIGH,
-    registry_watch.DATA_STAMP: Severity.HIGH,
+    registry_watch.DATA_VERSION_CHANGED: Severity.HIGH,
     registry_watch.SERVING_ALIAS: Severity.HIGH,
     registry_watch.ALIAS: Severity.MEDIUM,
     registry_watch.TAG: Severity.MEDIUM,
@@ -64,16 +64,16 @@ class FindingView:
 def show_finding(stores: Stores, actor: Actor, finding_id: str) -> FindingView:
     """One finding in full, from our own database: MLflow is not asked. Raises NotFound."""
     stores.audit.require(actor, Action.RECONCILE_READ)
-    return view_of(stores, stores.findings.get(finding_id))
+    return view_finding(stores, stores.findings.get(finding_id))
 
 
-def view_of(stores: Stores, finding: Finding) -> FindingView:
+def view_finding(stores: Stores, finding: Finding) -> FindingView:
     """The same for a finding that is at hand."""
     told = stores.audit.search(subject=finding.subject, limit=None)
     # An intent may know less than its outcome: not yet the finding, or the model alone.
     operations = {event.operation for event in told if _is_about(event, finding)}
     events = (event for one in operations for event in stores.audit.search(operation=one, limit=None))
-    facts = known(stores).versions.get(finding.subject, {})
+    facts = read_baseline(stores).versions.get(finding.subject, {})
     return FindingView(
         finding=finding,
         events=tuple(sorted(events, key=lambda event: event.sequence)),
@@ -81,30 +81,30 @@ def view_of(stores: Stores, finding: Finding) -> FindingView:
     )
 
 
-def last_look(stores: Stores, actor: Actor) -> Look | None:
+def last_inspection(stores: Stores, actor: Actor) -> Look | None:
     """When the last whole pass ended; None where nobody ever looked."""
     stores.audit.require(actor, Action.RECONCILE_READ)
     return stores.findings.last_look()
 
 
-def about(findings: Iterable[Finding], key: ModelVersionKey) -> tuple[Finding, ...]:
+def findings_about_version(findings: Iterable[Finding], key: ModelVersionKey) -> tuple[Finding, ...]:
     """Those about a model version or its model as a whole, in their order."""
     return tuple(one for one in findings if one.subject in (str(key), key.model))
 
 
-def about_model(findings: Iterable[Finding], model: str) -> tuple[Finding, ...]:
+def findings_about_model(findings: Iterable[Finding], model: str) -> tuple[Finding, ...]:
     """Those about a model or any of its versions, in their order."""
     return tuple(one for one in findings if one.subject == model or _model_of(one.subject) == model)
 
 
-def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
+def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
     """The pass: compares registry and runs with log and decisions, and returns the findings that are new.
 
     Each new one is recorded as the inspector's, by way of who asked for the pass. Nothing is repaired. A fact that was
     closed, was gone and is back is new. Raises RegistryUnavailable.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    differences = (*reconcile.differences(stores, actor), *registry_watch.changed_outside(stores))
+    differences = (*reconcile.find_differences(stores, actor), *registry_watch.find_outside_changes(stores))
     moment = datetime.now(UTC)
     going_on = {e.operation for e in stores.audit.unfinished() if moment - e.time < _PATIENCE}
     seen = [
@@ -123,7 +123,7 @@ def look(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
             one.subject,
             Outcome.SUCCESS,
             reason=one.detail if change is Change.NEW else change.value,
-            after=_told(one) if change is Change.NEW else {"finding": one.id},
+            after=_finding_facts(one) if change is Change.NEW else {"finding": one.id},
             binds=of_finding(one.id, always=always),
         )
 
@@ -135,7 +135,7 @@ def open_finding(
 ) -> Finding:
     """An auditor's own finding. Raises ReasonMissing, BadParameter."""
     moment = datetime.now(UTC)
-    text = needed_reason(detail)
+    text = require_reason(detail)
     if not subject.strip():
         raise BadParameter("Say what the finding is about: a model version, a table, a person.")
     finding = Finding(
@@ -161,7 +161,7 @@ def open_finding(
         binds=of_finding(finding.id),
     ) as record:
         stores.findings.add(finding)
-        record.after = _told(finding)
+        record.after = _finding_facts(finding)
     return finding
 
 
@@ -172,13 +172,18 @@ def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str,
     """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
-        actor, Action.FINDING_OPEN, before.subject, reason=reason, before=_told(before), binds=of_finding(finding_id)
+        actor,
+        Action.FINDING_OPEN,
+        before.subject,
+        reason=reason,
+        before=_finding_facts(before),
+        binds=of_finding(finding_id),
     ) as record:
-        needed_reason(reason)
+        require_reason(reason)
         if due != before.due and due < datetime.now(UTC):
             raise BadParameter(f"{due:%Y-%m-%d} is over; choose a due date that is still to come.", name="due")
         after = stores.findings.assign(finding_id, owner=owner.strip() or before.owner, due=due)
-        record.after = _told(after)
+        record.after = _finding_facts(after)
     return after
 
 
@@ -193,12 +198,12 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
         Action.RECONCILE_RESOLVE,
         before.subject,
         reason=reason,
-        before=_told(before),
+        before=_finding_facts(before),
         binds=of_finding(finding_id),
     ) as record:
-        text = needed_reason(reason)
-        if before.kind == EMERGENCY:
-            refuse_same(
+        text = require_reason(reason)
+        if before.kind == EMERGENCY_ROLLBACK:
+            refuse_same_person(
                 stores, before.opened_by, actor, f"rolled {before.subject} back; somebody else has to review it."
             )
         after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
@@ -206,7 +211,7 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
     return after
 
 
-class Inspection:
+class InspectionSchedule:
     """The pass on a schedule: at the start and every so many seconds; an outage is waited out."""
 
     def __init__(self, stores: Stores, *, every_s: float) -> None:
@@ -218,7 +223,7 @@ class Inspection:
         if not self._every_s or time.monotonic() < self._next:
             return ()
         self._next = time.monotonic() + self._every_s
-        return look(self._stores, INSPECTOR)
+        return inspect_registry(self._stores, INSPECTOR)
 
 
 def _finding(difference: Difference, moment: datetime) -> Finding:
@@ -244,7 +249,7 @@ def _finding(difference: Difference, moment: datetime) -> Finding:
 def _is_about(event: Event, finding: Finding) -> bool:
     """Whether the event names the finding; an emergency rollback has the request's id."""
     named = {event.before.get("finding"), event.after.get("finding")}
-    if finding.kind == EMERGENCY:
+    if finding.kind == EMERGENCY_ROLLBACK:
         named |= {event.before.get("request"), event.after.get("request")}
     return finding.id in named
 
@@ -255,7 +260,7 @@ def _model_of(subject: str) -> str | None:
     return model if model and number.isdigit() else None
 
 
-def _told(finding: Finding) -> dict[str, str]:
+def _finding_facts(finding: Finding) -> dict[str, str]:
     return {
         "finding": finding.id,
         "kind": finding.kind,

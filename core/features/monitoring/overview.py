@@ -24,7 +24,7 @@ from core.entities import (
 )
 from core.errors import CoreError
 from core.features.lineage.provenance import data_sources
-from core.features.monitoring.reconcile import differences, unfinished
+from core.features.monitoring.reconcile import find_differences, find_unfinished
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi
 
@@ -74,10 +74,10 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     stores.audit.require(actor, Action.MODEL_READ)
     problem: str | None = None
     serving: tuple[Serving, ...] = ()
-    risks = unfinished(stores)
+    risks = find_unfinished(stores)
     try:
         serving = _serving(stores)
-        risks = differences(stores, actor)
+        risks = find_differences(stores, actor)
     except CoreError as error:
         problem = str(error)
     recent = stores.jobs.list(limit=50)
@@ -103,7 +103,7 @@ def _serving(stores: Stores) -> tuple[Serving, ...]:
     shown = [v for versions in by_model.values() for v in _shown(versions)]
     runs = stores.runs.get_many([v.run_id for v in shown if v.run_id])
     decided = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
-    return tuple(_one(stores, model, versions, runs, decided) for model, versions in sorted(by_model.items()))
+    return tuple(_serving_model(stores, model, versions, runs, decided) for model, versions in sorted(by_model.items()))
 
 
 def _shown(versions: list[ModelVersion]) -> list[ModelVersion]:
@@ -111,7 +111,7 @@ def _shown(versions: list[ModelVersion]) -> list[ModelVersion]:
     return versions[:_TREND] + [v for v in versions[_TREND:] if v.stage is Stage.PRODUCTION]
 
 
-def _one(
+def _serving_model(
     stores: Stores,
     model: str,
     versions: list[ModelVersion],

@@ -20,21 +20,29 @@ from core.entities import (
     Stage,
 )
 from core.errors import AlreadyDecided, RequestNotFound
-from core.features.promotion.apply_decision import expire, finish, intended_stages, named, put_back, stages_of, undo
-from core.features.promotion.decide import find_request, needed_reason
-from core.features.promotion.evaluate_gates import look_at, what_changed
+from core.features.promotion.apply_decision import (
+    expire_request,
+    finish_decision,
+    intended_stages,
+    restore_production,
+    stage_names,
+    stages_of,
+    undo_decision,
+)
+from core.features.promotion.decide import find_request, require_reason
+from core.features.promotion.evaluate_gates import changed_facts, read_candidate
 from core.features.stores import Stores
 
 STAGE = "stage differs"
 SEVERAL = "several in Production"
 MISSING = "version missing"
-REWRITTEN = "decision rewritten"
-FINDING_REWRITTEN = "finding rewritten"
+TAMPERED_DECISION = "decision rewritten"
+TAMPERED_FINDING = "finding rewritten"
 UNFINISHED_REQUEST = "unfinished decision"
 UNFINISHED_ACTION = "unfinished action"
 
 
-def differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
+def find_differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
     """Unfinished decisions and actions, rows that the log does not bear out, stages moved behind the decisions' back.
 
     In that order; nothing is repaired.
@@ -42,10 +50,10 @@ def differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
     Raises RegistryUnavailable: what the registry says cannot be guessed.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    return (*unfinished(stores), *_rewritten(stores), *_moved(stores))
+    return (*find_unfinished(stores), *_tampered(stores), *_moved(stores))
 
 
-def unfinished(stores: Stores) -> tuple[Difference, ...]:
+def find_unfinished(stores: Stores) -> tuple[Difference, ...]:
     """Decisions and actions that were begun and never ended; work that a live job is doing is not among them."""
     requests = stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))
     of_requests = tuple(
@@ -76,11 +84,11 @@ def unfinished(stores: Stores) -> tuple[Difference, ...]:
     )
 
 
-def _rewritten(stores: Stores) -> Iterator[Difference]:
+def _tampered(stores: Stores) -> Iterator[Difference]:
     """Requests, approvals and findings that were changed in the database past the log."""
     for row in stores.bound.rewritten():
         yield Difference(
-            kind=FINDING_REWRITTEN if row.what == "finding" else REWRITTEN,
+            kind=TAMPERED_FINDING if row.what == "finding" else TAMPERED_DECISION,
             subject=row.subject,
             expected=row.expected,
             found=row.found,
@@ -89,7 +97,7 @@ def _rewritten(stores: Stores) -> Iterator[Difference]:
         )
 
 
-def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
+def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
     """Finishes or undoes an unfinished decision.
 
     Where the registry shows some or all of the intended stages the rest is carried out and the request is approved, as
@@ -104,13 +112,13 @@ def resolve(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pr
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before, binds=binds
     ) as record:
-        needed_reason(reason)
+        require_reason(reason)
         with stores.decisions.lock(request.model) as lock:
             request = stores.decisions.get(request_id)
             if request.status is not RequestStatus.UNFINISHED:
                 raise AlreadyDecided(f"Request {request.id} is {request.status.value}; nothing is unfinished.")
             versions = stores.models.versions(request.model)
-            record.before["stages"] = named(stages_of(versions))
+            record.before["stages"] = stage_names(stages_of(versions))
             done = _resolved(stores, request, lock, versions, actor)
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
@@ -126,20 +134,22 @@ def _resolved(
     intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
     taken = [number for number, stage in intended.items() if now.get(number) is stage]
     if not taken:
-        return undo(stores, request, f"undone by {actor.name}: the registry was not changed")
+        return undo_decision(stores, request, f"undone by {actor.name}: the registry was not changed")
     if request.version not in now:
         lock.confirm()
-        put_back(stores, request, now, lock)
-        return undo(stores, request, f"undone by {actor.name}: the version is not in the registry any more")
+        restore_production(stores, request, now, lock)
+        return undo_decision(stores, request, f"undone by {actor.name}: the version is not in the registry any more")
     # Where all of it was taken the evidence was the one that was approved: what changed since is a finding.
-    changed = None if len(taken) == len(intended) else what_changed(request.evidence, look_at(stores, request.key))
+    changed = (
+        None if len(taken) == len(intended) else changed_facts(request.evidence, read_candidate(stores, request.key))
+    )
     lock.confirm()
     if changed is not None:
-        put_back(stores, request, now, lock)
-        return expire(stores, request, changed)
+        restore_production(stores, request, now, lock)
+        return expire_request(stores, request, changed)
     # What is in Production now may be another one than when it was decided: there must be one at the end.
     wanted = {number: stage for number, stage in intended.items() if number in now}
-    return finish(stores, request, wanted | intended_stages(versions, request.version, request.to), lock)
+    return finish_decision(stores, request, wanted | intended_stages(versions, request.version, request.to), lock)
 
 
 def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:
@@ -153,7 +163,7 @@ def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, intent.subject, reason=reason, before={"operation": operation}
     ) as record:
-        why = f"closed by {actor.name}: {needed_reason(reason)}"
+        why = f"closed by {actor.name}: {require_reason(reason)}"
         closed = _close(stores, actor, intent, why)
         record.after = {"sequence": closed.sequence, "outcome": closed.outcome.value}
     return closed

@@ -13,14 +13,14 @@ from typing import Any
 from core.audit.canonical_json import settled
 from core.entities import Difference, ModelVersion, RequestStatus, Run, Stage
 from core.features.monitoring import baseline
-from core.features.monitoring.baseline import Known
+from core.features.monitoring.baseline import Baseline
 from core.features.stores import Stores
 
 RUN_GONE = "run deleted"
 NUMBER_GONE = "version number missing"
 REPLACED = "version replaced"
 METRIC = "metric changed"
-DATA_STAMP = "data stamp changed"
+DATA_VERSION_CHANGED = "data stamp changed"
 TAG = "tag changed"
 ARTIFACT = "artifact replaced"
 SERVING_ALIAS = "serving alias moved"
@@ -36,18 +36,18 @@ _DATA_TAGS = ("delta.table", "delta.version")
 _EVIDENCE = ("delta.", "mlflow.source.", "modelledger.", "sparkDatasourceInfo", "model.name", "recipe", "mlflow.user")
 
 
-def changed_outside(stores: Stores) -> tuple[Difference, ...]:
+def find_outside_changes(stores: Stores) -> tuple[Difference, ...]:
     """Compares, after noting what was never seen before. Raises RegistryUnavailable.
 
     A constant number of registry calls, and one download for each artifact that is looked at.
     """
     versions = stores.models.versions()
-    before = baseline.known(stores)
+    before = baseline.read_baseline(stores)
     told = {one.subject for one in stores.findings.list(include_closed=True) if one.kind == ARTIFACT}
     closely = _chosen(versions, before, told)
     ids = [v.run_id for v in versions] + [facts.get("run_id") for facts in before.versions.values()]
     runs = stores.runs.get_many([run_id for run_id in ids if run_id], fresh=True)
-    known = baseline.note_first_sight(stores, versions, runs, before, closely)
+    known = baseline.extend_baseline(stores, versions, runs, before, closely)
     return (
         *_gaps(versions, known),
         *_aliases(stores, versions, known),
@@ -61,7 +61,7 @@ def changed_outside(stores: Stores) -> tuple[Difference, ...]:
     )
 
 
-def _chosen(versions: Sequence[ModelVersion], before: Known, told: set[str]) -> set[str]:
+def _chosen(versions: Sequence[ModelVersion], before: Baseline, told: set[str]) -> set[str]:
     """Whose artifact is looked at: what serves or is about to, what was told of, what was never looked at, and some."""
     always = {str(v.key) for v in versions if v.stage in (Stage.PRODUCTION, Stage.STAGING)} | told
     others = [version for version in versions if str(version.key) not in always]
@@ -73,7 +73,7 @@ def _chosen(versions: Sequence[ModelVersion], before: Known, told: set[str]) -> 
     return always | set(chosen)
 
 
-def _gaps(versions: Iterable[ModelVersion], known: Known) -> Iterator[Difference]:
+def _gaps(versions: Iterable[ModelVersion], known: Baseline) -> Iterator[Difference]:
     """A number below the highest that is not there was deleted; the highest of all is known from our log alone."""
     numbers: dict[str, set[int]] = {}
     for version in versions:
@@ -98,7 +98,7 @@ def _gone(model: str, number: int, known_from: str) -> Difference:
     )
 
 
-def _aliases(stores: Stores, versions: Sequence[ModelVersion], known: Known) -> Iterator[Difference]:
+def _aliases(stores: Stores, versions: Sequence[ModelVersion], known: Baseline) -> Iterator[Difference]:
     """`production` and `staging` against the decisions, others against where they pointed when they were seen first."""
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     decided = {request.model: request.stages for request in sorted(approved, key=lambda r: str(r.decided_at))}
@@ -128,11 +128,11 @@ def _numbered(version: int | None) -> str:
     return "no version" if version is None else f"version {version}"
 
 
-def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: Known) -> Iterator[Difference]:
+def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: Baseline) -> Iterator[Difference]:
     facts, subject = known.of(version), str(version.key)
     yield from _replaced(stores, version, facts)
     if "marks" in facts:
-        yield from _tags(subject, facts["marks"], baseline.tags_of(stores, version.tags), f"of {subject}")
+        yield from _tags(subject, facts["marks"], baseline.evidence_tags(stores, version.tags), f"of {subject}")
     if run is None or run.is_deleted:
         if version.run_id:
             yield _run_gone(subject, version.run_id, run)
@@ -141,7 +141,7 @@ def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: K
     yield from _metrics(subject, run, facts)
     if "data" in facts and str(run.data or "") != str(facts["data"] or ""):
         yield _difference(
-            DATA_STAMP,
+            DATA_VERSION_CHANGED,
             subject,
             facts["data"] or "no data version",
             str(run.data or "no data version"),
@@ -150,13 +150,15 @@ def _of_version(stores: Stores, version: ModelVersion, run: Run | None, known: K
     if "tags" in facts:
         # The data version was compared above, whatever it was told by.
         then = {name: value for name, value in facts["tags"].items() if name not in _DATA_TAGS}
-        now = {name: value for name, value in baseline.tags_of(stores, run.tags).items() if name not in _DATA_TAGS}
+        now = {
+            name: value for name, value in baseline.evidence_tags(stores, run.tags).items() if name not in _DATA_TAGS
+        }
         yield from _tags(subject, then, now, f"of run {run.run_id}")
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
     """Another version under a number that was known: its model was deleted and made again, or its row altered."""
-    now = baseline.identity(stores, version)
+    now = baseline.version_identity(stores, version)
     differing = [name for name, value in now.items() if name in facts and facts[name] != value]
     if differing:
         yield _difference(
@@ -191,7 +193,7 @@ def _tags(subject: str, then: Mapping[str, str], now: Mapping[str, str], whose: 
         if now.get(name) == then.get(name) or (name not in then and not name.startswith(_EVIDENCE)):
             continue
         yield _difference(
-            DATA_STAMP if name.startswith("delta.") else TAG,
+            DATA_VERSION_CHANGED if name.startswith("delta.") else TAG,
             subject,
             f"{name}: {then[name]}" if name in then else f"no tag {name}",
             f"{name}: {now[name]}" if name in now else f"no tag {name}",
@@ -199,7 +201,7 @@ def _tags(subject: str, then: Mapping[str, str], now: Mapping[str, str], whose: 
         )
 
 
-def _lost_runs(versions: Iterable[ModelVersion], runs: Mapping[str, Run], known: Known) -> Iterator[Difference]:
+def _lost_runs(versions: Iterable[ModelVersion], runs: Mapping[str, Run], known: Baseline) -> Iterator[Difference]:
     """Runs of versions that are gone themselves."""
     there = {str(version.key) for version in versions}
     for name, facts in known.versions.items():
@@ -219,7 +221,7 @@ def _run_gone(subject: str, run_id: str, run: Run | None) -> Difference:
     )
 
 
-def _artifacts(stores: Stores, versions: Iterable[ModelVersion], known: Known) -> Iterator[Difference]:
+def _artifacts(stores: Stores, versions: Iterable[ModelVersion], known: Baseline) -> Iterator[Difference]:
     """Artifacts against the hash that was approved, else against the first that was seen."""
     for version in versions:
         facts = known.of(version)

@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 from core.audit.decisions import ModelLock
 from core.entities import Actor, GateResult, ModelVersion, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import CoreError, EvidenceChanged, Refused, RegistryUnavailable
-from core.features.promotion.evaluate_gates import look_at, what_changed
-from core.features.promotion.review import await_review, needs_review
+from core.features.promotion.evaluate_gates import changed_facts, read_candidate
+from core.features.promotion.review import needs_review, open_review_finding
 from core.features.stores import Stores
 
 
-def begin(
+def begin_decision(
     stores: Stores,
     request: PromotionRequest,
     *,
@@ -46,7 +46,7 @@ def begin(
     return stores.decisions.move(request.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, **changes)
 
 
-def carry_out(
+def apply_decision(
     stores: Stores, request: PromotionRequest, lock: ModelLock, *, before: Mapping[int, Stage]
 ) -> PromotionRequest:
     """Changes the registry as `begin` wrote it down, after a last look at the evidence. Hold the model's lock.
@@ -55,16 +55,16 @@ def carry_out(
     Raises EvidenceChanged (expired), LeaseLost, RegistryUnavailable.
     """
     try:
-        require_unchanged(stores, request)
+        require_unchanged_evidence(stores, request)
         lock.confirm()
     except EvidenceChanged:
         raise  # it has expired
     except CoreError:
-        undo(stores, request, "the registry was not changed")
+        undo_decision(stores, request, "the registry was not changed")
         raise
     intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
     try:
-        return finish(stores, request, intended, lock)
+        return finish_decision(stores, request, intended, lock)
     except CoreError as error:
         if not _is_unchanged(stores, request, before, error):
             raise RegistryUnavailable(
@@ -72,26 +72,26 @@ def carry_out(
                 "resolved (Promotions, or reconcile --resolve).",
                 request_id=request.id,
             ) from error
-        undo(stores, request, "the registry was not changed")
+        undo_decision(stores, request, "the registry was not changed")
         raise
 
 
-def require_unchanged(stores: Stores, request: PromotionRequest) -> None:
+def require_unchanged_evidence(stores: Stores, request: PromotionRequest) -> None:
     """Hashes the evidence again. Raises EvidenceChanged, ModelVersionNotFound, RegistryUnavailable."""
-    changed = what_changed(request.evidence, look_at(stores, request.key))
+    changed = changed_facts(request.evidence, read_candidate(stores, request.key))
     if changed is not None:
-        refuse_changed(stores, request, changed)
+        expire_and_raise(stores, request, changed)
 
 
-def refuse_changed(stores: Stores, request: PromotionRequest, changed: str) -> NoReturn:
+def expire_and_raise(stores: Stores, request: PromotionRequest, changed: str) -> NoReturn:
     """Ends the request and raises EvidenceChanged."""
-    done = expire(stores, request, changed)
+    done = expire_request(stores, request, changed)
     raise EvidenceChanged(
         f"Request {done.id} has expired: {done.reason}; look at {done.key} and ask again.", request_id=done.id
     )
 
 
-def expire(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
+def expire_request(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
     """Ends a request, however many have approved it, because *changed* of its evidence is no longer what it was."""
     return stores.decisions.move(
         request.id,
@@ -118,7 +118,7 @@ def change_stages(stores: Stores, model: str, stages: Mapping[int, Stage], lock:
         raise
 
 
-def finish(
+def finish_decision(
     stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage], lock: ModelLock
 ) -> PromotionRequest:
     """Stages into the registry, looks that they are there, and ends the request as approved; some wait for a review.
@@ -138,17 +138,17 @@ def finish(
             model=request.model,
         )
     if needs_review(stores, request):
-        await_review(stores, request)  # before the outcome: whoever dies in between leaves it to be finished
+        open_review_finding(stores, request)  # before the outcome: whoever dies in between leaves it to be finished
     return stores.decisions.move(
         request.id,
         RequestStatus.UNFINISHED,
         RequestStatus.APPROVED,
         intended={str(number): stage.value for number, stage in intended.items()},
-        stages=named(after),
+        stages=stage_names(after),
     )
 
 
-def undo(stores: Stores, request: PromotionRequest, why: str) -> PromotionRequest:
+def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> PromotionRequest:
     """Takes an unfinished decision back: a request is open again; a rollback nobody asked for before has expired."""
     if request.kind is RequestKind.ROLLBACK:
         return stores.decisions.move(
@@ -164,7 +164,7 @@ def undo(stores: Stores, request: PromotionRequest, why: str) -> PromotionReques
     return stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
-def put_back(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage], lock: ModelLock) -> None:
+def restore_production(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage], lock: ModelLock) -> None:
     """What served before serves again, where a change was left halfway and nothing else serves meanwhile."""
     served = request.previous
     if served is not None and served in now and Stage.PRODUCTION not in now.values():
@@ -200,7 +200,7 @@ def stages_of(versions: tuple[ModelVersion, ...]) -> dict[int, Stage]:
     return {v.version: v.stage for v in versions}
 
 
-def named(stages: Mapping[int, Stage]) -> dict[str, str]:
+def stage_names(stages: Mapping[int, Stage]) -> dict[str, str]:
     """For the request and the audit log: version number to the stage's word, in the order of the numbers."""
     return {str(number): stages[number].value for number in sorted(stages)}
 

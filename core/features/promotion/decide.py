@@ -31,18 +31,18 @@ from core.errors import (
     RequestNotFound,
 )
 from core.features.promotion.apply_decision import (
-    begin,
-    carry_out,
-    named,
-    refuse_changed,
+    apply_decision,
+    begin_decision,
+    expire_and_raise,
     refuse_while_unfinished,
+    stage_names,
     stages_of,
 )
-from core.features.promotion.evaluate_gates import Appraisal, appraise, what_changed
-from core.features.promotion.four_eyes import refuse_own, refuse_second_yes
+from core.features.promotion.evaluate_gates import GateEvaluation, changed_facts, evaluate_gates
+from core.features.promotion.four_eyes import refuse_own_request, refuse_second_approval
 from core.features.promotion.gates import passes
 from core.features.promotion.review import approvals_needed, needs_review
-from core.features.promotion.rollback_checks import check_rollback, require_earlier
+from core.features.promotion.rollback_checks import check_rollback, require_rollback_target
 from core.features.stores import Stores
 
 _LONGEST_REASON = 4_000
@@ -54,10 +54,10 @@ def list_requests(stores: Stores, actor: Actor, *, model: str | None = None) -> 
     return stores.decisions.list(model=model)
 
 
-def preview_gates(stores: Stores, actor: Actor, key: ModelVersionKey, to: Stage) -> Appraisal:
+def preview_gates(stores: Stores, actor: Actor, key: ModelVersionKey, to: Stage) -> GateEvaluation:
     """What the gates would say now. Changes nothing."""
     stores.audit.require(actor, Action.PROMOTION_READ, str(key))
-    return appraise(stores, key, to)
+    return evaluate_gates(stores, key, to)
 
 
 def request_promotion(
@@ -74,14 +74,14 @@ def request_promotion(
     with stores.audit.recording(
         actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before, binds=of_request(request_id)
     ) as record:
-        reason = needed_reason(reason)
+        reason = require_reason(reason)
         for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):
             if other.version == version and other.to is to:
                 raise AlreadyDecided(
                     f"{other.requested_by} already asked for {key} in {to.value} (request {other.id}); it is open.",
                     request_id=other.id,
                 )
-        seen = appraise(stores, key, to)
+        seen = evaluate_gates(stores, key, to)
         request = PromotionRequest(
             id=request_id,
             kind=RequestKind.PROMOTION,
@@ -118,22 +118,22 @@ def approve(
     with stores.audit.recording(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
     ) as record:
-        reason = needed_reason(reason)
-        refuse_own(stores, request, actor)
+        reason = require_reason(reason)
+        refuse_own_request(stores, request, actor)
         with stores.decisions.lock(request.model) as lock:
             _refuse_unless_open(stores, request.id)
             refuse_while_unfinished(stores, request.model)
             _refuse_overtaken(stores, request.model, basis)
-            seen = appraise(stores, request.key, request.to)
-            changed = what_changed(request.evidence, seen.candidate)
+            seen = evaluate_gates(stores, request.key, request.to)
+            changed = changed_facts(request.evidence, seen.candidate)
             if changed is not None:
-                refuse_changed(stores, request, changed)
+                expire_and_raise(stores, request, changed)
             if not seen.passed:
-                raise GatesFailed(_failed(request, seen.gates), request_id=request.id)
+                raise GatesFailed(_failed_gates(request, seen.gates), request_id=request.id)
             needed = approvals_needed(stores, request.key, request.to, stage=seen.version.stage)
             said_yes = stores.decisions.approvals(request.id)
             if len(said_yes) < needed:
-                refuse_second_yes(stores, actor, said_yes)
+                refuse_second_approval(stores, actor, said_yes)
                 said_yes = stores.decisions.add_approval(
                     Approval(request_id=request.id, by=actor.name, at=datetime.now(UTC), reason=reason)
                 )
@@ -142,9 +142,9 @@ def approve(
                 return request
             versions = stores.models.versions(request.model)
             was = stages_of(versions)
-            record.before["stages"] = named(was)
-            begun = begin(stores, request, actor=actor, reason=reason, gates=seen.gates, versions=versions)
-            done = carry_out(stores, begun, lock, before=was)
+            record.before["stages"] = stage_names(was)
+            begun = begin_decision(stores, request, actor=actor, reason=reason, gates=seen.gates, versions=versions)
+            done = apply_decision(stores, begun, lock, before=was)
         record.after = {"request": done.id, "decision": "approved", "stages": dict(done.stages)}
     return done
 
@@ -168,8 +168,8 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     with stores.audit.recording(
         actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
     ) as record:
-        reason = needed_reason(reason)
-        refuse_own(stores, request, actor)
+        reason = require_reason(reason)
+        refuse_own_request(stores, request, actor)
         done = stores.decisions.move(
             request.id,
             RequestStatus.OPEN,
@@ -205,19 +205,19 @@ def roll_back(
     with stores.audit.recording(
         actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before, binds=of_request(request_id)
     ) as record:
-        reason = needed_reason(reason)
+        reason = require_reason(reason)
         with stores.decisions.lock(model) as lock:
             refuse_while_unfinished(stores, model)
             _refuse_overtaken(stores, model, basis)
             versions = stores.models.versions(model)
             was = stages_of(versions)
-            record.before["stages"] = named(was)
-            key = ModelVersionKey(model=model, version=_earlier(stores, model, versions) if to is None else to)
+            record.before["stages"] = stage_names(was)
+            key = ModelVersionKey(model=model, version=_previous_version(stores, model, versions) if to is None else to)
             record.subject = str(key)
-            seen = appraise(stores, key, Stage.PRODUCTION)
+            seen = evaluate_gates(stores, key, Stage.PRODUCTION)
             if seen.version.stage is Stage.PRODUCTION:
                 raise Refused(f"{key} is in Production already; nothing to roll back.")
-            require_earlier(stores, key, versions)
+            require_rollback_target(stores, key, versions)
             gates = check_rollback(stores, seen)
             request = PromotionRequest(
                 id=request_id,
@@ -233,9 +233,9 @@ def roll_back(
                 evidence=seen.evidence,
             )
             if not passes(gates):
-                raise GatesFailed(_failed(request, gates), request_id=None)
-            begun = begin(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
-            done = carry_out(stores, begun, lock, before=was)
+                raise GatesFailed(_failed_gates(request, gates), request_id=None)
+            begun = begin_decision(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
+            done = apply_decision(stores, begun, lock, before=was)
         word = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": word, "stages": dict(done.stages)}
         record.after["gates"] = [asdict(gate) for gate in gates]
@@ -275,12 +275,12 @@ def _refuse_overtaken(stores: Stores, model: str, basis: int) -> None:
     )
 
 
-def _failed(request: PromotionRequest, gates: tuple[GateResult, ...]) -> str:
+def _failed_gates(request: PromotionRequest, gates: tuple[GateResult, ...]) -> str:
     said = " ".join(f"{gate.name}: {gate.detail}" for gate in gates if not gate.passed)
     return f"{request.key} does not pass for {request.to.value}. {said}"
 
 
-def _earlier(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int:
+def _previous_version(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int:
     """The version that was in Production before, from the decisions."""
     serving = next((v.version for v in versions if v.stage is Stage.PRODUCTION), None)
     there = {v.version for v in versions}
@@ -294,7 +294,7 @@ def _earlier(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> 
     )
 
 
-def needed_reason(reason: str) -> str:
+def require_reason(reason: str) -> str:
     """The reason as it is kept. Raises ReasonMissing."""
     text = storable(reason).strip()
     if not text:

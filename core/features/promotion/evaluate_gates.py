@@ -14,7 +14,7 @@ from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict
 from core.errors import CoreError, NotFound, Unavailable
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.promotion.gates import AllOf, Evidence, passes, policy_for
-from core.features.promotion.production_history import metrics_of, served_last
+from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.learning.safety.artifacts import inspect_model
@@ -52,7 +52,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Appraisal:
+class GateEvaluation:
     """What the gates saw and said. *fingerprint* is SHA-256 over the candidate's own facts (not Production's).
 
     When the facts of the candidate change between request and approval (a metric edited after the run, an artifact
@@ -84,7 +84,7 @@ class Appraisal:
         return {**self.facts, "fingerprint": self.fingerprint}
 
 
-def look_at(stores: Stores, key: ModelVersionKey) -> Candidate:
+def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
     """Asks registry, tracking store and data, and hashes the artifact's files; nothing comes from memory.
 
     Raises ModelVersionNotFound, RegistryUnavailable.
@@ -102,7 +102,7 @@ def look_at(stores: Stores, key: ModelVersionKey) -> Candidate:
     )
 
 
-def what_changed(then: Mapping[str, Any], now: Candidate) -> str | None:
+def changed_facts(then: Mapping[str, Any], now: Candidate) -> str | None:
     """Names what of a request's evidence is no longer so; None where all of it still is."""
     facts = now.facts
     if then.get("fingerprint") == _fingerprint(facts):
@@ -111,14 +111,14 @@ def what_changed(then: Mapping[str, Any], now: Candidate) -> str | None:
     return ", ".join(name for name in facts if kept.get(name) != settled(facts[name])) or "its evidence"
 
 
-def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
+def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvaluation:
     """Asks the gates of the model's policy; it is compared with what serves, else with what served last.
 
     Raises ModelVersionNotFound, RegistryUnavailable, BadSettings.
     """
-    found = look_at(stores, key)
+    found = read_candidate(stores, key)
     production = stores.models.production(key.model)
-    rival = _rival(stores, key, production)
+    rival = _baseline(stores, key, production)
     evidence = Evidence(
         candidate=str(key),
         stage=found.version.stage,
@@ -143,7 +143,7 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
             "data": rival.data if rival else None,
         },
     }
-    return Appraisal(
+    return GateEvaluation(
         candidate=found,
         production=production,
         seen=evidence,
@@ -154,7 +154,7 @@ def appraise(stores: Stores, key: ModelVersionKey, to: Stage) -> Appraisal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rival:
+class _Baseline:
     """What the candidate has to stand beside: the version that serves, or the one that served last."""
 
     key: str
@@ -167,24 +167,24 @@ class _Rival:
         return self.key if self.serves else f"{self.key} (served last)"
 
 
-def _rival(stores: Stores, key: ModelVersionKey, production: ModelVersion | None) -> _Rival | None:
+def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | None) -> _Baseline | None:
     """None where nothing ever served, or only the candidate itself."""
     if production is not None:
         if production.version == key.version:
             return None
         run = _run(stores, production)[0]
-        return _Rival(
+        return _Baseline(
             key=str(production.key),
             serves=True,
             metrics=run.metrics if run else {},
             data=_data_of(run, production),
         )
     # Who takes Production away first does not escape the comparison.
-    last = served_last(stores, key.model)
+    last = last_production_decision(stores, key.model)
     if last is None or last.version == key.version:
         return None
     data = last.evidence.get("candidate", {}).get("data")
-    return _Rival(key=str(last.key), serves=False, metrics=metrics_of(last), data=data)
+    return _Baseline(key=str(last.key), serves=False, metrics=evidence_metrics(last), data=data)
 
 
 def _high_findings(stores: Stores, key: ModelVersionKey) -> tuple[str, ...]:

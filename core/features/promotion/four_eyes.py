@@ -10,27 +10,27 @@ from core.errors import AlreadyDecided, SelfApproval
 from core.features.stores import Stores
 
 
-def refuse_own(stores: Stores, request: PromotionRequest, actor: Actor) -> None:
+def refuse_own_request(stores: Stores, request: PromotionRequest, actor: Actor) -> None:
     """Raises SelfApproval where *actor* may be who asked: by name, by a token of that name, or by one issuer."""
-    refuse_same(stores, request.requested_by, actor, f"asked for {request.key}; somebody else has to decide.")
+    refuse_same_person(stores, request.requested_by, actor, f"asked for {request.key}; somebody else has to decide.")
 
 
-def refuse_same(stores: Stores, first: str, actor: Actor, what: str) -> None:
+def refuse_same_person(stores: Stores, first: str, actor: Actor, what: str) -> None:
     """Raises SelfApproval where *actor* may be the person called *first*, who did *what*."""
-    if same_person(stores, first, actor.name):
+    if may_be_same_person(stores, first, actor.name):
         who = (
             first if first == actor.name else f"{first}, who may be the same person as {actor.name} (docs/policies.md),"
         )
         raise SelfApproval(f"{who} {what}", actor=actor.name)
 
 
-def refuse_second_yes(stores: Stores, actor: Actor, said_yes: Iterable[Approval]) -> None:
+def refuse_second_approval(stores: Stores, actor: Actor, said_yes: Iterable[Approval]) -> None:
     """One yes for each person, and one in all by a token. Raises AlreadyDecided."""
     for approval in said_yes:
         if approval.by == actor.name:
             continue  # told by the store of approvals, which holds one of each name
         both_tokens = _is_token(approval.by) and _is_token(actor.name)
-        if both_tokens or same_person(stores, approval.by, actor.name):
+        if both_tokens or may_be_same_person(stores, approval.by, actor.name):
             why = "one of several approvals at most is given by a token" if both_tokens else "they may be one person"
             raise AlreadyDecided(
                 f"{approval.by} has approved request {approval.request_id} already, and {actor.name} adds nothing: "
@@ -39,7 +39,7 @@ def refuse_second_yes(stores: Stores, actor: Actor, said_yes: Iterable[Approval]
             )
 
 
-def same_person(stores: Stores, one: str, other: str) -> bool:
+def may_be_same_person(stores: Stores, one: str, other: str) -> bool:
     """Whether somebody may stand behind both names: whoever issues a token can act by it."""
     return not _behind(stores, one).isdisjoint(_behind(stores, other))
 

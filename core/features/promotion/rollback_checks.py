@@ -9,9 +9,9 @@ from core.access.permissions import Action
 from core.audit.canonical_json import settled
 from core.entities import Actor, GateResult, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, Stage
 from core.errors import CoreError, NothingInProduction, Refused
-from core.features.promotion.evaluate_gates import Appraisal
+from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.promotion.gates import rollback_policy
-from core.features.promotion.production_history import approval_of, decisions_for_production
+from core.features.promotion.production_history import production_approval, production_decisions
 from core.features.stores import Stores
 from core.learning.safety.artifacts import check_loads
 
@@ -22,15 +22,15 @@ def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int,
     Raises RegistryUnavailable.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model)
-    return _targets(decisions_for_production(stores, model), stores.models.versions(model))
+    return _targets(production_decisions(stores, model), stores.models.versions(model))
 
 
-def require_earlier(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
+def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
     """A rollback is no way around a promotion. Raises NothingInProduction, Refused."""
-    served = decisions_for_production(stores, key.model)
+    served = production_decisions(stores, key.model)
     if key.version in _targets(served, versions):
         return
-    if _newest_served(served, versions) is None:
+    if _newest_in_production(served, versions) is None:
         raise NothingInProduction(
             f"No version of {key.model} was ever in Production, so there is nothing to roll back; ask for {key} to go "
             "there.",
@@ -48,7 +48,7 @@ def _targets(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion,
     """What *served* before, and what was made before the version that serves (or served last)."""
     before = {one.version for one in served}
     approved = {one.version for one in served if one.kind is RequestKind.PROMOTION}
-    newest = _newest_served(served, versions)
+    newest = _newest_in_production(served, versions)
     return {
         one.version: one.version in approved
         for one in sorted(versions, key=lambda one: one.version, reverse=True)
@@ -57,21 +57,21 @@ def _targets(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion,
     }
 
 
-def _newest_served(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
+def _newest_in_production(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
     serving = max((one.version for one in versions if one.stage is Stage.PRODUCTION), default=None)
     return serving if serving is not None else next((one.version for one in served), None)
 
 
-def check_rollback(stores: Stores, seen: Appraisal) -> tuple[GateResult, ...]:
+def check_rollback(stores: Stores, seen: GateEvaluation) -> tuple[GateResult, ...]:
     """The verdicts, in order; a version that was approved is compared with what was approved."""
-    approval = approval_of(stores, seen.version.key)
+    approval = production_approval(stores, seen.version.key)
     gates = rollback_policy(seen.policy, is_approved=approval is not None).check(seen.seen)
     if approval is not None:
         gates = (*gates, _as_approved(approval, seen))
     return (*gates, _loads(stores, seen))
 
 
-def _as_approved(approval: PromotionRequest, seen: Appraisal) -> GateResult:
+def _as_approved(approval: PromotionRequest, seen: GateEvaluation) -> GateResult:
     """Its model files and its data are the ones that were approved; KPIs do not matter here."""
     kept, now = approval.evidence.get("candidate", {}), seen.candidate.facts
     asked = {"artifact": "model files", "data": "data version", "data_content_sha256": "data's rows"}
@@ -83,7 +83,7 @@ def _as_approved(approval: PromotionRequest, seen: Appraisal) -> GateResult:
     return GateResult(name=name, passed=True, detail=f"Model files and data are those of decision {approval.id}.")
 
 
-def _loads(stores: Stores, seen: Appraisal) -> GateResult:
+def _loads(stores: Stores, seen: GateEvaluation) -> GateResult:
     name, key = "artifact loads", seen.version.key
     if not seen.seen.is_artifact_safe:
         # Where policy allows the format by name its gate has said so; our own process does not run it even then.
