@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,18 +59,27 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_kind: str, request: pytest.FixtureRequest) -> Path:
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_kind: str, request: pytest.FixtureRequest
+) -> Iterator[Path]:
     """An empty MODELLEDGER_HOME; no setting of the developer's own machine leaks in."""
     for name in list(os.environ):
         if name.startswith(("MODELLEDGER_", "MLFLOW_")):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("MODELLEDGER_HOME", str(folder))
-    if database_kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", _lent(server, server.migrated, request))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", _lent(server, server.mlflow, request))
-    return folder
+    if database_kind == "sqlite":
+        yield folder
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    filled: Path | None = request.getfixturevalue("sample_home") if "sample" in request.fixturenames else None
+    with (
+        server.ledger(filled / "modelledger.db" if filled else None) as ledger,
+        server.mlflow(filled / "mlflow.db" if filled else None, moved=(str(filled), str(folder))) as mlflow,
+    ):
+        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", ledger)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
+        yield folder
 
 
 @pytest.fixture
@@ -121,24 +131,12 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sample(
-    home: Path,
-    sample_home: Path,
-    database_kind: str,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-) -> Path:
+def sample(home: Path, sample_home: Path, database_kind: str) -> Path:
     """`home`, filled with a copy of the sample workspace of the test's own, its artifacts included."""
     copy_sample(sample_home, home)
-    if database_kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
+    if database_kind == "postgresql":  # there `home` has put the rows
         (home / "modelledger.db").unlink()
         (home / "mlflow.db").unlink()
-        log = _lent(server, server.filled(sample_home / "modelledger.db"), request)
-        monkeypatch.setenv("MODELLEDGER_DATABASE_URL", log)
-        mlflow = _lent(server, server.mlflow_filled(sample_home / "mlflow.db"), request)
-        server.rebase(mlflow, str(sample_home), str(home))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
     return home
 
 
@@ -146,13 +144,6 @@ def sample(
 def sample_stores(sample: Path) -> Stores:
     """Stores on a copy of the sample workspace."""
     return open_stores(load_settings(home=sample))
-
-
-def _lent(server: PostgresServer, template: str, request: pytest.FixtureRequest) -> str:
-    """The URL of a database that is taken away after the test."""
-    url = server.new_database(template=template)
-    request.addfinalizer(lambda: server.drop(url))
-    return url
 
 
 def copy_sample(sample_home: Path, home: Path) -> None:
