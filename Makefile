@@ -7,13 +7,20 @@ BIN := $(VENV)/bin
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --no-header --annotation-style line --python-version 3.11
 
-.PHONY: run test setup lock check texts bench screenshots sql-endpoint clean
+.PHONY: run test test-slow setup lock check texts bench screenshots sql-endpoint clean
 
 run: setup
 	$(BIN)/python -m core serve --port $(PORT)
 
+# Two workers; the tests' own order (tests/conftest.py) is kept, which begins with the longest groups.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# Races, killed processes, memory bounds, clusters and the second database.
+test-slow: setup
+	$(PYTEST) -m slow
 
 setup: $(VENV)/.installed
 

@@ -17,39 +17,56 @@ from core.features.stores import Stores
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
 from tests.java import end_java, java  # noqa: F401 -- java is a fixture, for whoever needs it
-from tests.postgres import PATHS, PostgresServer, database_url, postgres  # noqa: F401 -- fixtures, for whoever needs them
-
-# The files with tests on a Spark session in this process.
-SHARING = pytest.StashKey[set[Path]]()
-
+from tests.postgres import (  # noqa: F401 -- fixtures, for whoever needs them
+    PATHS,
+    PostgresServer,
+    database_url,
+    migrated_file,
+    postgres,
+    pristine_url,
+)
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What is marked both_databases and opens a workspace runs twice: on SQLite and on PostgreSQL."""
+    """A test that is marked both_databases and opens a workspace runs twice: on SQLite and on PostgreSQL.
+
+    The second run is a slow test, except where the marker says `every_run=True`.
+    """
     marked = metafunc.definition.get_closest_marker("both_databases")
     if marked and "database_kind" in metafunc.fixturenames:
-        kinds = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+        slow = [] if marked.kwargs.get("every_run") else [pytest.mark.slow]
+        kinds = ["sqlite", pytest.param("postgresql", marks=[pytest.mark.postgres, *slow])]
         metafunc.parametrize("database_kind", kinds, indirect=True)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no worker of several is left alone with it at the end; of that, what
-    shares a session."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest groups of tests begin first, so that no worker is left alone with one at the end.
+
+    Tests on a Spark session in this process are one group, because a Java process takes as long to start as ten tests.
+    Every other group is a file, which shares the fixtures of its module.
+    """
 
     def turn(item: pytest.Item) -> int:
+        if _is_on_shared_spark(item):
+            return 0
         if item.get_closest_marker("spark"):
-            return 1 if item.get_closest_marker("spark_servers") else 0
+            return 1
         return 2 if item.get_closest_marker("browser") or item.get_closest_marker("both_databases") else 3
 
-    config.stash[SHARING] = {item.path for item in items if turn(item) == 0}
+    for item in items:
+        group = "spark" if _is_on_shared_spark(item) else str(item.path.relative_to(item.config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=turn)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A start of Spark takes as long as ten tests, so that files which follow each other share one."""
-    sharing = item.config.stash[SHARING]
-    if item.path in sharing and (nextitem is None or nextitem.path not in sharing):
+    """Ends Java where no test on Spark follows: the rest of the tests is spared its memory."""
+    if _is_on_shared_spark(item) and (nextitem is None or not _is_on_shared_spark(nextitem)):
         end_java()
+
+
+def _is_on_shared_spark(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("spark") and not item.get_closest_marker("spark_servers"))
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class PostgresServer:
         # What a test left open would hold its locks. MLflow's pool notices and connects again.
         with self._cursor("postgres") as cursor:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [_name(url)]
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_name(url)]
             )
         with self._cursor(_name(url)) as cursor:
             is_whole = _schema(cursor) == self.schemas[kind]
@@ -129,7 +129,7 @@ class PostgresServer:
                 self.schemas[kind] = _schema(cursor)
             with self._cursor("postgres") as cursor:
                 cursor.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name]
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
                 )
         return name
 

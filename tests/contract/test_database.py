@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,9 +27,9 @@ WHO = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
+def engine(pristine_url: str) -> Iterator[sa.Engine]:
     """The database, past the application."""
-    made = sa.create_engine(database_url, poolclass=sa.pool.NullPool)
+    made = sa.create_engine(pristine_url, poolclass=sa.pool.NullPool)
     yield made
     made.dispose()
 
@@ -60,7 +61,7 @@ HEAD = {"size": 3, "last_hash": "3" * 64, "subtrees": "", "note": "", "purpose":
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0004", "0008"])
 def test_a_start_on_an_older_schema_brings_it_up_to_date_and_keeps_its_rows(
-    database_url: str, engine: sa.Engine, revision: str
+    pristine_url: str, engine: sa.Engine, revision: str
 ) -> None:
     bring_to(engine, revision)
     assert shape(engine).keys() - {"alembic_version"} < {table.name for table in metadata.sorted_tables}
@@ -69,7 +70,7 @@ def test_a_start_on_an_older_schema_brings_it_up_to_date_and_keeps_its_rows(
         connection.execute(
             sa.text(f"INSERT INTO events ({names}) VALUES ({', '.join(':' + name for name in FIRST)})"), FIRST
         )
-    database = Database(database_url)
+    database = Database(pristine_url)
     wanted = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
     assert {name: columns for name, columns in shape(engine).items() if name != "alembic_version"} == wanted
     (kept,) = AuditLog(database).events()
@@ -111,12 +112,12 @@ def definitions(engine: sa.Engine) -> set[tuple[str, ...]]:
 
 
 def test_database_of_the_released_0_1_0_opens_and_its_schema_is_that_of_a_new_database(
-    database_url: str, engine: sa.Engine, tmp_path: Path, request: pytest.FixtureRequest
+    pristine_url: str, engine: sa.Engine, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     # Dumps of databases that version 0.1.0 made, whose migrations had four branches.
     run_script(engine, (RELEASED / f"0.1.0.{engine.dialect.name}.sql").read_text(encoding="utf-8"))
     released = definitions(engine)
-    database = Database(database_url)
+    database = Database(pristine_url)
     assert definitions(engine) == released
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0009"]
@@ -125,26 +126,26 @@ def test_database_of_the_released_0_1_0_opens_and_its_schema_is_that_of_a_new_da
     assert AuditLog(database).verify().ok
     database.close()
 
-    if engine.dialect.name == "sqlite":
-        new_url = f"sqlite:///{tmp_path / 'new.db'}"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        new_url = server.new_database()
-        request.addfinalizer(lambda: server.drop(new_url))
-    Database(new_url).close()
-    new = sa.create_engine(new_url, poolclass=sa.pool.NullPool)
-    assert definitions(new) == released
-    new.dispose()
+    with ExitStack() as lent:
+        if engine.dialect.name == "sqlite":
+            new_url = f"sqlite:///{tmp_path / 'new.db'}"
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            new_url = lent.enter_context(server.pristine())
+        Database(new_url).close()
+        new = sa.create_engine(new_url, poolclass=sa.pool.NullPool)
+        assert definitions(new) == released
+        new.dispose()
 
 
 def test_database_between_two_migrations_of_the_branched_history_is_refused(
-    database_url: str, engine: sa.Engine
+    pristine_url: str, engine: sa.Engine
 ) -> None:
     run_script(engine, (RELEASED / f"0.1.0.{engine.dialect.name}.sql").read_text(encoding="utf-8"))
     with engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM alembic_version WHERE version_num = 'looks'"))
     with pytest.raises(BadSettings, match=r"revision approvals, job_tokens, no_replace is not known here"):
-        Database(database_url)
+        Database(pristine_url)
 
 
 def test_migrations_are_numbered_in_one_line() -> None:
@@ -156,22 +157,22 @@ def test_migrations_are_numbered_in_one_line() -> None:
         assert Path(script.path).name.startswith(f"m{script.revision}_")
 
 
-def test_the_second_start_finds_nothing_to_do_and_writes_nothing(database_url: str, engine: sa.Engine) -> None:
-    Database(database_url).close()
+def test_the_second_start_finds_nothing_to_do_and_writes_nothing(pristine_url: str, engine: sa.Engine) -> None:
+    Database(pristine_url).close()
     with engine.connect() as connection:
         connection.execute(sa.text("BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE events"))
         # Whoever starts while somebody writes does not wait for him.
-        Database(database_url).close()
+        Database(pristine_url).close()
 
 
 def test_a_schema_of_a_newer_modelledger_is_refused_and_left_as_it_is(
-    database_url: str,
+    pristine_url: str,
     engine: sa.Engine,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: Command,  # noqa: F811
 ) -> None:
-    Database(database_url).close()
+    Database(pristine_url).close()
     with engine.begin() as connection:
         connection.execute(
             sa.text(
@@ -181,9 +182,9 @@ def test_a_schema_of_a_newer_modelledger_is_refused_and_left_as_it_is(
         )
     before = shape(engine)
     with pytest.raises(BadSettings, match=r"made by a newer ModelLedger .*from_2031.*Run that version"):
-        Database(database_url)
+        Database(pristine_url)
 
-    monkeypatch.setenv("MODELLEDGER_DATABASE_URL", database_url)
+    monkeypatch.setenv("MODELLEDGER_DATABASE_URL", pristine_url)
     answer = command("audit", "log", "--json")
     assert (answer.code, answer.out) == (1, "")
     (line,) = answer.err.strip().splitlines()
@@ -195,13 +196,13 @@ def test_a_schema_of_a_newer_modelledger_is_refused_and_left_as_it_is(
 
 
 def test_a_database_of_another_program_is_refused_before_anything_is_made_in_it(
-    database_url: str, engine: sa.Engine
+    pristine_url: str, engine: sa.Engine
 ) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         connection.execute(sa.text("INSERT INTO alembic_version VALUES ('451aebb31d03')"))
     with pytest.raises(BadSettings, match=r"another program: revision 451aebb31d03.*a database of ModelLedger's own"):
-        Database(database_url)
+        Database(pristine_url)
     assert shape(engine).keys() == {"alembic_version"}
 
 
@@ -241,9 +242,8 @@ def test_a_writer_who_fails_leaves_no_part_of_what_he_wrote(database_url: str) -
 
 @pytest.mark.postgres
 def test_what_only_reads_cannot_write_on_a_team_database(postgres: PostgresServer) -> None:
-    url = postgres.new_database(template=postgres.migrated)
-    database = Database(url)
-    with pytest.raises(sa.exc.InternalError, match="read-only"), database.read() as connection:
-        connection.execute(sa.insert(heads).values(HEAD))
-    database.close()
-    postgres.drop(url)
+    with postgres.ledger() as url:
+        database = Database(url)
+        with pytest.raises(sa.exc.InternalError, match="read-only"), database.read() as connection:
+            connection.execute(sa.insert(heads).values(HEAD))
+        database.close()

@@ -44,7 +44,7 @@ def ten(log: AuditLog) -> AuditLog:
 
 @pytest.fixture
 def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:
-    """Runs statements past the application, the append-only triggers dropped first: any owner can do that."""
+    """Runs statements that bypass the application and its append-only triggers, as any owner of the database can."""
 
     def run(sql: str) -> None:
         if database_url.startswith("sqlite"):
@@ -55,7 +55,7 @@ def by_hand(database_url: str, request: pytest.FixtureRequest) -> ByHand:
             connection.close()
             return
         server: PostgresServer = request.getfixturevalue("postgres")
-        server.run(database_url, f"DROP TRIGGER events_no_change ON events; {sql};")
+        server.run(database_url, f"SET session_replication_role = replica; {sql};")
 
     return run
 
@@ -216,14 +216,14 @@ for number in range(25):
 """
 
 
-def test_eight_processes_that_open_and_append_at_once_leave_one_whole_chain(database_url: str) -> None:
-    command = [sys.executable, "-c", _APPENDER, database_url]
+def test_eight_processes_that_open_and_append_at_once_leave_one_whole_chain(pristine_url: str) -> None:
+    command = [sys.executable, "-c", _APPENDER, pristine_url]
     writers = [
         subprocess.Popen([*command, f"writer{n}"], cwd=ROOT, stderr=subprocess.PIPE, text=True) for n in range(8)
     ]
     told = [writer.communicate(timeout=120)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0] * 8, told
-    log = AuditLog(Database(database_url))
+    log = AuditLog(Database(pristine_url))
     verdict = log.verify()
     assert (verdict.ok, verdict.events) == (True, 200)
     for n in range(8):

@@ -77,11 +77,9 @@ def test_the_whole_flow_from_a_file_to_a_prediction(
 @pytest.fixture
 def empty_team(postgres: PostgresServer) -> Iterator[dict[str, str]]:
     """Two databases in which there is nothing yet, as settings name them."""
-    ours, mlflows = postgres.new_database(), postgres.new_database()
-    plain = mlflows.replace("postgresql+psycopg2", "postgresql")
-    yield {"MODELLEDGER_DATABASE_URL": ours, "MLFLOW_TRACKING_URI": plain}
-    postgres.drop(ours)
-    postgres.drop(mlflows)
+    with postgres.pristine() as ours, postgres.pristine() as mlflows:
+        plain = mlflows.replace("postgresql+psycopg2", "postgresql")
+        yield {"MODELLEDGER_DATABASE_URL": ours, "MLFLOW_TRACKING_URI": plain}
 
 
 def schema(url: str) -> tuple[set[str], tuple[str, ...]]:
@@ -123,12 +121,13 @@ def test_two_instances_that_start_at_once_on_empty_databases_both_serve(
     made = sorted(out.strip() for out, _ in told)
     assert made == [f"{MODEL}/1", f"{MODEL}/2"]
 
-    alone = postgres.new_database()
-    Runs(alone).experiments()
+    with postgres.pristine() as alone:
+        Runs(alone).experiments()
+        of_one_start = schema(alone)
     tables, revisions = schema(empty_team["MODELLEDGER_DATABASE_URL"])
     assert tables == {table.name for table in metadata.sorted_tables} | {"alembic_version"}
     assert len(revisions) == len(set(revisions))
-    assert schema(empty_team["MLFLOW_TRACKING_URI"]) == schema(alone)
+    assert schema(empty_team["MLFLOW_TRACKING_URI"]) == of_one_start
     for name, value in empty_team.items():
         monkeypatch.setenv(name, value)
     stores = open_stores(load_settings(home=home))
