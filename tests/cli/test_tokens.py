@@ -101,6 +101,7 @@ def test_the_stored_digest_is_no_token(
     refused(command("tables"), "no token of this server")
 
 
+@pytest.mark.both_databases(every_run=True)
 def test_a_revoked_token_ends_at_once(issue: Issue, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     token = issue("ann", "scientist")
     monkeypatch.setenv("MODELLEDGER_TOKEN", token["admin"])

@@ -32,6 +32,7 @@ def stage_of(stores: Stores, version: int) -> Stage:
     return next(v.stage for v in stores.models.versions("iris_classifier") if v.version == version)
 
 
+@pytest.mark.both_databases(every_run=True)
 def test_first_yes_leaves_the_request_open_and_the_second_carries_it_out(
     two_needed: Stores, scientist: Actor, manager: Actor, manager2: Actor
 ) -> None:

@@ -1,4 +1,4 @@
-"""Eight processes that promote at once, 200 times: never two in Production, one at the end, and every loser is told."""
+"""Eight processes promote at once, many times: never two in Production, one at the end, every loser is notified."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from core.settings import load_settings
 from tests.features.forked import Child, context, start
 from tests.features.promoting import LONGEST_ROUND_S, MODEL, POLICIES, Told, promote_in_rounds
 
-PROCESSES, ROUNDS = 8, 200
+PROCESSES = 8
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_one_version_is_in_production_whatever_happens_at_once(
-    sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor
+    sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor, rounds: int
 ) -> None:
     """Nine versions: one serves, each process holds another one of the rest."""
     stores = open_stores(load_settings(home=sample_stores.settings.home, policies=POLICIES))
@@ -35,9 +36,9 @@ def test_one_version_is_in_production_whatever_happens_at_once(
 
     gate, told = context.Barrier(PROCESSES + 1), context.Queue()
     home = str(stores.settings.home)
-    promoters = [start(promote_in_rounds, home, number, ROUNDS, gate, told) for number in range(1, PROCESSES + 1)]
+    promoters = [start(promote_in_rounds, home, number, rounds, gate, told) for number in range(1, PROCESSES + 1)]
     try:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             gate.wait(LONGEST_ROUND_S)
             one_round(stores, promoters, told)
             gate.wait(LONGEST_ROUND_S)
@@ -48,14 +49,14 @@ def test_one_version_is_in_production_whatever_happens_at_once(
     assert [promoter.wait() for promoter in promoters] == [0] * PROCESSES, [promoter.error for promoter in promoters]
 
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
-    assert len(approved) == ROUNDS + 1
+    assert len(approved) == rounds + 1
     assert stores.decisions.list(statuses=(RequestStatus.UNFINISHED,)) == ()
     assert find_differences(stores, auditor) == ()
     assert stores.audit.unfinished() == ()
     assert stores.audit.verify().ok
     outcomes = [event.outcome.value for event in stores.audit.search(action="promotion.decide", limit=None)]
-    assert outcomes.count("success") == ROUNDS + 1
-    assert outcomes.count("denied") == ROUNDS * (PROCESSES - 1)
+    assert outcomes.count("success") == rounds + 1
+    assert outcomes.count("denied") == rounds * (PROCESSES - 1)
 
 
 def one_round(stores: Stores, promoters: list[Child], told: Queue[Told]) -> None:

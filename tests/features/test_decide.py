@@ -258,6 +258,7 @@ def test_other_stages_leave_production_alone(
     assert stages(sample_stores) == {1: "Production", 2: to.value, 3: "None"}
 
 
+@pytest.mark.both_databases(every_run=True)
 def test_two_who_approve_at_once_one_wins_and_the_other_is_told_who(
     sample_stores: Stores, manager: Actor, manager2: Actor, ask: Ask
 ) -> None:

@@ -35,7 +35,7 @@ def stages(stores: Stores) -> dict[int, str]:
     return {v.version: v.stage.value for v in stores.models.versions(MODEL)}
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(every_run=True)
 def test_rollback_goes_to_the_version_that_was_in_production_before(
     sample_stores: Stores, manager: Actor, promote: Promote
 ) -> None:

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "iris_classifier"
 
 
-@pytest.mark.both_databases
+@pytest.mark.both_databases(every_run=True)
 def test_the_whole_flow_from_a_file_to_a_prediction(
     home: Path,
     database_kind: str,
