@@ -26,6 +26,7 @@ from tests.postgres import (  # noqa: F401 -- fixtures, for whoever needs them
     pristine_url,
 )
 
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that is marked both_databases and opens a workspace runs twice: on SQLite and on PostgreSQL.
 

@@ -105,9 +105,7 @@ class PostgresServer:
         yield url
         # What a test left open would hold its locks. MLflow's pool notices and connects again.
         with self._cursor("postgres") as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_name(url)]
-            )
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_name(url)])
         with self._cursor(_name(url)) as cursor:
             is_whole = _schema(cursor) == self.schemas[kind]
         if is_whole:
@@ -128,9 +126,7 @@ class PostgresServer:
                 self.contents[kind] = _content(cursor)
                 self.schemas[kind] = _schema(cursor)
             with self._cursor("postgres") as cursor:
-                cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-                )
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         return name
 
     def _content(self, kind: str, source: Path | None) -> Content:
@@ -285,7 +281,7 @@ _KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database with ModelLedger's schema and no row, to be copied: a migration takes longer than many tests."""
+    """A SQLite database with ModelLedger's schema and no row, to be copied: a migration takes longer than a copy."""
     file = tmp_path_factory.mktemp("migrated") / "modelledger.db"
     url = f"sqlite:///{file}"
     Database(url).close()
