@@ -39,8 +39,7 @@ CoreError
 │   ├── GatesFailed
 │   ├── EvidenceChanged
 │   ├── Overtaken
-│   ├── NothingInProduction
-│   └── DataVersionMissing
+│   └── NothingInProduction
 ├── TrainingFailed
 ├── ModelUnloadable
 ├── Unavailable
@@ -225,9 +224,6 @@ class Overtaken(Refused):
 
 
 class NothingInProduction(Refused): ...
-
-
-class DataVersionMissing(Refused): ...
 
 
 class TrainingFailed(CoreError):

@@ -22,7 +22,7 @@ from core.audit.row_snapshots import BINDS, Bind, Rows
 from core.database.engine import Database
 from core.database.tables import events
 from core.entities import Actor, ChainVerdict, Event, Outcome
-from core.errors import AuditBroken, Forbidden, Refused
+from core.errors import Forbidden, Refused
 from core.redact import everywhere, redactor
 
 GENESIS = "0" * 64
@@ -310,12 +310,6 @@ class AuditLog:
         if previous != head:
             return _broken(last, sequence + 1, "the log was changed while it was being verified", previous)
         return ChainVerdict(ok=True, events=last, first_broken=None, detail=f"All {last} events hold.", head=previous)
-
-    def require_intact(self) -> None:
-        """Raises AuditBroken where the chain does not hold."""
-        verdict = self.verify()
-        if not verdict.ok:
-            raise AuditBroken(f"The audit log is broken at event {verdict.first_broken}: {verdict.detail}.")
 
     def unfinished(self) -> tuple[Event, ...]:
         """Intents without an outcome, oldest first: going on now, or dead before they could say how they ended."""

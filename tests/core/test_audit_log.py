@@ -19,7 +19,7 @@ from core.audit.canonical_json import canonical
 from core.audit.log import GENESIS, AuditLog
 from core.database.engine import Database
 from core.entities import Actor, Outcome, Role
-from core.errors import AuditBroken, DatabaseUnavailable, Forbidden, SelfApproval
+from core.errors import DatabaseUnavailable, Forbidden, SelfApproval
 from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +69,6 @@ def test_untouched_log_holds_and_its_head_is_the_last_hash(ten: AuditLog) -> Non
     verdict = ten.verify()
     assert (verdict.ok, verdict.events, verdict.first_broken) == (True, 10, None)
     assert ten.head() == (10, verdict.head)
-    ten.require_intact()
 
 
 def test_hash_is_sha256_of_the_event_with_the_hash_before_it(ten: AuditLog) -> None:
@@ -130,8 +129,6 @@ def test_tampering_is_found_and_its_position_named(ten: AuditLog, by_hand: ByHan
     assert not verdict.ok
     assert verdict.first_broken == position
     assert str(position) in verdict.detail
-    with pytest.raises(AuditBroken, match=f"event {position}"):
-        ten.require_intact()
 
 
 def test_event_rewritten_with_its_hash_breaks_at_the_one_after_it(ten: AuditLog, by_hand: ByHand) -> None:

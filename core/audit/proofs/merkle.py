@@ -1,7 +1,7 @@
-"""Merkle trees in the shapes of RFC 9162 (section 2.1): roots, inclusion and consistency proofs, and their checks.
+"""Merkle trees in the shape of RFC 9162 (section 2.1): roots and inclusion proofs.
 
-A leaf is SHA-256(0x00 || data), a node SHA-256(0x01 || left || right). `Frontier` grows a tree leaf by leaf in
-log2(n) hashes of memory; `Tree` makes proofs over leaves that lie elsewhere, one hash in memory per 256 of them.
+A leaf is SHA-256(0x00 || data), a node SHA-256(0x01 || left || right). `Frontier` grows a tree leaf by leaf with
+log2(n) hashes in memory. `Tree` makes proofs over leaves that are stored elsewhere, with one hash in memory per 256.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Leaves = Callable[[int, int], Iterable[bytes]]
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """Hash of one leaf over its data."""
+    """Return the hash of one leaf over its data."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node over its children."""
+    """Return the hash of an inner node over its two children."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
@@ -34,9 +34,9 @@ class Frontier:
     """A tree that only grows: the hashes of its perfect subtrees from left to right, at most one of each size."""
 
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
-        """*hashes* as `hashes` gave them for a tree of *size* leaves. Raises ValueError where they do not fit."""
+        """Continue a tree of *size* leaves from its `hashes`. Raises ValueError where the two do not fit."""
         levels = [level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]
-        if size < 0 or len(hashes) != len(levels) or any(len(one) != _HASH_BYTES for one in hashes):
+        if size < 0 or len(hashes) != len(levels) or any(len(subtree) != _HASH_BYTES for subtree in hashes):
             raise ValueError(f"a tree of {size} leaves has {len(levels)} perfect subtrees of 32 bytes each")
         self._stack = list(zip(levels, hashes, strict=True))
         self._size = size
@@ -47,11 +47,11 @@ class Frontier:
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """Perfect subtrees, the largest first: all that is needed to go on from here."""
-        return tuple(one for _, one in self._stack)
+        """The roots of the perfect subtrees, largest first: all that is needed to continue the tree."""
+        return tuple(subtree for _, subtree in self._stack)
 
     def add(self, leaf: bytes) -> None:
-        """Appends one leaf hash."""
+        """Append one leaf hash."""
         self._push(0, leaf)
 
     def _push(self, level: int, subtree: bytes) -> None:
@@ -62,17 +62,17 @@ class Frontier:
         self._stack.append((level, subtree))
 
     def root(self) -> bytes:
-        """Root of the tree as it is now."""
+        """Return the root over the leaves so far."""
         if not self._stack:
             return EMPTY_ROOT
-        found = self._stack[-1][1]
+        root = self._stack[-1][1]
         for _, left in reversed(self._stack[:-1]):
-            found = node_hash(left, found)
-        return found
+            root = node_hash(left, root)
+        return root
 
 
 class Tree:
-    """The tree over the first *size* leaves of *leaves*: reads them once, then only the blocks a proof goes through."""
+    """The tree over the first *size* of *leaves*: reads all leaves once, then only the blocks on a proof's path."""
 
     def __init__(self, size: int, leaves: Leaves) -> None:
         self.size = size
@@ -82,17 +82,16 @@ class Tree:
         for _ in range(size >> _BLOCK_LEVEL):
             self._blocks.append(_perfect(list(islice(stream, _BLOCK))))
 
-    def root(self, size: int | None = None) -> bytes:
-        """Root over the first *size* leaves (default all)."""
-        return self._subtree(0, self.size if size is None else size)
+    def root(self) -> bytes:
+        """Return the root over all leaves."""
+        return self._subtree(0, self.size)
 
-    def inclusion(self, index: int, size: int | None = None) -> tuple[bytes, ...]:
-        """Audit path of the leaf *index* (from 0) in the tree of the first *size* leaves. Raises ValueError."""
-        size = self.size if size is None else size
-        if not 0 <= index < size <= self.size:
-            raise ValueError(f"no leaf {index} in a tree of {size} leaves")
+    def inclusion(self, index: int) -> tuple[bytes, ...]:
+        """Return the audit path of leaf *index* (from 0), the sibling next to the leaf first. Raises ValueError."""
+        if not 0 <= index < self.size:
+            raise ValueError(f"no leaf {index} in a tree of {self.size} leaves")
         path: list[bytes] = []
-        first, last = 0, size
+        first, last = 0, self.size
         while last - first > 1:
             middle = first + _split(last - first)
             if index < middle:
@@ -103,27 +102,8 @@ class Tree:
                 first = middle
         return tuple(reversed(path))
 
-    def consistency(self, old: int, new: int | None = None) -> tuple[bytes, ...]:
-        """Proof that the tree of *new* leaves begins with the tree of *old* leaves. Raises ValueError."""
-        new = self.size if new is None else new
-        if not 0 < old <= new <= self.size:
-            raise ValueError(f"no proof from {old} to {new} leaves")
-        proof: list[bytes] = []
-        first, last, is_whole = 0, new, True
-        while old != last:
-            middle = first + _split(last - first)
-            if old <= middle:
-                proof.append(self._subtree(middle, last))
-                last = middle
-            else:
-                proof.append(self._subtree(first, middle))
-                first, is_whole = middle, False
-        if not is_whole:
-            proof.append(self._subtree(first, last))
-        return tuple(reversed(proof))
-
     def _subtree(self, first: int, last: int) -> bytes:
-        """Hash over leaves first..last; *first* is a multiple of the subtree's width, as all in proofs are."""
+        """Return the hash over leaves *first* to *last* - 1. *first* is a multiple of the width, as in every proof."""
         full = last >> _BLOCK_LEVEL
         frontier = Frontier()
         if last - first >= _BLOCK:
@@ -136,69 +116,15 @@ class Tree:
         return frontier.root()
 
 
-def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that *path* leads to from the leaf hash (RFC 9162, 2.1.3.2); None where its length does not fit."""
-    if not 0 <= index < size:
-        return None
-    place, last, found = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            return None
-        if place & 1 or place == last:
-            found = node_hash(sibling, found)
-            while not place & 1 and place:
-                place >>= 1
-                last >>= 1
-        else:
-            found = node_hash(found, sibling)
-        place >>= 1
-        last >>= 1
-    return found if last == 0 else None
-
-
-def proves_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether *path* proves that the leaf hash is number *index* (from 0) of the tree with *root*."""
-    return root_from_inclusion(leaf, index, size, path) == root
-
-
-def proves_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether *proof* shows that the tree of *new* leaves begins with that of *old* leaves (RFC 9162, 2.1.4.2)."""
-    if not 0 < old <= new:
-        return False
-    if old == new:
-        return not proof and old_root == new_root
-    nodes = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
-    if not nodes or not proof:
-        return False
-    place, last = old - 1, new - 1
-    while place & 1:
-        place >>= 1
-        last >>= 1
-    before = after = nodes[0]
-    for node in nodes[1:]:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            before, after = node_hash(node, before), node_hash(node, after)
-            while not place & 1 and place:
-                place >>= 1
-                last >>= 1
-        else:
-            after = node_hash(after, node)
-        place >>= 1
-        last >>= 1
-    return last == 0 and before == old_root and after == new_root
-
-
 def _split(count: int) -> int:
     """The largest power of two smaller than *count*."""
     return 1 << ((count - 1).bit_length() - 1)
 
 
 def _perfect(leaves: list[bytes]) -> bytes:
-    """Root of a block; whole levels at once, which is twice as fast as leaf by leaf."""
+    """Return the root of a block, level by level: twice as fast as leaf by leaf."""
     if len(leaves) != _BLOCK:
-        raise ValueError(f"a block has {_BLOCK} leaves, here are {len(leaves)}")
+        raise ValueError(f"a block has {_BLOCK} leaves, not {len(leaves)}")
     level = leaves
     while len(level) > 1:
         level = [
