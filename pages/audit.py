@@ -12,7 +12,8 @@ from core.features.evidence.search_events import search_audit, show_event
 from core.features.history.findings_as_of import findings_at, show_finding_at
 from core.features.monitoring.findings import list_findings, show_finding
 from pages._audit import event_views, finding_forms, finding_views, proof_forms
-from pages._ui import as_of, messages, session
+from pages._history import as_of
+from pages._ui import messages, session
 
 PAGE = 200
 

@@ -18,8 +18,9 @@ from core.features.monitoring.findings import list_findings
 from core.features.runs.models import list_models
 from core.features.scoring.score import list_batches
 from pages._audit import finding_views
+from pages._history import as_of
 from pages._lineage import lineage_graph
-from pages._ui import as_of, escaping, links, messages, pickers, session
+from pages._ui import escaping, links, messages, pickers, session
 
 # Facts of a node that are times, in ISO 8601.
 TIMES = ("time", "decided at")

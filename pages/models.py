@@ -9,8 +9,9 @@ from core.entities import ModelVersionKey
 from core.features.monitoring.findings import findings_about_version, list_findings
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
+from pages._history import as_of
 from pages._models import evidence_downloads, model_views, reproduction
-from pages._ui import as_of, links, messages, pickers, session
+from pages._ui import links, messages, pickers, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()

@@ -13,7 +13,8 @@ from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQ
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better
 from pages._audit import event_views, finding_views
-from pages._ui import as_of, cached_readers, escaping, jobs, links, messages, session
+from pages._history import as_of
+from pages._ui import cached_readers, escaping, jobs, links, messages, session
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()

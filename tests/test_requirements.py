@@ -48,7 +48,7 @@ def names(requirements: list[Requirement]) -> set[str]:
 
 
 def imported_modules(*places: str) -> set[str]:
-    """Return the top-level modules that the Python files in *places* import, the standard library's left out."""
+    """Return the top-level modules that the Python files in *places* import: not of the standard library, not ours."""
     files = [
         file for place in places for file in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
     ]
@@ -58,7 +58,7 @@ def imported_modules(*places: str) -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         for name in names_of(node)
         if name.split(".")[0] not in sys.stdlib_module_names
-    } - {"core", "pages", "tests", "benchmarks"}
+    } - {path.stem for path in ROOT.iterdir()}
 
 
 def names_of(node: ast.AST) -> Iterator[str]:

@@ -46,7 +46,7 @@ NOT_YET = {
     "pages/_tables/ingest_form.py",
     "pages/_tables/table_views.py",
     "pages/_training/training_forms.py",
-    "pages/_ui/as_of.py",
+    "pages/_history/as_of.py",
     "pages/_ui/cached_readers.py",
     "pages/_ui/charts.py",
     "pages/_ui/downloads.py",

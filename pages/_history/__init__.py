@@ -1,0 +1,1 @@
+"""The state as of an earlier date, for the screens that show it."""
