@@ -106,13 +106,13 @@ def _compare(stores: Stores, store: LargeStore, search_s: float, where: str) -> 
 def _calls(stores: Stores, store: LargeStore) -> Measurement:
     """Calls to MLflow for the lineage of one version and of all of them, with nothing remembered."""
     counted: list[None] = []
-    answering = Connection.answering
+    open_client = Connection.client
 
     def count(self: Connection, missing: object = None) -> object:
         counted.append(None)
-        return answering(self, missing)  # type: ignore[arg-type]
+        return open_client(self, missing)  # type: ignore[arg-type]
 
-    Connection.answering = count  # type: ignore[assignment, method-assign]
+    Connection.client = count  # type: ignore[assignment, method-assign]
     try:
         small = build(store.folder.parent / "small", runs=10, versions=1)
         with _environment(stores.settings.home, small.uri):
@@ -123,7 +123,7 @@ def _calls(stores: Stores, store: LargeStore) -> Measurement:
             lineage_of_every_version(_opened(stores.settings.home), _AUDITOR, store.model)
         for_all = len(counted)
     finally:
-        Connection.answering = answering  # type: ignore[method-assign]
+        Connection.client = open_client  # type: ignore[method-assign]
     return Measurement(
         name=f"calls to MLflow for the lineage of {VERSIONS:,} versions against one",
         ratio=for_all / for_one,

@@ -104,7 +104,7 @@ def _artifact_root(settings: Settings) -> Path | None:
     return None if has_server else settings.artifact_root
 
 
-def _closed(settings: Settings) -> tuple[Path, ...]:
+def _protected(settings: Settings) -> tuple[Path, ...]:
     """What no artifact may hold: whoever registers a version names its source."""
     return settings.home, settings.signing_key_file, settings.secrets_file
 
@@ -114,7 +114,7 @@ def _runs(settings: Settings, redact: Callable[[str], str]) -> Runs:
         settings.tracking_uri,
         timeout_s=settings.mlflow_timeout_s,
         artifact_root=_artifact_root(settings),
-        closed=_closed(settings),
+        protected=_protected(settings),
         redact=redact,
     )
 
@@ -126,5 +126,5 @@ def _models(settings: Settings) -> ModelRegistry:
         settings.registry_uri,
         timeout_s=settings.mlflow_timeout_s,
         artifact_root=_artifact_root(settings),
-        closed=_closed(settings),
+        protected=_protected(settings),
     )

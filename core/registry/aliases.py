@@ -12,10 +12,10 @@ STAGE_TAG = "stage"
 
 
 class AliasRegistry(MlflowRegistry):
-    """The alias `production` is the truth for Production, `staging` for Staging; the tag `stage` tells the rest.
+    """The alias `production` decides which version is in Production, `staging` which is in Staging.
 
-    An alias names one version: two in Production cannot be. A tag that claims Production without the alias
-    reads as Archived: it served once.
+    The tag `stage` tells Archived from None. An alias points to one version, so a model never has two versions in
+    Production. A version whose tag says Production but which does not hold the alias is read as Archived.
     """
 
     name = "aliases"
@@ -25,21 +25,22 @@ class AliasRegistry(MlflowRegistry):
         number = int(version.version)
         if aliases.get(PRODUCTION_ALIAS) == number:
             return Stage.PRODUCTION
-        tagged = str((version.tags or {}).get(STAGE_TAG, Stage.NONE.value))
-        if aliases.get(STAGING_ALIAS) == number and tagged != Stage.ARCHIVED.value:
+        tag = str((version.tags or {}).get(STAGE_TAG, Stage.NONE.value))
+        if aliases.get(STAGING_ALIAS) == number and tag != Stage.ARCHIVED.value:
             return Stage.STAGING
-        if tagged == Stage.PRODUCTION.value:
+        if tag == Stage.PRODUCTION.value:
             return Stage.ARCHIVED
-        return Stage(tagged) if tagged in {Stage.NONE.value, Stage.ARCHIVED.value} else Stage.NONE
+        return Stage(tag) if tag in {Stage.NONE.value, Stage.ARCHIVED.value} else Stage.NONE
 
-    def _move(self, client: Any, model: str, version: int, stage: Stage) -> None:
-        found = client.get_registered_model(model)
-        aliases = {alias: int(number) for alias, number in found.aliases.items()}
-        for held, alias in ((Stage.PRODUCTION, PRODUCTION_ALIAS), (Stage.STAGING, STAGING_ALIAS)):
-            if stage is held:
+    def _set_stage(self, client: Any, model: str, version: int, stage: Stage) -> None:
+        registered = client.get_registered_model(model)
+        aliases = {alias: int(number) for alias, number in registered.aliases.items()}
+        for alias_stage, alias in ((Stage.PRODUCTION, PRODUCTION_ALIAS), (Stage.STAGING, STAGING_ALIAS)):
+            if stage is alias_stage:
                 client.set_registered_model_alias(model, alias, str(version))
             elif aliases.get(alias) == version:
                 client.delete_registered_model_alias(model, alias)
         client.set_model_version_tag(model, str(version), STAGE_TAG, stage.value)
-        # A tag moves no time of last change, by which other readers learn of it; writing the description does.
-        client.update_registered_model(model, found.description or "")
+        # A tag does not change the model's time of last update, by which other readers notice a change; writing the
+        # description does.
+        client.update_registered_model(model, registered.description or "")

@@ -1,4 +1,4 @@
-"""Places: which folders of this machine's disk are read as an artifact, and which never."""
+"""Artifact locations: which folders on this machine's disk may be read as an artifact, and which never."""
 
 from __future__ import annotations
 
@@ -10,59 +10,67 @@ from typing import Any
 from core.errors import ArtifactOutside
 from core.registry.connection import Connection
 
-# Who asks for an artifact says where it may lie: the URIs of its run's and its logged model's own folders.
+# Returns the URIs of the folders in which an artifact may lie: those of its run and of its logged model.
 Owners = Callable[[], Iterable[str]]
 
 
-def require_own_place(connection: Connection, repository: Any, owners: Owners) -> Path | None:
-    """The folder that MLflow's *repository* reads, links followed; None where it is not on this machine's disk.
+def require_own_folder(connection: Connection, repository: Any, owners: Owners) -> Path | None:
+    """Return the folder that MLflow's *repository* reads, with links resolved, or None if it is not on this disk.
 
-    Whoever can register a version names its source; this process reads it for every role. So a local folder must lie
-    in one of *owners* or below the artifact root, and never holds the home or a key. Raises ArtifactOutside.
+    Anyone who can register a version chooses its source, and this process reads that source for every role. So a local
+    folder must lie in one of *owners* or below the artifact root, and it must not contain a protected path.
+
+    Raises:
+        ArtifactOutside: the folder lies elsewhere or contains a protected path.
     """
     named = local_folder(repository)
     if named is None:
         return None
-    place = named.resolve()
-    _require_open(connection, place, named)
+    folder = named.resolve()
+    _require_unprotected(connection, folder, named)
     root = connection.artifact_root
-    if root is not None and root.resolve() in place.parents:
-        return place
-    if not any(place == own or own in place.parents for own in map(_resolved, owners()) if own is not None):
+    if root is not None and root.resolve() in folder.parents:
+        return folder
+    if not any(folder == own or own in folder.parents for own in map(_resolved, owners()) if own is not None):
         raise ArtifactOutside(
-            f"{named} is no place of this artifact: it lies outside its run's folder, so nothing there is read. "
-            "Log the model to its run and register it from there.",
-            place=str(named),
+            "{folder} is outside the folder of the artifact's run, so ModelLedger does not read it. Log the model to "
+            "its run and register it from there.",
+            folder=str(named),
         )
-    return place
+    return folder
 
 
-def require_no_way_out(place: Path, path: str) -> None:
-    """No link at or below *path* in *place* leads out of *place*. Raises ArtifactOutside with its name."""
-    start = place / path
-    for name in (start, *_below(start)):
-        if name != place and place not in name.resolve().parents:
+def require_no_outside_links(folder: Path, path: str) -> None:
+    """Check that no link at or below *path* in *folder* leads out of *folder*.
+
+    Raises:
+        ArtifactOutside: a link leads out; the message names the link.
+    """
+    start = folder / path
+    for entry in (start, *_below(start)):
+        if entry != folder and folder not in entry.resolve().parents:
             raise ArtifactOutside(
-                f"{name.relative_to(place)} is a link that leads out of the artifact; nothing of it is read.",
-                place=str(place),
+                "{link} is a link that leads out of the artifact, so ModelLedger does not read the artifact.",
+                link=str(entry.relative_to(folder)),
+                folder=str(folder),
             )
 
 
 def local_folder(repository: Any) -> Path | None:
-    """Where MLflow will read, whichever URI (runs:/, models:/, file:, a path) led it there."""
+    """Return the local folder that MLflow will read, for any kind of URI (runs:/, models:/, file:, a path)."""
     while (inner := getattr(repository, "repo", None)) is not None:
         repository = inner
     folder = getattr(repository, "artifact_dir", None)
     return Path(folder) if folder is not None else None
 
 
-def _require_open(connection: Connection, place: Path, named: Path) -> None:
-    for closed in connection.closed:
-        held = closed.resolve()
-        if place == held or place in held.parents:
+def _require_unprotected(connection: Connection, folder: Path, named: Path) -> None:
+    for path in connection.protected:
+        protected = path.resolve()
+        if folder == protected or folder in protected.parents:
             raise ArtifactOutside(
-                f"{named} holds what this installation keeps for itself; nothing there is read as an artifact.",
-                place=str(named),
+                "{folder} contains private files of this installation, so ModelLedger does not read it as an artifact.",
+                folder=str(named),
             )
 
 
@@ -75,6 +83,6 @@ def _resolved(uri: str) -> Path | None:
 
 
 def _below(folder: Path) -> Iterable[Path]:
-    """Everything in *folder* at any depth; folders that are links are named, not entered."""
-    for at, folders, names in os.walk(folder):
-        yield from (Path(at) / name for name in (*folders, *names))
+    """Return everything in *folder* at any depth; folders that are links are listed but not entered."""
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent) / name for name in (*folders, *files))

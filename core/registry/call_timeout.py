@@ -1,4 +1,7 @@
-"""A bound on one whole answer: MLflow's own timeout is per read, which a server that drips bytes never meets."""
+"""Limit the time of a whole call.
+
+MLflow's own timeout is per read: a server that sends a byte now and then would never reach it.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +9,43 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# These move a model's files, which may be large: each read is bounded, the whole is not.
-_FILES = frozenset({"log_artifact", "log_artifacts"})
+# These calls move a model's files, which can be large: each read has a timeout, the whole call has none.
+_FILE_CALLS = frozenset({"log_artifact", "log_artifacts"})
 
 
-def within(limit_s: float, call: Callable[[], Any]) -> Any:
-    """What *call* returns or raises, or TimeoutError after *limit_s*.
+def call_within(limit_s: float, call: Callable[[], Any]) -> Any:
+    """Return what *call* returns, or raise what it raises; raise TimeoutError after *limit_s*.
 
-    The call goes on in a thread that nobody waits for, not at the end of the process either; whether what it asked
-    for is done, is not known then.
+    After a timeout the call continues in a daemon thread, which does not keep the process alive. Whether the server
+    did what was requested is unknown then.
     """
-    done: list[Any] = []
-    failed: list[BaseException] = []
+    results: list[Any] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            done.append(call())
-        except BaseException as error:  # noqa: BLE001 -- carried over to the caller's thread
-            failed.append(error)
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 -- raised again in the caller's thread
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True, name="mlflow-call")
     thread.start()
     thread.join(limit_s)
-    if failed:
-        raise failed[0]
-    if not done:
-        raise TimeoutError(f"no whole answer within {limit_s:g} s")
-    return done[0]
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"no complete answer within {limit_s:g} s")
+    return results[0]
 
 
 class BoundedClient:
-    """An MLflow client each of whose calls ends within *limit_s*."""
+    """An MLflow client whose every call ends within *limit_s*, except calls that move files."""
 
     def __init__(self, client: Any, limit_s: float) -> None:
         self._client, self._limit_s = client, limit_s
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if not callable(found) or name in _FILES:
-            return found
-        return lambda *args, **options: within(self._limit_s, lambda: found(*args, **options))
+        attribute = getattr(self._client, name)
+        if not callable(attribute) or name in _FILE_CALLS:
+            return attribute
+        return lambda *args, **options: call_within(self._limit_s, lambda: attribute(*args, **options))

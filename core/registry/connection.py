@@ -1,6 +1,6 @@
-"""A connection to MLflow: one client, a bounded wait, and every error of the library translated.
+"""Connection: MLflow's client with a bounded wait, and with every error of the library translated.
 
-Never the global `mlflow.set_tracking_uri`: it leaks from one session of the app into the next.
+It never calls the global `mlflow.set_tracking_uri`, which leaks from one session of the app into the next.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable, first_line
 from core.redact import masked
 from core.registry.call_timeout import BoundedClient
+from core.texts import text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# What a server or a database says when it is there but will not; everything else is an outage.
+# Codes of a server or a database that answers but refuses; every other code is an outage.
 _BAD_INPUT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT"})
-_REFUSED = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
+_FORBIDDEN = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-# After an outage the next calls fail at once for this long: a page with ten calls waits once, not ten times.
+# After an outage calls fail at once for this long, so a page with ten calls waits once, not ten times.
 _DOWN_S = 2.0
-# Any number of our own; it only has to be the same in every process.
-_MAKER_LOCK = 7_310_946_223
-# MLflow's modules import each other: a thread that comes while another imports them would find them half made.
-_importing = threading.Lock()
+# The key of the advisory lock: any number that is the same in every process of ModelLedger.
+_OPEN_LOCK = 7_310_946_223
+# MLflow's modules import each other: a second thread must not use them while the first still imports them.
+_import_lock = threading.Lock()
 
 
 class Connection:
-    """Where MLflow is. The client is made on first use: importing MLflow costs a second.
+    """A tracking store and a registry of MLflow. The client is created on first use: importing MLflow takes a second.
 
-    *timeout_s* bounds the wait for an answer to begin; the whole of it is there after twice that time, or it is an
-    outage. *artifact_root* is where an embedded store keeps artifacts. Of what is
-    *closed* (the home, files of keys) nothing that holds it is ever read as an artifact.
+    *timeout_s* limits the wait until an answer begins; an answer that is not complete after twice that time is an
+    outage. *artifact_root* is the folder in which an embedded store keeps artifacts. A folder that contains one of the
+    *protected* paths (the home folder, key files) is never read as an artifact.
     """
 
     def __init__(
@@ -56,22 +57,22 @@ class Connection:
         *,
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
-        closed: Sequence[Path] = (),
+        protected: Sequence[Path] = (),
     ) -> None:
         self.tracking_uri = tracking_uri
         self.registry_uri = registry_uri or tracking_uri
         self.timeout_s = timeout_s
         self.artifact_root = artifact_root
-        self.closed = tuple(closed)
-        self._making = threading.Lock()
+        self.protected = tuple(protected)
+        self._client_lock = threading.Lock()
         self._down_until = 0.0
-        self._down_reason = ""
+        self._down_cause = ""
 
     @property
-    def whole_s(self) -> float:
-        """The longest that one call of a server takes; a longer wait that a user has set for MLflow holds."""
-        own = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
-        return 2 * max(self.timeout_s, float(own) if own.isdigit() else 0.0)
+    def max_call_s(self) -> float:
+        """The longest time that one call of a server may take; a longer timeout that the user set for MLflow counts."""
+        user_timeout = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+        return 2 * max(self.timeout_s, float(user_timeout) if user_timeout.isdigit() else 0.0)
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -81,42 +82,47 @@ class Connection:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         for uri in {self.tracking_uri, self.registry_uri}:
             _check_reachable(uri, self.timeout_s)
-        # Opens both stores now, each under its lock: two processes that migrate one database break it. One after the
-        # other, because two addresses may lead to one database, and nobody can wait for himself.
-        with _one_maker(self.tracking_uri):
+        # Open both stores now, each under its lock: two processes that migrate one database at once break it. One lock
+        # after the other: both URIs may lead to one database, and then the second lock would wait for the first.
+        with _open_lock(self.tracking_uri):
             try:
                 client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
             except ImportError as error:
                 raise BadSettings(
-                    f"{masked(self.tracking_uri)} takes the package {error.name or error}, which is not installed "
-                    "here; check MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI.",
+                    "{uri} needs the package {package}, which is not installed here; check MLFLOW_TRACKING_URI and "
+                    "MLFLOW_REGISTRY_URI.",
+                    uri=masked(self.tracking_uri),
+                    package=error.name or str(error),
                     setting="MLFLOW_TRACKING_URI",
                 ) from error
             if not _is_server(self.tracking_uri):
                 client.search_experiments(max_results=1)
-        with _one_maker(self.registry_uri):
+        with _open_lock(self.registry_uri):
             if not _is_server(self.registry_uri):
                 client.search_registered_models(max_results=1)
         if _is_server(self.tracking_uri) or _is_server(self.registry_uri):
-            return cast("MlflowClient", BoundedClient(client, self.whole_s))
+            return cast("MlflowClient", BoundedClient(client, self.max_call_s))
         return client
 
     @contextmanager
-    def answering(self, missing: CoreError | None = None) -> Iterator[MlflowClient]:
-        """The client; whatever MLflow raises inside becomes an error of ours. *missing* is raised for "not there".
+    def client(self, missing: CoreError | None = None) -> Iterator[MlflowClient]:
+        """Yield the client and translate what MLflow raises inside. *missing* is raised if MLflow finds no such entity.
 
-        Raises RegistryUnavailable after a bounded wait, BadInput, Forbidden, or *missing*.
+        Raises:
+            RegistryUnavailable: MLflow does not answer within a bounded time.
+            BadInput: MLflow rejects the call.
+            Forbidden: MLflow refuses the credentials.
         """
         if time.monotonic() < self._down_until:
-            raise RegistryUnavailable(self._down_reason, uri=masked(self.tracking_uri))
-        _quiet_environment(self.timeout_s)
-        with _importing:
-            import mlflow  # noqa: F401 - all of it, before any part of it
+            raise self._unavailable(self._down_cause)
+        _set_environment(self.timeout_s)
+        with _import_lock:
+            import mlflow  # noqa: F401 - the whole package, before any part of it
             from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
 
         try:
-            with self._making:
+            with self._client_lock:
                 client = self._client
             yield client
         except MlflowException as error:
@@ -128,61 +134,68 @@ class Connection:
         if code in _MISSING and missing is not None:
             return missing
         if code in _BAD_INPUT:
-            return BadInput(f"MLflow does not take this: {first_line(error)}.", code=code)
-        if code in _REFUSED:
-            return Forbidden(f"MLflow refuses us: {first_line(error)}. Check its credentials.", code=code)
+            return BadInput("MLflow rejects this: {cause}.", cause=first_line(error), code=code)
+        if code in _FORBIDDEN:
+            return Forbidden(
+                "MLflow refuses access: {cause}. Check the credentials for MLflow.", cause=first_line(error), code=code
+            )
         return self._outage(error)
 
     def _outage(self, error: Exception) -> RegistryUnavailable:
         if isinstance(error, RegistryUnavailable):
             return error
-        reason = (
-            f"MLflow at {masked(self.tracking_uri)} does not answer ({_why(error)}). "
-            "Check that it runs and that MLFLOW_TRACKING_URI is right, then try again."
-        )
-        in_flight = _is_in_flight(error)
+        cause, in_flight = _cause(error), _is_in_flight(error)
         if in_flight:
-            # Only what cost time is remembered: a refused connection or an answered fault is told at once each time.
-            self._down_reason, self._down_until = reason, time.monotonic() + _DOWN_S
-        return RegistryUnavailable(reason, uri=masked(self.tracking_uri), in_flight=in_flight)
+            # Only an outage that cost time is remembered: a refused connection fails at once each time.
+            self._down_cause, self._down_until = cause, time.monotonic() + _DOWN_S
+        return self._unavailable(cause, in_flight=in_flight)
 
-    def stamp(self) -> tuple[int, ...] | None:
-        """Changes whenever an embedded SQLite store was written to; None for a server, where that cannot be told.
+    def _unavailable(self, cause: str, *, in_flight: bool = False) -> RegistryUnavailable:
+        return RegistryUnavailable(
+            "MLflow at {uri} does not answer ({cause}). Check that it runs and that MLFLOW_TRACKING_URI is right, then "
+            "try again.",
+            uri=masked(self.tracking_uri),
+            cause=cause,
+            in_flight=in_flight,
+        )
 
-        While the last write is so young that the file system's clock could hide another, no two are equal.
+    def change_marker(self) -> tuple[int, ...] | None:
+        """Return a value that changes with each write to an embedded SQLite store; None if MLflow is a server.
+
+        For 50 ms after a write every marker is different: the file system's clock could hide a second write.
         """
         paths = [_sqlite_path(uri) for uri in {self.tracking_uri, self.registry_uri}]
-        found: list[int] = []
+        marker: list[int] = []
         for path in paths:
             if path is None:
                 return None
-            for name in (path, Path(f"{path}-wal")):
+            for file in (path, Path(f"{path}-wal")):
                 try:
-                    stat = name.stat()
+                    status = file.stat()
                 except FileNotFoundError:
                     continue
-                if time.time_ns() - stat.st_mtime_ns < 50_000_000:
+                if time.time_ns() - status.st_mtime_ns < 50_000_000:
                     return (time.time_ns(),)
-                found += [stat.st_mtime_ns, stat.st_size]
-        return tuple(found)
+                marker += [status.st_mtime_ns, status.st_size]
+        return tuple(marker)
 
 
-# What urllib3 and MLflow say at length, in a person's words.
-_OUTAGES = (
-    ("Connection refused", "nothing listens there"),
-    ("NewConnectionError", "nothing listens there"),
-    ("Name or service not known", "there is no such host"),
-    ("NameResolutionError", "there is no such host"),
-    ("Read timed out", "it took too long"),
-    ("ReadTimeoutError", "it took too long"),
-    ("ConnectTimeoutError", "it took too long"),
-    ("no whole answer within", "it took too long"),
+# Parts of the messages of urllib3 and MLflow, and the cause in a few words.
+_CAUSES = (
+    ("Connection refused", text("nothing listens there")),
+    ("NewConnectionError", text("nothing listens there")),
+    ("Name or service not known", text("there is no such host")),
+    ("NameResolutionError", text("there is no such host")),
+    ("Read timed out", text("it took too long")),
+    ("ReadTimeoutError", text("it took too long")),
+    ("ConnectTimeoutError", text("it took too long")),
+    ("no complete answer within", text("it took too long")),
 )
 
 
-# Signs that a server was asked and no answer came: it may still do what it was asked.
+# Signs that a server got the call and did not answer: it may still do what the call requests.
 _UNANSWERED = ("failed with exception", "failed with timeout exception")
-_NEVER_ASKED = (
+_NEVER_SENT = (
     "Connection refused",
     "NewConnectionError",
     "Name or service not known",
@@ -192,19 +205,19 @@ _NEVER_ASKED = (
 
 
 def _is_in_flight(error: Exception) -> bool:
-    text = str(error)
-    unanswered = isinstance(error, TimeoutError) or any(sign in text for sign in _UNANSWERED)
-    return unanswered and not any(sign in text for sign in _NEVER_ASKED)
+    message = str(error)
+    is_unanswered = isinstance(error, TimeoutError) or any(sign in message for sign in _UNANSWERED)
+    return is_unanswered and not any(sign in message for sign in _NEVER_SENT)
 
 
-def _why(error: Exception) -> str:
-    """The reason of an outage in a few words; the library's own first line where none is known."""
-    text = str(error)
-    return next((words for sign, words in _OUTAGES if sign in text), first_line(error))
+def _cause(error: Exception) -> str:
+    """Return the cause of an outage in a few words, or the first line of the library's message."""
+    message = str(error)
+    return next((cause for sign, cause in _CAUSES if sign in message), first_line(error))
 
 
-def _quiet_environment(timeout_s: float) -> None:
-    """MLflow reads these at each call, and some as it is imported. What a user has set himself stays."""
+def _set_environment(timeout_s: float) -> None:
+    """Set the variables that MLflow reads at each call or at import, unless the user has set them."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -225,7 +238,7 @@ def _sqlite_path(uri: str) -> Path | None:
 
 
 def _check_reachable(uri: str, timeout_s: float) -> None:
-    """MLflow tries a database ten times over 100 s before it gives up: one look first.
+    """Check that the database at *uri* can be reached: MLflow itself tries ten times over 100 s before it gives up.
 
     Raises OSError, which the caller translates.
     """
@@ -241,8 +254,8 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _one_maker(uri: str) -> Iterator[None]:
-    """Only one process at a time opens (and so creates or migrates) an embedded store or a database."""
+def _open_lock(uri: str) -> Iterator[None]:
+    """Let one process at a time open, and so create or migrate, an embedded store or a database."""
     path = _sqlite_path(uri)
     with ExitStack() as lock:
         if path is not None:
@@ -254,8 +267,8 @@ def _one_maker(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _postgres_lock(uri: str) -> Iterator[None]:
-    """Held by this connection, over machines; given back with it."""
+    """Hold a lock over all machines; PostgreSQL releases it when the connection ends."""
     engine = sa.create_engine(uri, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
     with engine.connect() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _MAKER_LOCK})
+        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _OPEN_LOCK})
         yield

@@ -1,4 +1,4 @@
-"""MLflow's entities turned into ours: the only place that knows their shape."""
+"""Convert MLflow's entities to ModelLedger's: the only module that knows their shape."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 from core.entities import Artifact, MetricPoint, ModelVersion, RegisteredModel, Run, RunStatus, Stage, TableVersion
 
-# MLflow's databases hold no infinity: it comes back as the largest double, or a little below.
-_LARGEST = 1.797e308
+# MLflow's databases cannot store infinity: MLflow returns the largest double instead, or a value just below.
+_INFINITE = 1.797e308
 _SPARK_LINE = re.compile(r"^path=(?P<path>.+),version=(?P<version>\d*),format=(?P<format>\w*)$")
 
 
 def to_time(milliseconds: int | None) -> datetime | None:
-    """An aware UTC time from MLflow's milliseconds; None stays None."""
+    """Return MLflow's *milliseconds* since 1970 as a time in UTC; None stays None."""
     return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
 def to_number(value: float) -> float:
-    """A metric's value with MLflow's stand-ins for infinity turned back."""
-    return math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
+    """Return a metric's value, with infinity for the number that MLflow stores instead."""
+    return math.copysign(math.inf, value) if abs(value) >= _INFINITE else float(value)
 
 
 def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
-    """A run; *experiments* maps id to name."""
+    """Return *run*; *experiments* maps ids to names."""
     info, tags = run.info, dict(run.data.tags)
     inputs = run.inputs.dataset_inputs if run.inputs is not None else ()
     return Run(
@@ -47,18 +47,18 @@ def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
 
 
 def data_version(tags: Mapping[str, str], sources: Iterable[str]) -> TableVersion | None:
-    """The data version of a run: our tags, else an MLflow dataset input, else Spark's autolog tag.
+    """Return the data version that a run claims: by ModelLedger's tags, a dataset input or Spark's autolog tag.
 
-    Only a version that was written down counts: MLflow's own Delta source leaves version 0 out, and that is
-    not told from "no version".
+    Only a claim with a version counts: MLflow's own Delta source leaves version 0 out, so a source without a version
+    may mean version 0 or any version.
     """
     table, version = tags.get("delta.table"), tags.get("delta.version", "")
     if table and version.isdigit():
         return TableVersion(table=table, version=int(version))
     for source in sources:
-        found = _from_dataset_source(source)
-        if found is not None:
-            return found
+        claim = _from_dataset_source(source)
+        if claim is not None:
+            return claim
     for line in tags.get("sparkDatasourceInfo", "").splitlines():
         match = _SPARK_LINE.match(line.strip())
         if match is not None and match["format"] == "delta" and match["version"]:
@@ -68,31 +68,31 @@ def data_version(tags: Mapping[str, str], sources: Iterable[str]) -> TableVersio
 
 def _from_dataset_source(source: str) -> TableVersion | None:
     try:
-        known = json.loads(source)
+        fields = json.loads(source)
     except ValueError:
         return None
-    if not isinstance(known, dict):
+    if not isinstance(fields, dict):
         return None
-    table, version = known.get("delta_table_name") or known.get("path"), known.get("delta_table_version")
+    table, version = fields.get("delta_table_name") or fields.get("path"), fields.get("delta_table_version")
     if isinstance(table, str) and str(version).isdigit():
         return TableVersion(table=table, version=int(str(version)))
     return None
 
 
 def to_point(metric: Any) -> MetricPoint:
-    """One logged value of a metric."""
+    """Return one logged value of a metric."""
     time = to_time(metric.timestamp)
     assert time is not None
     return MetricPoint(value=to_number(metric.value), timestamp=time, step=metric.step)
 
 
 def to_artifact(info: Any) -> Artifact:
-    """One file or folder of an artifact listing."""
+    """Return one file or folder of an artifact listing."""
     return Artifact(path=info.path, is_folder=bool(info.is_dir), size_bytes=None if info.is_dir else info.file_size)
 
 
 def to_model(model: Any) -> RegisteredModel:
-    """A registered model."""
+    """Return a registered model."""
     created, updated = to_time(model.creation_timestamp), to_time(model.last_updated_timestamp)
     assert created is not None
     return RegisteredModel(
@@ -105,7 +105,7 @@ def to_model(model: Any) -> RegisteredModel:
 
 
 def to_version(version: Any, *, stage: Stage, aliases: Iterable[str]) -> ModelVersion:
-    """A model version with the stage and aliases that the registry's implementation found for it."""
+    """Return a model version with the *stage* and *aliases* that the registry determined."""
     created, updated = to_time(version.creation_timestamp), to_time(version.last_updated_timestamp)
     assert created is not None
     return ModelVersion(

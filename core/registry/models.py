@@ -1,4 +1,4 @@
-"""The contract of a model registry: versions, stages, artifacts. MLflow's words."""
+"""ModelRegistry: the contract of a model registry, in MLflow's terms."""
 
 from __future__ import annotations
 
@@ -13,51 +13,63 @@ from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredMod
 class ModelRegistry(ABC):
     """Registered models and the stages of their versions.
 
-    Two implementations: registry/stages.py (MLflow's native stages) and registry/aliases.py (aliases and
-    tags, for registries without stages). `models:/NAME@production` works in either.
-    Errors: ModelNotFound, ModelVersionNotFound, RegistryUnavailable (bounded wait, says what to check).
+    There are two implementations: registry/stages.py (MLflow's native stages) and registry/aliases.py (aliases and a
+    tag, for registries without stages). `models:/NAME@production` works with both.
+
+    Every method can raise RegistryUnavailable, within a bounded time. Methods that take a model or a version raise
+    ModelNotFound and ModelVersionNotFound.
     """
 
     name: ClassVar[str]
-    # Whether the alias `production` decides what serves, or is kept beside the stage.
+    # Whether the alias `production` decides which version is in Production, or only follows the stage.
     is_stage_an_alias: ClassVar[bool] = False
 
     @abstractmethod
     def models(self) -> tuple[RegisteredModel, ...]:
-        """All registered models by name; one call."""
+        """Return all registered models by name."""
 
     @abstractmethod
     def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
-        """Versions of *model* (of all models if None), newest number first; a constant number of calls."""
+        """Return the versions of *model*, or of all models, by model name and then newest first.
+
+        The number of calls to MLflow does not depend on the number of versions.
+        """
 
     @abstractmethod
     def version(self, key: ModelVersionKey) -> ModelVersion:
-        """One version, with its stage and aliases."""
+        """Return one version with its stage and aliases."""
 
     @abstractmethod
     def production(self, model: str) -> ModelVersion | None:
-        """The version in Production or None; where several are (made behind our back), the highest number."""
+        """Return the version in Production, or None.
+
+        If MLflow was changed directly and several versions are in Production, return the highest number.
+        """
 
     @abstractmethod
     def set_stages(
         self, model: str, stages: Mapping[int, Stage], *, confirm: Callable[[], None] = lambda: None
     ) -> None:
-        """Moves each named version to its stage; Production last, so that a failure leaves none rather than two.
+        """Set the stage of each version in *stages*; Production comes last, so a failure leaves none rather than two.
 
-        Not atomic in MLflow: callers hold the model's lock (core.audit.decisions) and record their intent first.
-        *confirm* is called before each change and raises where the lock was lost meanwhile.
+        This is not atomic in MLflow: callers hold the model's lock (core.audit.decisions) and record their intent
+        first. *confirm* is called before each change and raises if the caller has lost the lock.
         """
 
     @abstractmethod
     def register(
         self, model: str, *, source: str, run_id: str, tags: Mapping[str, str], description: str = ""
     ) -> ModelVersion:
-        """Makes the next version of *model* (and the model, where new) from a run's artifact."""
+        """Create the next version of *model* from a run's artifact; create the model if it does not exist."""
 
     @abstractmethod
     def artifacts(self, key: ModelVersionKey, *, below: str = "") -> tuple[Artifact, ...]:
-        """Files of the version's model artifact, folders included, one level."""
+        """Return the files and folders one level below *below* in the version's artifact."""
 
     @abstractmethod
     def download(self, key: ModelVersionKey, into: Path, *, path: str = "") -> Path:
-        """Copies the artifact (or one file of it) below *into*; returns where it is. ArtifactNotFound."""
+        """Copy the artifact, or one file of it, below *into* and return its path.
+
+        Raises:
+            ArtifactNotFound: the artifact or the file does not exist.
+        """

@@ -1,9 +1,8 @@
-"""Runs: MLflow's tracking store, read in pages and written by the training service."""
+"""Runs: MLflow's tracking store, read in pages and written by training."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from urllib.parse import quote
 from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
 from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
 from core.redact import redactor
-from core.registry import artifact_files
+from core.registry import artifact_files, search_filter
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_point, to_run
 from core.registry.run_cache import RunCache
 
-# One search takes this many run ids; a model of 1,000 versions needs one.
+# One search accepts this many run ids, so a model with 1,000 versions needs one search.
 _IDS_PER_CALL = 5_000
 _PARAMS_PER_CALL = 100
 _REASON_TAG = "modelledger.reason"
@@ -27,24 +26,29 @@ _REASON_TAG = "modelledger.reason"
 
 @dataclass(frozen=True, kw_only=True)
 class RunPage:
-    """Some runs, newest first; *next_token* asks for those after them and is None at the end."""
+    """Some runs, newest first. *next_token* requests the page after them and is None on the last page."""
 
     runs: tuple[Run, ...]
     next_token: str | None
 
 
 class Runs:
-    """The tracking store at *tracking_uri*. Every method raises RegistryUnavailable within about *timeout_s*."""
+    """The runs of the tracking store at *tracking_uri*.
+
+    Every method can raise RegistryUnavailable, within about *timeout_s*.
+    """
 
     def __init__(
         self,
         tracking_uri: str,
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
-        closed: Sequence[Path] = (),
+        protected: Sequence[Path] = (),
         redact: Callable[[str], str] | None = None,
     ) -> None:
-        self._connection = Connection(tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, closed=closed)
+        self._connection = Connection(
+            tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
+        )
         self._cache = RunCache()
         self._redact = redact or redactor()
         self._names: dict[str, str] = {}
@@ -52,9 +56,9 @@ class Runs:
     # ------------------------------------------------------------------------------------------ reading
 
     def experiments(self) -> tuple[str, ...]:
-        """Names of the experiments that are not deleted."""
+        """Return the names of the experiments that are not deleted."""
         self._experiment_names()
-        with self._connection.answering() as client:
+        with self._connection.client() as client:
             return tuple(sorted(experiment.name for experiment in client.search_experiments(max_results=1000)))
 
     def page(
@@ -68,68 +72,75 @@ class Runs:
         limit: int = 100,
         token: str | None = None,
     ) -> RunPage:
-        """Runs newest first, of *experiments* (all if empty) whose name holds *text*; one page, never all.
+        """Return one page of the runs of *experiments* (all if empty) whose name contains *text*, newest first.
 
-        *table* or *data* keep those trained on it. Raises BadInput for a token that is not ours.
+        With *table* or *data* only runs whose tags name that table or data version.
+
+        Raises:
+            BadInput: MLflow does not accept *token*.
         """
         names = self._experiment_names()
-        wanted = [key for key, name in names.items() if not experiments or name in experiments]
-        if not wanted:
+        experiment_ids = [key for key, name in names.items() if not experiments or name in experiments]
+        if not experiment_ids:
             return RunPage(runs=(), next_token=None)
         conditions = []
         if text.strip():
-            conditions.append(f"attributes.run_name ILIKE {_quoted(f'%{text.strip()}%')}")
+            conditions.append(f"attributes.run_name ILIKE {search_filter.quote(f'%{text.strip()}%')}")
         if data is not None:
             table = data.table
             conditions.append(f"tags.`delta.version` = '{data.version}'")
         if table is not None:
-            conditions.append(f"tags.`delta.table` = {_quoted(table)}")
+            conditions.append(f"tags.`delta.table` = {search_filter.quote(table)}")
         if status is not None:
             conditions.append(f"attributes.status = '{status.value.upper()}'")
-        with self._connection.answering() as client:
-            found = client.search_runs(
-                wanted,
+        with self._connection.client() as client:
+            page = client.search_runs(
+                experiment_ids,
                 " AND ".join(conditions),
                 max_results=limit,
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
             )
-        token = found.token.decode() if isinstance(found.token, bytes) else found.token
-        return RunPage(runs=tuple(to_run(run, names) for run in found), next_token=token or None)
+        token = page.token.decode() if isinstance(page.token, bytes) else page.token
+        return RunPage(runs=tuple(to_run(run, names) for run in page), next_token=token or None)
 
     def get(self, run_id: str) -> Run:
-        """One run as it is now, a deleted one too. Raises RunNotFound."""
-        missing = RunNotFound(f"There is no run {run_id!r} in MLflow; pick one from the list of runs.", run_id=run_id)
+        """Return the run as MLflow has it now, even if it is deleted. Raises RunNotFound."""
+        missing = RunNotFound("MLflow has no run {run_id!r}. Pick one from the list of runs.", run_id=run_id)
         if not _is_run_id(run_id):
             raise missing
-        with self._connection.answering(missing) as client:
-            found = client.get_run(run_id)
-        return to_run(found, self._experiment_names(needed=(found.info.experiment_id,)))
+        with self._connection.client(missing) as client:
+            run = client.get_run(run_id)
+        return to_run(run, self._experiment_names(required=(run.info.experiment_id,)))
 
     def get_many(self, run_ids: Iterable[str], *, fresh: bool = False) -> dict[str, Run]:
-        """Runs by id, deleted ones too; ids that never existed are left out. A constant number of calls.
+        """Return runs by id, deleted runs included; ids that MLflow does not know are left out.
 
-        An ended run may come from memory for up to a minute after somebody changed it behind a server
-        (an embedded store is looked at each time). *fresh* asks MLflow: gates and verdicts do.
+        MLflow is called once per 5,000 ids. If MLflow is a server, a run that has ended may come from memory for up to
+        a minute after somebody changed it; a change in an embedded store is seen at once. With *fresh* every run is
+        read from MLflow, as gates and verdicts need.
         """
-        wanted = list(dict.fromkeys(run_id for run_id in run_ids if _is_run_id(run_id)))
-        stamp = self._connection.stamp()
-        known = {} if fresh else self._cache.known(wanted, stamp)
-        missing = [run_id for run_id in wanted if run_id not in known]
+        requested = list(dict.fromkeys(run_id for run_id in run_ids if _is_run_id(run_id)))
+        marker = self._connection.change_marker()
+        runs = {} if fresh else self._cache.get_many(requested, marker)
+        missing = [run_id for run_id in requested if run_id not in runs]
         if missing:
             read = self._search(missing)
-            self._cache.keep(missing, read, stamp)
-            known.update({run_id: read.get(run_id) for run_id in missing})
-        return {run_id: run for run_id in wanted if (run := known[run_id]) is not None}
+            self._cache.put_many(missing, read, marker)
+            runs.update({run_id: read.get(run_id) for run_id in missing})
+        return {run_id: run for run_id in requested if (run := runs[run_id]) is not None}
 
     def metric_history(self, run_id: str, key: str) -> tuple[MetricPoint, ...]:
-        """Every logged value of a metric, oldest first. A point later than the run's end was added afterwards."""
-        with self._connection.answering(RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)) as client:
+        """Return every logged value of a metric, oldest first.
+
+        A value with a time after the run's end was added afterwards. Raises RunNotFound.
+        """
+        with self._connection.client(_no_run(run_id)) as client:
             points = client.get_metric_history(run_id, key)
         return tuple(sorted((to_point(point) for point in points), key=lambda point: (point.timestamp, point.step)))
 
     def artifacts(self, run_id: str, below: str = "") -> tuple[Artifact, ...]:
-        """Files and folders of a run, one level. Empty where it logged none."""
+        """Return the files and folders one level below *below* in the run's artifacts; none if the run logged none."""
         try:
             uri = self._artifact_uri(run_id)
             return artifact_files.list_files(self._connection, uri, lambda: (uri,), below=below)
@@ -140,19 +151,13 @@ class Runs:
                 raise
             return ()
 
-    def read_artifact(self, run_id: str, path: str) -> bytes:
-        """One small file of a run. Raises ArtifactNotFound, BadInput (too large)."""
-        uri = self._artifact_uri(run_id)
-        with tempfile.TemporaryDirectory() as folder:
-            return artifact_files.read_bytes(self._connection, uri, lambda: (uri,), path, Path(folder))
-
     # ------------------------------------------------------------------------------------------ writing
 
     def start(self, experiment: str, name: str, user: str, tags: Mapping[str, str]) -> str:
-        """Starts a run and returns its id; makes the experiment where it is new."""
+        """Start a run and return its id; create the experiment if it does not exist."""
         experiment_id = self._experiment(experiment)
         self._names[experiment_id] = experiment
-        with self._connection.answering() as client:
+        with self._connection.client() as client:
             run = client.create_run(
                 experiment_id, run_name=name, tags={"mlflow.user": user, "mlflow.source.type": "JOB", **tags}
             )
@@ -166,27 +171,27 @@ class Runs:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Logs params (each once and for all), metrics (NaN and infinities too) and tags."""
-        with self._connection.answering(RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)) as client:
+        """Log params, which cannot be changed afterwards, metrics (also NaN and infinity) and tags."""
+        with self._connection.client(_no_run(run_id)) as client:
             from mlflow.entities import Metric, Param, RunTag
 
             now = int(time.time() * 1000)
             values = [Param(name, str(value)) for name, value in (params or {}).items()]
             points = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
-            marks = [RunTag(name, str(value)) for name, value in (tags or {}).items()]
+            run_tags = [RunTag(name, str(value)) for name, value in (tags or {}).items()]
             for start in range(0, max(len(values), 1), _PARAMS_PER_CALL):
                 client.log_batch(
                     run_id,
                     params=values[start : start + _PARAMS_PER_CALL],
                     metrics=points if start == 0 else (),
-                    tags=marks if start == 0 else (),
+                    tags=run_tags if start == 0 else (),
                 )
 
     def log_dataset(
         self, run_id: str, *, data: TableVersion, uri: str, digest: str, schema: Mapping[str, str], rows: int
     ) -> None:
-        """Records the data version as MLflow's dataset input, version 0 included. *digest* is cut to 36 characters."""
-        with self._connection.answering() as client:
+        """Log the data version as a dataset input of MLflow. MLflow accepts the first 36 characters of *digest*."""
+        with self._connection.client() as client:
             from mlflow.entities import Dataset, DatasetInput, InputTag
 
             columns = [{"name": name, "type": kind} for name, kind in schema.items()]
@@ -201,23 +206,23 @@ class Runs:
             client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def log_model(self, run_id: str, folder: Path) -> str:
-        """Copies a saved model folder into the run as `model`; returns the source to register it from."""
-        with self._connection.answering() as client:
+        """Copy a saved model folder into the run as `model` and return the source from which to register it."""
+        with self._connection.client() as client:
             client.log_artifacts(run_id, str(folder), "model")
         return f"{self._artifact_uri(run_id)}/model"
 
     def end(self, run_id: str, status: RunStatus, reason: str | None = None) -> None:
-        """Ends a run; *reason* says why it failed or was killed, without secrets."""
+        """End a run. *reason* is why it failed or was killed; secrets are removed from it."""
         if reason:
             self.log(run_id, tags={_REASON_TAG: self._redact(reason)[:4000]})
-        with self._connection.answering() as client:
+        with self._connection.client() as client:
             client.set_terminated(run_id, status.value.upper())
 
     # ------------------------------------------------------------------------------------------ helpers
 
     def _search(self, run_ids: Sequence[str]) -> dict[str, Run]:
-        names, found = self._experiment_names(), {}
-        with self._connection.answering() as client:
+        names, runs = self._experiment_names(), {}
+        with self._connection.client() as client:
             from mlflow.entities import ViewType
 
             for start in range(0, len(run_ids), _IDS_PER_CALL):
@@ -226,14 +231,14 @@ class Runs:
                 for run in client.search_runs(
                     list(names), f"attributes.run_id IN ({listed})", ViewType.ALL, max_results=len(part)
                 ):
-                    found[run.info.run_id] = to_run(run, names)
-        return found
+                    runs[run.info.run_id] = to_run(run, names)
+        return runs
 
-    def _experiment_names(self, needed: Sequence[str] = ()) -> dict[str, str]:
-        """Id to name, deleted experiments too. Asked again only where a needed one is not known yet."""
-        if needed and all(key in self._names for key in needed):
+    def _experiment_names(self, required: Sequence[str] = ()) -> dict[str, str]:
+        """Return names by id, deleted experiments included; from memory if it has all *required* ids."""
+        if required and all(key in self._names for key in required):
             return self._names
-        with self._connection.answering() as client:
+        with self._connection.client() as client:
             from mlflow.entities import ViewType
 
             listed = client.search_experiments(view_type=ViewType.ALL, max_results=10_000)
@@ -241,36 +246,36 @@ class Runs:
         return self._names
 
     def _experiment(self, name: str) -> str:
-        """Id of the experiment of that name; made where it is new. Raises BadInput where it was deleted."""
-        with self._connection.answering() as client:
-            found = client.get_experiment_by_name(name)
-        if found is None:
+        """Return the id of the experiment *name*; create it if it does not exist. Raises BadInput if it is deleted."""
+        with self._connection.client() as client:
+            experiment = client.get_experiment_by_name(name)
+        if experiment is None:
             root = self._connection.artifact_root
-            place = (root / quote(name, safe="")).as_uri() if root is not None else None
+            location = (root / quote(name, safe="")).as_uri() if root is not None else None
             try:
-                with self._connection.answering() as client:
-                    return str(client.create_experiment(name, artifact_location=place))
+                with self._connection.client() as client:
+                    return str(client.create_experiment(name, artifact_location=location))
             except BadInput as error:
                 if error.values.get("code") != "RESOURCE_ALREADY_EXISTS":
                     raise
-            # Another process made it between our look and our call: that is what we wanted.
-            with self._connection.answering() as client:
-                found = client.get_experiment_by_name(name)
-        if found.lifecycle_stage == "deleted":
+            # Another process created the experiment in the meantime.
+            with self._connection.client() as client:
+                experiment = client.get_experiment_by_name(name)
+        if experiment.lifecycle_stage == "deleted":
             raise BadInput(
-                f"The experiment {name!r} was deleted in MLflow; restore it there, or name another one by "
-                "MODELLEDGER_EXPERIMENT.",
+                "The experiment {experiment!r} was deleted in MLflow. Restore it there, or set MODELLEDGER_EXPERIMENT "
+                "to another name.",
                 experiment=name,
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _artifact_uri(self, run_id: str) -> str:
-        with self._connection.answering(RunNotFound(f"There is no run {run_id!r}.", run_id=run_id)) as client:
+        with self._connection.client(_no_run(run_id)) as client:
             return str(client.get_run(run_id).info.artifact_uri)
 
 
 def failure_reason(run: Run) -> str | None:
-    """Why a run failed or was killed, where it was said."""
+    """Return why a run failed or was killed, if a reason was logged."""
     return run.tags.get(_REASON_TAG)
 
 
@@ -278,10 +283,5 @@ def _is_run_id(text: str) -> bool:
     return bool(text) and len(text) <= 64 and text.replace("-", "").replace("_", "").isalnum() and text.isascii()
 
 
-def _quoted(text: str) -> str:
-    """A string for MLflow's filter language, which has no escape: the quote that does not occur in it."""
-    if "'" not in text:
-        return f"'{text}'"
-    if '"' not in text:
-        return f'"{text}"'
-    raise BadInput("MLflow cannot search for a text that holds both kinds of quotes; leave one out.", text=text)
+def _no_run(run_id: str) -> RunNotFound:
+    return RunNotFound("MLflow has no run {run_id!r}.", run_id=run_id)

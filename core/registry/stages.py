@@ -1,4 +1,4 @@
-"""StageRegistry: stages as MLflow's native stages (deprecated there since 2.9, still working)."""
+"""StageRegistry: stages as MLflow's native stages (deprecated in MLflow since 2.9, still working)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.registry.versions import MlflowRegistry
 
 
 class StageRegistry(MlflowRegistry):
-    """The stage is `current_stage`; the aliases `production` and `staging` are kept beside it."""
+    """The stage is MLflow's `current_stage`. The aliases `production` and `staging` follow the stage."""
 
     name = "native"
 
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
         return Stage(version.current_stage or "None")
 
-    def _move(self, client: Any, model: str, version: int, stage: Stage) -> None:
+    def _set_stage(self, client: Any, model: str, version: int, stage: Stage) -> None:
         with warnings.catch_warnings():
-            # We know that it is deprecated: registry/aliases.py is what follows.
+            # MLflow warns that stages are deprecated. registry/aliases.py is the implementation without them.
             warnings.simplefilter("ignore", FutureWarning)
-            # archive_existing_versions races (FACTS.md: 198 of 200): the caller names every version itself.
+            # archive_existing_versions has a race (FACTS.md: 198 of 200 tries): the caller moves each version itself.
             client.transition_model_version_stage(model, str(version), stage.value, archive_existing_versions=False)

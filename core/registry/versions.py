@@ -1,4 +1,4 @@
-"""What both registries share: reading models and versions, registering, artifact files, aliases."""
+"""MlflowRegistry: what both registries share, which is reading, registering, artifact files and aliases."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from typing import Any
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
 from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, RunNotFound
-from core.registry import artifact_files
+from core.registry import artifact_files, search_filter
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_model, to_version
 from core.registry.models import ModelRegistry
 
 PRODUCTION_ALIAS, STAGING_ALIAS = "production", "staging"
-ALIASES = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
-# Production last: a failure halfway leaves no version in Production rather than two.
-ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
-_MOST_VERSIONS = 200_000
-_MOST_MODELS = 1_000
+_ALIAS_BY_STAGE = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
+# Production comes last: a failure halfway leaves no version in Production rather than two.
+_STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
+_MAX_VERSIONS = 200_000
+_MODELS_PER_PAGE = 1_000
 _TRUST_S = 60.0
-# A source that is a model logged the way of MLflow 3: it lies beside its experiment's runs.
-_LOGGED = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
+# The source of a model that was logged as in MLflow 3: such a model lies beside its experiment's runs.
+_LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """Versions as they were read, with what tells whether they changed since."""
+class _CachedVersions:
+    """Versions as they were read, with the values that show whether they have changed since."""
 
-    stamp: tuple[int, ...] | None
-    marks: tuple[object, ...]
+    marker: tuple[int, ...] | None
+    model_states: tuple[object, ...]
     read_at: float
     versions: tuple[ModelVersion, ...]
 
 
 class MlflowRegistry(ModelRegistry):
-    """MLflow's registry without an opinion where the stage is kept: `_stage_of` and `_move` say that.
+    """MLflow's registry. Subclasses decide how a stage is stored: `_stage_of` and `_set_stage`.
 
-    Versions are kept while an embedded store's file is unchanged; behind a server while the model's time of last
-    change and its aliases are (one small call), at most a minute: a tag that somebody edits moves neither.
+    Versions are cached. In an embedded store they are valid until the store's file changes. Behind a server they are
+    valid while the models' times of last update and aliases are unchanged (one small call), and for at most a minute:
+    an edited tag changes neither.
     """
 
     def __init__(
@@ -52,22 +53,22 @@ class MlflowRegistry(ModelRegistry):
         registry_uri: str | None = None,
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
-        closed: Sequence[Path] = (),
+        protected: Sequence[Path] = (),
     ) -> None:
         self._connection = Connection(
-            tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, closed=closed
+            tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
-        self._kept: dict[str | None, _Kept] = {}
+        self._cache: dict[str | None, _CachedVersions] = {}
 
-    # ------------------------------------------------------------------------------ what differs
+    # ------------------------------------------------------------------------------- subclasses
 
     @abstractmethod
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
-        """The stage of an MLflow model version; *aliases* are those of its model."""
+        """Return the stage of an MLflow model version; *aliases* are those of its model."""
 
     @abstractmethod
-    def _move(self, client: Any, model: str, version: int, stage: Stage) -> None:
-        """Moves one version to *stage* in MLflow."""
+    def _set_stage(self, client: Any, model: str, version: int, stage: Stage) -> None:
+        """Set the stage of one version in MLflow."""
 
     # ------------------------------------------------------------------------------------ reading
 
@@ -75,42 +76,47 @@ class MlflowRegistry(ModelRegistry):
         return tuple(sorted((to_model(model) for model in self._search_models()), key=lambda model: model.name))
 
     def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
-        stamp = self._connection.stamp()
-        kept = self._kept.get(model)
-        if kept is not None and stamp is not None and kept.stamp == stamp:
-            return kept.versions
+        marker = self._connection.change_marker()
+        cached = self._cache.get(model)
+        if cached is not None and marker is not None and cached.marker == marker:
+            return cached.versions
         models = self._search_models() if model is None else [self._model(model)]
-        marks = tuple((one.name, one.last_updated_timestamp, *sorted(_aliases(one).items())) for one in models)
-        if kept is not None and stamp is None and kept.marks == marks and time.monotonic() - kept.read_at < _TRUST_S:
-            return kept.versions
-        found = self._read_versions(model, models)
-        self._kept[model] = _Kept(stamp, marks, time.monotonic(), found)
-        return found
+        states = tuple((entry.name, entry.last_updated_timestamp, *sorted(_aliases(entry).items())) for entry in models)
+        if (
+            cached is not None
+            and marker is None
+            and cached.model_states == states
+            and time.monotonic() - cached.read_at < _TRUST_S
+        ):
+            return cached.versions
+        versions = self._read_versions(model, models)
+        self._cache[model] = _CachedVersions(marker, states, time.monotonic(), versions)
+        return versions
 
     def _read_versions(self, model: str | None, models: Sequence[Any]) -> tuple[ModelVersion, ...]:
-        """One call. A search of versions may leave aliases empty: they come from *models*."""
-        aliases = {one.name: _aliases(one) for one in models}
-        with self._connection.answering() as client:
-            found = client.search_model_versions(
-                "" if model is None else f"name = {_quoted(model)}", max_results=_MOST_VERSIONS
+        """Read versions in one call. MLflow may leave their aliases empty, so aliases come from *models*."""
+        aliases = {entry.name: _aliases(entry) for entry in models}
+        with self._connection.client() as client:
+            versions = client.search_model_versions(
+                "" if model is None else f"name = {search_filter.quote(model)}", max_results=_MAX_VERSIONS
             )
-        read = [self._convert(version, aliases.get(version.name, {})) for version in found]
-        return tuple(sorted(read, key=lambda version: (version.model, -version.version)))
+        converted = [self._convert(version, aliases.get(version.name, {})) for version in versions]
+        return tuple(sorted(converted, key=lambda version: (version.model, -version.version)))
 
     def version(self, key: ModelVersionKey) -> ModelVersion:
         missing = ModelVersionNotFound(
-            f"{key.model} has no version {key.version}; pick one from the list of its versions.",
+            "{model} has no version {version}. Pick one from the list of its versions.",
             model=key.model,
             version=key.version,
         )
         aliases = _aliases(self._model(key.model))
-        with self._connection.answering(missing) as client:
-            found = client.get_model_version(key.model, str(key.version))
-        return self._convert(found, aliases)
+        with self._connection.client(missing) as client:
+            version = client.get_model_version(key.model, str(key.version))
+        return self._convert(version, aliases)
 
     def production(self, model: str) -> ModelVersion | None:
-        serving = [version for version in self.versions(model) if version.stage is Stage.PRODUCTION]
-        return max(serving, key=lambda version: version.version, default=None)
+        in_production = [version for version in self.versions(model) if version.stage is Stage.PRODUCTION]
+        return max(in_production, key=lambda version: version.version, default=None)
 
     # ------------------------------------------------------------------------------------ writing
 
@@ -119,20 +125,20 @@ class MlflowRegistry(ModelRegistry):
     ) -> None:
         for version in stages:
             self.version(ModelVersionKey(model=model, version=version))
-        for version, stage in sorted(stages.items(), key=lambda item: ORDER.index(item[1])):
+        for version, stage in sorted(stages.items(), key=lambda item: _STAGE_ORDER.index(item[1])):
             confirm()
-            with self._connection.answering() as client:
-                self._move(client, model, version, stage)
-        self._keep_aliases(model)
+            with self._connection.client() as client:
+                self._set_stage(client, model, version, stage)
+        self._sync_aliases(model)
 
-    def _keep_aliases(self, model: str) -> None:
-        """Points `production` and `staging` at the versions in those stages, or removes them."""
-        self._kept.clear()
-        found = self._model(model)
-        aliases, current = _aliases(found), self._read_versions(model, [found])
-        for stage, alias in ALIASES.items():
-            holder = max((version.version for version in current if version.stage is stage), default=None)
-            with self._connection.answering() as client:
+    def _sync_aliases(self, model: str) -> None:
+        """Point the aliases `production` and `staging` to the versions in those stages, or delete them."""
+        self._cache.clear()
+        registered = self._model(model)
+        aliases, versions = _aliases(registered), self._read_versions(model, [registered])
+        for stage, alias in _ALIAS_BY_STAGE.items():
+            holder = max((version.version for version in versions if version.stage is stage), default=None)
+            with self._connection.client() as client:
                 if holder is None and alias in aliases:
                     client.delete_registered_model_alias(model, alias)
                 elif holder is not None and aliases.get(alias) != holder:
@@ -143,24 +149,24 @@ class MlflowRegistry(ModelRegistry):
     ) -> ModelVersion:
         if not model.strip() or "/" in model or ":" in model:
             raise BadInput(
-                f"{model!r} cannot name a model: leave out / and :, and give at least a letter.", model=model
+                "{model!r} is not a valid model name: write at least one letter or digit, without / and :.", model=model
             )
         try:
             self._model(model)
         except ModelNotFound:
             self._create(model)
-        with self._connection.answering() as client:
-            made = client.create_model_version(
+        with self._connection.client() as client:
+            version = client.create_model_version(
                 model, source, run_id, tags={key: str(value) for key, value in tags.items()}, description=description
             )
-        return self._convert(made, {})
+        return self._convert(version, {})
 
     def _create(self, model: str) -> None:
         try:
-            with self._connection.answering() as client:
+            with self._connection.client() as client:
                 client.create_registered_model(model)
         except BadInput as error:
-            # Another process made it between our look and our call: that is what we wanted.
+            # Another process may have created the model in the meantime.
             if error.values.get("code") != "RESOURCE_ALREADY_EXISTS":
                 raise
 
@@ -177,48 +183,50 @@ class MlflowRegistry(ModelRegistry):
         )
 
     def _artifact_uri(self, key: ModelVersionKey) -> str:
-        missing = ModelVersionNotFound(f"There is no model version {key}.", model=key.model, version=key.version)
-        gone = ArtifactNotFound(
-            f"{key} has no artifact any more: its source or its run is gone.", model=key.model, version=key.version
+        missing = ModelVersionNotFound("{model} has no version {version}.", model=key.model, version=key.version)
+        no_artifact = ArtifactNotFound(
+            "{model}/{version} has no artifact: its source or its run was deleted.",
+            model=key.model,
+            version=key.version,
         )
-        with self._connection.answering(missing) as client:
-            found = client.get_model_version(key.model, str(key.version))
-        if not found.source:
-            raise gone
-        with self._connection.answering(gone) as client:
+        with self._connection.client(missing) as client:
+            version = client.get_model_version(key.model, str(key.version))
+        if not version.source:
+            raise no_artifact
+        with self._connection.client(no_artifact) as client:
             return str(client.get_model_version_download_uri(key.model, str(key.version)))
 
     def _owners(self, key: ModelVersionKey) -> Iterator[str]:
-        """Where the version's artifact may lie: in its run's folder, or its logged model's, while these are known."""
-        with self._connection.answering() as client:
-            found = client.get_model_version(key.model, str(key.version))
-        if found.run_id:
-            with suppress(RunNotFound), self._connection.answering(RunNotFound("no such run")) as client:
-                yield str(client.get_run(found.run_id).info.artifact_uri)
-        logged = _LOGGED.match(str(found.source))
-        if logged:
-            with suppress(ArtifactNotFound), self._connection.answering(ArtifactNotFound("no such model")) as client:
-                yield str(client.get_logged_model(logged[1]).artifact_location)
+        """Return the folders in which the version's artifact may lie: its run's and its logged model's, if any."""
+        with self._connection.client() as client:
+            version = client.get_model_version(key.model, str(key.version))
+        if version.run_id:
+            with suppress(RunNotFound), self._connection.client(RunNotFound("no such run")) as client:
+                yield str(client.get_run(version.run_id).info.artifact_uri)
+        logged_model = _LOGGED_MODEL.match(str(version.source))
+        if logged_model:
+            with suppress(ArtifactNotFound), self._connection.client(ArtifactNotFound("no such model")) as client:
+                yield str(client.get_logged_model(logged_model[1]).artifact_location)
 
     # ------------------------------------------------------------------------------------ helpers
 
     def _model(self, name: str) -> Any:
-        missing = ModelNotFound(f"There is no registered model {name!r}; pick one from the list.", model=name)
+        missing = ModelNotFound("There is no registered model {model!r}. Pick one from the list.", model=name)
         if not name:
             raise missing
-        with self._connection.answering(missing) as client:
+        with self._connection.client(missing) as client:
             return client.get_registered_model(name)
 
     def _search_models(self) -> list[Any]:
-        found: list[Any] = []
+        models: list[Any] = []
         token: str | None = None
-        with self._connection.answering() as client:
+        with self._connection.client() as client:
             while True:
-                page = client.search_registered_models(max_results=_MOST_MODELS, page_token=token)
-                found += page
+                page = client.search_registered_models(max_results=_MODELS_PER_PAGE, page_token=token)
+                models += page
                 token = page.token or None
                 if token is None:
-                    return found
+                    return models
 
     def _convert(self, version: Any, aliases: Mapping[str, int]) -> ModelVersion:
         held = {alias for alias, number in aliases.items() if number == int(version.version)}
@@ -226,14 +234,5 @@ class MlflowRegistry(ModelRegistry):
 
 
 def _aliases(model: Any) -> dict[str, int]:
-    """Alias to version number."""
+    """Return version numbers by alias."""
     return {alias: int(version) for alias, version in dict(model.aliases or {}).items()}
-
-
-def _quoted(name: str) -> str:
-    """A name for MLflow's filter language, which has no escape."""
-    if "'" not in name:
-        return f"'{name}'"
-    if '"' not in name:
-        return f'"{name}"'
-    raise BadInput("MLflow cannot look for a model whose name holds both kinds of quotes.", model=name)

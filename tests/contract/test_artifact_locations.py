@@ -59,7 +59,7 @@ def test_the_home_is_never_an_artifact_however_it_is_spelled(stores: Stores, hom
     for spelled in (f"{home}", f"file://{home}", f"file:{home}", f"{home}/artifacts/..", f"{home}/link", "/"):
         for of in ("", run_id):
             told = refused(stores, registered(stores, spelled, of), tmp_path / "copy")
-            assert "keeps for itself" in told, spelled
+            assert "private files of this installation" in told, spelled
 
 
 def test_a_folder_of_another_kind_is_no_artifact(stores: Stores, home: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_folder_of_a_key_kept_elsewhere_is_closed_too(
     (keys / "k.pem").write_text("PRIVATE")
     monkeypatch.setenv("MODELLEDGER_SIGNING_KEY", str(keys / "k.pem"))
     stores = open_stores(load_settings(home=home))
-    assert "keeps for itself" in refused(stores, registered(stores, str(keys)), tmp_path / "copy")
+    assert "private files of this installation" in refused(stores, registered(stores, str(keys)), tmp_path / "copy")
 
 
 def test_what_was_logged_to_its_run_is_read(stores: Stores, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_link_that_leads_out_of_the_artifact_is_refused_by_name(stores: Stores
         with pytest.raises(ArtifactOutside, match="deep/note is a link that leads out"):
             stores.models.download(key, tmp_path / "copy", path=path)
     with pytest.raises(ArtifactOutside, match="deep/note is a link"):
-        stores.runs.read_artifact(run_id, "model/deep/note")
+        stores.runs.artifacts(run_id, "model/deep/note")
 
 
 def test_the_page_of_such_a_version_says_why_and_gives_no_file(

@@ -18,7 +18,7 @@ def use(number):
     ready.wait()
     time.sleep(number * 0.25)  # while the import is going on: what is half imported looks imported
     try:
-        with connection.answering() as client:
+        with connection.client() as client:
             client.search_experiments(max_results=1)
     except BaseException as error:
         failures.append(f"{type(error).__name__}: {error}")

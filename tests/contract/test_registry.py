@@ -142,13 +142,13 @@ def test_the_number_of_calls_does_not_depend_on_the_number_of_versions(
     add_versions(registry, runs, model, 1, tmp_path / "one")
     add_versions(registry, runs, f"{model}-many", 20, tmp_path / "many")
     calls: list[str] = []
-    answering = Connection.answering
+    open_client = Connection.client
 
     def counted(self: Connection, missing: Exception | None = None) -> object:
         calls.append("call")
-        return answering(self, missing)  # type: ignore[arg-type]
+        return open_client(self, missing)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Connection, "answering", counted)
+    monkeypatch.setattr(Connection, "client", counted)
     assert len(registry.versions(model)) == 1
     for_one, _ = len(calls), calls.clear()
     assert len(registry.versions(f"{model}-many")) == 20

@@ -13,7 +13,7 @@ from threading import Barrier
 import pytest
 
 from core.entities import RunStatus, TableVersion
-from core.errors import ArtifactNotFound, BadInput, RunNotFound
+from core.errors import BadInput, RunNotFound
 from core.registry.connection import Connection
 from core.registry.runs import Runs, failure_reason
 from tests.contract.mlflow_server import mlflow_server
@@ -147,13 +147,13 @@ def test_reading_many_runs_takes_as_many_calls_as_reading_one(
 ) -> None:
     made = [runs.start(experiment, f"{number}", "s", {}) for number in range(30)]
     calls: list[str] = []
-    answering = Connection.answering
+    open_client = Connection.client
 
     def counted(self: Connection, missing: Exception | None = None) -> object:
         calls.append("call")
-        return answering(self, missing)  # type: ignore[arg-type]
+        return open_client(self, missing)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Connection, "answering", counted)
+    monkeypatch.setattr(Connection, "client", counted)
     assert set(runs.get_many(made[:1], fresh=True)) == set(made[:1])
     for_one, _ = len(calls), calls.clear()
     assert set(runs.get_many(made, fresh=True)) == set(made)
@@ -169,7 +169,7 @@ def test_ended_runs_are_read_once(runs: Runs, experiment: str, monkeypatch: pyte
     def refuse(self: Connection, missing: object = None) -> object:
         raise AssertionError("asked MLflow again")
 
-    monkeypatch.setattr(Connection, "answering", refuse)
+    monkeypatch.setattr(Connection, "client", refuse)
     assert runs.get_many([run_id])[run_id].name == "one"
 
 
@@ -234,18 +234,16 @@ def test_sparks_own_tag_is_read_from_the_right(
     assert runs.get(run_id).data == expected
 
 
-def test_files_of_a_run_are_listed_and_read(runs: Runs, experiment: str, tmp_path: Path) -> None:
+def test_files_of_a_run_are_listed(runs: Runs, experiment: str, tmp_path: Path) -> None:
     run_id = runs.start(experiment, "files", "s", {})
     assert runs.artifacts(run_id) == ()
     (tmp_path / "note.txt").write_text("hello")
     source = runs.log_model(run_id, tmp_path)
     assert source.endswith(f"{run_id}/artifacts/model")
     assert [item.path for item in runs.artifacts(run_id)] == ["model"]
-    assert runs.read_artifact(run_id, "model/note.txt") == b"hello"
-    with pytest.raises(ArtifactNotFound):
-        runs.read_artifact(run_id, "model/other.txt")
+    assert [item.path for item in runs.artifacts(run_id, "model")] == ["model/note.txt"]
     with pytest.raises(BadInput):
-        runs.read_artifact(run_id, "../../../etc/passwd")
+        runs.artifacts(run_id, "../../../etc")
 
 
 def test_a_deleted_experiment_is_not_written_to(runs: Runs, experiment: str, place: tuple[str, Path | None]) -> None:

@@ -75,7 +75,7 @@ def prepare(stores: Stores, step: str) -> None:
 
         models.set_stages = half  # type: ignore[method-assign]
     elif step == "before the aliases":
-        models._keep_aliases = die  # type: ignore[attr-defined]
+        models._sync_aliases = die  # type: ignore[attr-defined]
     elif step == "after the registry":
         apply_decision.current_stages = die
     elif step == "before the outcome":

@@ -155,7 +155,7 @@ def test_a_registry_that_refuses_the_change_leaves_the_request_open(
 ) -> None:
     between.trouble, between.only = "403", "transition-stage"
     test = press(opened("promotions", "manager"), "Approve", "the numbers hold")
-    assert any("MLflow refuses us" in error.value for error in test.error)
+    assert any("MLflow refuses access" in error.value for error in test.error)
     assert stores.decisions.get(asked.id).status is RequestStatus.OPEN
     assert stages(stores) == {1: "None", 2: "None", 3: "None"}
 
