@@ -43,13 +43,13 @@ def refused(stores: Stores, key: ModelVersionKey, into: Path) -> str:
         lambda: stores.models.download(key, into),
         lambda: stores.models.download(key, into, path="signing-key.pem"),
     )
-    told = []
+    messages = []
     for read in reads:
         with pytest.raises(ArtifactOutside) as outside:
             read()
-        told.append(str(outside.value))
+        messages.append(str(outside.value))
     assert not list(into.glob("**/*"))
-    return told[0]
+    return messages[0]
 
 
 def test_the_home_is_never_an_artifact_however_it_is_spelled(stores: Stores, home: Path, tmp_path: Path) -> None:
@@ -58,15 +58,15 @@ def test_the_home_is_never_an_artifact_however_it_is_spelled(stores: Stores, hom
     run_id, _ = logged(stores, tmp_path)
     for spelled in (f"{home}", f"file://{home}", f"file:{home}", f"{home}/artifacts/..", f"{home}/link", "/"):
         for of in ("", run_id):
-            told = refused(stores, registered(stores, spelled, of), tmp_path / "copy")
-            assert "private files of this installation" in told, spelled
+            message = refused(stores, registered(stores, spelled, of), tmp_path / "copy")
+            assert "private files of this installation" in message, spelled
 
 
 def test_a_folder_of_another_kind_is_no_artifact(stores: Stores, home: Path, tmp_path: Path) -> None:
     run_id, _ = logged(stores, tmp_path)
-    told = refused(stores, registered(stores, str(home / "tables"), run_id), tmp_path / "copy")
-    assert "outside its run's folder" in told
-    assert "register it from there" in told
+    message = refused(stores, registered(stores, str(home / "tables"), run_id), tmp_path / "copy")
+    assert "outside the folder of the artifact's run" in message
+    assert "register it from there" in message
 
 
 def test_the_folder_of_a_key_kept_elsewhere_is_closed_too(
