@@ -64,6 +64,7 @@ def test_ingest_makes_the_next_version(command: Command, tmp_path: Path) -> None
     assert command("show", "iris_training_data", "--json").json["rows"] == 152
 
 
+@pytest.mark.slow
 def test_an_mlflow_project_is_trained_as_any_recipe_and_its_failure_is_one_line(command: Command, home: Path) -> None:
     write_examples(home)
     arguments = ("train", "flowers", "--table", "iris_training_data@0")

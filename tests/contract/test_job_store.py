@@ -84,13 +84,14 @@ while (job := jobs.claim(sys.argv[2])) is not None:
 """
 
 
-def test_processes_that_claim_at_once_share_the_jobs(jobs: JobStore, database_url: str) -> None:
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_that_claim_at_once_share_the_jobs(jobs: JobStore, database_url: str, processes: int) -> None:
     made = [jobs.submit("train", {"n": n}, SCIENTIST).id for n in range(20)]
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", _CLAIMER, database_url, f"w{n}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
-        for n in range(4)
+        for n in range(processes)
     ]
     claimed = [line for worker in workers for line in worker.communicate(timeout=60)[0].split()]
     assert sorted(claimed) == sorted(made)

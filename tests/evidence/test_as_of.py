@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
 from mlflow import MlflowClient
 
 from core.audit.log import AuditLog
+from core.bootstrap import open_stores
 from core.cli import main
 from core.commands.options import get_stores
-from core.entities import Actor, ModelVersionKey, Stage, TableVersion
+from core.entities import Actor, ModelVersionKey, Role, Stage, TableVersion
 from core.errors import BadParameter, EvidenceChanged, Forbidden
 from core.features.history.as_of import StateAsOf, parse_moment, state_at
 from core.features.history.requests_as_of import requests_at
@@ -23,27 +25,43 @@ from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
+from core.settings import load_settings
+from tests.conftest import copy_sample
 from tests.evidence.by_hand import by_hand
-from tests.evidence.conftest import Day
+from tests.evidence.conftest import Day, days
 
 MODEL = "iris_classifier"
 
 
+@pytest.fixture(scope="module")
+def history_home(sample_home: Path, tomorrow: datetime, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Day 1: version 1 goes to Production. Day 2: version 3 is requested, day 3 approved. Day 4: back to version 1."""
+    home = tmp_path_factory.mktemp("history") / "home"
+    copy_sample(sample_home, home)
+    stores = open_stores(load_settings(home=home, database_url=None))
+    scientist = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
+    manager = Actor(name="manager", roles=frozenset({Role.MANAGER}), channel="test")
+    with pytest.MonkeyPatch.context() as patch:
+        day = days(patch, tomorrow)
+        day(1)
+        first = request_promotion(stores, scientist, model=MODEL, version=1, to=Stage.PRODUCTION, reason="first")
+        approve(stores, manager, first.id, reason="good enough")
+        day(2)
+        score(stores, scientist, model=MODEL, table="iris_training_data", version=0)
+        second = request_promotion(stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="better")
+        day(3)
+        approve(stores, manager, second.id, reason="better indeed")
+        day(4)
+        roll_back(stores, manager, MODEL, to=1, reason="complaints")
+    return home
+
+
 @pytest.fixture
-def history(sample_stores: Stores, scientist: Actor, manager: Actor, day: Day) -> Stores:
-    """Day 1: version 1 goes to Production. Day 2: version 3 is asked for, day 3 approved. Day 4: back to version 1."""
-    day(1)
-    first = request_promotion(sample_stores, scientist, model=MODEL, version=1, to=Stage.PRODUCTION, reason="first")
-    approve(sample_stores, manager, first.id, reason="good enough")
-    day(2)
-    score(sample_stores, scientist, model=MODEL, table="iris_training_data", version=0)
-    second = request_promotion(sample_stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="better")
-    day(3)
-    approve(sample_stores, manager, second.id, reason="better indeed")
-    day(4)
-    roll_back(sample_stores, manager, MODEL, to=1, reason="complaints")
+def history(home: Path, history_home: Path, day: Day) -> Stores:
+    """A copy of the test's own, on day 5."""
+    copy_sample(history_home, home)
     day(5)
-    return sample_stores
+    return open_stores(load_settings(home=home))
 
 
 def on(stores: Stores, actor: Actor, day: Day, number: int) -> StateAsOf:

@@ -179,6 +179,7 @@ def test_cancelling_ends_the_projects_processes_those_that_do_not_listen_too(sto
     assert only_run(stores).status is RunStatus.KILLED
 
 
+@pytest.mark.slow
 def test_a_job_that_is_cancelled_or_killed_leaves_no_process_of_the_project(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     project(stores, scientist, SLEEPY)
@@ -366,6 +367,7 @@ def test_the_code_of_a_run_is_the_projects_own_commit_and_none_is_made_up(stores
     assert origin_of_model(stores, scientist, second.model).code["commit"] == head
 
 
+@pytest.mark.slow
 def test_a_project_is_run_again_by_another_store_on_the_same_home(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     write_examples(stores.settings.home)
