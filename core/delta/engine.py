@@ -13,6 +13,16 @@ from core.entities import Commit, ReadVerdict, Snapshot, Table
 
 WriteMode = Literal["append", "overwrite"]
 
+# Key in the metadata of a commit for the name of the write. An engine that cannot read the log's txn actions finds
+# an earlier write by this key.
+TRANSACTION_KEY = "transaction"
+
+
+def commit_metadata(metadata: Mapping[str, str] | None, transaction: str | None) -> dict[str, str]:
+    """Return *metadata* of a commit with the name of its transaction; a value that is already there stays."""
+    named = {} if transaction is None else {TRANSACTION_KEY: transaction}
+    return {**named, **(metadata or {})}
+
 
 class DeltaEngine(ABC):
     """Reads and writes Delta tables. Every method takes a resolved Table; messages use its name.

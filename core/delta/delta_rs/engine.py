@@ -18,7 +18,7 @@ from core.delta import table_features
 from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
-from core.delta.engine import DeltaEngine, WriteMode
+from core.delta.engine import DeltaEngine, WriteMode, commit_metadata
 from core.delta.log.log_cache import Logs
 from core.delta.log.state import stored_files
 from core.delta.log.table_log import Log
@@ -47,8 +47,6 @@ _ROWS = "rows"
 # Opening costs 4 ms and a lineage asks for many versions: a version that opened is believed to open for so long.
 # That its files are there is looked at each time.
 _TRUST_S = 30.0
-# Key of the commit's metadata under which the write's name stands, as the Spark engine has it.
-TRANSACTION_KEY = "transaction"
 
 
 class DeltaRsEngine(DeltaEngine):
@@ -246,11 +244,8 @@ class DeltaRsEngine(DeltaEngine):
             fitting(table, current.schema, rows.schema, made_by_table=made)
         else:
             check_new(table, rows.schema)
-        claimed = dict(metadata or {})
-        if transaction is not None:
-            claimed.setdefault(TRANSACTION_KEY, transaction)
         properties = deltalake.CommitProperties(
-            custom_metadata=claimed or None,
+            custom_metadata=commit_metadata(metadata, transaction) or None,
             # Tried again it would land on a later version, and whoever makes a table would be told 0 all the same.
             max_commit_retries=0 if expected_version is not None or latest < 0 else None,
             app_transactions=[deltalake.Transaction(transaction, 1)] if transaction is not None else None,

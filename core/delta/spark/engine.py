@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from core.delta import table_features
 from core.delta.content_hash import Content
-from core.delta.engine import DeltaEngine, WriteMode
+from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode
 from core.delta.log.log_cache import Logs
 from core.delta.log.state import stored_files
 from core.delta.log.table_log import Log
@@ -298,7 +298,7 @@ class SparkEngine(DeltaEngine):
     def version_of(self, table: Table, transaction: str) -> int | None:
         """The version that the write named *transaction* made, or None if it is not in the log."""
         for commit in self.history(table):
-            if commit.metadata.get(spark_write.TRANSACTION_KEY) == transaction:
+            if commit.metadata.get(TRANSACTION_KEY) == transaction:
                 return commit.version
         return None
 

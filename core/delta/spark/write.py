@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from core.delta.engine import WriteMode
+from core.delta.engine import WriteMode, commit_metadata
 from core.delta.spark import data_types
 from core.entities import Table
 from core.errors import SchemaMismatch
@@ -18,8 +18,6 @@ _one_writer = threading.RLock()
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _COMMIT_RETRIES = "spark.databricks.delta.maxCommitAttempts"
 
-# Key of userMetadata under which the write's name stands, for engines that cannot look into the log itself.
-TRANSACTION_KEY = "transaction"
 TRANSACTION_VERSION = "1"
 
 
@@ -40,9 +38,8 @@ def commit(
     writer = frame.write.format("delta").mode(mode)
     if mode == "overwrite":
         writer = writer.option("overwriteSchema", "true")
-    claimed = dict(metadata or {})
+    claimed = commit_metadata(metadata, transaction)
     if transaction is not None:
-        claimed.setdefault(TRANSACTION_KEY, transaction)
         writer = writer.option("txnAppId", transaction).option("txnVersion", TRANSACTION_VERSION)
     if claimed:
         writer = writer.option("userMetadata", json.dumps(claimed, ensure_ascii=False, sort_keys=True))

@@ -27,6 +27,7 @@ from core.features.evidence.collect import ModelEvidence, collect_evidence
 from core.features.evidence.dossier import Dossier, build_dossier
 from core.features.evidence.render import render_html, render_pdf
 from core.features.stores import Stores
+from core.learning.artifact_files import file_sha256, files_below
 
 Format = Literal["pdf", "html"]
 
@@ -161,12 +162,10 @@ def _mlflow(stores: Stores, material: ModelEvidence) -> dict[str, bytes]:
             # Lost evidence is evidence: the bundle says so in its place.
             return {**files, "mlflow/artifact_problem.txt": f"{visible(error)}\n".encode()}
         listed = []
-        for file in sorted(path for path in model.rglob("*") if path.is_file()):
+        for file in files_below(model):
             name = file.relative_to(model).as_posix()
-            with file.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
             size = file.stat().st_size
-            listed.append({"path": name, "bytes": size, "sha256": digest})
+            listed.append({"path": name, "bytes": size, "sha256": file_sha256(file)})
             if name in _COPIED and size <= _LARGEST_COPY_BYTES and _holds_no_secret(stores, file):
                 files[f"mlflow/artifact/{name}"] = file.read_bytes()
     return {**files, "mlflow/artifact_files.json": _json(stores, listed)}

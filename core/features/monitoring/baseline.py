@@ -17,8 +17,8 @@ from core.access.permissions import Action
 from core.audit.canonical_json import settled
 from core.entities import Actor, ModelVersion, Outcome, RequestStatus, Role, Run, RunStatus
 from core.errors import CoreError, Unavailable
-from core.features.promotion.evaluate_gates import folder_sha256
 from core.features.stores import Stores
+from core.learning.artifact_files import folder_sha256
 
 # Who looks and who writes down what it saw; it may read and open findings, nothing else.
 INSPECTOR = Actor(name="modelledger", roles=frozenset({Role.AUDITOR}), channel="worker")

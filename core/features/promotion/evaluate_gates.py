@@ -16,6 +16,7 @@ from core.features.lineage.provenance import DataSource, data_sources
 from core.features.promotion.gates import AllOf, Evidence, passes, policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
+from core.learning.artifact_files import folder_sha256
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.learning.safety.artifacts import inspect_model
 
@@ -238,16 +239,6 @@ def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:
             why = str(error).replace(folder, "the artifact")  # another folder at the next look is no change
             return {"format": "unreadable", "is_safe": False, "why": why, "sha256": None}
         return {"format": info.format, "is_safe": info.is_safe, "why": info.why, "sha256": folder_sha256(model)}
-
-
-def folder_sha256(folder: Path) -> str:
-    """SHA-256 over the files below *folder*: relative path and SHA-256 of each, sorted by path."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with file.open("rb") as content:
-            inner = hashlib.file_digest(content, "sha256").hexdigest()
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{inner}\n".encode())
-    return digest.hexdigest()
 
 
 def _task(run: Run | None, version: ModelVersion) -> Task | None:

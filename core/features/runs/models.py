@@ -25,10 +25,10 @@ from core.errors import BadInput, CoreError, ModelNotFound
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.runs.compare import run_notes
 from core.features.stores import Stores
+from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi
 from core.learning.safety.artifacts import ModelInfo, check_loads, inspect_model
 
-_MOST_FILES = 500
 _TOO_LARGE_BYTES = 5_000_000
 
 
@@ -215,19 +215,8 @@ def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, t
     """Description, files and problem; a lost or foreign artifact is a problem to show, not the end of the page."""
     files: tuple[Artifact, ...] = ()
     try:
-        files = _walk(stores, key)
+        files = list_all(lambda folder: stores.models.artifacts(key, below=folder))
         with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
             return inspect_model(stores.models.download(key, Path(folder))), files, None
     except CoreError as error:
         return None, files, str(error)
-
-
-def _walk(stores: Stores, key: ModelVersionKey) -> tuple[Artifact, ...]:
-    found: list[Artifact] = []
-    waiting = [""]
-    while waiting and len(found) < _MOST_FILES:
-        for item in stores.models.artifacts(key, below=waiting.pop()):
-            found.append(item)
-            if item.is_folder:
-                waiting.append(item.path)
-    return tuple(sorted(found, key=lambda item: item.path))

@@ -9,9 +9,8 @@ from core.access.permissions import Action, require
 from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run
 from core.features.runs.compare import run_notes
 from core.features.stores import Stores
+from core.learning.artifact_files import list_all
 from core.registry.runs import failure_reason
-
-_MOST_FILES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +38,10 @@ def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
         versions=tuple(version for version in stores.models.versions() if version.run_id == run_id),
         history=history,
         late={name: after for name, points in history.items() if (after := _late(run, points))},
-        artifacts=_walk(stores, run_id),
+        artifacts=list_all(lambda folder: stores.runs.artifacts(run_id, folder)),
     )
 
 
 def _late(run: Run, points: tuple[MetricPoint, ...]) -> tuple[MetricPoint, ...]:
     """MLflow lets anybody log a metric after the end; both points stay, and the newer one is what is shown."""
     return () if run.ended is None else tuple(point for point in points if point.timestamp > run.ended)
-
-
-def _walk(stores: Stores, run_id: str) -> tuple[Artifact, ...]:
-    found: list[Artifact] = []
-    waiting = [""]
-    while waiting and len(found) < _MOST_FILES:
-        for item in stores.runs.artifacts(run_id, waiting.pop()):
-            found.append(item)
-            if item.is_folder:
-                waiting.append(item.path)
-    return tuple(sorted(found, key=lambda item: item.path))

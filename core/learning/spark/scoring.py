@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from core.errors import ModelUnloadable
 from core.identifiers import quote_spark
+from core.learning.artifact_files import files_below
 from core.learning.frames import ColumnKind, column_kind
 from core.learning.safety.allowed_types import split_trusted
 from core.learning.safety.artifacts import SPARK_ML, ModelInfo, require_safe
@@ -164,7 +165,7 @@ def _carrying(model: Path, asked: Any, result_type: str) -> Any:
 def _zipped(folder: Path) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for file in files_below(folder):
             archive.write(file, file.relative_to(folder))
     return out.getvalue()
 
