@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from core.errors import BadSettings, ModelUnloadable, SchemaMismatch
 from core.learning.frames import ColumnKind, column_kind
-from core.learning.safety.artifacts import SPARK_ML, ModelInfo, last_line, process_environment, require_safe
+from core.learning.safety.child_process import ROOT, last_line, process_environment
+from core.learning.safety.inspect_model import SPARK_ML, ModelInfo, require_safe
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
 _NUMBERS = frozenset({"double", "float", "integer", "long", "boolean", "datetime"})
 _STALL_S = 300.0
 
@@ -65,7 +65,7 @@ def predict(
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             command,
-            cwd=_ROOT,
+            cwd=ROOT,
             env=process_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

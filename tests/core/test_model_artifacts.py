@@ -17,7 +17,9 @@ from core.entities import Recipe, Task
 from core.errors import ModelUnloadable, SchemaMismatch
 from core.learning.estimators import ESTIMATORS
 from core.learning.packaging import package
-from core.learning.safety.artifacts import check_loads, inspect_model, process_environment, require_safe
+from core.learning.safety.check_loads import check_loads
+from core.learning.safety.child_process import process_environment
+from core.learning.safety.inspect_model import inspect_model, require_safe
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, fit, split
 

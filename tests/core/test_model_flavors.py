@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from core.errors import ModelUnloadable
-from core.learning.safety.artifacts import inspect_model, require_safe
-from core.learning.spark.models import why_unsafe
+from core.learning.safety.inspect_model import inspect_model, require_safe
+from core.learning.safety.spark_ml import why_unsafe
 from tests.core.test_spark_models import model as spark_model
 
 ROWS = [[0.0, 1.0], [1.0, 0.0], [0.5, 2.0], [2.0, 0.5]]
@@ -95,7 +95,7 @@ def test_a_path_of_its_own_that_mlflow_would_unpickle_is_unsafe(
     made = changed(plain, tmp_path, "python_function", data="sub/model.pkl")
     (made / "sub").mkdir()
     (made / "sub" / "model.pkl").write_bytes(pickle.dumps(Evil(harmed)))
-    with pytest.raises(ModelUnloadable, match="says data of its python_function flavor, which is not known here"):
+    with pytest.raises(ModelUnloadable, match="the flavor python_function has unknown keys: data"):
         require_safe(made)
     loaded_by_mlflow(made, monkeypatch)
     assert harmed.exists(), "MLflow runs it: the danger is real"
@@ -107,7 +107,7 @@ def test_a_second_model_file_for_the_python_function_is_unsafe(plain: Path, tmp_
     describe(made, "sklearn", skops_trusted_types=["posix.system"])
     info = inspect_model(made)
     assert not info.is_safe
-    assert "two model files, model.skops and other.skops" in info.why
+    assert "two models, model.skops and other.skops" in info.why
 
 
 def test_types_that_the_file_trusts_beyond_ours_are_unsafe(plain: Path, tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_a_spark_model_below_another_mlmodel_is_unsafe(tmp_path: Path) -> None:
     for flavor, key in (("spark", "model_data"), ("python_function", "data")):
         describe(made, flavor, **{key: "deep/sparkml"})
     (made / "deep" / "MLmodel").write_text(json.dumps({"flavors": {"spark": {"model_class": "pyspark.ml.connect.X"}}}))
-    assert "folder of its own" in why_unsafe(made)
+    assert "must be in a folder beside MLmodel" in why_unsafe(made)

@@ -1,4 +1,4 @@
-"""Spark ML models judged without Spark: Spark's own stages pass, what would run or read more is refused by name."""
+"""Spark ML models judged without Spark: Spark's own stages pass; stages that run or read more are refused by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from core.errors import BadSettings, ModelUnloadable
-from core.learning.safety.artifacts import check_loads, inspect_model, require_safe
+from core.learning.safety.check_loads import check_loads
+from core.learning.safety.inspect_model import inspect_model, require_safe
 from core.learning.scoring import predict
 
 SQL = "org.apache.spark.ml.feature.SQLTransformer"
@@ -63,10 +64,10 @@ def test_a_pipeline_of_sparks_own_stages_is_safe(tmp_path: Path) -> None:
         ("SELECT `reflect`('java.lang.Runtime', 'getRuntime') FROM __THIS__", "calls a quoted name"),
         ("SELECT java_method ('a', 'b') AS x FROM __THIS__", "calls java_method"),
         ("SELECT system.builtin.reflect('a', 'b') FROM __THIS__", r"calls system\.builtin\.reflect"),
-        ("SELECT /* ' */ reflect('a', 'b') /* ' */ FROM __THIS__", "cannot be told apart"),
-        ("SELECT \"'\", reflect('a', 'b'), \"'\" FROM __THIS__", "cannot be told apart"),
-        (r"SELECT r'\', reflect(1), '\' FROM __THIS__", "cannot be told apart"),
-        ("SELECT '${env:DB_PASSWORD}' AS x FROM __THIS__", "cannot be told apart"),
+        ("SELECT /* ' */ reflect('a', 'b') /* ' */ FROM __THIS__", "unclear where a literal ends"),
+        ("SELECT \"'\", reflect('a', 'b'), \"'\" FROM __THIS__", "unclear where a literal ends"),
+        (r"SELECT r'\', reflect(1), '\' FROM __THIS__", "unclear where a literal ends"),
+        ("SELECT '${env:DB_PASSWORD}' AS x FROM __THIS__", "unclear where a literal ends"),
         ("SELECT * FROM delta.`/etc` JOIN __THIS__", "reads more"),
         ("SELECT (SELECT max(a) FROM salaries) FROM __THIS__", "reads more"),
         ("SELECT * FROM parquet.`/data/salaries`", "reads more"),
@@ -92,7 +93,7 @@ def test_stages_that_are_not_sparks_own_are_named(tmp_path: Path, name: str) -> 
     ids=["code", "model_class"],
 )
 def test_a_flavor_that_brings_code_is_refused(tmp_path: Path, flavor: dict[str, str]) -> None:
-    with pytest.raises(ModelUnloadable, match="no plain Spark ML pipeline"):
+    with pytest.raises(ModelUnloadable, match="not a plain Spark ML pipeline"):
         require_safe(model(tmp_path, **flavor))
 
 
@@ -112,7 +113,7 @@ def test_every_file_that_spark_would_read_is_looked_at(tmp_path: Path) -> None:
         require_safe(tmp_path)
 
 
-def test_a_damaged_model_is_told_as_damaged(tmp_path: Path) -> None:
+def test_a_damaged_model_is_reported_as_damaged(tmp_path: Path) -> None:
     folder = model(tmp_path, {"class": SQL})
     numbers = next(folder.rglob("*.parquet"))
     numbers.write_bytes(numbers.read_bytes()[:20])

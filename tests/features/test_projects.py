@@ -24,7 +24,7 @@ from core.features.training.train import find_recipe, list_recipes, save_recipe,
 from core.jobs.progress import Silent
 from core.learning.projects.declaration import open_project
 from core.learning.projects.project_run import ProjectData, _order
-from core.learning.safety.artifacts import check_loads
+from core.learning.safety.check_loads import check_loads
 from core.registry.runs import failure_reason
 from core.settings import load_settings
 from tests.features.iris import TABLE, write_iris

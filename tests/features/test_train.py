@@ -23,7 +23,7 @@ from core.features.stores import Stores
 from core.features.training.train import list_recipes, save_recipe, submit_training, train
 from core.jobs.progress import Silent
 from core.learning.recipes import BUILT_IN
-from core.learning.safety.artifacts import check_loads
+from core.learning.safety.check_loads import check_loads
 from core.registry.runs import failure_reason
 from tests.features.iris import TABLE, write_iris
 

@@ -25,7 +25,7 @@ from core.features.monitoring.findings import close_finding, open_finding
 from core.features.promotion.decide import approve, reject, request_promotion, roll_back
 from core.features.stores import Stores
 from core.jobs.worker import run_job
-from core.learning.safety.artifacts import process_environment
+from core.learning.safety.child_process import process_environment
 from core.registry.runs import failure_reason
 from core.settings import load_settings
 from tests.browser.conftest import ROOT, clean_environment, free_port

@@ -15,7 +15,7 @@ from core.entities import Recipe, RunStatus, Task
 from core.errors import JobCancelled
 from core.features.stores import Stores
 from core.jobs.progress import Silent
-from core.learning.safety.artifacts import check_loads
+from core.learning.safety.check_loads import check_loads
 
 TABLE = "loans"
 FILES = 6

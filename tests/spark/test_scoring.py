@@ -148,8 +148,12 @@ def test_a_model_that_would_run_code_is_refused_before_spark_starts(both: Both, 
     """Also one of which another file than the one that was looked at would be loaded."""
     harmed = tmp_path / "harmed"
     for name, change, why in (
-        ("sly", {"python_function.model_path": "model.pkl"}, "it names two .* only one would be looked at"),
-        ("evil", {"sklearn.serialization_format": "pickle"}, "stored as pickle; loading that runs whatever its author"),
+        ("sly", {"python_function.model_path": "model.pkl"}, "flavors name two .* only one of them would be inspected"),
+        (
+            "evil",
+            {"sklearn.serialization_format": "pickle"},
+            "stored as pickle; loading it runs code",
+        ),
     ):
         version = tampered(both.embedded, tmp_path / name, harmed, change)
         for stores in (both.embedded, both.spark):

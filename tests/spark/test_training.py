@@ -17,7 +17,8 @@ from core.errors import BadParameter, ColumnNotFound, EngineFailed, JobCancelled
 from core.features.stores import Stores
 from core.features.training.train import save_recipe, train
 from core.learning.evaluation import evaluate_classes, evaluate_numbers
-from core.learning.safety.artifacts import check_loads, inspect_model
+from core.learning.safety.check_loads import check_loads
+from core.learning.safety.inspect_model import inspect_model
 from core.learning.spark.evaluation import evaluate
 from core.learning.spark.training import is_test
 from core.registry.runs import failure_reason

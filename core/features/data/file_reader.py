@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from core.errors import BadFile
 from core.features.data.file_reader_process import ANSWER_FILE, ROWS_FILE
-from core.learning.safety.artifacts import process_environment
+from core.learning.safety.child_process import process_environment
 from core.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ from core.features.promotion.production_history import evidence_metrics, last_pr
 from core.features.stores import Stores
 from core.learning.artifact_files import folder_sha256
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from core.learning.safety.artifacts import inspect_model
+from core.learning.safety.inspect_model import inspect_model
 
 
 @dataclass(frozen=True, kw_only=True)

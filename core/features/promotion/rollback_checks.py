@@ -13,7 +13,7 @@ from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.promotion.gates import rollback_policy
 from core.features.promotion.production_history import production_approval, production_decisions
 from core.features.stores import Stores
-from core.learning.safety.artifacts import check_loads
+from core.learning.safety.check_loads import check_loads
 
 
 def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int, bool]:

@@ -27,7 +27,8 @@ from core.features.runs.compare import run_notes
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi
-from core.learning.safety.artifacts import ModelInfo, check_loads, inspect_model
+from core.learning.safety.check_loads import check_loads
+from core.learning.safety.inspect_model import ModelInfo, inspect_model
 
 _TOO_LARGE_BYTES = 5_000_000
 

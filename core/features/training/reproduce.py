@@ -34,7 +34,7 @@ from core.learning.estimators import find_estimator
 from core.learning.external_training import is_outside
 from core.learning.kpis import is_kpi
 from core.learning.packaging import requirements
-from core.learning.safety.artifacts import ModelInfo, inspect_model
+from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, evaluate, fit, split
 

@@ -1,4 +1,4 @@
-"""Which types a model file may hold: our own list, never the one that the file brings along."""
+"""Types that a model file may hold: our own list, never the list that the file brings along."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _ALLOWED = frozenset(
 
 
 def split_trusted(types: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Types that we know and types that we do not, each in order of name."""
-    asked = sorted(set(types))
-    known = tuple(name for name in asked if name in _ALLOWED)
-    return known, tuple(name for name in asked if name not in known)
+    """Split *types* into allowed types and foreign types, each sorted by name."""
+    names = sorted(set(types))
+    return tuple(name for name in names if name in _ALLOWED), tuple(name for name in names if name not in _ALLOWED)

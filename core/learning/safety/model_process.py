@@ -1,6 +1,7 @@
-"""The process in which models are loaded: `check FOLDER`, or `predict FOLDER` with Arrow streams in and out.
+"""The process that loads models: `check FOLDER`, or `predict FOLDER` with Arrow streams as input and output.
 
-It gets no settings and no credentials, loads skops files only, and only types on our own list. It imports no MLflow.
+The process gets no settings and no credentials. It loads only skops files that hold types on our own list. It does not
+import MLflow.
 """
 
 from __future__ import annotations
@@ -15,32 +16,33 @@ import pyarrow as pa
 
 from core.errors import CoreError, ModelUnloadable, first_line
 from core.learning.frames import features_frame
-from core.learning.safety.allowed_types import split_trusted
-from core.learning.safety.artifacts import SPARK_ML, ModelInfo, require_safe
-from core.learning.spark.models import require_whole
+from core.learning.safety.inspect_model import SPARK_ML, ModelInfo, require_safe
+from core.learning.safety.spark_ml import require_whole
 
 PREDICTION, PROBABILITY = "prediction", "probability"
 CLASSES = b"classes"
 
 
 def load(folder: Path) -> tuple[Any, ModelInfo]:
-    """The pipeline and its description. Raises ModelUnloadable. Call it in a process of its own only."""
+    """Return the pipeline and its description. Call this function only in a process of its own.
+
+    Raises:
+        ModelUnloadable: the model is not safe to load, or it is a Spark ML model.
+    """
     import skops.io
 
     info = require_safe(folder)
     if info.format == SPARK_ML:
-        raise ModelUnloadable("A Spark ML model is loaded by Spark alone.", folder=str(folder))
-    file = folder / (info.model_file or "model.skops")
-    known, foreign = split_trusted(skops.io.get_untrusted_types(file=str(file)))
-    if foreign:
-        raise ModelUnloadable(f"This model is not loaded: it holds {', '.join(foreign)}.", folder=str(folder))
-    return skops.io.load(str(file), trusted=list(known)), info
+        raise ModelUnloadable("Only Spark loads a Spark ML model.", folder=str(folder))
+    # skops refuses every type that it does not trust by itself and that is not in this list.
+    model = skops.io.load(str(folder / (info.model_file or "model.skops")), trusted=list(info.trusted_types))
+    return model, info
 
 
 def predict(model: Any, info: ModelInfo, rows: pa.Table) -> pa.RecordBatch:
-    """One batch: the prediction, and for a classifier the probability of the class that it chose.
+    """Return one batch with the prediction and, for a classifier, the probability of the predicted class.
 
-    Where it was chosen by its probability, the schema's metadata names the classes in the order of their chances.
+    If a classifier predicted by its probabilities, the metadata of the schema names its classes in their order.
     """
     frame = features_frame(rows, tuple(column.name for column in info.inputs))
     if not len(frame):
@@ -49,20 +51,20 @@ def predict(model: Any, info: ModelInfo, rows: pa.Table) -> pa.RecordBatch:
     if not hasattr(model, "predict_proba"):
         return _batch(model.predict(frame), None)
     probabilities = model.predict_proba(frame)
-    chosen = probabilities.argmax(axis=1)
-    answer = _batch(model.classes_[chosen], probabilities[np.arange(len(chosen)), chosen])
-    return answer.replace_schema_metadata({CLASSES: json.dumps(model.classes_.tolist())})
+    best = probabilities.argmax(axis=1)
+    batch = _batch(model.classes_[best], probabilities[np.arange(len(best)), best])
+    return batch.replace_schema_metadata({CLASSES: json.dumps(model.classes_.tolist())})
 
 
 def _batch(predictions: np.ndarray, probabilities: np.ndarray | None) -> pa.RecordBatch:
-    kind = pa.string() if predictions.dtype == object or predictions.dtype.kind == "U" else None
-    made = pa.array(predictions.tolist() if kind is not None else predictions, type=kind)
-    sure = pa.nulls(len(made), pa.float64()) if probabilities is None else pa.array(probabilities, pa.float64())
-    return pa.RecordBatch.from_arrays([made, sure], names=[PREDICTION, PROBABILITY])
+    is_text = predictions.dtype == object or predictions.dtype.kind == "U"
+    answers = pa.array(predictions.tolist() if is_text else predictions, type=pa.string() if is_text else None)
+    chances = pa.nulls(len(answers), pa.float64()) if probabilities is None else pa.array(probabilities, pa.float64())
+    return pa.RecordBatch.from_arrays([answers, chances], names=[PREDICTION, PROBABILITY])
 
 
 def _serve(model: Any, info: ModelInfo) -> None:
-    """Answers each batch before it reads the next: memory holds one."""
+    """Answer each batch before the next is read: memory holds one batch."""
     out: pa.RecordBatchStreamWriter | None = None
     with pa.ipc.open_stream(sys.stdin.buffer) as source:
         for batch in source:
@@ -77,7 +79,7 @@ def _serve(model: Any, info: ModelInfo) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 where it loaded (and predicted); 1 with the reason as the last line on stderr."""
+    """Return 0 if the model loaded (and predicted); else 1, with the reason as the last line on stderr."""
     command, folder = arguments
     try:
         if command == "check" and require_safe(Path(folder)).format == SPARK_ML:
@@ -89,7 +91,7 @@ def main(arguments: list[str]) -> int:
     except CoreError as error:
         print(str(error), file=sys.stderr)
         return 1
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: the reason goes to whoever started it
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: the parent reads the reason
         print(
             f"{type(error).__name__}: {first_line(error)}",
             file=sys.stderr,

@@ -18,8 +18,7 @@ from core.errors import ModelUnloadable
 from core.identifiers import quote_spark
 from core.learning.artifact_files import files_below
 from core.learning.frames import ColumnKind, column_kind
-from core.learning.safety.allowed_types import split_trusted
-from core.learning.safety.artifacts import SPARK_ML, ModelInfo, require_safe
+from core.learning.safety.inspect_model import SPARK_ML, ModelInfo, require_safe
 from core.learning.safety.model_process import CLASSES, PREDICTION, PROBABILITY
 from core.learning.scoring import check_signature, predict
 from core.learning.spark.models import with_spark_predictions
@@ -198,19 +197,20 @@ def _only_checked(folder: Path, info: ModelInfo, scratch: Path, answers_by: str)
     The author's MLmodel stays behind: what it says beyond what was checked would be believed by MLflow. Without a
     signature nothing is converted a second time.
     """
-    import skops.io
     from mlflow.models import Model
 
     place = scratch / "checked"
     place.mkdir()
     name = "model.skops"
     shutil.copyfile(folder / (info.model_file or name), place / name)
-    types, foreign = split_trusted(skops.io.get_untrusted_types(file=str(place / name)))
-    assert not foreign, "require_safe has looked at this file"
     model = Model()
     model.add_flavor("python_function", loader_module="mlflow.sklearn", model_path=name, predict_fn=answers_by)
     model.add_flavor(
-        "sklearn", pickled_model=name, serialization_format="skops", skops_trusted_types=list(types), code=None
+        "sklearn",
+        pickled_model=name,
+        serialization_format="skops",
+        skops_trusted_types=list(info.trusted_types),
+        code=None,
     )
     model.save(str(place / "MLmodel"))
     return place
