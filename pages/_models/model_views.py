@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.entities import Actor, Finding, ModelVersionKey, Readability
 from core.errors import CoreError
+from core.features.lineage.version_data import DataView
 from core.features.monitoring.findings import findings_about_version
-from core.features.runs.models import DataView, ModelSummary, ModelVersionView, read_model_file
+from core.features.runs.models import ModelSummary, ModelVersionView, read_model_file
 from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._runs.run_tables import metric_names, number

@@ -231,7 +231,7 @@ def test_a_version_without_data_version_is_shown_and_neither_approved_nor_reprod
     assert (run["table"], run["version"], run["metrics"]) == (None, None, {"f1": 0.99})
     (data,) = command("lineage", "theirs/1", "--json").json["data"]
     assert (data["table"], data["version"], data["source_of_truth"]) == (None, None, "none")
-    assert "no data version is known" in data["findings"][0]
+    assert "No data version is known" in data["findings"][0]
     asked = command("request", "theirs/1", "--to", "Production", *AS_SCIENTIST, "--json").json
     assert {gate["name"]: gate["passed"] for gate in asked["gates"]}["data version recorded"] is False
     refused(command("approve", asked["id"], "--as", "manager", "--reason", "r", "--json"), ("data version",))

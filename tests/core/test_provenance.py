@@ -46,10 +46,10 @@ def test_version_zero_is_a_version() -> None:
     assert source.findings == ()
 
 
-def test_tag_is_believed_before_the_param_and_the_contradiction_is_a_finding() -> None:
+def test_a_tag_outranks_the_param_and_the_contradiction_is_a_finding() -> None:
     (source,) = data_sources(a_run(tags={"delta.table": "t", "delta.version": "2"}, params={"DataV": "1"}))
     assert source.version == 2
-    assert source.findings == ("param DataV says version 1",)
+    assert source.findings == ("param DataV names version 1",)
 
 
 def test_param_alone_names_a_version_of_an_unknown_table() -> None:
@@ -64,14 +64,14 @@ def test_spark_tag_is_parsed_from_the_right_because_paths_may_hold_commas() -> N
     assert [(s.table, s.version) for s in found] == [("/data/a,version=9,b", 3), ("/data/c", 0)]
 
 
-def test_model_versions_own_stamp_serves_when_its_run_is_deleted() -> None:
+def test_tags_of_the_model_version_count_when_its_run_is_deleted() -> None:
     (source,) = data_sources(None, a_version(delta_table="t", delta_version="0"))
     assert (source.table, source.version, source.source_of_truth) == ("t", 0, "model version tag")
 
 
-def test_no_claim_at_all_is_said_and_not_guessed() -> None:
+def test_no_claim_at_all_is_a_finding_and_not_a_guess() -> None:
     (logged_none,) = data_sources(a_run())
     assert (logged_none.table, logged_none.version) == (None, None)
-    assert logged_none.findings == ("no data version is known: its run logged none",)
+    assert logged_none.findings == ("No data version is known: the run logged none.",)
     (gone,) = data_sources(a_run(is_deleted=True))
-    assert gone.findings == ("no data version is known: its run is gone",)
+    assert gone.findings == ("No data version is known: the run was deleted or erased.",)

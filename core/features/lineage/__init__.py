@@ -1,1 +1,1 @@
-"""From data to predictions and back."""
+"""Lineage: from data to predictions and back."""

@@ -23,6 +23,7 @@ from core.entities import (
 )
 from core.errors import CoreError
 from core.features.lineage.provenance import DataSource, data_sources
+from core.features.lineage.version_data import data_of_all_versions, view_data
 from core.features.scoring.score import find_batch, list_batches
 from core.features.stores import Stores
 
@@ -112,15 +113,13 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
     stores.engine.snapshot(resolved, version=version)
     graph = _Graph(stores)
     root = _add_commit(graph, DataSource(table=data.table, version=version, source_of_truth=""))
-    versions = stores.models.versions()
-    runs = _runs_of(stores, [v for v in versions if v.data is None])
-    reached = [v for v in versions if any(s.key == data for s in data_sources(runs.get(v.run_id or ""), v))]
-    known = _runs_of(stores, reached)
-    for model_version in reached:
-        _add_version(graph, model_version, known)
-    keys = {v.key for v in reached}
+    trained = [model_version for model_version, keys in data_of_all_versions(stores) if data in keys]
+    runs = _runs_of(stores, trained)
+    for model_version in trained:
+        _add_version(graph, model_version, runs)
+    models = {model_version.key for model_version in trained}
     for batch in list_batches(stores, actor):
-        if batch.key in keys or batch.source == data:
+        if batch.key in models or batch.source == data:
             _add_batch(graph, batch)
     return graph.done(root)
 
@@ -204,7 +203,7 @@ def _add_commit(graph: _Graph, source: DataSource) -> str:
     key = TableVersion(table=source.table, version=source.version)
     if commit_node(key) in graph.nodes:
         return commit_node(key)
-    detail, problem = _commit_facts(graph, key)
+    detail, problem = _commit_facts(graph, source, key)
     problems = [*source.findings, *([problem] if problem else [])]
     return graph.add(
         Node(
@@ -218,9 +217,11 @@ def _add_commit(graph: _Graph, source: DataSource) -> str:
     )
 
 
-def _commit_facts(graph: _Graph, key: TableVersion) -> tuple[dict[str, str], str | None]:
+def _commit_facts(graph: _Graph, source: DataSource, key: TableVersion) -> tuple[dict[str, str], str | None]:
+    view = view_data(graph.stores, source, resolve=graph.table)
+    if view.problem is not None:
+        return {}, view.problem
     try:
-        verdict = graph.stores.engine.readable(graph.table(key.table), key.version)
         commit = graph.commit(key)
     except CoreError as error:
         return {}, str(error)
@@ -232,7 +233,7 @@ def _commit_facts(graph: _Graph, key: TableVersion) -> tuple[dict[str, str], str
             "user": commit.claimed_by or "",
             "rows added": "" if commit.rows_added is None else str(commit.rows_added),
         }
-    return detail, None if verdict.is_readable else f"{verdict.verdict.value}: {verdict.reason}"
+    return detail, view.why_unreadable
 
 
 def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only: int | None = None) -> None:

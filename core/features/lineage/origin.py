@@ -1,4 +1,4 @@
-"""Where a model version came from: its run, every data version it claims with findings, its code, its lineage."""
+"""The origin of a model version: its run, every data version that it claims with findings, its code and its lineage."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
 from core.entities import Actor, Lineage, ModelVersion, ModelVersionKey, Run
-from core.errors import CoreError, RunNotFound
 from core.features.lineage.build_graph import lineage_of_model
-from core.features.lineage.provenance import DataSource, data_sources
+from core.features.lineage.provenance import DataSource
+from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.stores import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """*run* is None where the version names no run or one that is not there any more."""
+    """*run* is None if the version names no run, or a run that no longer exists. *code* holds the values of _CODE."""
 
     version: ModelVersion
     run: Run | None
@@ -24,7 +24,7 @@ class Origin:
     graph: Lineage
 
 
-# What MLflow (and we) tag a run's code with, and the plain word for it.
+# The tags that describe a run's code, and our short name for each.
 _CODE = {
     "mlflow.source.git.commit": "commit",
     "mlflow.source.git.repoURL": "repository",
@@ -36,37 +36,26 @@ _CODE = {
 
 
 def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Origin:
-    """Raises ModelVersionNotFound, RegistryUnavailable, Forbidden. A lost run or data version is a finding instead."""
+    """Return the origin of a model version. A run or data version that is lost is a finding, not an error.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable, Forbidden
+    """
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     version = stores.models.version(key)
-    run = _run(stores, version.run_id)
+    run = run_of(stores, version)
     tags = run.tags if run else {}
     return Origin(
         version=version,
         run=run,
-        data=tuple(_checked(stores, source) for source in data_sources(run, version)),
-        code={word: tags[tag] for tag, word in _CODE.items() if tags.get(tag)},
+        data=tuple(_with_finding(view) for view in data_of(stores, run, version)),
+        code={name: tags[tag] for tag, name in _CODE.items() if tags.get(tag)},
         graph=lineage_of_model(stores, actor, key),
     )
 
 
-def _run(stores: Stores, run_id: str | None) -> Run | None:
-    if not run_id:
-        return None
-    try:
-        return stores.runs.get(run_id)
-    except RunNotFound:
-        return None
-
-
-def _checked(stores: Stores, source: DataSource) -> DataSource:
-    """Adds whether the rows can still be shown."""
-    if source.table is None or source.version is None:
-        return source
-    try:
-        verdict = stores.engine.readable(stores.catalog.resolve(source.table), source.version)
-    except CoreError as error:
-        return replace(source, findings=(*source.findings, str(error)))
-    if verdict.is_readable:
-        return source
-    return replace(source, findings=(*source.findings, f"{verdict.verdict.value}: {verdict.reason}"))
+def _with_finding(view: DataView) -> DataSource:
+    """Return the source of *view*; rows that cannot be shown are one more finding."""
+    if view.source.key is None or view.why_unreadable is None:
+        return view.source
+    return replace(view.source, findings=(*view.source.findings, view.why_unreadable))

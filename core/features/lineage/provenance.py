@@ -1,4 +1,4 @@
-"""Which data a run says it was trained on: every claim it left, where it was found and what contradicts it."""
+"""Provenance: the data versions that a run and its model version claim, which claim counts, and what contradicts it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from core.entities import ModelVersion, Run, TableVersion
+from core.texts import text
 
-# Claims in the order in which they are believed.
+# Sources of claims, most trusted first.
 TAG = "tag delta.version"
 PARAM = "param DataV"
 SPARK = "tag sparkDatasourceInfo"
@@ -17,7 +18,7 @@ STAMP = "model version tag"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """A data version that a model was made from. *table* or *version* is None where no claim named it."""
+    """A data version that a model was made from. *table* or *version* is None if no claim names it."""
 
     table: str | None
     version: int | None
@@ -32,37 +33,40 @@ class DataSource:
 
 
 def data_sources(run: Run | None, version: ModelVersion | None = None) -> tuple[DataSource, ...]:
-    """Every data version that *run* (and the model version's own stamp) claims, the most trusted claim first.
+    """Return every data version that *run* and the tags of *version* claim, the most trusted claim first.
 
-    A tag outranks a param: params cannot say which table. What contradicts it is a finding, never smoothed over.
+    A tag outranks a parameter, because a parameter cannot name the table. A claim that contradicts a more trusted one
+    is a finding of that one. Without any claim the result is one source without table and version.
     """
-    found = _believed(tuple(_claims(run, version)))
-    if found:
-        return found
-    where = "its run is gone" if run is None or run.is_deleted else "its run logged none"
-    finding = f"no data version is known: {where}"
+    sources = _ranked(tuple(_claims(run, version)))
+    if sources:
+        return sources
+    if run is None or run.is_deleted:
+        finding = text("No data version is known: the run was deleted or erased.")
+    else:
+        finding = text("No data version is known: the run logged none.")
     return (DataSource(table=None, version=None, source_of_truth="none", findings=(finding,)),)
 
 
-# A table, its version, and where that is said.
+# Table, version, and the source of the claim.
 _Claim = tuple[str | None, int | None, str]
 
 
-# The many versions of a model were trained on few versions of data.
+# The many versions of a model were trained on few data versions: the same claims come again and again.
 @lru_cache(maxsize=4_096)
-def _believed(claims: tuple[_Claim, ...]) -> tuple[DataSource, ...]:
-    found: list[DataSource] = []
-    for table, number, where in claims:
+def _ranked(claims: tuple[_Claim, ...]) -> tuple[DataSource, ...]:
+    sources: list[DataSource] = []
+    for table, number, origin in claims:
         if number is None:
             continue
-        rivals = [other for other in found if other.table == table or table is None]
+        rivals = [source for source in sources if source.table == table or table is None]
         if not rivals:
-            found.append(DataSource(table=table, version=number, source_of_truth=where))
-        elif all(other.version != number for other in rivals):
-            first = found.index(rivals[0])
-            told = (*found[first].findings, f"{where} says version {number}")
-            found[first] = replace(found[first], findings=told)
-    return tuple(found)
+            sources.append(DataSource(table=table, version=number, source_of_truth=origin))
+        elif all(rival.version != number for rival in rivals):
+            index = sources.index(rivals[0])
+            finding = text("{claim} names version {version}", claim=origin, version=number)
+            sources[index] = replace(sources[index], findings=(*sources[index].findings, finding))
+    return tuple(sources)
 
 
 def _claims(run: Run | None, version: ModelVersion | None) -> Iterator[_Claim]:
@@ -71,13 +75,13 @@ def _claims(run: Run | None, version: ModelVersion | None) -> Iterator[_Claim]:
         yield table, _number(run.tags.get("delta.version")), TAG
         yield from _spark_claims(run.tags.get("sparkDatasourceInfo", ""))
         yield table, _number(run.params.get("DataV")), PARAM
-    stamped = None if version is None else version.data
-    if stamped is not None:
-        yield stamped.table, stamped.version, STAMP
+    tagged = None if version is None else version.data
+    if tagged is not None:
+        yield tagged.table, tagged.version, STAMP
 
 
 def _spark_claims(info: str) -> Iterator[_Claim]:
-    """Lines `path=…,version=…,format=delta`; a path may hold commas, so they are read from the right."""
+    """Yield the claims in lines `path=…,version=…,format=delta`, read from the right: a path may hold commas."""
     for line in info.splitlines():
         rest, _, file_format = line.rpartition(",format=")
         path, _, number = rest.rpartition(",version=")
@@ -85,5 +89,5 @@ def _spark_claims(info: str) -> Iterator[_Claim]:
             yield path.removeprefix("path="), _number(number), SPARK
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None
+def _number(digits: str | None) -> int | None:
+    return int(digits) if digits is not None and digits.isdigit() else None

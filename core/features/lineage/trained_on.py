@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey
-from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import data_of_all_versions
 from core.features.stores import Stores
 
 
 def versions_trained(stores: Stores, actor: Actor, table: str) -> dict[int, tuple[ModelVersionKey, ...]]:
-    """Data version -> model versions, newest first; a constant number of registry calls. Raises RegistryUnavailable."""
+    """Return the model versions trained on each version of *table*, newest first.
+
+    Makes a constant number of registry calls. Raises RegistryUnavailable.
+    """
     stores.audit.require(actor, Action.MODEL_READ)
-    versions = stores.models.versions()
-    unstamped = [v.run_id for v in versions if v.data is None and v.run_id]
-    runs = stores.runs.get_many(unstamped) if unstamped else {}
-    found: dict[int, list[ModelVersionKey]] = {}
-    for version in versions:
-        for source in data_sources(runs.get(version.run_id or ""), version):
-            if source.key is not None and source.key.table == table:
-                found.setdefault(source.key.version, []).append(version.key)
-    return {number: tuple(keys) for number, keys in found.items()}
+    trained: dict[int, list[ModelVersionKey]] = {}
+    for version, keys in data_of_all_versions(stores):
+        for key in keys:
+            if key.table == table:
+                trained.setdefault(key.version, []).append(version.key)
+    return {number: tuple(models) for number, models in trained.items()}

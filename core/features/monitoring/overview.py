@@ -23,7 +23,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import data_of
 from core.features.monitoring.reconcile import find_differences, find_unfinished
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi
@@ -122,7 +122,7 @@ def _serving_model(
     newest = [runs.get(v.run_id or "") for v in reversed(versions[:_TREND])]
     names = sorted({name for run in newest if run for name in run.metrics if is_kpi(name)})
     run = runs.get(production.run_id or "") if production else None
-    data = data_sources(run, production)[0].key if production else None
+    data = data_of(stores, run, production)[0] if production else None
     last = next((r for r in decided if production and r.key == production.key and r.to is Stage.PRODUCTION), None)
     return Serving(
         model=model,
@@ -130,20 +130,11 @@ def _serving_model(
         production=production,
         metrics={name: value for name, value in run.metrics.items() if is_kpi(name)} if run else {},
         trend={name: tuple(r.metrics.get(name) if r else None for r in newest) for name in names},
-        data=data,
-        verdict=_verdict(stores, data),
+        data=data.source.key if data else None,
+        verdict=data.verdict if data else None,
         since=last.decided_at if last else production.updated if production else None,
         decided_by=last.decided_by if last else None,
     )
-
-
-def _verdict(stores: Stores, data: TableVersion | None) -> ReadVerdict | None:
-    if data is None:
-        return None
-    try:
-        return stores.engine.readable(stores.catalog.resolve(data.table), data.version)
-    except CoreError:
-        return None
 
 
 def _unreadable(serving: tuple[Serving, ...]) -> tuple[Difference, ...]:

@@ -13,6 +13,7 @@ from core.audit.canonical_json import canonical, settled
 from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Severity, Stage, Task
 from core.errors import CoreError, NotFound, Unavailable
 from core.features.lineage.provenance import DataSource, data_sources
+from core.features.lineage.version_data import data_of, run_of
 from core.features.promotion.gates import AllOf, Evidence, passes, policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
@@ -92,13 +93,14 @@ def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
     """
     version = stores.models.version(key)
     run, run_problem = _run(stores, version)
-    source = data_sources(run, version)[0]
+    # A store that does not answer says nothing about the data: only a missing table or version is evidence.
+    data = data_of(stores, run, version, tolerated=NotFound)[0]
     return Candidate(
         version=version,
         run=run,
         run_problem=run_problem,
-        source=source,
-        verdict=_verdict(stores, source.table, source.version),
+        source=data.source,
+        verdict=data.verdict,
         artifact=_artifact(stores, key),
     )
 
@@ -205,26 +207,14 @@ def _run(stores: Stores, version: ModelVersion) -> tuple[Run | None, str | None]
     """The run behind a version, and what is wrong with it."""
     if not version.run_id:
         return None, f"{version.key} names no run, so nothing shows how it was made."
-    run = stores.runs.get_many([version.run_id], fresh=True).get(version.run_id)
+    run = run_of(stores, version)
     if run is None:
-        try:
-            run = stores.runs.get(version.run_id)
-        except NotFound:
-            return None, f"Run {version.run_id} of {version.key} does not exist."
+        return None, f"Run {version.run_id} of {version.key} does not exist."
     if run.is_deleted:
         return run, f"Run {run.run_id} of {version.key} was deleted."
     if run.status is not RunStatus.FINISHED:
         return run, f"Run {run.run_id} of {version.key} is {run.status.value}, not finished."
     return run, None
-
-
-def _verdict(stores: Stores, table: str | None, version: int | None) -> ReadVerdict | None:
-    if table is None or version is None:
-        return None
-    try:
-        return stores.engine.readable(stores.catalog.resolve(table), version)
-    except NotFound:
-        return None
 
 
 def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from core.entities import (
     Artifact,
     ModelVersion,
     ModelVersionKey,
-    ReadVerdict,
     RegisteredModel,
     Run,
     RunStatus,
@@ -22,7 +21,8 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import BadInput, CoreError, ModelNotFound
-from core.features.lineage.provenance import DataSource, data_sources
+from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.runs.compare import run_notes
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
@@ -66,15 +66,6 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataView:
-    """A data version that a model claims, and whether its rows can still be shown."""
-
-    source: DataSource
-    verdict: ReadVerdict | None
-    problem: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ModelVersionView:
     """A model version with its evidence. What could not be read is a sentence instead: *run_problem*, *info_problem*.
 
@@ -114,7 +105,7 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
     """
     require(actor, Action.MODEL_READ)
     version = stores.models.version(key)
-    run = stores.runs.get_many([version.run_id], fresh=True).get(version.run_id) if version.run_id else None
+    run = run_of(stores, version)
     info, files, problem = _artifact(stores, key)
     return ModelVersionView(
         version=version,
@@ -123,7 +114,7 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
         notes=run_notes(run) if run else (),
         metrics=dict(run.metrics) if run else {},
         late_metrics=_late_metrics(stores, run) if run else {},
-        data=tuple(_data(stores, source) for source in data_sources(run, version)),
+        data=data_of(stores, run, version),
         artifacts=files,
         info=info,
         info_problem=problem,
@@ -199,17 +190,6 @@ def _late_metrics(stores: Stores, run: Run) -> dict[str, datetime]:
         if last > run.ended:
             late[name] = last
     return late
-
-
-def _data(stores: Stores, source: DataSource) -> DataView:
-    if source.key is None:
-        return DataView(source=source, verdict=None, problem="; ".join(source.findings) or "no data version is known")
-    try:
-        table = stores.catalog.resolve(source.key.table)
-        verdict = stores.engine.readable(table, source.key.version)
-    except CoreError as error:
-        return DataView(source=source, verdict=None, problem=str(error))
-    return DataView(source=source, verdict=verdict, problem=None)
 
 
 def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, tuple[Artifact, ...], str | None]:

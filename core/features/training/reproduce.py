@@ -27,6 +27,7 @@ from core.entities import (
 )
 from core.errors import BadParameter, CoreError, DataUnreadable, EngineFailed, ModelUnloadable, NotFound, TrainingFailed
 from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import run_of
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
 from core.jobs.progress import Progress, Silent
@@ -80,7 +81,7 @@ def reproduce(
         watch.remember(operation=record.operation)
         _check_tolerance(tolerance)
         version = stores.models.version(key)
-        run = stores.runs.get_many([version.run_id], fresh=True).get(version.run_id) if version.run_id else None
+        run = run_of(stores, version)
         source = data_sources(run, version)[0]
         try:
             found = _again(stores, key, run, source.key, tolerance, watch)
