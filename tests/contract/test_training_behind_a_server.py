@@ -9,9 +9,10 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, RunStatus, Stage
-from core.features.runs.models import check_model_loads, show_model_version
+from core.features.runs.models import show_model_version
 from core.features.runs.runs import show_run
 from core.features.training.train import train
+from core.learning.safety.check_loads import check_loads
 from core.settings import load_settings
 from tests.contract.mlflow_server import mlflow_server
 from tests.features.iris import TABLE, write_iris
@@ -25,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("stages", ["native", "aliases"])
 def test_a_training_is_logged_registered_promoted_and_loads(
-    server: str, stages: str, home: Path, scientist: Actor, monkeypatch: pytest.MonkeyPatch
+    server: str, stages: str, home: Path, tmp_path: Path, scientist: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -43,7 +44,7 @@ def test_a_training_is_logged_registered_promoted_and_loads(
     serving = stores.models.production("iris_classifier")
     assert serving is not None
     assert (serving.key, str(serving.data)) == (second.model, f"{TABLE}@0")
-    assert check_model_loads(stores, scientist, second.model).format == "skops"
+    assert check_loads(stores.models.download(second.model, tmp_path)).format == "skops"
     view = show_model_version(stores, scientist, second.model)
     assert view.run_problem is None
     assert "model.skops" in {item.path for item in view.artifacts}

@@ -12,8 +12,9 @@ import pytest
 from core.entities import Actor, PredictionBatch, Stage
 from core.features.data.export_rows import batch_csv, version_csv
 from core.features.scoring.batch_rows import batch_page, batch_sample
-from core.features.scoring.score import batch_predictions, score
+from core.features.scoring.score import score
 from core.features.stores import Stores
+from tests.batches import rows_of_batch
 
 ODD = pa.table(
     {
@@ -64,7 +65,7 @@ def batch(sample_stores: Stores, scientist: Actor) -> PredictionBatch:
 def test_the_pages_of_a_batch_are_its_rows_each_once(
     sample_stores: Stores, auditor: Actor, batch: PredictionBatch
 ) -> None:
-    whole = batch_predictions(sample_stores, auditor, batch)
+    whole = rows_of_batch(sample_stores, batch)
     pages = [batch_page(sample_stores, auditor, batch, offset=at, limit=70) for at in (0, 70, 140, 210)]
     assert [page.num_rows for page in pages] == [70, 70, 10, 0]
     assert pa.concat_tables(pages).to_pylist() == whole.to_pylist()
@@ -77,7 +78,7 @@ def test_the_pages_of_a_batch_are_its_rows_each_once(
 def test_a_sample_is_even_and_never_more_than_was_asked(
     sample_stores: Stores, auditor: Actor, batch: PredictionBatch, most: int, rows: int
 ) -> None:
-    whole = batch_predictions(sample_stores, auditor, batch)
+    whole = rows_of_batch(sample_stores, batch)
     found = batch_sample(sample_stores, auditor, batch, columns=("prediction", "no such"), most=most)
     assert found.column_names == ["prediction"]
     assert found.num_rows == rows

@@ -17,9 +17,10 @@ from core.errors import (
     ModelUnloadable,
     ModelVersionNotFound,
 )
-from core.features.runs.models import check_model_loads, list_models, read_model_file, show_model_version
+from core.features.runs.models import list_models, read_model_file, show_model_version
 from core.features.stores import Stores
 from core.features.training.train import train
+from core.learning.safety.check_loads import check_loads
 from tests.features.iris import TABLE, write_iris
 
 KEY = ModelVersionKey(model="iris_classifier", version=1)
@@ -102,28 +103,30 @@ def test_a_version_of_a_run_that_never_existed_is_told(stores: Stores, auditor: 
     assert version.metrics == {}
 
 
-def test_a_lost_artifact_is_a_sentence_and_not_the_end_of_the_page(trained: Stores, auditor: Actor) -> None:
+def test_a_lost_artifact_is_a_sentence_and_not_the_end_of_the_page(
+    trained: Stores, auditor: Actor, tmp_path: Path
+) -> None:
     shutil.rmtree(artifact_folder(trained, KEY))
     view = show_model_version(trained, auditor, KEY)
     assert view.info is None
     assert "deleted or moved" in (view.info_problem or "")
     assert view.metrics["TrainRows"] == 35
     with pytest.raises(ArtifactNotFound):
-        check_model_loads(trained, auditor, KEY)
+        trained.models.download(KEY, tmp_path)
 
 
-def test_data_that_was_lost_is_told(trained: Stores, auditor: Actor) -> None:
+def test_lost_data_is_a_problem(trained: Stores, auditor: Actor) -> None:
     shutil.rmtree(Path(trained.catalog.resolve(TABLE).uri))
     (data,) = show_model_version(trained, auditor, KEY).data
     assert data.verdict is None
     assert TABLE in (data.problem or "")
 
 
-def test_a_model_loads_and_a_damaged_one_does_not(trained: Stores, auditor: Actor) -> None:
-    assert check_model_loads(trained, auditor, KEY).format == "skops"
+def test_a_model_loads_and_a_damaged_one_does_not(trained: Stores, auditor: Actor, tmp_path: Path) -> None:
+    assert check_loads(trained.models.download(KEY, tmp_path / "whole")).format == "skops"
     (artifact_folder(trained, KEY) / "model.skops").write_bytes(b"PK no zip")
     with pytest.raises(ModelUnloadable, match="damaged"):
-        check_model_loads(trained, auditor, KEY)
+        check_loads(trained.models.download(KEY, tmp_path / "damaged"))
     view = show_model_version(trained, auditor, KEY)
     assert "damaged" in (view.info_problem or "")
     assert view.artifacts

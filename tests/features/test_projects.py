@@ -17,7 +17,7 @@ from core.bootstrap import open_stores
 from core.entities import Actor, JobStatus, ModelVersionKey, Recipe, RunStatus, Task
 from core.errors import BadParameter, JobCancelled, TrainingFailed
 from core.features.lineage.origin import origin_of_model
-from core.features.scoring.score import batch_predictions, score
+from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipe_projects import project_of, project_parameters
 from core.features.training.train import find_recipe, list_recipes, save_recipe, submit_training, train
@@ -27,6 +27,7 @@ from core.learning.projects.project_run import ProjectData, _order
 from core.learning.safety.check_loads import check_loads
 from core.registry.runs import failure_reason
 from core.settings import load_settings
+from tests.batches import rows_of_batch
 from tests.features.iris import TABLE, write_iris
 from tests.recipes_document import write_examples
 
@@ -99,7 +100,7 @@ def test_the_documents_example_is_trained_logged_and_registered_as_every_trainin
     assert check_loads(stores.models.download(version.key, tmp_path / "model")).format == "skops"
     assert dict(result.metrics) == dict(run.metrics)
     batch = score(stores, scientist, model="flowers", model_version=1, table=TABLE, version=0, into="guessed")
-    answers = batch_predictions(stores, scientist, batch)
+    answers = rows_of_batch(stores, batch)
     assert answers.num_rows == 50
     assert set(answers.column("prediction").to_pylist()) == {"setosa", "versicolor", "virginica"}
 

@@ -18,9 +18,10 @@ from core.errors import (
     VersionNotFound,
 )
 from core.features.data.ingest import ingest_data
-from core.features.scoring.score import batch_predictions, find_batch, list_batches, score, submit_scoring
+from core.features.scoring.score import find_batch, list_batches, score, submit_scoring
 from core.features.stores import Stores
 from core.jobs.progress import Silent
+from tests.batches import rows_of_batch
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def scored(stores: Stores, actor: Actor, version: int | None, **more: str) -> Pr
 
 def test_every_row_is_stamped_with_model_run_data_batch_and_time(serving: Stores, scientist: Actor) -> None:
     batch = scored(serving, scientist, 0)
-    rows = batch_predictions(serving, scientist, batch)
+    rows = rows_of_batch(serving, batch)
     version = next(v for v in serving.models.versions("iris_classifier") if v.version == 2)
     assert rows.num_rows == batch.rows == 50
     for column, value in {
@@ -62,7 +63,7 @@ def test_latest_is_pinned_once_and_each_batch_is_one_commit(serving: Stores, sci
     assert first.source == TableVersion(table="iris_training_data", version=2)
     assert (first.into.version, second.into.version) == (0, 1)
     assert serving.engine.count(serving.catalog.resolve("predictions")) == 250
-    assert batch_predictions(serving, scientist, second).num_rows == 100
+    assert rows_of_batch(serving, second).num_rows == 100
 
 
 def test_same_batch_twice_is_written_once(serving: Stores, scientist: Actor) -> None:
@@ -111,7 +112,7 @@ def test_a_regression_gives_numbers_without_probability(sample_stores: Stores, s
         version=0,
         into="progressions",
     )
-    rows = batch_predictions(sample_stores, scientist, batch, columns=("prediction", "probability"))
+    rows = rows_of_batch(sample_stores, batch)
     assert rows.column("prediction").type == pa.float64()
     assert rows.column("probability").null_count == 200
 

@@ -20,10 +20,11 @@ from core.database.tables import metadata
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadSettings
 from core.features.admin.sample import iris_data
-from core.features.runs.models import check_model_loads
-from core.features.scoring.score import batch_predictions, find_batch
+from core.features.scoring.score import find_batch
+from core.learning.safety.check_loads import check_loads
 from core.registry.runs import Runs
 from core.settings import load_settings
+from tests.batches import rows_of_batch
 from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name
 from tests.postgres import PostgresServer
 
@@ -68,9 +69,9 @@ def test_the_whole_flow_from_a_file_to_a_prediction(
     folder = stores.models.download(key, tmp_path)
     assert {path.name for path in folder.iterdir()} >= {"MLmodel", "model.skops", "requirements.txt"}
     assert [path for path in home.rglob("model.skops") if path.is_relative_to(home / "artifacts")]
-    assert check_model_loads(stores, auditor, key).format == "skops"
+    assert check_loads(folder).format == "skops"
     batch = find_batch(stores, auditor, scored["batch_id"])
-    assert batch_predictions(stores, auditor, batch).num_rows == 150
+    assert rows_of_batch(stores, batch).num_rows == 150
     assert not list(ROOT.glob("mlruns")), "nothing lies where it was started"
 
 

@@ -58,7 +58,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "browse.list_tables": ("data.read", lambda g, a: browse.list_tables(g.stores, a)),
     "browse.table_history": ("data.read", lambda g, a: browse.table_history(g.stores, a, IRIS)),
     "browse.table_snapshots": ("data.read", lambda g, a: browse.table_snapshots(g.stores, a, IRIS)),
-    "browse.version_verdict": ("data.read", lambda g, a: browse.version_verdict(g.stores, a, IRIS, 0)),
     "browse.show_version": ("data.read", lambda g, a: browse.show_version(g.stores, a, IRIS, 0)),
     "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
     "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
@@ -128,7 +127,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "models.list_models": ("model.read", lambda g, a: models.list_models(g.stores, a)),
     "models.show_model_version": ("model.read", lambda g, a: models.show_model_version(g.stores, a, KEY)),
     "models.read_model_file": ("model.read", lambda g, a: models.read_model_file(g.stores, a, KEY, "MLmodel")),
-    "models.check_model_loads": ("model.read", lambda g, a: models.check_model_loads(g.stores, a, UNKNOWN)),
     "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),
     "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),
     "run_job.perform": (
@@ -187,7 +185,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "batch_rows.batch_sample": ("prediction.read", lambda g, a: batch_rows.batch_sample(g.stores, a, g.batch, most=1)),
     "export_rows.version_csv": ("data.read", lambda g, a: export_rows.version_csv(g.stores, a, IRIS, 0)),
     "export_rows.batch_csv": ("prediction.read", lambda g, a: export_rows.batch_csv(g.stores, a, g.batch)),
-    "score.batch_predictions": ("prediction.read", lambda g, a: score.batch_predictions(g.stores, a, g.batch)),
     "tokens.issue_token": (
         "settings.write",
         lambda g, a: tokens.issue_token(g.stores, a, name="n", role=Role.AUDITOR, days=1),

@@ -11,9 +11,10 @@ import pytest
 from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, ModelVersionKey, Table
 from core.errors import EngineUnavailable, JobCancelled
-from core.features.scoring.score import batch_predictions, list_batches, score
+from core.features.scoring.score import list_batches, score
 from core.features.stores import Stores
 from core.features.training.train import save_recipe, train
+from tests.batches import rows_of_batch
 from tests.spark.conftest import Opener
 from tests.spark.loans import GRADE, check_trained, write_loans
 from tests.spark.servers import Server, start_connect
@@ -62,7 +63,7 @@ def test_over_connect_the_executors_are_sent_the_model_and_answer_as_the_embedde
         made = with_predictions(engine.frame(table, version=2), place, scratch=Path(folder))
     found = made.select("sepal_length_cm", "petal_width_cm", "prediction", "probability").toArrow()
     batch = score(embedded, person, model="iris_classifier", model_version=3, table=table.name, version=2)
-    wanted = batch_predictions(embedded, person, batch).select(found.column_names)
+    wanted = rows_of_batch(embedded, batch).select(found.column_names)
     assert found.schema.types == wanted.schema.types
     for one, other in zip(sorted(found.to_pylist(), key=repr), sorted(wanted.to_pylist(), key=repr), strict=True):
         assert one.pop("prediction") == other.pop("prediction")

@@ -21,11 +21,11 @@ from core.delta.spark.jobs import watch
 from core.entities import Actor, PredictionBatch, Recipe, Role, Task
 from core.errors import BadInput, BadSettings, EngineFailed, JobCancelled, ModelUnloadable, SchemaMismatch
 from core.features.admin.sample import iris_data
-from core.features.runs.models import check_model_loads
-from core.features.scoring.score import batch_predictions, list_batches, score
+from core.features.scoring.score import list_batches, score
 from core.features.stores import Stores
 from core.features.training.train import save_recipe, train
 from core.settings import load_settings
+from tests.batches import rows_of_batch
 from tests.conftest import copy_sample
 from tests.spark.slow import SLOW, SLOW_CONF, Watching, on_spark
 
@@ -55,7 +55,7 @@ def scored(stores: Stores, model: str, number: int, table: str, into: str, **mor
 
 def rows_of(stores: Stores, batch: PredictionBatch) -> list[dict[str, Any]]:
     """The batch's rows without what differs from batch to batch, in an order of their contents."""
-    rows = batch_predictions(stores, SCIENTIST, batch)
+    rows = rows_of_batch(stores, batch)
     assert set(rows.column("batch_id").to_pylist()) == {batch.batch_id}
     assert set(rows.column("scored_at").to_pylist()) == {batch.time}
     return sorted(rows.drop_columns(["batch_id", "scored_at"]).to_pylist(), key=repr)
@@ -188,7 +188,7 @@ def tampered(stores: Stores, folder: Path, harmed: Path, changes: dict[str, str]
     return stores.models.register("sly", source=source, run_id=run_id, tags={}).version
 
 
-def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: Both) -> None:
+def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: Both, tmp_path: Path) -> None:
     recipe = Recipe(
         name="iris_on_spark",
         model="iris_on_spark",
@@ -200,14 +200,14 @@ def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: 
     save_recipe(both.spark, SCIENTIST, recipe)
     trained = train(both.spark, SCIENTIST, recipe="iris_on_spark", version=2).model
     batch = scored(both.spark, trained.model, trained.version, "iris_training_data", "by_spark_ml", version=2)
-    rows = batch_predictions(both.embedded, SCIENTIST, batch)
+    rows = rows_of_batch(both.embedded, batch)
     other = scored(both.embedded, "iris_classifier", 3, "iris_training_data", "by_sklearn", version=2)
-    assert rows.schema == batch_predictions(both.embedded, SCIENTIST, other).schema
+    assert rows.schema == rows_of_batch(both.embedded, other).schema
     right = [p == s for p, s in zip(rows["prediction"].to_pylist(), rows["species"].to_pylist(), strict=True)]
     assert len(right) == 150
     assert sum(right) >= 140
     assert all(1 / 3 < chance <= 1 for chance in rows["probability"].to_pylist())
-    assert check_model_loads(both.embedded, SCIENTIST, trained).format == "spark ml"
+    assert check_loads(both.embedded.models.download(trained, tmp_path)).format == "spark ml"
     with pytest.raises(BadSettings, match="only Spark scores: set MODELLEDGER_ENGINE=spark"):
         scored(both.embedded, trained.model, trained.version, "iris_training_data", "nowhere")
     with pytest.raises(SchemaMismatch, match="reads sepal_length_cm"):

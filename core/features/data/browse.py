@@ -59,12 +59,6 @@ def table_snapshots(stores: Stores, actor: Actor, table: str, *, newest: int | N
     return stores.engine.snapshots(stores.catalog.resolve(table), newest=newest)
 
 
-def version_verdict(stores: Stores, actor: Actor, table: str, version: int) -> ReadVerdict:
-    """Whether a version's rows can still be shown."""
-    stores.audit.require(actor, Action.DATA_READ, table)
-    return stores.engine.readable(stores.catalog.resolve(table), version)
-
-
 def show_version(
     stores: Stores, actor: Actor, table: str, version: int | None = None, *, rows: int = 5, offset: int = 0
 ) -> VersionView:

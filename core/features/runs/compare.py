@@ -39,18 +39,12 @@ class Comparison:
     differing_params: tuple[str, ...]
     differing_metrics: tuple[str, ...]
     baseline: Run | None
-    baseline_version: ModelVersion | None
     baseline_reason: str
     baselines: Mapping[str, Run] = field(default_factory=dict)
     deltas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     directions: Mapping[str, Mapping[str, Direction]] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     versions: Mapping[str, tuple[ModelVersion, ...]] = field(default_factory=dict)
-
-    @property
-    def is_same_data(self) -> bool:
-        """Whether all runs were trained on one and the same known data version."""
-        return len({run.data for run in self.runs}) == 1 and all(run.data is not None for run in self.runs)
 
 
 def list_runs(
@@ -93,9 +87,7 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         )
     runs = tuple(found[run_id] for run_id in wanted)
     if baseline:
-        measured = _Baselines(
-            {run.run_id: found[baseline] for run in runs}, _newest(registered.get(baseline, ())), "chosen by you"
-        )
+        measured = _Baselines({run.run_id: found[baseline] for run in runs}, "chosen by you")
     else:
         measured = _production_runs(stores, runs, registered)
     bases = {base.run_id: base for base in measured.runs.values()}
@@ -108,7 +100,6 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         differing_params=_differing([run.params for run in every]),
         differing_metrics=_differing([run.metrics for run in every]),
         baseline=next(iter(bases.values())) if len(bases) == 1 else None,
-        baseline_version=measured.version,
         baseline_reason=measured.reason,
         baselines=measured.runs,
         deltas=deltas,
@@ -150,10 +141,9 @@ def run_notes(run: Run) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Baselines:
-    """The run that each run id is measured against, the one model version behind it, and why."""
+    """The run that each run id is measured against, and why."""
 
     runs: Mapping[str, Run]
-    version: ModelVersion | None
     reason: str
 
 
@@ -164,13 +154,13 @@ def _production_runs(
     models = {run.run_id: _model_of(run, registered.get(run.run_id, ())) for run in runs}
     names = sorted({name for name in models.values() if name is not None})
     if not names:
-        return _Baselines({}, None, "none of these runs was registered as a model")
+        return _Baselines({}, "none of these runs was registered as a model")
     serving = {name: _serving(name, registered) for name in names}
     read = stores.runs.get_many(version.run_id for version in serving.values() if version and version.run_id)
     bases = {name: read.get(version.run_id or "") if version else None for name, version in serving.items()}
     reason = "; ".join(_reason(name, serving[name], bases[name]) for name in names)
     measured = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
-    return _Baselines(measured, serving[names[0]] if len(names) == 1 else None, reason)
+    return _Baselines(measured, reason)
 
 
 def _model_of(run: Run, versions: Sequence[ModelVersion]) -> str | None:

@@ -16,7 +16,6 @@ from core.entities import (
     ModelVersionKey,
     RegisteredModel,
     Run,
-    RunStatus,
     Stage,
     TableVersion,
 )
@@ -27,7 +26,6 @@ from core.features.runs.compare import run_notes
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi
-from core.learning.safety.check_loads import check_loads
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 
 _TOO_LARGE_BYTES = 5_000_000
@@ -41,7 +39,6 @@ class VersionSummary:
     stage: Stage
     run_id: str | None
     run_name: str | None
-    run_status: RunStatus | None
     user: str | None
     created: datetime
     metrics: Mapping[str, float]
@@ -134,13 +131,6 @@ def read_model_file(stores: Stores, actor: Actor, key: ModelVersionKey, path: st
         return file.read_bytes()
 
 
-def check_model_loads(stores: Stores, actor: Actor, key: ModelVersionKey, *, timeout_s: float = 60.0) -> ModelInfo:
-    """Loads the version's artifact in a process of its own. Raises ModelUnloadable, ArtifactNotFound."""
-    require(actor, Action.MODEL_READ)
-    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        return check_loads(stores.models.download(key, Path(folder)), timeout_s=timeout_s)
-
-
 def _model(model: RegisteredModel, versions: list[VersionSummary]) -> ModelSummary:
     return ModelSummary(
         name=model.name,
@@ -158,7 +148,6 @@ def _summary(version: ModelVersion, run: Run | None) -> VersionSummary:
         stage=version.stage,
         run_id=version.run_id,
         run_name=run.name if run else None,
-        run_status=run.status if run else None,
         user=run.user if run else None,
         created=version.created,
         metrics=dict(run.metrics) if run else {},

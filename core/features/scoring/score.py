@@ -32,7 +32,7 @@ from core.features.stores import Stores
 from core.jobs.progress import Progress, Silent
 from core.learning.scoring import predict
 
-__all__ = ["ANSWER", "STAMP", "batch_predictions", "find_batch", "list_batches", "score", "submit_scoring"]
+__all__ = ["ANSWER", "STAMP", "find_batch", "list_batches", "score", "submit_scoring"]
 
 
 def submit_scoring(
@@ -141,21 +141,6 @@ def find_batch(stores: Stores, actor: Actor, batch_id: str) -> PredictionBatch:
     raise BatchNotFound(
         f"There is no prediction batch {batch_id!r}; pick one from the list of batches.", batch=batch_id
     )
-
-
-def batch_predictions(
-    stores: Stores, actor: Actor, batch: PredictionBatch, *, columns: tuple[str, ...] | None = None
-) -> pa.Table:
-    """The rows of a batch as they were written: read at the batch's own version of its table."""
-    stores.audit.require(actor, Action.PREDICTION_READ, batch.batch_id)
-    table = stores.catalog.resolve(batch.into.table)
-    wanted = None if columns is None else list(dict.fromkeys(("batch_id", *columns)))
-    parts = [
-        part.filter(pa.compute.equal(part.column("batch_id"), batch.batch_id))
-        for part in stores.engine.scan(table, version=batch.into.version, columns=wanted)
-    ]
-    rows = pa.Table.from_batches([part for part in parts if part.num_rows], schema=parts[0].schema if parts else None)
-    return rows if columns is None or "batch_id" in columns else rows.select(list(columns))
 
 
 def _after(batch: PredictionBatch) -> dict[str, object]:
