@@ -24,6 +24,7 @@ from core.features.admin.sample import iris_data
 from core.features.scoring.score import list_batches, score
 from core.features.stores import Stores
 from core.features.training.train import save_recipe, train
+from core.learning.safety.check_loads import check_loads
 from core.settings import load_settings
 from tests.batches import rows_of_batch
 from tests.conftest import copy_sample
