@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.entities import Task
 from core.errors import BadParameter
+from core.texts import text
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -18,7 +19,7 @@ ParameterKind = Literal["int", "float", "choice"]
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter of an estimator. *low* and *high* are both allowed; *choices* are for the kind "choice"."""
+    """One parameter of an estimator. *low* and *high* are allowed values; *choices* belong to the kind "choice"."""
 
     name: str
     kind: ParameterKind
@@ -29,34 +30,45 @@ class Parameter:
     help: str = ""
 
     def read(self, value: object) -> int | float | str:
-        """*value*, as a form or a command line hands it over. Raises BadParameter."""
-        text = str(value).strip()
+        """Return *value*, which comes from a form or a command line, in the parameter's type. Raises BadParameter."""
+        written = str(value).strip()
         if self.kind == "choice":
-            if text in self.choices:
-                return text
-            raise BadParameter(f"{self.name} takes one of {', '.join(self.choices)}; {text!r} is none.", name=self.name)
+            if written in self.choices:
+                return written
+            raise BadParameter(
+                "{name} must be one of {choices}, not {value!r}.",
+                name=self.name,
+                choices=", ".join(self.choices),
+                value=written,
+            )
         try:
-            number = int(text) if self.kind == "int" else float(text)
+            number = int(written) if self.kind == "int" else float(written)
         except ValueError as error:
-            raise BadParameter(f"{self.name} takes {self.takes}; {text!r} is none.", name=self.name) from error
-        is_in = (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
-        if not is_in:  # NaN compares False with everything and ends here too.
-            raise BadParameter(f"{self.name} takes {self.takes}; {text} is outside.", name=self.name)
+            raise self._bad(written) from error
+        is_in_range = (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
+        if not is_in_range:  # NaN compares False with every number and is refused here too.
+            raise self._bad(written)
         return number
+
+    def _bad(self, value: str) -> BadParameter:
+        return BadParameter("{name} must be {takes}, not {value!r}.", name=self.name, takes=self.takes, value=value)
 
     @property
     def takes(self) -> str:
-        """What it takes, in words: "an integer from 1 to 2000"."""
-        noun = "an integer" if self.kind == "int" else "a number"
-        return f"{noun} from {self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else noun
+        """The allowed values in words, such as "an integer from 1 to 2000"."""
+        if self.low is None or self.high is None:
+            return text("an integer") if self.kind == "int" else text("a number")
+        if self.kind == "int":
+            return text("an integer from {low:g} to {high:g}", low=self.low, high=self.high)
+        return text("a number from {low:g} to {high:g}", low=self.low, high=self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimator:
-    """How to make an estimator: *made_by* is its class.
+    """How to make an estimator. *made_by* is the import path of its class.
 
-    *grows* names the parameter that counts its rounds, where it can be fitted in steps.
-    *scales* tells that its numbers must be brought to one scale first.
+    *grows* names the parameter that counts the rounds, if the estimator can be fitted in steps. *scales*: numeric
+    columns must be standardized first. *fixed* are parameters that nobody can change.
     """
 
     name: str
@@ -70,52 +82,66 @@ class Estimator:
     grows: str | None = None
 
     def make(self, params: Mapping[str, Any], seed: int) -> BaseEstimator:
-        """An unfitted estimator with *params* (checked, defaults filled in). Raises BadParameter."""
-        chosen = {
+        """Return an unfitted estimator with *params*, checked and completed by defaults. Raises BadParameter."""
+        values = {
             name: None if value in ("none", 0) and name in _ZERO_IS_NONE else value
             for name, value in self.check(params).items()
         }
         seeded = {"random_state": seed} if self.takes_seed else {}
         module, _, name = self.made_by.rpartition(".")
-        made: BaseEstimator = getattr(import_module(module), name)(**chosen, **self.fixed, **seeded)
-        return made
+        estimator: BaseEstimator = getattr(import_module(module), name)(**values, **self.fixed, **seeded)
+        return estimator
 
     def check(self, params: Mapping[str, Any]) -> dict[str, int | float | str]:
-        """Every parameter with its value: the given one where it fits, else the default. Raises BadParameter."""
-        known = {parameter.name: parameter for parameter in self.parameters}
+        """Return every parameter with its value in *params* or its default. Raises BadParameter."""
+        names = {parameter.name for parameter in self.parameters}
         for name in params:
-            if name not in known:
+            if name not in names:
                 raise BadParameter(
-                    f"{self.name} has no parameter {name!r}; it takes {', '.join(known) or 'none'}.", name=name
+                    "{estimator} has no parameter {name!r}; its parameters are {parameters}.",
+                    estimator=self.name,
+                    name=name,
+                    parameters=", ".join(parameter.name for parameter in self.parameters),
                 )
-        return {name: known[name].read(params.get(name, known[name].default)) for name in known}
+        return {
+            parameter.name: parameter.read(params.get(parameter.name, parameter.default))
+            for parameter in self.parameters
+        }
 
 
-# scikit-learn writes "no limit" as None; a form and a TOML file write 0.
+# scikit-learn writes "no limit" as None; a form and a TOML file write 0 or "none".
 _ZERO_IS_NONE = frozenset({"max_depth", "class_weight"})
 
-_TREES = Parameter(name="n_estimators", kind="int", default=100, low=1, high=2000, help="Number of trees")
-_DEPTH = Parameter(name="max_depth", kind="int", default=0, low=0, high=100, help="Deepest tree; 0 sets no limit")
-_LEAF = Parameter(name="min_samples_leaf", kind="int", default=1, low=1, high=10_000, help="Fewest rows in a leaf")
-_LEAF_20 = Parameter(name="min_samples_leaf", kind="int", default=20, low=1, high=10_000, help="Fewest rows in a leaf")
-_RATE = Parameter(name="learning_rate", kind="float", default=0.1, low=0.0001, high=1.0, help="Weight of each round")
-_ROUNDS = Parameter(name="max_iter", kind="int", default=100, low=1, high=2000, help="Number of rounds")
-_NEIGHBOURS = Parameter(name="n_neighbors", kind="int", default=5, low=1, high=500, help="Rows that are asked")
+_TREES = Parameter(name="n_estimators", kind="int", default=100, low=1, high=2000, help=text("Number of trees"))
+_DEPTH = Parameter(
+    name="max_depth", kind="int", default=0, low=0, high=100, help=text("Greatest depth of a tree; 0 sets no limit")
+)
+_LEAF = Parameter(
+    name="min_samples_leaf", kind="int", default=1, low=1, high=10_000, help=text("Smallest number of rows in a leaf")
+)
+_LEAF_20 = Parameter(
+    name="min_samples_leaf", kind="int", default=20, low=1, high=10_000, help=text("Smallest number of rows in a leaf")
+)
+_RATE = Parameter(
+    name="learning_rate", kind="float", default=0.1, low=0.0001, high=1.0, help=text("Weight of each round")
+)
+_ROUNDS = Parameter(name="max_iter", kind="int", default=100, low=1, high=2000, help=text("Number of rounds"))
+_NEIGHBOURS = Parameter(name="n_neighbors", kind="int", default=5, low=1, high=500, help=text("Number of nearest rows"))
 _WEIGHTS = Parameter(
     name="weights",
     kind="choice",
     default="uniform",
     choices=("uniform", "distance"),
-    help="Whether near rows weigh more",
+    help=text("Whether nearer rows have more weight"),
 )
 _BALANCE = Parameter(
     name="class_weight",
     kind="choice",
     default="none",
     choices=("none", "balanced"),
-    help="Whether rare classes weigh more",
+    help=text("Whether rare classes have more weight"),
 )
-_ALPHA = Parameter(name="alpha", kind="float", default=1.0, low=0.0, high=1e6, help="Strength of regularization")
+_ALPHA = Parameter(name="alpha", kind="float", default=1.0, low=0.0, high=1e6, help=text("Strength of regularization"))
 
 _C = Task.CLASSIFICATION
 _R = Task.REGRESSION
@@ -130,17 +156,21 @@ def _entry(name: str, title: str, task: Task, made_by: str, *parameters: Paramet
 _ALL = (
     _entry(
         "logistic_regression",
-        "Logistic regression",
+        text("Logistic regression"),
         _C,
         "sklearn.linear_model.LogisticRegression",
-        Parameter(name="C", kind="float", default=1.0, low=1e-6, high=1e6, help="Inverse strength of regularization"),
-        Parameter(name="max_iter", kind="int", default=1000, low=1, high=100_000, help="Most iterations"),
+        Parameter(
+            name="C", kind="float", default=1.0, low=1e-6, high=1e6, help=text("Inverse strength of regularization")
+        ),
+        Parameter(
+            name="max_iter", kind="int", default=1000, low=1, high=100_000, help=text("Greatest number of iterations")
+        ),
         _BALANCE,
         scales=True,
     ),
     _entry(
         "random_forest",
-        "Random forest",
+        text("Random forest"),
         _C,
         "sklearn.ensemble.RandomForestClassifier",
         _TREES,
@@ -151,7 +181,7 @@ _ALL = (
     ),
     _entry(
         "gradient_boosting",
-        "Gradient boosting (histograms)",
+        text("Gradient boosting (histograms)"),
         _C,
         "sklearn.ensemble.HistGradientBoostingClassifier",
         _ROUNDS,
@@ -163,7 +193,7 @@ _ALL = (
     ),
     _entry(
         "k_neighbors",
-        "Nearest neighbours",
+        text("Nearest neighbours"),
         _C,
         "sklearn.neighbors.KNeighborsClassifier",
         _NEIGHBOURS,
@@ -171,21 +201,23 @@ _ALL = (
         scales=True,
         takes_seed=False,
     ),
-    _entry("decision_tree", "Decision tree", _C, "sklearn.tree.DecisionTreeClassifier", _DEPTH, _LEAF, _BALANCE),
-    _entry("ridge", "Ridge regression", _R, "sklearn.linear_model.Ridge", _ALPHA, scales=True),
+    _entry("decision_tree", text("Decision tree"), _C, "sklearn.tree.DecisionTreeClassifier", _DEPTH, _LEAF, _BALANCE),
+    _entry("ridge", text("Ridge regression"), _R, "sklearn.linear_model.Ridge", _ALPHA, scales=True),
     _entry(
         "elastic_net",
-        "Elastic net",
+        text("Elastic net"),
         _R,
         "sklearn.linear_model.ElasticNet",
-        Parameter(name="alpha", kind="float", default=0.1, low=1e-6, high=1e6, help="Strength of regularization"),
-        Parameter(name="l1_ratio", kind="float", default=0.5, low=0.0, high=1.0, help="0 is ridge, 1 is lasso"),
-        Parameter(name="max_iter", kind="int", default=1000, low=1, high=100_000, help="Most iterations"),
+        Parameter(name="alpha", kind="float", default=0.1, low=1e-6, high=1e6, help=text("Strength of regularization")),
+        Parameter(name="l1_ratio", kind="float", default=0.5, low=0.0, high=1.0, help=text("0 is ridge, 1 is lasso")),
+        Parameter(
+            name="max_iter", kind="int", default=1000, low=1, high=100_000, help=text("Greatest number of iterations")
+        ),
         scales=True,
     ),
     _entry(
         "random_forest_regressor",
-        "Random forest",
+        text("Random forest"),
         _R,
         "sklearn.ensemble.RandomForestRegressor",
         _TREES,
@@ -195,7 +227,7 @@ _ALL = (
     ),
     _entry(
         "gradient_boosting_regressor",
-        "Gradient boosting (histograms)",
+        text("Gradient boosting (histograms)"),
         _R,
         "sklearn.ensemble.HistGradientBoostingRegressor",
         _ROUNDS,
@@ -207,7 +239,7 @@ _ALL = (
     ),
     _entry(
         "k_neighbors_regressor",
-        "Nearest neighbours",
+        text("Nearest neighbours"),
         _R,
         "sklearn.neighbors.KNeighborsRegressor",
         _NEIGHBOURS,
@@ -215,21 +247,25 @@ _ALL = (
         scales=True,
         takes_seed=False,
     ),
-    _entry("decision_tree_regressor", "Decision tree", _R, "sklearn.tree.DecisionTreeRegressor", _DEPTH, _LEAF),
+    _entry("decision_tree_regressor", text("Decision tree"), _R, "sklearn.tree.DecisionTreeRegressor", _DEPTH, _LEAF),
 )
 
 ESTIMATORS: dict[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
 
 def estimators_for(task: Task) -> tuple[Estimator, ...]:
-    """The estimators of a task."""
+    """Return the estimators of a task."""
     return tuple(estimator for estimator in _ALL if estimator.task is task)
 
 
 def find_estimator(name: str, task: Task) -> Estimator:
-    """The estimator *name*. Raises BadParameter where it is unknown or of the other task."""
-    found = ESTIMATORS.get(name)
-    if found is None or found.task is not task:
-        known = ", ".join(estimator.name for estimator in estimators_for(task))
-        raise BadParameter(f"There is no {task.value} estimator {name!r}; there are {known}.", name=name)
-    return found
+    """Return the estimator *name*. Raises BadParameter if it is unknown or belongs to the other task."""
+    estimator = ESTIMATORS.get(name)
+    if estimator is None or estimator.task is not task:
+        raise BadParameter(
+            "{name!r} is not a {task} estimator; choose one of {estimators}.",
+            name=name,
+            task=task.value,
+            estimators=", ".join(estimator.name for estimator in estimators_for(task)),
+        )
+    return estimator

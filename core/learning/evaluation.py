@@ -1,8 +1,8 @@
-"""Evaluation: the KPIs of a model under MLflow's names.
+"""Evaluation: compute the KPIs of a model, under MLflow's names.
 
-precision, recall, f1 and roc_auc are macro averages (one class against the rest, each class counting the same
-whatever its size); in two classes that is the mean over both, so no class has to be declared the positive one.
-A KPI that the test rows leave undefined is NaN, never a stand-in number.
+precision, recall, f1 and roc_auc are macro averages: one class against the rest, with the same weight for every class.
+With two classes the average is over both, so no class has to be declared positive. A KPI that is undefined for the test
+rows is NaN, never a substitute number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def evaluate_classes(
     probabilities: np.ndarray,
     classes: Sequence[object] | np.ndarray,
 ) -> dict[str, float]:
-    """KPIs of a classification; *probabilities* has one column per class, in the order of *classes*."""
+    """Return the KPIs of a classification. *probabilities* has one column per class, in the order of *classes*."""
     actual, predicted, classes = np.asarray(actual), np.asarray(predicted), np.asarray(classes)
     labels = np.unique(np.concatenate([actual, predicted]))
     averaged = {"average": "macro", "labels": labels, "zero_division": 0.0}
@@ -36,7 +36,7 @@ def evaluate_classes(
 
 
 def evaluate_numbers(actual: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray) -> dict[str, float]:
-    """KPIs of a regression. mape is a fraction (0.1 is 10 %), NaN where an actual value is 0; r2 needs two rows."""
+    """Return the KPIs of a regression. mape is a fraction (0.1 is 10 %), NaN if a value is 0; r2 needs two rows."""
     actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
     return {
         "rmse": float(sk.root_mean_squared_error(actual, predicted)),
@@ -47,21 +47,21 @@ def evaluate_numbers(actual: Sequence[float] | np.ndarray, predicted: Sequence[f
 
 
 def _roc_auc(actual: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """Mean over the classes of "this one against the rest"; NaN where the test rows lack a class."""
+    """Return the mean of the areas of each class against the rest; NaN if the test rows lack a class."""
     areas = []
     for column, label in enumerate(classes):
-        is_this = actual == label
-        if is_this.all() or not is_this.any():
+        is_label = actual == label
+        if is_label.all() or not is_label.any():
             return math.nan
-        areas.append(sk.roc_auc_score(is_this, probabilities[:, column]))
+        areas.append(sk.roc_auc_score(is_label, probabilities[:, column]))
     return float(np.mean(areas)) if areas else math.nan
 
 
 def _log_loss(actual: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """NaN where a test row's class was never learned: no probability was given to it."""
+    """Return the log loss; NaN if the class of a test row is not among *classes*, because it has no probability."""
     if not np.isin(actual, classes).all() or len(classes) < 2:
         return math.nan
     with warnings.catch_warnings():
-        # Rows that sum to 1 within rounding only: scikit-learn renormalises them and says so.
+        # scikit-learn warns about rows that sum to 1 only within rounding, and normalizes them.
         warnings.simplefilter("ignore", UserWarning)
         return float(sk.log_loss(actual, probabilities, labels=classes))

@@ -1,4 +1,4 @@
-"""Recipes that are trained outside this process: a pyspark.ml estimator, or an MLflow Project. Told by their names."""
+"""External training: recipes whose estimator is a pyspark.ml class or an MLflow Project, recognized by its name."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def is_project(estimator: str) -> bool:
     return estimator.startswith(PROJECT)
 
 
-def is_outside(estimator: str) -> bool:
-    """Whether the estimator is none of learning.estimators."""
+def is_external(estimator: str) -> bool:
+    """Whether the estimator is not one of learning.estimators."""
     return is_spark(estimator) or is_project(estimator)
 
 
-def check_outside(estimator: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters as they are: only Spark or the project knows them. Raises BadParameter for a name that is none."""
+def check_external(estimator: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *params* unchanged: only Spark or the project can check them. Raises BadParameter for an invalid name."""
     if is_spark(estimator) and not _SPARK_NAME.match(estimator):
         raise BadParameter(
-            f"{estimator!r} names no estimator of pyspark.ml; write pyspark.ml.classification.NAME or "
+            "{estimator!r} is not an estimator of pyspark.ml; write pyspark.ml.classification.NAME or "
             "pyspark.ml.regression.NAME.",
             name="estimator",
+            estimator=estimator,
         )
     if is_project(estimator) and not estimator.removeprefix(PROJECT).strip():
-        raise BadParameter("Name the project: mlproject:FOLDER or mlproject:https://…", name="estimator")
+        raise BadParameter("Name the project as mlproject:FOLDER or mlproject:https://…", name="estimator")
     return dict(params)

@@ -1,4 +1,4 @@
-"""Frames: Arrow rows turned into what estimators take, the same way for training and for scoring."""
+"""Frames: convert Arrow rows into the input of estimators, in the same way for training and for scoring."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.errors import BadParameter
 
 
 class ColumnKind(str, Enum):
-    """What an estimator sees of a column."""
+    """How an estimator uses a column."""
 
     NUMBER = "number"
     CATEGORY = "category"
 
 
 def column_kind(kind: pa.DataType) -> ColumnKind | None:
-    """Numbers, booleans, decimals and times are numbers; text is a category; anything else is None."""
+    """Return NUMBER for numbers, booleans, decimals and times, CATEGORY for text, and None for any other type."""
     if pa.types.is_dictionary(kind):
         return column_kind(kind.value_type)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
@@ -33,25 +33,26 @@ def column_kind(kind: pa.DataType) -> ColumnKind | None:
 
 
 def features_frame(rows: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
-    """*columns* as a frame: numbers as float64 (times as seconds since 1970), text as objects, missing as NaN or None.
+    """Return *columns* as a frame: numbers as float64 (times in seconds since 1970), text as objects.
 
-    Raises BadParameter for a column that no estimator can take (lists, structs, binary).
+    A missing value is NaN or None. Raises BadParameter for a column that no estimator can use (list, struct, binary).
     """
-    made: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name in columns:
         column = rows.column(name)
         kind = column_kind(column.type)
         if kind is None:
             raise BadParameter(
-                f"Column {name!r} holds {column.type}, which no estimator here takes; leave it out of the features.",
+                "Column {column!r} has the type {type}, which no estimator here can use; leave it out of the features.",
                 column=name,
+                type=str(column.type),
             )
-        made[name] = _numbers(column) if kind is ColumnKind.NUMBER else _texts(column)
-    return pd.DataFrame(made, columns=list(columns))
+        values[name] = _numbers(column) if kind is ColumnKind.NUMBER else _texts(column)
+    return pd.DataFrame(values, columns=list(columns))
 
 
 def target_values(rows: pa.Table, column: str) -> np.ndarray:
-    """The target as numpy: numbers and booleans as they are, decimals as float, text as objects. None is missing."""
+    """Return the target: numbers and booleans unchanged, decimals as float, text as objects; missing text is None."""
     values = rows.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -63,16 +64,14 @@ def target_values(rows: pa.Table, column: str) -> np.ndarray:
 
 
 def order_rows(rows: pa.Table) -> pa.Table:
-    """The rows in an order that depends on nothing but their contents.
+    """Return the rows in an order that depends only on their contents.
 
-    Engines, OPTIMIZE and parallel reads return rows in different orders: without this a seed pins nothing.
+    Engines, OPTIMIZE and parallel reads return rows in different orders. Without a fixed order the same seed would give
+    different splits.
     """
-    plain = [
-        (name, column) for name, column in zip(rows.column_names, rows.columns, strict=True) if column_kind(column.type)
-    ]
-    if not plain or rows.num_rows < 2:
+    names = tuple(sorted(field.name for field in rows.schema if column_kind(field.type)))
+    if not names or rows.num_rows < 2:
         return rows
-    names = tuple(sorted(name for name, _ in plain))
     hashes = pd.util.hash_pandas_object(features_frame(rows, names), index=False).to_numpy()
     return rows.take(pa.array(np.argsort(hashes, kind="stable")))
 
@@ -93,6 +92,6 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    made = np.empty(len(column), dtype=object)
-    made[:] = column.cast(pa.string()).to_pylist()
-    return made
+    texts = np.empty(len(column), dtype=object)
+    texts[:] = column.cast(pa.string()).to_pylist()
+    return texts

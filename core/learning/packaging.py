@@ -1,4 +1,4 @@
-"""Packages a fitted pipeline as an MLflow model folder: skops, signature, pinned requirements. Never a pickle."""
+"""Package a fitted pipeline as an MLflow model folder: skops file (never a pickle), signature, pinned requirements."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from core.errors import TrainingFailed
 from core.learning.safety.allowed_types import split_trusted
 from core.learning.training import Fitted, Split
 
-# What it takes to load and run the model: nothing is inferred, so nothing is forgotten and nothing is run to find out.
+# The packages that loading and running the model needs. MLflow would run the model to infer them.
 _NEEDED = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow")
 
 
 def requirements() -> tuple[str, ...]:
-    """The packages that the model was made with, pinned."""
+    """Return the installed versions of the packages that the model needs, such as `skops==0.13.0`."""
     return tuple(f"{name}=={version(name)}" for name in _NEEDED)
 
 
 def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
-    """Writes the model below *folder* and returns its place: MLmodel, model.skops, requirements.txt, environments.
+    """Write the model below *folder* and return its own folder: MLmodel, model.skops, requirements.txt, environments.
 
-    Raises TrainingFailed where skops cannot hold the pipeline without types that we do not know.
+    Raises:
+        TrainingFailed: the skops file would hold types that are not on our own list.
     """
     import skops.io
 
     with tempfile.NamedTemporaryFile(suffix=".skops") as draft:
         skops.io.dump(fitted.pipeline, draft.name)
-        known, unknown = split_trusted(skops.io.get_untrusted_types(file=draft.name))
-    if unknown:
+        trusted, foreign = split_trusted(skops.io.get_untrusted_types(file=draft.name))
+    if foreign:
         raise TrainingFailed(
-            f"The model holds types that ModelLedger does not load ({', '.join(unknown)}); choose another estimator.",
-            types=unknown,
+            "The model holds types that ModelLedger does not load ({types}); choose another estimator.",
+            types=", ".join(foreign),
         )
     place = folder / "model"
     with warnings.catch_warnings():
-        # MLflow warns about its own type hints while its modules are imported; nobody here can act on that.
+        # MLflow warns about its own type hints while its modules are imported; no user can act on the warning.
         warnings.simplefilter("ignore")
         import mlflow.sklearn
 
@@ -48,7 +49,7 @@ def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
             fitted.pipeline,
             str(place),
             serialization_format="skops",
-            skops_trusted_types=list(known),
+            skops_trusted_types=list(trusted),
             signature=_signature(data, recipe),
             pip_requirements=list(requirements()),
             metadata={"recipe": recipe.name, "estimator": recipe.estimator, "target": recipe.target},
@@ -57,7 +58,7 @@ def package(fitted: Fitted, data: Split, recipe: Recipe, folder: Path) -> Path:
 
 
 def _signature(data: Split, recipe: Recipe) -> object:
-    """Every input by name: numbers as optional doubles, texts as optional strings. The output is the target."""
+    """Return the signature: numbers as optional doubles, texts as optional strings. The output is the target."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 

@@ -1,4 +1,4 @@
-"""Recipes: how a model is made from a table. Two are built in, others are TOML files of the user."""
+"""Recipes: how a model is made from a table. Two recipes are built in; users add others as TOML files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from core.entities import Recipe, Task
-from core.errors import BadName, BadParameter
+from core.errors import BadName, BadParameter, first_line
 from core.learning.estimators import find_estimator
-from core.learning.external_training import check_outside, is_outside
+from core.learning.external_training import check_external, is_external
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_\-]{0,63}$")
-_KNOWN = {
+_SETTINGS = {
     "name",
     "model",
     "task",
@@ -27,7 +27,7 @@ _KNOWN = {
     "seed",
     "description",
 }
-_NEEDED = ("task", "table", "target", "estimator")
+_REQUIRED = ("task", "table", "target", "estimator")
 
 BUILT_IN: dict[str, Recipe] = {
     recipe.name: recipe
@@ -39,7 +39,7 @@ BUILT_IN: dict[str, Recipe] = {
             table="iris_training_data",
             target="species",
             estimator="logistic_regression",
-            description="The species of an iris from the lengths and widths of its sepals and petals.",
+            description="Predicts the species of an iris from the lengths and widths of its sepals and petals.",
         ),
         Recipe(
             name="diabetes_progression",
@@ -48,26 +48,27 @@ BUILT_IN: dict[str, Recipe] = {
             table="diabetes_training_data",
             target="progression",
             estimator="ridge",
-            description="The progression of diabetes within a year from ten baseline values.",
+            description="Predicts the progression of diabetes within a year from ten baseline values.",
         ),
     )
 }
 
 
 def load_recipes(folder: Path) -> dict[str, Recipe]:
-    """The built-in recipes and those of *folder* (NAME.toml), by name; a file may replace a built-in one.
+    """Return the built-in recipes and the recipes of *folder* (NAME.toml) by name. A file can replace a built-in one.
 
-    Raises BadParameter, which names the file that cannot be used.
+    Raises:
+        BadParameter: a file cannot be used; the message names the file.
     """
-    found = dict(BUILT_IN)
+    recipes = dict(BUILT_IN)
     for file in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
         recipe = _read(file)
-        found[recipe.name] = recipe
-    return dict(sorted(found.items()))
+        recipes[recipe.name] = recipe
+    return dict(sorted(recipes.items()))
 
 
 def save_recipe(recipe: Recipe, folder: Path) -> Path:
-    """Writes *recipe* as NAME.toml, whole or not at all. Raises BadName, BadParameter."""
+    """Write *recipe* as NAME.toml, either whole or not at all. Raises BadName, BadParameter."""
     check_recipe(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{recipe.name}.toml"
@@ -78,36 +79,42 @@ def save_recipe(recipe: Recipe, folder: Path) -> Path:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises BadName or BadParameter for a recipe that cannot be trained."""
-    for what, name in (("recipe", recipe.name), ("model", recipe.model)):
+    """Raise BadName or BadParameter if *recipe* cannot be trained."""
+    for name in (recipe.name, recipe.model):
         if not _NAME.match(name):
             raise BadName(
-                f"{name!r} cannot name a {what}: start with a letter, then letters, digits, _ and -, at most 64.",
+                "{name!r} is not a valid name for a recipe or a model: start with a letter, then use letters, digits, "
+                "_ and -, 64 characters at most.",
                 name=name,
             )
-    for what, text in (("table", recipe.table), ("target", recipe.target)):
-        if not text.strip():
-            raise BadParameter(f"The recipe needs a {what}.", name=what)
+    if not recipe.table.strip():
+        raise BadParameter("The recipe needs a table.", name="table")
+    if not recipe.target.strip():
+        raise BadParameter("The recipe needs a target.", name="target")
     if recipe.target in recipe.features:
-        raise BadParameter(f"The target {recipe.target!r} cannot be a feature too.", name="features")
+        raise BadParameter("The target {target!r} cannot also be a feature.", target=recipe.target, name="features")
     if not 0.05 <= recipe.test_fraction <= 0.9:
         raise BadParameter(
-            f"test_fraction takes a number from 0.05 to 0.9; {recipe.test_fraction} is outside.", name="test_fraction"
+            "test_fraction must be a number from 0.05 to 0.9, not {value}.",
+            value=recipe.test_fraction,
+            name="test_fraction",
         )
     if not 0 <= recipe.seed < 2**32:
-        raise BadParameter(f"seed takes an integer from 0 to {2**32 - 1}; {recipe.seed} is outside.", name="seed")
+        raise BadParameter(
+            "seed must be an integer from 0 to {most}, not {value}.", most=2**32 - 1, value=recipe.seed, name="seed"
+        )
     check_params(recipe)
 
 
 def check_params(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's parameters, checked and with every default filled in. Raises BadParameter."""
-    if is_outside(recipe.estimator):
-        return check_outside(recipe.estimator, recipe.params)
+    """Return the recipe's parameters, checked and completed by defaults. Raises BadParameter."""
+    if is_external(recipe.estimator):
+        return check_external(recipe.estimator, recipe.params)
     return dict(find_estimator(recipe.estimator, recipe.task).check(recipe.params))
 
 
 def to_toml(recipe: Recipe) -> str:
-    """A recipe as TOML; load_recipes reads it back."""
+    """Return *recipe* as TOML, which load_recipes reads."""
     lines = [f"{name} = {_toml(getattr(recipe, name))}" for name in ("name", "model")]
     lines.append(f"task = {_toml(recipe.task.value)}")
     lines += [
@@ -125,52 +132,58 @@ def _toml(value: object) -> str:
         return repr(value)
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in text) + '"'
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in escaped) + '"'
 
 
 def _read(file: Path) -> Recipe:
     try:
-        written = tomllib.loads(file.read_text(encoding="utf-8"))
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadParameter(f"{file.name} is no recipe: {error}.", file=file.name) from error
+        raise BadParameter(
+            "{file} is not a valid recipe: {reason}.", file=file.name, reason=first_line(error)
+        ) from error
     try:
-        recipe = _from_mapping(file.stem, written)
+        recipe = _from_settings(file.stem, settings)
         check_recipe(recipe)
     except (BadParameter, BadName) as error:
-        raise BadParameter(f"{file.name} cannot be used: {error}", file=file.name) from error
+        raise BadParameter("{file} cannot be used: {reason}", file=file.name, reason=str(error)) from error
     return recipe
 
 
-def _from_mapping(name: str, written: Mapping[str, Any]) -> Recipe:
-    unknown = ", ".join(sorted(set(written) - _KNOWN))
+def _from_settings(name: str, settings: Mapping[str, Any]) -> Recipe:
+    unknown = ", ".join(sorted(set(settings) - _SETTINGS))
     if unknown:
-        raise BadParameter(f"{unknown} is no setting of a recipe; there are {', '.join(sorted(_KNOWN))}.", name=unknown)
-    missing = ", ".join(key for key in _NEEDED if key not in written)
+        raise BadParameter(
+            "a recipe has no setting {name}; its settings are {settings}.",
+            name=unknown,
+            settings=", ".join(sorted(_SETTINGS)),
+        )
+    missing = ", ".join(key for key in _REQUIRED if key not in settings)
     if missing:
-        raise BadParameter(f"{missing} is missing.", name=missing)
+        raise BadParameter("{name} is missing.", name=missing)
     try:
-        task = Task(written["task"])
+        task = Task(settings["task"])
     except ValueError as error:
         raise BadParameter(
-            f"task is classification or regression; {written['task']!r} is neither.", name="task"
+            "task must be classification or regression, not {value!r}.", value=settings["task"], name="task"
         ) from error
-    params, features = written.get("params", {}), written.get("features", [])
-    fraction, seed = written.get("test_fraction", 0.3), written.get("seed", 0)
+    params, features = settings.get("params", {}), settings.get("features", [])
+    fraction, seed = settings.get("test_fraction", 0.3), settings.get("seed", 0)
     if not isinstance(params, dict) or not isinstance(features, list):
-        raise BadParameter("params is a table and features a list of column names.", name="params")
+        raise BadParameter("params must be a table, and features must be a list of column names.", name="params")
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not isinstance(seed, int):
-        raise BadParameter("test_fraction is a number and seed an integer.", name="test_fraction")
+        raise BadParameter("test_fraction must be a number, and seed must be an integer.", name="test_fraction")
     return Recipe(
-        name=str(written.get("name", name)),
-        model=str(written.get("model", name)),
+        name=str(settings.get("name", name)),
+        model=str(settings.get("model", name)),
         task=task,
-        table=str(written["table"]),
-        target=str(written["target"]),
-        estimator=str(written["estimator"]),
+        table=str(settings["table"]),
+        target=str(settings["target"]),
+        estimator=str(settings["estimator"]),
         features=tuple(str(feature) for feature in features),
         params=dict(params),
         test_fraction=float(fraction),
         seed=seed,
-        description=str(written.get("description", "")),
+        description=str(settings.get("description", "")),
     )

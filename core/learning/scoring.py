@@ -1,4 +1,4 @@
-"""Scoring: predictions for Arrow batches from a model folder, made in a process of the model's own."""
+"""Scoring: predict Arrow batches with the model in a folder, in a process that loads only this model."""
 
 from __future__ import annotations
 
@@ -21,25 +21,30 @@ _STALL_S = 300.0
 
 
 def check_signature(info: ModelInfo, schema: pa.Schema) -> tuple[str, ...]:
-    """The columns that the model reads. Raises SchemaMismatch: a column is missing or of another kind.
+    """Return the columns that the model reads. Columns that the model does not know are ignored.
 
-    Columns that the model does not know are left aside.
+    Raises:
+        SchemaMismatch: a column is missing or has another kind of type.
+        ModelUnloadable: the model has no signature.
     """
     if not info.inputs:
-        raise ModelUnloadable("The model has no signature: it is not known which columns it reads.")
+        raise ModelUnloadable("The model has no signature, so the columns that it reads are unknown.")
     missing = [column.name for column in info.inputs if column.name not in schema.names]
     if missing:
         raise SchemaMismatch(
-            f"The model reads {', '.join(missing)}, which the data does not have; "
-            f"its columns are {', '.join(schema.names)}.",
-            missing=tuple(missing),
+            "The model reads {missing}, but the data has no such column; its columns are {columns}.",
+            missing=", ".join(missing),
+            columns=", ".join(schema.names),
         )
     for column in info.inputs:
-        given = schema.field(column.name).type
-        wanted = ColumnKind.NUMBER if column.type in _NUMBERS else ColumnKind.CATEGORY
-        if column_kind(given) is not wanted:
+        actual = schema.field(column.name).type
+        expected = ColumnKind.NUMBER if column.type in _NUMBERS else ColumnKind.CATEGORY
+        if column_kind(actual) is not expected:
             raise SchemaMismatch(
-                f"The model reads {column.name!r} as {column.type}; the data holds {given}.", column=column.name
+                "The model reads {column!r} as {expected}; the data has the type {actual}.",
+                column=column.name,
+                expected=column.type,
+                actual=str(actual),
             )
     return tuple(column.name for column in info.inputs)
 
@@ -47,39 +52,44 @@ def check_signature(info: ModelInfo, schema: pa.Schema) -> tuple[str, ...]:
 def predict(
     folder: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, stall_s: float = _STALL_S
 ) -> Iterator[pa.RecordBatch]:
-    """One answer per batch: `prediction` and `probability` (of the chosen class; null for a regression), same order.
+    """Yield one batch of predictions per batch of rows, in the same order.
 
-    The model may be ended if one batch takes longer than *stall_s*.
-    Raises ModelUnloadable (unsafe, broken or stalled), BadSettings (a Spark ML model) and SchemaMismatch before the
-    first answer.
+    The columns are `prediction` and `probability` (of the predicted class; null for a regression). The process of the
+    model is killed if one batch takes longer than *stall_s*.
+
+    Raises:
+        ModelUnloadable: the model is not safe to load, damaged or stalled.
+        BadSettings: the model is a Spark ML model.
+        SchemaMismatch: the data does not fit the signature; raised before the first batch.
     """
     info = require_safe(folder)
     if info.format == SPARK_ML:
         raise BadSettings(
-            "This is a Spark ML model, which only Spark scores: set MODELLEDGER_ENGINE=spark and "
-            "MODELLEDGER_SPARK_MASTER.",
+            "Only Spark can score with a Spark ML model: set MODELLEDGER_ENGINE=spark and MODELLEDGER_SPARK_MASTER.",
             setting="MODELLEDGER_ENGINE",
         )
     columns = list(check_signature(info, schema))
     command = [sys.executable, "-m", "core.learning.safety.model_process", "predict", str(folder)]
-    with tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
             env=process_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
         )
         try:
-            yield from _converse(process, (batch.select(columns) for batch in batches), stall_s)
+            yield from _exchange(process, (batch.select(columns) for batch in batches), stall_s)
             process.wait(timeout=stall_s)
         except (pa.ArrowInvalid, BrokenPipeError, OSError, subprocess.TimeoutExpired) as error:
             process.kill()
             process.wait()
-            complaints.seek(0)
-            reason = last_line(complaints.read().decode("utf-8", errors="replace"))
-            raise ModelUnloadable(f"The model could not score the data: {reason}", folder=str(folder)) from error
+            errors.seek(0)
+            reason = last_line(errors.read().decode("utf-8", errors="replace"))
+            raise ModelUnloadable(
+                "The model could not score the data: {reason}", reason=reason, folder=str(folder)
+            ) from error
         finally:
             if process.poll() is None:
                 process.kill()
@@ -89,7 +99,7 @@ def predict(
                     _close(pipe)
 
 
-def _converse(
+def _exchange(
     process: subprocess.Popen[bytes], batches: Iterable[pa.RecordBatch], stall_s: float
 ) -> Iterator[pa.RecordBatch]:
     assert process.stdin is not None
@@ -97,8 +107,8 @@ def _converse(
     writer: pa.RecordBatchStreamWriter | None = None
     reader: pa.RecordBatchStreamReader | None = None
     for batch in batches:
-        watch = threading.Timer(stall_s, process.kill)
-        watch.start()
+        timer = threading.Timer(stall_s, process.kill)
+        timer.start()
         try:
             if writer is None:
                 writer = pa.ipc.new_stream(process.stdin, batch.schema)
@@ -110,7 +120,7 @@ def _converse(
         except StopIteration as error:
             raise BrokenPipeError("the model's process ended early") from error
         finally:
-            watch.cancel()
+            timer.cancel()
         yield answer
     if writer is not None:
         writer.close()
@@ -121,4 +131,4 @@ def _close(pipe: object) -> None:
     try:
         pipe.close()  # type: ignore[attr-defined]
     except OSError:
-        return  # The process is gone and so is its end of the pipe: nothing is left to close.
+        return  # The process has ended, and its end of the pipe is closed: there is nothing left to close.

@@ -1,6 +1,6 @@
-"""Training: rows are split and an estimator is fitted, step by step where it can be.
+"""Training: split rows, fit an estimator (in steps if it supports steps), and evaluate it.
 
-scikit-learn is imported where it is used: it takes a second, and most commands and pages never fit anything.
+scikit-learn is imported where it is used: the import takes a second, and most commands and pages never fit a model.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
 from core.learning.estimators import Estimator, find_estimator
 from core.learning.frames import ColumnKind, column_kind, features_frame, order_rows, target_values
+from core.texts import text
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -30,12 +31,13 @@ _MOST_CLASSES = 100
 _MOST_CATEGORIES = 100
 _STEPS = 10
 
-Tell = Callable[[float, str], None]
+# Called with the finished fraction and a line for the log.
+Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Rows for training and rows for testing. *is_stratified*: both hold the classes in the same proportion."""
+    """Rows for training and rows for testing. *is_stratified*: both hold the classes in the same proportions."""
 
     train: pd.DataFrame
     test: pd.DataFrame
@@ -46,7 +48,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A fitted pipeline (`prepare`, then `estimate`). *notes* are what the library warned of."""
+    """A fitted pipeline with the steps `prepare` and `estimate`. *notes* are the warnings of the library."""
 
     pipeline: Pipeline
     task: Task
@@ -54,37 +56,40 @@ class Fitted:
 
 
 def feature_columns(rows: pa.Table, recipe: Recipe) -> tuple[str, ...]:
-    """The recipe's features, or every column but the target. Raises ColumnNotFound, BadParameter."""
+    """Return the recipe's features, or every column except the target. Raises ColumnNotFound, BadParameter."""
     for name in (recipe.target, *recipe.features):
         if name not in rows.column_names:
             raise ColumnNotFound(
-                f"{recipe.table} has no column {name!r}; its columns are {', '.join(rows.column_names)}.",
+                "{table} has no column {column!r}; its columns are {columns}.",
                 table=recipe.table,
                 column=name,
+                columns=", ".join(rows.column_names),
             )
-    chosen = recipe.features or tuple(name for name in rows.column_names if name != recipe.target)
-    if not chosen:
-        raise BadParameter(f"{recipe.table} has no column but the target: there is nothing to learn from.")
-    return chosen
+    features = recipe.features or tuple(name for name in rows.column_names if name != recipe.target)
+    if not features:
+        raise BadParameter("{table} has no column except the target, so no feature is left.", table=recipe.table)
+    return features
 
 
 def split(rows: pa.Table, recipe: Recipe) -> Split:
-    """Splits *rows* by the recipe's seed; the same rows give the same split in whatever order they were read.
+    """Split *rows* by the recipe's seed. The same rows give the same split, in whatever order they were read.
 
-    Raises TrainingFailed (too few rows, one class, missing targets), BadParameter, ColumnNotFound.
+    Raises:
+        TrainingFailed: too few rows, only one class, or rows without a target.
+        BadParameter, ColumnNotFound: the recipe does not fit the rows.
     """
     columns = feature_columns(rows, recipe)
     if rows.num_rows < _FEWEST_ROWS:
         raise TrainingFailed(
-            f"{rows.num_rows} rows are too few to train and test on; at least {_FEWEST_ROWS} are needed.",
-            rows=rows.num_rows,
+            "The data has {rows} rows; a training needs at least {needed}.", rows=rows.num_rows, needed=_FEWEST_ROWS
         )
     missing = _missing(rows.column(recipe.target))
     if missing:
         raise TrainingFailed(
-            f"{missing} of {rows.num_rows} rows have no {recipe.target!r}; nothing can be learned from a row without a "
-            "target. Write a version without them.",
+            "{rows} of {total} rows have no value of the target {target!r}. Write a version without these rows.",
             rows=missing,
+            total=rows.num_rows,
+            target=recipe.target,
         )
     ordered = order_rows(rows)
     frame, target = features_frame(ordered, columns), _checked_target(ordered, recipe)
@@ -95,7 +100,7 @@ def split(rows: pa.Table, recipe: Recipe) -> Split:
         frame, target, test_size=recipe.test_fraction, random_state=recipe.seed, stratify=stratify
     )
     if recipe.task is Task.CLASSIFICATION and len(np.unique(train_target)) < 2:
-        raise TrainingFailed("The training rows hold one class only; ingest more rows of the others.")
+        raise TrainingFailed("The training rows hold only one class; ingest more rows of the other classes.")
     return Split(
         train=train.reset_index(drop=True),
         test=test.reset_index(drop=True),
@@ -105,10 +110,12 @@ def split(rows: pa.Table, recipe: Recipe) -> Split:
     )
 
 
-def fit(recipe: Recipe, data: Split, *, tell: Tell = lambda fraction, line: None) -> Fitted:
-    """Fits the recipe's estimator; *tell* hears the fraction done and a line after each step.
+def fit(recipe: Recipe, data: Split, *, report: Report = lambda fraction, line: None) -> Fitted:
+    """Fit the recipe's estimator. *report* is called after each step, and may raise an error to stop the training.
 
-    *tell* may raise to stop between steps. Raises TrainingFailed with the library's reason, BadParameter.
+    Raises:
+        TrainingFailed: the library refused the data; the message gives its reason.
+        BadParameter: a parameter of the recipe is invalid.
     """
     from sklearn.pipeline import Pipeline
 
@@ -118,18 +125,23 @@ def fit(recipe: Recipe, data: Split, *, tell: Tell = lambda fraction, line: None
         warnings.simplefilter("always")
         try:
             ready = prepare.fit_transform(data.train)
-            tell(0.1, f"{ready.shape[1]} inputs from {data.train.shape[1]} columns")
-            _fit_in_steps(estimator, model, ready, data.train_target, tell)
+            report(
+                0.1, text("{inputs} inputs from {columns} columns", inputs=ready.shape[1], columns=data.train.shape[1])
+            )
+            _fit_in_steps(estimator, model, ready, data.train_target, report)
         except (ValueError, TypeError, FloatingPointError, MemoryError, np.linalg.LinAlgError) as error:
             raise TrainingFailed(
-                f"{estimator.title} could not be fitted: {first_line(error)}.", estimator=estimator.name
+                "{title} could not be fitted: {reason}.",
+                title=estimator.title,
+                reason=first_line(error),
+                estimator=estimator.name,
             ) from error
     notes = tuple(dict.fromkeys(str(warning.message).strip().splitlines()[0] for warning in caught))
     return Fitted(pipeline=Pipeline([("prepare", prepare), ("estimate", model)]), task=recipe.task, notes=notes)
 
 
 def evaluate(fitted: Fitted, data: Split) -> dict[str, float]:
-    """The KPIs of *fitted* on the test rows."""
+    """Return the KPIs of *fitted* on the test rows."""
     from core.learning.evaluation import evaluate_classes, evaluate_numbers
 
     predicted = fitted.pipeline.predict(data.test)
@@ -140,27 +152,36 @@ def evaluate(fitted: Fitted, data: Split) -> dict[str, float]:
 
 
 def _fit_in_steps(
-    estimator: Estimator, model: BaseEstimator, ready: np.ndarray, target: np.ndarray, tell: Tell
+    estimator: Estimator, model: BaseEstimator, ready: np.ndarray, target: np.ndarray, report: Report
 ) -> None:
-    """Fits a forest or a boosting in ten steps (the same trees as in one), anything else at once."""
+    """Fit a forest or a boosting in ten steps, with the same trees as in one step; fit any other estimator at once."""
     started = time.perf_counter()
     if estimator.grows is None:
         model.fit(ready, target)
-        tell(1.0, f"fitted in {time.perf_counter() - started:.2f} s")
+        report(1.0, text("fitted in {seconds:.2f} s", seconds=time.perf_counter() - started))
         return
     rounds = int(model.get_params()[estimator.grows])
     marks = sorted({max(1, round(rounds * step / _STEPS)) for step in range(1, _STEPS + 1)})
     for number in marks:
         model.set_params(**{estimator.grows: number, "warm_start": number != rounds or len(marks) > 1})
         model.fit(ready, target)
-        score, passed_s = model.score(ready, target), time.perf_counter() - started
-        line = f"{estimator.grows} {number} of {rounds}: score on training rows {score:.4f}, {passed_s:.2f} s"
-        tell(0.1 + 0.9 * number / rounds, line)
+        line = text(
+            "{parameter} {number} of {rounds}: score on training rows {score:.4f}, {seconds:.2f} s",
+            parameter=estimator.grows,
+            number=number,
+            rounds=rounds,
+            score=float(model.score(ready, target)),
+            seconds=time.perf_counter() - started,
+        )
+        report(0.1 + 0.9 * number / rounds, line)
     model.set_params(warm_start=False)
 
 
 def _preparation(frame: pd.DataFrame, estimator: Estimator) -> ColumnTransformer:
-    """Missing numbers become the median, missing texts a category of their own; texts become one column each."""
+    """Return the preparation of the features.
+
+    A missing number becomes the median. Each text becomes a column of its own; so does a missing text.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
@@ -196,34 +217,43 @@ def _missing(column: pa.ChunkedArray) -> int:
 def _checked_target(rows: pa.Table, recipe: Recipe) -> np.ndarray:
     kind = rows.column(recipe.target).type
     if column_kind(kind) is None or pa.types.is_temporal(kind):
-        raise BadParameter(f"The target {recipe.target!r} holds {kind}, which cannot be learned.", column=recipe.target)
+        raise BadParameter(
+            "The target {column!r} has the type {type}, which no estimator here can predict.",
+            column=recipe.target,
+            type=str(kind),
+        )
     target = target_values(rows, recipe.target)
     if recipe.task is Task.REGRESSION:
         if column_kind(kind) is not ColumnKind.NUMBER:
             raise BadParameter(
-                f"The target {recipe.target!r} holds text; a regression needs numbers. Make it a classification.",
+                "The target {column!r} holds text; a regression needs numbers. Use a classification instead.",
                 column=recipe.target,
             )
         numbers = target.astype(np.float64)
         if not np.isfinite(numbers).all():
-            raise TrainingFailed(f"The target {recipe.target!r} holds infinite values.", column=recipe.target)
+            raise TrainingFailed("The target {column!r} holds infinite values.", column=recipe.target)
         return numbers
     classes, counts = np.unique(target, return_counts=True)
     if len(classes) < 2:
         raise TrainingFailed(
-            f"Every row has the {recipe.target!r} {classes[0]!s}: one class only, nothing to tell apart.",
+            "Every row has the value {value} in the target {column!r}; a classification needs at least two classes.",
+            value=str(classes[0]),
             column=recipe.target,
         )
     if len(classes) > _MOST_CLASSES:
         raise TrainingFailed(
-            f"The target {recipe.target!r} has {len(classes)} distinct values in {len(target)} rows; a classification "
-            f"takes at most {_MOST_CLASSES}. Is it a regression?",
+            "The target {column!r} has {classes} distinct values in {rows} rows; a classification can have at most "
+            "{most}. Is it a regression?",
             column=recipe.target,
+            classes=len(classes),
+            rows=len(target),
+            most=_MOST_CLASSES,
         )
     if counts.min() < 2:
         raise TrainingFailed(
-            f"The class {classes[counts.argmin()]!s} of {recipe.target!r} has one row; it needs two, one to train and "
+            "The class {value} of the target {column!r} has only one row; a class needs two rows, one to train on and "
             "one to test on.",
+            value=str(classes[counts.argmin()]),
             column=recipe.target,
         )
     return target

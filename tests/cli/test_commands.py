@@ -80,7 +80,7 @@ def test_an_mlflow_project_is_trained_as_any_recipe_and_its_failure_is_one_line(
     assert "Traceback" not in failed.err
     refused = command(*arguments, "--param", "depth=3")
     assert refused.code == 1
-    assert "The entry point has no parameter 'depth'; it has trees, leaf." in refused.err
+    assert "The entry point has no parameter 'depth'; its parameters are: trees, leaf." in refused.err
 
 
 def test_train_on_a_pinned_version_logs_the_names_of_the_design(command: Command) -> None:

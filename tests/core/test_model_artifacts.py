@@ -118,9 +118,9 @@ def empty_batch() -> pa.RecordBatch:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"colour": ["red"]}, "reads size, which the data does not have"),
-        ({"colour": ["red"], "size": ["tall"]}, "reads 'size' as double; the data holds string"),
-        ({"colour": [1], "size": [1.0]}, "reads 'colour' as string; the data holds int64"),
+        ({"colour": ["red"]}, "reads size, but the data has no such column"),
+        ({"colour": ["red"], "size": ["tall"]}, "reads 'size' as double; the data has the type string"),
+        ({"colour": [1], "size": [1.0]}, "reads 'colour' as string; the data has the type int64"),
     ],
 )
 def test_data_that_does_not_fit_the_signature_is_refused(

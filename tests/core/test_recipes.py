@@ -50,11 +50,11 @@ def test_a_file_replaces_a_built_in_recipe(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"target": " "}, "needs a target"),
-        ({"features": ("left",)}, "cannot be a feature too"),
+        ({"features": ("left",)}, "cannot also be a feature"),
         ({"test_fraction": 0.0}, "from 0.05 to 0.9"),
         ({"test_fraction": float("nan")}, "from 0.05 to 0.9"),
         ({"seed": -1}, "seed takes"),
-        ({"estimator": "ridge"}, "no classification estimator"),
+        ({"estimator": "ridge"}, "'ridge' is not a classification estimator"),
         ({"params": {"depth": 3}}, "no parameter 'depth'"),
     ],
 )
@@ -75,15 +75,18 @@ def test_a_recipes_name_is_a_plain_word(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("task = ", "is no recipe"),
+        ("task = ", "is not a valid recipe"),
         ('task = "classification"', "table, target, estimator is missing"),
-        ('task = "magic"\ntable = "t"\ntarget = "y"\nestimator = "ridge"', "'magic' is neither"),
-        ('task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nfoo = 1', "foo is no setting"),
-        ('task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nfeatures = "x"', "features a list"),
-        ('task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nseed = "x"', "seed an integer"),
+        ('task = "magic"\ntable = "t"\ntarget = "y"\nestimator = "ridge"', "not 'magic'"),
+        ('task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nfoo = 1', "no setting foo"),
+        (
+            'task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nfeatures = "x"',
+            "features must be a list",
+        ),
+        ('task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\nseed = "x"', "seed must be an integer"),
         (
             'task = "regression"\ntable = "t"\ntarget = "y"\nestimator = "ridge"\n[params]\nalpha = "x"',
-            "takes a number",
+            "alpha must be a number",
         ),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_damaged_model_is_reported_as_damaged(tmp_path: Path) -> None:
 
 def test_the_embedded_engine_says_that_spark_is_needed(tmp_path: Path) -> None:
     rows = pa.table({"x": [1.0]})
-    with pytest.raises(BadSettings, match=r"Spark ML model.*MODELLEDGER_ENGINE=spark and MODELLEDGER_SPARK_MASTER"):
+    with pytest.raises(BadSettings, match=r"Spark ML model: set MODELLEDGER_ENGINE=spark and MODELLEDGER_SPARK_MASTER"):
         list(predict(model(tmp_path), rows.to_batches(), rows.schema))
 
 

@@ -215,16 +215,16 @@ def until(condition: object, within_s: float = 90.0) -> object:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"estimator": "mlproject:nowhere"}, r"nowhere is no MLflow Project: its file MLproject cannot be read"),
-        ({"params": {"entry_point": "fit"}}, r"has no entry point 'fit'; it has main\."),
-        ({"params": {"backend": "moon"}}, r"backend takes one of local, databricks, kubernetes; 'moon' is none\."),
-        ({"params": {"depth": 3}}, r"The entry point has no parameter 'depth'; it has trees\."),
-        ({"params": {"trees": "many"}}, r"trees takes a number; 'many' is none\."),
-        ({"params": {"DataV": "7"}}, r"DataV is handed in by the training; it is not set by hand\."),
+        ({"estimator": "mlproject:nowhere"}, r"nowhere is not an MLflow Project: its file MLproject cannot be read"),
+        ({"params": {"entry_point": "fit"}}, r"has no entry point 'fit'; its entry points are: main\."),
+        ({"params": {"backend": "moon"}}, r"backend must be one of local, databricks, kubernetes, not 'moon'\."),
+        ({"params": {"depth": 3}}, r"The entry point has no parameter 'depth'; its parameters are: trees\."),
+        ({"params": {"trees": "many"}}, r"trees must be a number, not 'many'\."),
+        ({"params": {"DataV": "7"}}, r"The training sets DataV; leave it out of the recipe\."),
         ({"params": {}}, r"The entry point needs a value for trees\."),
     ],
 )
-def test_what_is_wrong_with_a_project_is_one_sentence_before_anything_starts(
+def test_an_invalid_project_is_refused_in_one_sentence_before_anything_starts(
     stores: Stores, scientist: Actor, changes: dict[str, object], expected: str
 ) -> None:
     write_iris(stores)
@@ -239,11 +239,13 @@ def test_what_is_wrong_with_a_project_is_one_sentence_before_anything_starts(
 
 
 @pytest.mark.parametrize("text", ["entry_points: [", "- a\n- b\n", "name: x\n"])
-def test_a_file_mlproject_that_is_none_is_told_in_one_line(stores: Stores, scientist: Actor, text: str) -> None:
+def test_an_invalid_mlproject_file_is_reported_in_one_line(stores: Stores, scientist: Actor, text: str) -> None:
     write_iris(stores)
     project(stores, scientist, "")
     (stores.settings.recipes_folder / "mine" / "MLproject").write_text(text)
-    with pytest.raises(BadParameter, match=r"is no YAML|has no entry point 'main'; it has none\.") as refused:
+    with pytest.raises(
+        BadParameter, match=r"is not valid YAML|has no entry point 'main'; its entry points are: -\."
+    ) as refused:
         train(stores, scientist, recipe="mine")
     assert len(str(refused.value).splitlines()) == 1
 
@@ -255,18 +257,18 @@ KUBERNETES = '{"kube-job-template-path": "job.yaml", "repository-uri": "registry
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
-        ({"backend": "databricks"}, r"The backend databricks needs backend_config: a JSON file, or its contents\."),
+        ({"backend": "databricks"}, r"The backend databricks needs backend_config: a JSON file, or JSON\."),
         ({"backend": "kubernetes"}, r"The backend kubernetes needs backend_config"),
         ({"backend": "databricks", "backend_config": "{"}, r"backend_config cannot be read"),
-        ({"backend": "databricks", "backend_config": "[]"}, r"backend_config is a JSON object\."),
+        ({"backend": "databricks", "backend_config": "[]"}, r"backend_config must be a JSON object\."),
         ({"backend": "databricks", "backend_config": "cluster.json"}, r"cannot be read: .*cluster\.json"),
         (
             {"backend": "databricks", "backend_config": DATABRICKS},
-            r"set MLFLOW_TRACKING_URI=databricks, or the address of a server\.",
+            r"set MLFLOW_TRACKING_URI to databricks or to the address of a server\.",
         ),
     ],
 )
-def test_what_another_backend_lacks_is_one_sentence(
+def test_a_backend_that_lacks_something_is_refused_in_one_sentence(
     stores: Stores, scientist: Actor, params: dict[str, str], expected: str
 ) -> None:
     write_iris(stores)
@@ -285,19 +287,21 @@ def store_with(stores: Stores, **settings: str) -> Stores:
 @pytest.mark.parametrize(
     "declared", ["{DataV: string}", "{table_uri: path}", "{table: string, table_uri: path}", "{alpha: {default: 1}}"]
 )
-def test_project_elsewhere_declares_the_data_that_it_is_given(stores: Stores, scientist: Actor, declared: str) -> None:
-    """No environment of ours goes there: without these it would be stamped with a version that it never heard of."""
+def test_a_project_on_another_machine_declares_the_parameters_of_its_data(
+    stores: Stores, scientist: Actor, declared: str
+) -> None:
+    """Our environment does not reach the other machine: without these parameters the project cannot know its data."""
     write_iris(stores)
     project(stores, scientist, "", declared, backend="databricks", backend_config=DATABRICKS)
     with pytest.raises(BadParameter, match=r"declare DataV, and table_uri or table, for the entry point 'main'"):
         submit_training(stores, scientist, recipe="mine")
 
 
-def test_table_on_this_machine_is_not_handed_to_a_project_elsewhere(stores: Stores, scientist: Actor) -> None:
+def test_a_table_on_this_machine_is_not_given_to_a_project_on_another_machine(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     declared = "{DataV: string, table_uri: path}"
     project(stores, scientist, "", declared, backend="databricks", backend_config=DATABRICKS)
-    with pytest.raises(BadParameter, match=r"lies on this machine .*where databricks does not reach it"):
+    with pytest.raises(BadParameter, match=r"is on this machine .*where databricks cannot reach it"):
         submit_training(stores, scientist, recipe="mine")
 
 
@@ -333,7 +337,7 @@ def test_template_of_kubernetes_lies_beside_the_recipes(stores: Stores, scientis
     declared = "{DataV: string, table_uri: path}"
     project(stores, scientist, "", declared, backend="kubernetes", backend_config=KUBERNETES)
     found = open_project(*_recipe(stores), stores.settings.recipes_folder)
-    assert found.config()["kube-job-template-path"] == str(stores.settings.recipes_folder / "job.yaml")
+    assert found.read_config()["kube-job-template-path"] == str(stores.settings.recipes_folder / "job.yaml")
 
 
 def _recipe(stores: Stores) -> tuple[str, dict[str, object]]:
@@ -347,7 +351,7 @@ def test_kubernetes_without_its_packages_names_them(stores: Stores, scientist: A
     declared = "{DataV: string, table_uri: path}"
     project(stores, scientist, "", declared, backend="kubernetes", backend_config=KUBERNETES)
     there = store_with(stores, tables=f"{TABLE}=s3://lake/{TABLE}")
-    with pytest.raises(BadParameter, match=r"needs the package .*kubernetes, which is not installed here"):
+    with pytest.raises(BadParameter, match=r"needs packages that are not installed here: .*kubernetes"):
         project_of(there, find_recipe(there, "mine"))
 
 

@@ -105,7 +105,7 @@ def test_a_recipe_without_a_proper_name_is_refused_in_a_sentence(opened: Opened,
     test = opened("training", "scientist", training_tab="New recipe")
     next(field for field in test.text_input if field.label == "Name").set_value("../up")
     press(test, "Save the recipe")
-    assert "cannot name a recipe" in said(test)
+    assert "is not a valid name for a recipe" in said(test)
     assert not test.exception
 
 

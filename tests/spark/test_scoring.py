@@ -209,7 +209,7 @@ def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: 
     assert sum(right) >= 140
     assert all(1 / 3 < chance <= 1 for chance in rows["probability"].to_pylist())
     assert check_loads(both.embedded.models.download(trained, tmp_path)).format == "spark ml"
-    with pytest.raises(BadSettings, match="only Spark scores: set MODELLEDGER_ENGINE=spark"):
+    with pytest.raises(BadSettings, match="Only Spark can score with a Spark ML model: set MODELLEDGER_ENGINE=spark"):
         scored(both.embedded, trained.model, trained.version, "iris_training_data", "nowhere")
     with pytest.raises(SchemaMismatch, match="reads sepal_length_cm"):
         scored(both.spark, trained.model, trained.version, "diabetes_training_data", "nowhere")

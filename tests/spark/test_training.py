@@ -169,8 +169,8 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
     ("changes", "error", "sentence"),
     [
         ({"target": "nothing"}, ColumnNotFound, "no column 'nothing'"),
-        ({"features": ("tags",)}, BadParameter, "'tags' holds array<string>"),
-        ({"params": {"depth": 3}}, BadParameter, "no parameter 'depth'; it takes .*maxIter"),
+        ({"features": ("tags",)}, BadParameter, "'tags' has the type array<string>"),
+        ({"params": {"depth": 3}}, BadParameter, "no parameter 'depth'; its parameters are .*maxIter"),
         ({"params": {"maxIter": "many"}}, BadParameter, "maxIter of pyspark.ml.classification.LogisticRegression"),
         ({"params": {"labelCol": "age"}}, BadParameter, "no parameter 'labelCol'"),
         ({"estimator": "pyspark.ml.classification.Nothing"}, BadParameter, "no classification estimator"),
@@ -178,11 +178,11 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
         ({"estimator": "pyspark.ml.classification.LogisticRegressionModel"}, BadParameter, "no classification est"),
         ({"estimator": "pyspark.ml.regression.LinearRegression"}, BadParameter, "no classification estimator"),
         ({"target": "amount"}, TrainingFailed, "more than 100 distinct values. Is it a regression"),
-        ({"target": "income", "features": ("age",)}, TrainingFailed, "have no 'income'"),
+        ({"target": "income", "features": ("age",)}, TrainingFailed, "have no value of the target 'income'"),
         ({"params": {"regParam": -1.0}}, EngineFailed, "regParam given invalid value -1.0"),
     ],
 )
-def test_what_cannot_be_trained_is_told_in_one_sentence(
+def test_a_recipe_that_cannot_be_trained_fails_with_one_sentence(
     stores: Stores, person: Actor, changes: dict[str, Any], error: type[Exception], sentence: str
 ) -> None:
     save_recipe(stores, person, changed(GRADE, name="wrong", **{"params": {}, **changes}))
@@ -195,13 +195,13 @@ def test_what_cannot_be_trained_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"x": [1.0] * 4, "y": ["a", "b"] * 2}, "4 rows are too few"),
-        ({"x": [1.0] * 20, "y": ["a"] * 20}, "one class only"),
-        ({"x": [None, float("nan")] * 10, "y": ["a", "b"] * 10}, "'x' holds no value"),
+        ({"x": [1.0] * 4, "y": ["a", "b"] * 2}, "The data has 4 rows"),
+        ({"x": [1.0] * 20, "y": ["a"] * 20}, "needs at least two classes"),
+        ({"x": [None, float("nan")] * 10, "y": ["a", "b"] * 10}, "'x' has no values"),
         ({"x": [f"t{n}" for n in range(1500)], "y": ["a", "b"] * 750}, "different texts"),
     ],
 )
-def test_rows_that_nothing_can_be_learned_from_are_told(
+def test_rows_that_cannot_be_trained_on_are_reported(
     stores: Stores, person: Actor, columns: dict[str, list[Any]], sentence: str
 ) -> None:
     kinds = {name: pa.float64() if None in values else None for name, values in columns.items()}

@@ -23,7 +23,7 @@ def project_of(stores: Stores, recipe: Recipe) -> Project:
 def project_parameters(stores: Stores, actor: Actor, recipe: Recipe) -> tuple[ProjectParameter, ...]:
     """What a person may set of a recipe that is a project; empty for any other. Raises BadParameter."""
     require(actor, Action.RUN_READ)
-    return _opened(stores, recipe).offered if is_project(recipe.estimator) else ()
+    return _opened(stores, recipe).settable if is_project(recipe.estimator) else ()
 
 
 def _opened(stores: Stores, recipe: Recipe) -> Project:

@@ -32,7 +32,7 @@ from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
 from core.jobs.progress import Progress, Silent
 from core.learning.estimators import find_estimator
-from core.learning.external_training import is_outside
+from core.learning.external_training import is_external
 from core.learning.kpis import is_kpi
 from core.learning.packaging import requirements
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
@@ -125,7 +125,7 @@ def _again(
         raise _Impossible("Its run is not in MLflow, so nobody knows with which parameters it was made.")
     if data is None:
         raise _Impossible("Its run names no data version, so nobody knows which rows it was trained on.")
-    if is_outside(estimator := run.params.get("estimator", "")):
+    if is_external(estimator := run.params.get("estimator", "")):
         raise _Impossible(f"It was trained by {estimator}; train it again on {data} and compare the two runs.")
     watch.report(0.02, f"reading {data}")
     rows = _rows(stores, run, data, watch)
@@ -136,7 +136,7 @@ def _again(
         watch.report(0.2, f"fitting {recipe.estimator}")
         try:
             made = split(rows, recipe)
-            fitted = fit(recipe, made, tell=lambda fraction, line: _tell(watch, fraction, line))
+            fitted = fit(recipe, made, report=lambda fraction, line: _tell(watch, fraction, line))
             again = {**evaluate(fitted, made), "TrainRows": len(made.train), "TestRows": len(made.test)}
         except (TrainingFailed, BadParameter, NotFound) as error:
             raise _Impossible(f"Its training fails now: {error}") from error

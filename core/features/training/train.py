@@ -16,7 +16,7 @@ from core.features.stores import Stores
 from core.features.training.git_commit import code_tags, project_code_tags
 from core.features.training.recipe_projects import project_of
 from core.jobs.progress import Progress, Silent
-from core.learning.external_training import is_outside, is_project
+from core.learning.external_training import is_external, is_project
 from core.learning.packaging import package
 from core.learning.recipes import check_params, check_recipe, load_recipes
 from core.learning.recipes import save_recipe as write_recipe
@@ -120,7 +120,7 @@ def train(
         watch.remember(run_id=run_id, operation=recording.operation)
         watch.line(f"run {run_id} on {pinned}")
         try:
-            if is_outside(chosen.estimator):
+            if is_external(chosen.estimator):
                 from core.features.training.train_external import Outside, train_outside
 
                 result = train_outside(
@@ -203,7 +203,7 @@ def _fit(recipe: Recipe, data: Split, watch: Progress) -> Fitted:
         watch.line(line)
 
     watch.report(0.15, f"fitting {recipe.estimator}")
-    fitted = fit(recipe, data, tell=tell)
+    fitted = fit(recipe, data, report=tell)
     for note in fitted.notes:
         watch.line(f"warning: {note}")
     return fitted

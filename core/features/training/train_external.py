@@ -121,7 +121,7 @@ def _on_spark(work: Outside) -> _Trained:
 
         def fit() -> SparkTraining:
             frame = engine.frame(work.table, version=work.data.version)
-            return train_on_frame(frame, recipe, Path(folder), tell=lambda fraction, line: watch.line(line))
+            return train_on_frame(frame, recipe, Path(folder), report=lambda fraction, line: watch.line(line))
 
         trained = _watched(work, fit, (0.1, 0.85), f"fitting {recipe.estimator}")
         watch.report(0.9, "saving the model")
@@ -143,7 +143,7 @@ def _as_project(work: Outside) -> _Trained:
         run_id=work.run_id,
         tracking_uri=tracking,
         data=data,
-        tell=work.watch.line,
+        on_line=work.watch.line,
         checkpoint=work.watch.checkpoint,
     )
     work.watch.report(0.9, "looking for the model that it logged")
@@ -155,7 +155,7 @@ def _as_project(work: Outside) -> _Trained:
         )
     run, theirs = runs.get(work.run_id), runs.get(logged_in)
     # A parameter of MLflow's is never changed: what the project logged itself stays as it wrote it.
-    given = {**theirs.params, **project.given(data.parameters)}
+    given = {**theirs.params, **project.arguments(data.parameters)}
     runs.log(work.run_id, params={name: value for name, value in given.items() if name not in run.params})
     if logged_in != work.run_id:
         runs.log(work.run_id, metrics=theirs.metrics, tags={"project.run_id": logged_in})

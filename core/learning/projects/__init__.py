@@ -1,1 +1,1 @@
-"""MLflow Projects as recipes."""
+"""MLflow Projects as recipes: read the declaration, run the project."""

@@ -1,4 +1,4 @@
-"""MLflow Projects as recipes: what a project declares, and whether it can be run as its recipe asks."""
+"""The declaration of an MLflow Project: read it, and check that the project can run as its recipe says."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from core.errors import BadParameter, first_line
 from core.learning.external_training import PROJECT
 
 BACKENDS = ("local", "databricks", "kubernetes")
-# What is handed to every project: as the parameters that it declares (at a Git address: all); here as environment too.
-HANDED = ("DataV", "table", "table_uri")
-# Settings of the run itself; every other parameter of the recipe is one of the project's.
-_OWN = ("backend", "backend_config", "entry_point", "version")
-# How the address of a table on this machine begins; every other is an object store's, or a name in a catalog.
-_HERE = ("/", "file:")
+# The parameters that name the data version. A training sets those that the project declares, or all of them if the
+# project is at a Git address; on this machine they are environment variables too.
+DATA_PARAMETERS = ("DataV", "table", "table_uri")
+# Settings of the run; every other parameter of the recipe is a parameter of the project.
+_RUN_SETTINGS = ("backend", "backend_config", "entry_point", "version")
+# The start of the address of a table on this machine. Other addresses are object stores or names in a catalog.
+_LOCAL_PREFIXES = ("/", "file:")
 _TEMPLATE = "kube-job-template-path"
 _KUBERNETES_PACKAGES = ("docker", "kubernetes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectParameter:
-    """One parameter of an entry point. *kind* is MLflow's: float, string, path or uri; *default* None: it is needed."""
+    """One parameter of an entry point. *kind* is float, string, path or uri. Without a *default* it needs a value."""
 
     name: str
     kind: str = "string"
@@ -36,10 +37,10 @@ class ProjectParameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project and how it is run. *parameters* are those of its entry point; None where it is not on this disk.
+    """A project and how to run it. *parameters* are those of its entry point; None if the project is not on this disk.
 
-    *values* are what the recipe or a person sets. *backend_config* is the path of a JSON file, or JSON; a file that it
-    names lies in *folder*, beside the recipes.
+    *values* come from the recipe or from a person. *backend_config* is the path of a JSON file, or JSON; a file that it
+    names is in *folder*, beside the recipes.
     """
 
     uri: str
@@ -52,132 +53,154 @@ class Project:
     values: Mapping[str, Any]
 
     @property
-    def offered(self) -> tuple[ProjectParameter, ...]:
-        """What a person may set, the recipe's own values as defaults: all but what is handed in."""
+    def settable(self) -> tuple[ProjectParameter, ...]:
+        """The parameters that a person can set, with the recipe's values as defaults."""
         if self.parameters is None:
             return tuple(ProjectParameter(name=name, default=str(value)) for name, value in self.values.items())
-        told = {one.name: self.values.get(one.name, one.default) for one in self.parameters}
+        defaults = {parameter.name: self.values.get(parameter.name, parameter.default) for parameter in self.parameters}
         return tuple(
-            replace(one, default=None if told[one.name] is None else str(told[one.name]))
-            for one in self.parameters
-            if one.name not in HANDED
+            replace(parameter, default=None if (default := defaults[parameter.name]) is None else str(default))
+            for parameter in self.parameters
+            if parameter.name not in DATA_PARAMETERS
         )
 
-    def given(self, handed: Mapping[str, str]) -> dict[str, str]:
-        """What the entry point is called with: the values, the defaults and what is handed in."""
-        told = {name: str(value) for name, value in self.values.items()}
+    def arguments(self, data: Mapping[str, str]) -> dict[str, str]:
+        """Return the arguments of the entry point: defaults, values, and the parameters that name the *data*."""
+        values = {name: str(value) for name, value in self.values.items()}
         if self.parameters is None:
-            return {**told, **handed}
-        known = {one.name: one.default for one in self.parameters if one.default is not None}
-        return {**known, **told, **{one.name: handed[one.name] for one in self.parameters if one.name in handed}}
+            return {**values, **data}
+        names = [parameter.name for parameter in self.parameters]
+        defaults = {parameter.name: parameter.default for parameter in self.parameters if parameter.default is not None}
+        return {**defaults, **values, **{name: data[name] for name in names if name in data}}
 
-    def config(self) -> dict[str, Any]:
-        """backend_config as MLflow takes it; empty where none is named. Raises BadParameter."""
-        told = self.backend_config
-        if told is None:
+    def read_config(self) -> dict[str, Any]:
+        """Return backend_config as MLflow expects it; empty if the recipe has none. Raises BadParameter."""
+        written = self.backend_config
+        if written is None:
             return {}
         try:
-            found = json.loads(Path(told).read_text(encoding="utf-8") if told.endswith(".json") else told)
+            config = json.loads(Path(written).read_text(encoding="utf-8") if written.endswith(".json") else written)
         except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise BadParameter(f"backend_config cannot be read: {error}.", name="backend_config") from error
-        if not isinstance(found, dict):
-            raise BadParameter("backend_config is a JSON object.", name="backend_config")
-        if isinstance(template := found.get(_TEMPLATE), str):
-            found[_TEMPLATE] = str((self.folder / template).absolute())
-        return found
+            raise BadParameter(
+                "backend_config cannot be read: {reason}.", reason=first_line(error), name="backend_config"
+            ) from error
+        if not isinstance(config, dict):
+            raise BadParameter("backend_config must be a JSON object.", name="backend_config")
+        if isinstance(template := config.get(_TEMPLATE), str):
+            config[_TEMPLATE] = str((self.folder / template).absolute())
+        return config
 
 
 def open_project(estimator: str, params: Mapping[str, Any], folder: Path) -> Project:
-    """The project that *estimator* (mlproject:PLACE) names; a relative place lies in *folder*, beside the recipes.
+    """Return the project that *estimator* (mlproject:PLACE) names. A relative place is in *folder*, beside the recipes.
 
-    Raises BadParameter: no such project, entry point, backend or parameter.
+    Raises:
+        BadParameter: the project, entry point, backend or a parameter does not exist or is not valid.
     """
     place = estimator.removeprefix(PROJECT).strip()
-    own = {name: str(params[name]) for name in _OWN if name in params}
-    backend, entry = own.get("backend", "local"), own.get("entry_point", "main")
+    settings = {name: str(params[name]) for name in _RUN_SETTINGS if name in params}
+    backend, entry = settings.get("backend", "local"), settings.get("entry_point", "main")
     if backend not in BACKENDS:
-        raise BadParameter(f"backend takes one of {', '.join(BACKENDS)}; {backend!r} is none.", name="backend")
-    uri = place if _is_elsewhere(place) else _local(place, folder)
+        raise BadParameter(
+            "backend must be one of {backends}, not {value!r}.",
+            backends=", ".join(BACKENDS),
+            value=backend,
+            name="backend",
+        )
+    uri = place if _is_remote(place) else _local(place, folder)
     project = Project(
         uri=uri,
         backend=backend,
         entry_point=entry,
-        version=own.get("version"),
-        backend_config=_config_place(own.get("backend_config"), folder),
+        version=settings.get("version"),
+        backend_config=_config_place(settings.get("backend_config"), folder),
         folder=folder,
-        parameters=None if _is_elsewhere(place) else _declared(uri, entry),
-        values={name: value for name, value in params.items() if name not in _OWN},
+        parameters=None if _is_remote(place) else _declared(uri, entry),
+        values={name: value for name, value in params.items() if name not in _RUN_SETTINGS},
     )
     _check_values(project)
     return project
 
 
 def check_startable(project: Project, tracking_uri: str, table_uri: str) -> None:
-    """Raises BadParameter before anything is started: a value is missing, or what its backend needs is not here.
+    """Check before anything starts that *project* has all values and that its backend has all it needs.
 
-    *table_uri* is where the table is that it will be trained on.
+    *table_uri* is the address of the table that the project is trained on. Raises BadParameter.
     """
-    needed = [one.name for one in project.offered if one.default is None]
-    if needed:
-        raise BadParameter(f"The entry point needs a value for {', '.join(needed)}.", name=needed[0])
-    config = project.config()
+    missing = [parameter.name for parameter in project.settable if parameter.default is None]
+    if missing:
+        raise BadParameter(
+            "The entry point needs a value for {parameters}.", parameters=", ".join(missing), name=missing[0]
+        )
+    config = project.read_config()
     if project.backend == "local":
         return
     if not config:
         raise BadParameter(
-            f"The backend {project.backend} needs backend_config: a JSON file, or its contents.", name="backend_config"
+            "The backend {backend} needs backend_config: a JSON file, or JSON.",
+            backend=project.backend,
+            name="backend_config",
         )
     _check_data(project, table_uri)
     if project.backend == "databricks":
         if not tracking_uri.startswith(("databricks", "http://", "https://")):
             raise BadParameter(
-                "The backend databricks logs to an MLflow that it can reach: set MLFLOW_TRACKING_URI=databricks, or "
-                "the address of a server.",
+                "The backend databricks needs an MLflow server that it can reach: set MLFLOW_TRACKING_URI to "
+                "databricks or to the address of a server.",
                 name="backend",
             )
         if "existing_cluster_id" in config:
             raise BadParameter(
-                "MLflow runs projects on a new Databricks cluster only: write new_cluster into backend_config, not "
-                "existing_cluster_id.",
+                "MLflow runs projects only on a new Databricks cluster: write new_cluster into backend_config instead "
+                "of existing_cluster_id.",
                 name="backend_config",
             )
         return
-    missing = [name for name in _KUBERNETES_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+    packages = [name for name in _KUBERNETES_PACKAGES if importlib.util.find_spec(name) is None]
+    if packages:
         raise BadParameter(
-            f"The backend kubernetes needs the package {' and '.join(missing)}, which is not installed here.",
+            "The backend kubernetes needs packages that are not installed here: {packages}.",
+            packages=", ".join(packages),
             name="backend",
         )
-    lacking = [name for name in (_TEMPLATE, "repository-uri") if name not in config]
-    if lacking:
-        raise BadParameter(f"backend_config lacks {' and '.join(lacking)}.", name="backend_config")
+    keys = [name for name in (_TEMPLATE, "repository-uri") if name not in config]
+    if keys:
+        raise BadParameter("backend_config lacks {keys}.", keys=", ".join(keys), name="backend_config")
     if not Path(config[_TEMPLATE]).is_file():
-        raise BadParameter(f"backend_config names {config[_TEMPLATE]}, which is not there.", name="backend_config")
+        raise BadParameter(
+            "backend_config names {file}, which does not exist.", file=config[_TEMPLATE], name="backend_config"
+        )
 
 
 def _check_data(project: Project, table_uri: str) -> None:
-    """Elsewhere the data version is known by the parameters alone, and the table by an address that holds there too."""
-    declared = {one.name for one in project.parameters} if project.parameters is not None else set(HANDED)
+    """Check that a project on another machine gets the data version and can reach the table. Raises BadParameter."""
+    declared = (
+        {parameter.name for parameter in project.parameters} if project.parameters is not None else set(DATA_PARAMETERS)
+    )
     if "DataV" not in declared or not declared & {"table", "table_uri"}:
         raise BadParameter(
-            f"On {project.backend} a project hears of its data by its parameters alone: declare DataV, and table_uri "
-            f"or table, for the entry point {project.entry_point!r}.",
+            "On {backend} a project gets its data version only by parameters: declare DataV, and table_uri or table, "
+            "for the entry point {entry_point!r}.",
+            backend=project.backend,
+            entry_point=project.entry_point,
             name="DataV",
         )
-    if table_uri.startswith(_HERE):
+    if table_uri.startswith(_LOCAL_PREFIXES):
         raise BadParameter(
-            f"The table lies on this machine ({table_uri}), where {project.backend} does not reach it: name it in "
-            "MODELLEDGER_TABLES by the address of an object store or by its name in a catalog.",
+            "The table is on this machine ({uri}), where {backend} cannot reach it: register it in MODELLEDGER_TABLES "
+            "by the address of an object store or by its name in a catalog.",
+            uri=table_uri,
+            backend=project.backend,
             name="backend",
         )
 
 
-def _config_place(told: str | None, folder: Path) -> str | None:
-    """A file that is named without its folder lies beside the recipes."""
-    return str(folder / told) if told is not None and told.endswith(".json") else told
+def _config_place(written: str | None, folder: Path) -> str | None:
+    """Return backend_config with the full path of a file; a relative path starts beside the recipes."""
+    return str(folder / written) if written is not None and written.endswith(".json") else written
 
 
-def _is_elsewhere(place: str) -> bool:
+def _is_remote(place: str) -> bool:
     return "://" in place.split("#")[0] or place.startswith("git@")
 
 
@@ -188,45 +211,58 @@ def _local(place: str, folder: Path) -> str:
 
 def _declared(uri: str, entry: str) -> tuple[ProjectParameter, ...]:
     try:
-        found = yaml.safe_load((Path(uri) / "MLproject").read_text(encoding="utf-8"))
+        declaration = yaml.safe_load((Path(uri) / "MLproject").read_text(encoding="utf-8"))
     except OSError as error:
         raise BadParameter(
-            f"{uri} is no MLflow Project: its file MLproject cannot be read ({error.strerror}).", name="estimator"
+            "{uri} is not an MLflow Project: its file MLproject cannot be read ({reason}).",
+            uri=uri,
+            reason=str(error.strerror),
+            name="estimator",
         ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadParameter(f"{uri}/MLproject is no YAML: {first_line(error)}.", name="estimator") from error
-    entries = (found.get("entry_points") if isinstance(found, dict) else None) or {}
+        raise BadParameter(
+            "{uri}/MLproject is not valid YAML: {reason}.", uri=uri, reason=first_line(error), name="estimator"
+        ) from error
+    entries = (declaration.get("entry_points") if isinstance(declaration, dict) else None) or {}
     if not isinstance(entries, dict) or entry not in entries:
         raise BadParameter(
-            f"{uri} has no entry point {entry!r}; it has {', '.join(map(str, entries)) or 'none'}.", name="entry_point"
+            "{uri} has no entry point {entry!r}; its entry points are: {entries}.",
+            uri=uri,
+            entry=entry,
+            entries=", ".join(map(str, entries)) or "-",
+            name="entry_point",
         )
-    return tuple(_parameter(str(name), told) for name, told in ((entries[entry] or {}).get("parameters") or {}).items())
+    parameters = (entries[entry] or {}).get("parameters") or {}
+    return tuple(_parameter(str(name), declared) for name, declared in parameters.items())
 
 
-def _parameter(name: str, told: Any) -> ProjectParameter:
-    """MLflow's two forms: `alpha: float` and `alpha: {type: float, default: 0.1}`."""
-    if not isinstance(told, dict):
-        return ProjectParameter(name=name, kind=str(told or "string"))
-    default = told.get("default")
-    if told.get("type") == "float" and default is not None and not _is_number(default):
-        raise BadParameter(f"The default of {name} in MLproject is no number: {default!r}.", name=name)
+def _parameter(name: str, declared: Any) -> ProjectParameter:
+    """Read one of MLflow's two forms: `alpha: float` or `alpha: {type: float, default: 0.1}`."""
+    if not isinstance(declared, dict):
+        return ProjectParameter(name=name, kind=str(declared or "string"))
+    default = declared.get("default")
+    if declared.get("type") == "float" and default is not None and not _is_number(default):
+        raise BadParameter("The default of {name} in MLproject is not a number: {value!r}.", name=name, value=default)
     return ProjectParameter(
-        name=name, kind=str(told.get("type") or "string"), default=None if default is None else str(default)
+        name=name, kind=str(declared.get("type") or "string"), default=None if default is None else str(default)
     )
 
 
 def _check_values(project: Project) -> None:
     if project.parameters is None:
         return
-    known = {one.name: one for one in project.parameters}
+    parameters = {parameter.name: parameter for parameter in project.parameters}
     for name, value in project.values.items():
-        if name in HANDED:
-            raise BadParameter(f"{name} is handed in by the training; it is not set by hand.", name=name)
-        if name not in known:
-            offered = ", ".join(one.name for one in project.offered) or "none"
-            raise BadParameter(f"The entry point has no parameter {name!r}; it has {offered}.", name=name)
-        if known[name].kind == "float" and not _is_number(value):
-            raise BadParameter(f"{name} takes a number; {value!r} is none.", name=name)
+        if name in DATA_PARAMETERS:
+            raise BadParameter("The training sets {name}; leave it out of the recipe.", name=name)
+        if name not in parameters:
+            raise BadParameter(
+                "The entry point has no parameter {name!r}; its parameters are: {parameters}.",
+                name=name,
+                parameters=", ".join(parameter.name for parameter in project.settable) or "-",
+            )
+        if parameters[name].kind == "float" and not _is_number(value):
+            raise BadParameter("{name} must be a number, not {value!r}.", name=name, value=value)
 
 
 def _is_number(value: object) -> bool:

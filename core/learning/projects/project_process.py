@@ -1,7 +1,7 @@
-"""The process in which MLflow runs a project: what mlflow.projects.run takes comes as JSON on stdin.
+"""The process in which MLflow runs a project. The arguments of mlflow.projects.run come as JSON on stdin.
 
-The id of the run in which the project logged goes to the file that is named; a failure is told in the last line. Asked
-to stop, MLflow cancels what it has started elsewhere.
+The process writes the id of the project's run to the file that its argument names. The last line of its output is the
+reason of a failure. On SIGTERM MLflow cancels the work that it started on other machines.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from types import FrameType
 from core.errors import first_line
 
 
-def main(answer: str) -> int:
-    """0 where the project ended well; 1 otherwise. Nothing is told of a failure that the project told itself."""
+def main(run_id_file: str) -> int:
+    """Return 0 if the project succeeded, else 1. A failure that the project printed itself is not printed again."""
     signal.signal(signal.SIGTERM, _interrupt)
-    order = json.load(sys.stdin)
+    arguments = json.load(sys.stdin)
     import mlflow.projects
     from mlflow.exceptions import MlflowException
 
     try:
-        submitted = mlflow.projects.run(**order, synchronous=True)
+        submitted = mlflow.projects.run(**arguments, synchronous=True)
     except KeyboardInterrupt:
         return 1
     except mlflow.projects.ExecutionException as error:
@@ -33,11 +33,10 @@ def main(answer: str) -> int:
     except MlflowException as error:
         print(first_line(error), file=sys.stderr)
         return 1
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: Git, Docker and Kubernetes have their own
-        text = " ".join(str(error).split())
-        print(f"{type(error).__name__}: {text}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: Git, Docker and Kubernetes raise errors of their own
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    Path(answer).write_text(submitted.run_id, encoding="utf-8")
+    Path(run_id_file).write_text(submitted.run_id, encoding="utf-8")
     return 0
 
 

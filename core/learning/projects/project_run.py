@@ -1,4 +1,4 @@
-"""A project's run: started, waited for and ended in a process of its own, on a pinned data version."""
+"""Run a project on a pinned data version, in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ import psutil
 
 from core.errors import TrainingFailed
 from core.learning.projects.declaration import Project
+from core.learning.safety.child_process import ROOT
 
-_ROOT = Path(__file__).resolve().parents[3]
-# Shorter than the worker waits for a job that it has asked to stop.
-_PATIENCE_S = 6.0
+# Shorter than the worker waits for a job that it asked to stop.
+_TERMINATION_S = 6.0
 _POLL_S = 0.5
-_TAIL = 30
+_LAST_LINES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectData:
-    """The data version that is handed to the project."""
+    """The data version that the project gets. *parameters* are the project parameters that name it."""
 
     table: str
     uri: str
@@ -45,21 +45,23 @@ def run_project(
     run_id: str,
     tracking_uri: str,
     data: ProjectData,
-    tell: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] = lambda line: None,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> str:
-    """Runs *project* in the MLflow run *run_id*, waits for its end and returns the run in which it logged.
+    """Run *project* in the MLflow run *run_id*, wait for its end and return the id of the run in which it logged.
 
-    That is another one where the backend is not local: MLflow makes it then. Nothing that the project does or imports
-    touches this process; whatever *checkpoint* raises (cancelled) ends all of its processes. Each line that it writes
-    goes to *tell*.
-    Raises TrainingFailed with the project's own last error.
+    If the backend is not local, MLflow makes another run and the project logs there. The project cannot affect this
+    process. *on_line* is called with each line that the project prints. An error that *checkpoint* raises, such as
+    JobCancelled, ends all processes of the project.
+
+    Raises:
+        TrainingFailed: the project failed; the message ends with its last error.
     """
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        answer = Path(folder) / "run_id"
+        run_id_file = Path(folder) / "run_id"
         process = subprocess.Popen(
-            [sys.executable, "-m", "core.learning.projects.project_process", str(answer)],
-            cwd=_ROOT,
+            [sys.executable, "-m", "core.learning.projects.project_process", str(run_id_file)],
+            cwd=ROOT,
             env=_environment(tracking_uri, run_id, data),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -69,19 +71,22 @@ def run_project(
             errors="replace",
         )
         try:
-            tail = _follow(process, _order(project, run_id, tracking_uri, data), tell, checkpoint)
+            last_lines = _follow(process, _arguments(project, run_id, tracking_uri, data), on_line, checkpoint)
             code = process.wait()
         finally:
             _end(process)
         if code != 0:
             raise TrainingFailed(
-                f"The project {project.uri} failed: {_reason(tail)}", project=project.uri, exit_code=code
+                "The project {project} failed: {reason}",
+                project=project.uri,
+                reason=_reason(last_lines),
+                exit_code=code,
             )
-        return answer.read_text(encoding="utf-8")
+        return run_id_file.read_text(encoding="utf-8")
 
 
 def logged_model(tracking_uri: str, run_id: str) -> str | None:
-    """Where the model is that the run logged (the last one, if it logged several), or None."""
+    """Return the location of the model that the run logged (the last, if there are several), or None."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri)
@@ -97,8 +102,8 @@ def logged_model(tracking_uri: str, run_id: str) -> str | None:
     return None
 
 
-def _order(project: Project, run_id: str, tracking_uri: str, data: ProjectData) -> dict[str, object]:
-    """What mlflow.projects.run is called with."""
+def _arguments(project: Project, run_id: str, tracking_uri: str, data: ProjectData) -> dict[str, object]:
+    """Return the arguments of mlflow.projects.run."""
     from mlflow import MlflowClient
 
     experiment = MlflowClient(tracking_uri=tracking_uri).get_run(run_id).info.experiment_id
@@ -106,30 +111,30 @@ def _order(project: Project, run_id: str, tracking_uri: str, data: ProjectData) 
         "uri": project.uri,
         "entry_point": project.entry_point,
         "version": project.version,
-        "parameters": project.given(data.parameters),
+        "parameters": project.arguments(data.parameters),
         "experiment_id": experiment,
         "backend": project.backend,
-        "backend_config": project.config(),
+        "backend_config": project.read_config(),
         "run_id": run_id,
-        # The project's packages are this environment's: building one per run needs conda or virtualenv and minutes.
+        # The project uses the packages of this environment: a new one per run needs conda or virtualenv, and minutes.
         "env_manager": "local" if project.backend == "local" else None,
     }
 
 
 def _follow(
     process: subprocess.Popen[str],
-    order: dict[str, object],
-    tell: Callable[[str], None],
+    arguments: dict[str, object],
+    on_line: Callable[[str], None],
     checkpoint: Callable[[], None],
 ) -> list[str]:
-    """The last lines that were written."""
+    """Send *arguments* to *process*, follow its output to the end and return its last lines."""
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it ended before it was asked anything; its lines say why
-        process.stdin.write(json.dumps(order))
+    with contextlib.suppress(BrokenPipeError):  # the process ended at once; its output gives the reason
+        process.stdin.write(json.dumps(arguments))
         process.stdin.close()
     lines: SimpleQueue[str | None] = SimpleQueue()
     threading.Thread(target=_read, args=(process, lines), daemon=True).start()
-    tail: list[str] = []
+    last_lines: list[str] = []
     while True:
         try:
             line = lines.get(timeout=_POLL_S)
@@ -137,15 +142,15 @@ def _follow(
             checkpoint()
             continue
         if line is None:
-            return tail
-        tail = [*tail[-_TAIL:], line]
-        tell(line)
+            return last_lines
+        last_lines = [*last_lines[-_LAST_LINES:], line]
+        on_line(line)
         checkpoint()
 
 
 def _environment(tracking_uri: str, run_id: str, data: ProjectData) -> dict[str, str]:
-    """Our environment without our own settings (the database's password among them), and the data version."""
-    # What keeps this process from running a model's code is not for the team's own code.
+    """Return our environment with the data version and without our settings, such as the database's password."""
+    # The settings that keep this process from running a model's code do not apply to the team's own code.
     ours = ("MODELLEDGER_", "MLFLOW_ALLOW_", "MLFLOW_HTTP_REQUEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
@@ -170,21 +175,21 @@ def _read(process: subprocess.Popen[str], lines: SimpleQueue[str | None]) -> Non
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ends the process and what it started: first asked, then made to.
+    """End the process and its descendants: first by SIGTERM, then by SIGKILL.
 
-    They are no process group of their own: a worker that kills this process by its group ends them too.
+    They stay in the process group of the worker, so that killing this group ends them too.
     """
     try:
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
-        family = []
-    for one in family:
+        processes = []
+    for member in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.terminate()
-    _, alive = psutil.wait_procs(family, timeout=_PATIENCE_S)
-    for one in alive:
+            member.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=_TERMINATION_S)
+    for member in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
+            member.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -192,10 +197,9 @@ def _end(process: subprocess.Popen[str]) -> None:
                 pipe.close()
 
 
-def _reason(tail: list[str]) -> str:
-    """The project's own error: the last line of a traceback before MLflow says that it failed."""
-    for line in reversed(tail):
-        text = line.strip()
-        if text and "INFO mlflow" not in text and not text.startswith(("File ", "^", "~")):
-            return text[:400]
-    return "it ended without a reason."
+def _reason(lines: list[str]) -> str:
+    """Return the project's own error: the last line of its traceback, before MLflow reports the failure."""
+    for line in map(str.strip, reversed(lines)):
+        if line and "INFO mlflow" not in line and not line.startswith(("File ", "^", "~")):
+            return line[:400]
+    return "the project ended without a reason."

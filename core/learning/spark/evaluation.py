@@ -1,6 +1,6 @@
-"""Evaluation on Spark: the KPIs of learning/evaluation.py, computed where the test rows are.
+"""Evaluation on Spark: compute the KPIs of learning/evaluation.py where the test rows are.
 
-Same names and same definitions: macro averages, one class against the rest, NaN where a KPI is undefined.
+Names and definitions are the same: macro averages, one class against the rest, NaN if a KPI is undefined.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 from core.entities import Recipe, Task
 
 _LABEL, _PREDICTION, _PROBABILITY = "__label", "__prediction", "__probability"
-# What scikit-learn clips probabilities to before the logarithm: the smallest step of a double.
+# scikit-learn clips probabilities to this value before the logarithm: the smallest step of a double.
 _EPSILON = 2.220446049250313e-16
 
 
 def evaluate(scored: Any, recipe: Recipe, labels: tuple[str, ...]) -> dict[str, float]:
-    """KPIs of *scored*: the test rows with label, prediction and, where the estimator has them, probabilities."""
+    """Return the KPIs of *scored*: test rows with label, prediction and, if the estimator gives them, probabilities."""
     if recipe.task is Task.REGRESSION:
         return _numbers(scored)
-    # Asked several times: the three columns are kept on the cluster, on its disks where memory does not hold them.
-    kept = scored.select(*[name for name in (_LABEL, _PREDICTION, _PROBABILITY) if name in scored.columns]).persist()
+    # Several queries read these columns: the cluster keeps them, in memory or on its disks.
+    columns = scored.select(*[name for name in (_LABEL, _PREDICTION, _PROBABILITY) if name in scored.columns]).persist()
     try:
-        return _classes(kept, labels)
+        return _classes(columns, labels)
     finally:
-        kept.unpersist()
+        columns.unpersist()
 
 
 def _numbers(scored: Any) -> dict[str, float]:
@@ -52,7 +52,7 @@ def _r2(rows: int, mse: float, variance: float) -> float:
     if rows < 2:
         return math.nan
     if not variance:
-        # As scikit-learn has it where all actual values are one: nothing to explain, explained or not.
+        # As in scikit-learn, if all actual values are equal.
         return 0.0 if mse else 1.0
     return 1.0 - mse / variance
 
@@ -62,28 +62,28 @@ def _classes(scored: Any, labels: tuple[str, ...]) -> dict[str, float]:
         (int(row[_LABEL]), int(row[_PREDICTION])): int(row["count"])
         for row in scored.groupBy(_LABEL, _PREDICTION).count().collect()
     }
-    seen = sorted({label for pair in counts for label in pair})
+    present = sorted({label for pair in counts for label in pair})
     rows = sum(counts.values())
     precision, recall, f1 = [], [], []
-    for label in seen:
-        hit = counts.get((label, label), 0)
-        said = sum(count for (_, predicted), count in counts.items() if predicted == label)
-        are = sum(count for (actual, _), count in counts.items() if actual == label)
-        precision.append(hit / said if said else 0.0)
-        recall.append(hit / are if are else 0.0)
-        f1.append(2 * hit / (said + are) if said + are else 0.0)
+    for label in present:
+        correct = counts.get((label, label), 0)
+        predictions = sum(count for (_, predicted), count in counts.items() if predicted == label)
+        actuals = sum(count for (actual, _), count in counts.items() if actual == label)
+        precision.append(correct / predictions if predictions else 0.0)
+        recall.append(correct / actuals if actuals else 0.0)
+        f1.append(2 * correct / (predictions + actuals) if predictions + actuals else 0.0)
     return {
-        "precision": math.fsum(precision) / len(seen),
-        "recall": math.fsum(recall) / len(seen),
-        "f1": math.fsum(f1) / len(seen),
-        "accuracy": sum(counts.get((label, label), 0) for label in seen) / rows,
+        "precision": math.fsum(precision) / len(present),
+        "recall": math.fsum(recall) / len(present),
+        "f1": math.fsum(f1) / len(present),
+        "accuracy": sum(counts.get((label, label), 0) for label in present) / rows,
         "roc_auc": _roc_auc(scored, len(labels), {actual for actual, _ in counts}),
         "log_loss": _log_loss(scored),
     }
 
 
 def _roc_auc(scored: Any, classes: int, present: set[int]) -> float:
-    """Mean over the classes of "this one against the rest"; NaN without probabilities or where a class is missing."""
+    """Return the mean area of each class against the rest; NaN without probabilities or if a class is absent."""
     if _PROBABILITY not in scored.columns or present != set(range(classes)):
         return math.nan
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -92,17 +92,17 @@ def _roc_auc(scored: Any, classes: int, present: set[int]) -> float:
 
     areas = []
     for label in range(classes):
-        # A class that was never learned has no place in the vector: nothing was given to it.
+        # A class that the model did not learn has no place in the vector: its probability is 0.
         chance = f.coalesce(f.get(vector_to_array(_PROBABILITY), f.lit(label)), f.lit(0.0))
-        one = scored.select((f.col(_LABEL) == label).cast("double").alias("is_this"), chance.alias("chance"))
-        # Bins would make it an estimate: none, so that it is the same number as in the embedded engine.
-        evaluator = BinaryClassificationEvaluator(rawPredictionCol="chance", labelCol="is_this", numBins=0)
-        areas.append(evaluator.evaluate(one))
+        rows = scored.select((f.col(_LABEL) == label).cast("double").alias("is_label"), chance.alias("chance"))
+        # With bins the area would be an estimate; without bins it equals the area in the embedded engine.
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol="chance", labelCol="is_label", numBins=0)
+        areas.append(evaluator.evaluate(rows))
     return float(math.fsum(areas) / len(areas))
 
 
 def _log_loss(scored: Any) -> float:
-    """NaN where a test row's class was never learned: no probability was given to it."""
+    """Return the log loss; NaN if the model did not learn the class of a test row, because it has no probability."""
     if _PROBABILITY not in scored.columns:
         return math.nan
     from pyspark.ml.functions import vector_to_array

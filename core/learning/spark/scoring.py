@@ -1,4 +1,4 @@
-"""Scoring on Spark: a model folder's predictions as two columns of a Spark frame, made where the rows are."""
+"""Scoring on Spark: add the predictions of a model to a Spark frame, computed where the rows are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from core.learning.safety.model_process import CLASSES, PREDICTION, PROBABILITY
 from core.learning.scoring import check_signature, predict
 from core.learning.spark.models import with_spark_predictions
 
-# What an answer is on Spark, by what it is in Arrow: the type of mlflow's udf, and the column's own.
+# By the Arrow type of a prediction: the result type of MLflow's udf, and the type of the Spark column.
 _SPARK_TYPES = {
     pa.string(): ("string", "string"),
     pa.large_string(): ("string", "string"),
@@ -37,40 +37,45 @@ _SPARK_TYPES = {
 }
 _STAMP_TYPES = {pa.string(): "string", pa.int64(): "bigint"}
 
-# This process forbids MLflow to load any model (registry/connection.py); executors may load this one: it holds
-# nothing but what require_safe has looked through.
+# This process forbids MLflow to load any model (registry/connection.py). Executors may load this copy, because
+# require_safe inspected everything in it.
 _MAY_LOAD = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def with_predictions(frame: Any, folder: Path, *, scratch: Path) -> Any:
-    """*frame* with `prediction` and `probability` (of the chosen class; null for a regression), nothing computed yet.
+    """Return *frame* with `prediction` and `probability` (of the predicted class; null for a regression).
 
-    The same answers as scoring.predict gives. One row is scored here first, so that a model that does not load or
-    does not fit the data ends before the cluster starts. *scratch* outlives the job.
-    Raises ModelUnloadable (unsafe, broken) and SchemaMismatch.
+    Nothing is computed yet, and the predictions are those of scoring.predict. One row is scored here first, so that a
+    model that does not load or does not fit the data fails before the cluster starts. *scratch* must outlive the job.
+
+    Raises:
+        ModelUnloadable: the model is not safe to load or is damaged.
+        SchemaMismatch: the data does not fit the signature.
     """
     info = require_safe(folder)
     sample = frame.limit(1).toArrow()
     columns = check_signature(info, sample.schema)
     if info.format == SPARK_ML:
         return with_spark_predictions(frame, folder, scratch)
-    answer = _try_one(folder, sample)
-    of_udf, of_column = _types(answer, info)
+    answer = _score_one(folder, sample)
+    udf_type, column_type = _types(answer, info)
     inputs = _inputs(frame, columns, sample.schema)
     classes = (answer.schema.metadata or {}).get(CLASSES)
     from pyspark.sql import functions as f
 
     if classes is None:
-        ask = _udf(frame.sparkSession, _only_checked(folder, info, scratch, "predict"), of_udf)
-        return frame.withColumns({PREDICTION: ask(inputs).cast(of_column), PROBABILITY: f.lit(None).cast("double")})
-    ask = _udf(frame.sparkSession, _only_checked(folder, info, scratch, "predict_proba"), "array<double>")
-    labels = f.array(*[f.lit(label).cast(of_column) for label in json.loads(classes)])
+        predictions = _udf(frame.sparkSession, _safe_copy(folder, info, scratch, "predict"), udf_type)
+        return frame.withColumns(
+            {PREDICTION: predictions(inputs).cast(column_type), PROBABILITY: f.lit(None).cast("double")}
+        )
+    probabilities = _udf(frame.sparkSession, _safe_copy(folder, info, scratch, "predict_proba"), "array<double>")
+    labels = f.array(*[f.lit(label).cast(column_type) for label in json.loads(classes)])
     chances = f.col(_CHANCES)
-    # As numpy.argmax does: of equal chances the first.
-    place = f.array_position(chances, f.array_max(chances)).cast("int")
+    # As numpy.argmax does: the first of equal probabilities.
+    best = f.array_position(chances, f.array_max(chances)).cast("int")
     return (
-        frame.withColumn(_CHANCES, ask(inputs))
-        .withColumns({PREDICTION: f.element_at(labels, place), PROBABILITY: f.array_max(chances)})
+        frame.withColumn(_CHANCES, probabilities(inputs))
+        .withColumns({PREDICTION: f.element_at(labels, best), PROBABILITY: f.array_max(chances)})
         .drop(_CHANCES)
     )
 
@@ -79,20 +84,20 @@ _CHANCES = "__chances"
 
 
 def with_stamp(frame: Any, stamp: Mapping[str, pa.Scalar], *, then: tuple[str, ...]) -> Any:
-    """The columns of *stamp*, the same on every row, and after them those of *frame* that *then* names."""
+    """Return the columns of *stamp*, the same on every row, followed by the columns of *frame* that *then* names."""
     from pyspark.sql import functions as f
 
-    made = []
+    columns = []
     for name, value in stamp.items():
         if pa.types.is_timestamp(value.type):
             column = f.timestamp_micros(f.lit(value.value))
         else:
             column = f.lit(value.as_py()).cast(_STAMP_TYPES[value.type])
-        made.append(column.alias(name))
-    return frame.select(*made, *[frame[quote_spark(name)] for name in then])
+        columns.append(column.alias(name))
+    return frame.select(*columns, *[frame[quote_spark(name)] for name in then])
 
 
-def _try_one(folder: Path, sample: pa.Table) -> pa.RecordBatch:
+def _score_one(folder: Path, sample: pa.Table) -> pa.RecordBatch:
     batches = sample.combine_chunks().to_batches() if sample.num_rows else [_row_of_nulls(sample.schema)]
     return next(iter(predict(folder, batches, sample.schema)))
 
@@ -106,38 +111,42 @@ def _types(answer: pa.RecordBatch, info: ModelInfo) -> tuple[str, str]:
     kind = answer.schema.field(PREDICTION).type
     if kind not in _SPARK_TYPES:
         outputs = ", ".join(column.type for column in info.outputs)
-        raise ModelUnloadable(f"The model answers with {kind} ({outputs}), which has no column type on Spark.")
+        raise ModelUnloadable(
+            "The model predicts {type} ({outputs}), which has no column type on Spark.",
+            type=str(kind),
+            outputs=outputs,
+        )
     return _SPARK_TYPES[kind]
 
 
 def _udf(session: Any, model: Path, result_type: str) -> Any:
-    """MLflow's udf. Executors run the Python that this process runs, unless PYSPARK_PYTHON says otherwise."""
+    """Return MLflow's udf. Executors run the Python of this process, unless PYSPARK_PYTHON names another Python."""
     import logging
 
     import mlflow.pyfunc
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # Its advice to rebuild the environment on each executor is for clusters whose Python is another one: docs/spark.md.
+    # MLflow advises to rebuild the environment on each executor; only clusters with another Python need that.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
-    made = mlflow.pyfunc.spark_udf(
+    udf = mlflow.pyfunc.spark_udf(
         session, str(model), result_type=result_type, env_manager="local", extra_env=_MAY_LOAD
     )
     is_connect = type(session).__module__.startswith("pyspark.sql.connect")
-    return _carrying(model, made, result_type) if is_connect else made
+    return _with_model(model, udf, result_type) if is_connect else udf
 
 
-def _carrying(model: Path, asked: Any, result_type: str) -> Any:
-    """MLflow's udf with the model folder in it.
+def _with_model(model: Path, udf: Any, result_type: str) -> Any:
+    """Return MLflow's *udf* with the model folder in it.
 
-    Over Connect MLflow has the executors load the model from the path that it has here, which they see only where
-    they share our disk. Where they do not, the folder is unpacked first.
+    Over Spark Connect, executors load the model from its path on this machine, which they can read only if they share
+    our disk. If they do not, they unpack the folder first.
     """
     from pyspark.sql.functions import pandas_udf
 
-    packed, place, on_executor = _zipped(model), str(model), asked.func
+    packed, place, on_executor = _zipped(model), str(model), udf.func
 
     def answers(iterator: Iterator[Any]) -> Iterator[Any]:
-        # Nothing of this application is there: only what is imported here.
+        # This application is not installed on executors: only the imports below are available.
         import io
         import os
         import tempfile
@@ -152,11 +161,11 @@ def _carrying(model: Path, asked: Any, result_type: str) -> Any:
             try:
                 os.rename(draft, place)
             except OSError:
-                if not os.path.isdir(place):  # another task was first
+                if not os.path.isdir(place):  # another task unpacked it first
                     raise
         yield from on_executor(iterator)
 
-    # By these pyspark tells what kind of function it is.
+    # pyspark finds the kind of a function by its annotations.
     answers.__annotations__ = dict(on_executor.__annotations__)
     return pandas_udf(answers, returnType=result_type)
 
@@ -170,13 +179,13 @@ def _zipped(folder: Path) -> bytes:
 
 
 def _inputs(frame: Any, columns: tuple[str, ...], schema: pa.Schema) -> Any:
-    """The model's inputs as one struct: numbers as double (times as seconds since 1970), texts as they are.
+    """Return the model's inputs as one struct: numbers as double (times in seconds since 1970), texts unchanged.
 
-    The same conversions as frames.features_frame makes for the embedded engine.
+    The conversions are those of frames.features_frame in the embedded engine.
     """
     from pyspark.sql import functions as f
 
-    made = []
+    values = []
     for name in columns:
         kind, column = schema.field(name).type, frame[quote_spark(name)]
         if column_kind(kind) is ColumnKind.CATEGORY:
@@ -187,24 +196,24 @@ def _inputs(frame: Any, columns: tuple[str, ...], schema: pa.Schema) -> Any:
             value = column.cast("int").cast("double")
         else:
             value = column.cast("double")
-        made.append(value.alias(name))
-    return f.struct(*made)
+        values.append(value.alias(name))
+    return f.struct(*values)
 
 
-def _only_checked(folder: Path, info: ModelInfo, scratch: Path, answers_by: str) -> Path:
-    """The model as executors load it: the skops file that was looked through, under a description of our own.
+def _safe_copy(folder: Path, info: ModelInfo, scratch: Path, predict_fn: str) -> Path:
+    """Return the model as executors load it: the inspected skops file with a description of our own.
 
-    The author's MLmodel stays behind: what it says beyond what was checked would be believed by MLflow. Without a
-    signature nothing is converted a second time.
+    The author's MLmodel is not copied: MLflow would believe every key in it. The copy has no signature, because the
+    inputs are already converted.
     """
     from mlflow.models import Model
 
-    place = scratch / "checked"
-    place.mkdir()
+    copy = scratch / "checked"
+    copy.mkdir()
     name = "model.skops"
-    shutil.copyfile(folder / (info.model_file or name), place / name)
+    shutil.copyfile(folder / (info.model_file or name), copy / name)
     model = Model()
-    model.add_flavor("python_function", loader_module="mlflow.sklearn", model_path=name, predict_fn=answers_by)
+    model.add_flavor("python_function", loader_module="mlflow.sklearn", model_path=name, predict_fn=predict_fn)
     model.add_flavor(
         "sklearn",
         pickled_model=name,
@@ -212,5 +221,5 @@ def _only_checked(folder: Path, info: ModelInfo, scratch: Path, answers_by: str)
         skops_trusted_types=list(info.trusted_types),
         code=None,
     )
-    model.save(str(place / "MLmodel"))
-    return place
+    model.save(str(copy / "MLmodel"))
+    return copy

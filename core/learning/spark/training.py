@@ -1,4 +1,4 @@
-"""Training on Spark: a pyspark.ml estimator on the rows of a frame, evaluated and saved without moving them here."""
+"""Training on Spark: fit, evaluate and save a pyspark.ml estimator; the rows stay on the cluster."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
 from core.identifiers import quote_spark, quote_spark_text
 from core.learning.spark import evaluation
+from core.texts import text
 
-Tell = Callable[[float, str], None]
+# Called with the finished fraction and a line for the log.
+Report = Callable[[float, str], None]
 
-# Names that no column of a table has: what Spark adds must not meet what is there.
+# Names of the columns that Spark adds; no column of a table has such a name.
 LABEL, FEATURES, RAW = "__label", "__features", "__raw"
-PREDICTED, CHANCES = "__prediction", "__probability"
+PREDICTION, PROBABILITY = "__prediction", "__probability"
 _FEWEST_ROWS = 5
 _MOST_CLASSES = 100
 _MOST_CATEGORIES = 1_000
@@ -30,7 +32,7 @@ _SHARES = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class SparkTraining:
-    """What a training on Spark gave; *folder* holds the model as MLflow keeps it."""
+    """The result of a training on Spark. *folder* holds the model as MLflow stores it."""
 
     folder: Path
     metrics: dict[str, float]
@@ -39,27 +41,36 @@ class SparkTraining:
 
 
 def check_on_frame(frame: Any, recipe: Recipe) -> None:
-    """Raises ColumnNotFound or BadParameter for what can be known before a row is read."""
+    """Check *recipe* before a row is read. Raises ColumnNotFound, BadParameter."""
     _columns(frame, recipe)
     _estimator(recipe)
 
 
 def train_on_frame(
-    frame: Any, recipe: Recipe, folder: Path, *, tell: Tell = lambda fraction, line: None
+    frame: Any, recipe: Recipe, folder: Path, *, report: Report = lambda fraction, line: None
 ) -> SparkTraining:
-    """Fits, evaluates and saves the recipe's pyspark.ml estimator; no row comes to this process.
+    """Fit, evaluate and save the recipe's pyspark.ml estimator; no row comes to this process.
 
-    Rows are split by a hash of their contents and the recipe's seed: the same version gives the same split on any
+    Rows are split by a hash of their contents and the recipe's seed: the same data version gives the same split on any
     cluster, however it is partitioned.
-    Raises ColumnNotFound, BadParameter, TrainingFailed.
+
+    Raises:
+        ColumnNotFound, BadParameter: the recipe does not fit the table.
+        TrainingFailed: the data cannot be trained on; the message gives the reason.
     """
     columns = _columns(frame, recipe)
     estimator = _estimator(recipe)
     _check_rows(frame, recipe, columns)
-    tested = is_test(frame, recipe)
-    labels, train_rows, test_rows = _counted(frame, tested, recipe)
-    train, test = frame.where(~tested), frame.where(tested)
-    tell(0.1, f"{train_rows} rows to train on, {test_rows} to test on, split by a hash of the rows, seed {recipe.seed}")
+    in_test = is_test(frame, recipe)
+    labels, train_rows, test_rows = _count(frame, in_test, recipe)
+    train, test = frame.where(~in_test), frame.where(in_test)
+    split = text(
+        "{train} training rows, {test} test rows, split by a hash of the rows and the seed {seed}",
+        train=train_rows,
+        test=test_rows,
+        seed=recipe.seed,
+    )
+    report(0.1, split)
     prepare, inputs = _preparation(frame, columns)
     from pyspark.ml import Pipeline, PipelineModel
 
@@ -67,34 +78,37 @@ def train_on_frame(
     try:
         fitted = Pipeline(stages=[target, *prepare, estimator]).fit(train)
     except (TypeError, ValueError) as error:
-        raise TrainingFailed(f"{recipe.estimator} could not be fitted: {first_line(error)}.") from error
-    tell(0.7, f"fitted {recipe.estimator} on {inputs} columns")
+        raise TrainingFailed(
+            "{estimator} could not be fitted: {reason}.", estimator=recipe.estimator, reason=first_line(error)
+        ) from error
+    report(0.7, text("fitted {estimator} on {columns} columns", estimator=recipe.estimator, columns=inputs))
     metrics = evaluation.evaluate(fitted.transform(test), recipe, labels)
-    tell(0.85, "saving the model")
-    # Rows that are scored later have no target: the model that is kept does not ask for one.
-    place = _save(PipelineModel(fitted.stages[1:]), frame, columns, recipe, folder, labels)
-    return SparkTraining(folder=place, metrics=metrics, train_rows=train_rows, test_rows=test_rows)
+    report(0.85, text("saving the model"))
+    # Rows that are scored later have no target: the saved model leaves the target stage out.
+    model = _save(PipelineModel(fitted.stages[1:]), frame, columns, recipe, folder, labels)
+    return SparkTraining(folder=model, metrics=metrics, train_rows=train_rows, test_rows=test_rows)
 
 
 def _columns(frame: Any, recipe: Recipe) -> tuple[str, ...]:
     for name in (recipe.target, *recipe.features):
         if name not in frame.columns:
             raise ColumnNotFound(
-                f"{recipe.table} has no column {name!r}; its columns are {', '.join(frame.columns)}.",
+                "{table} has no column {column!r}; its columns are {columns}.",
                 table=recipe.table,
                 column=name,
+                columns=", ".join(frame.columns),
             )
-    chosen = recipe.features or tuple(name for name in frame.columns if name != recipe.target)
-    if not chosen:
-        raise BadParameter(f"{recipe.table} has no column but the target: there is nothing to learn from.")
-    for name in chosen:
+    features = recipe.features or tuple(name for name in frame.columns if name != recipe.target)
+    if not features:
+        raise BadParameter("{table} has no column except the target, so no feature is left.", table=recipe.table)
+    for name in features:
         if _kind(frame, name) is None:
             raise BadParameter(
-                f"Column {name!r} holds {frame.schema[name].dataType.simpleString()}, which no estimator here takes; "
-                "leave it out of the features.",
+                "Column {column!r} has the type {type}, which no estimator here can use; leave it out of the features.",
                 column=name,
+                type=frame.schema[name].dataType.simpleString(),
             )
-    return tuple(chosen)
+    return tuple(features)
 
 
 def _kind(frame: Any, name: str) -> str | None:
@@ -111,27 +125,43 @@ def _estimator(recipe: Recipe) -> Any:
     from pyspark.ml.wrapper import JavaEstimator
 
     module_name, _, name = recipe.estimator.rpartition(".")
-    made = getattr(importlib.import_module(module_name), name, None)
+    estimator_class = getattr(importlib.import_module(module_name), name, None)
     kind = "classification" if recipe.task is Task.CLASSIFICATION else "regression"
-    if not inspect.isclass(made) or not issubclass(made, JavaEstimator) or not module_name.endswith(kind):
-        raise BadParameter(f"There is no {kind} estimator {recipe.estimator!r} in this pyspark.", name="estimator")
-    estimator: Any = made()
+    is_estimator = inspect.isclass(estimator_class) and issubclass(estimator_class, JavaEstimator)
+    if not is_estimator or not module_name.endswith(kind):
+        raise BadParameter(
+            "The installed pyspark has no {task} estimator {estimator!r}.",
+            task=kind,
+            estimator=recipe.estimator,
+            name="estimator",
+        )
+    estimator: Any = estimator_class()
     if "seed" in [param.name for param in estimator.params] and "seed" not in recipe.params:
         estimator.set(estimator.getParam("seed"), recipe.seed)
     for key, value in recipe.params.items():
         if not estimator.hasParam(key) or key.endswith("Col"):
-            known = ", ".join(sorted(param.name for param in estimator.params if not param.name.endswith("Col")))
-            raise BadParameter(f"{recipe.estimator} has no parameter {key!r}; it takes {known}.", name=key)
+            names = ", ".join(sorted(param.name for param in estimator.params if not param.name.endswith("Col")))
+            raise BadParameter(
+                "{estimator} has no parameter {name!r}; its parameters are {parameters}.",
+                estimator=recipe.estimator,
+                name=key,
+                parameters=names,
+            )
         param = estimator.getParam(key)
         try:
             estimator.set(param, param.typeConverter(value))
         except (TypeError, ValueError) as error:
-            raise BadParameter(f"{key} of {recipe.estimator}: {first_line(error)}.", name=key) from error
+            raise BadParameter(
+                "{name} of {estimator} is not valid: {reason}.",
+                name=key,
+                estimator=recipe.estimator,
+                reason=first_line(error),
+            ) from error
     names = {
         "featuresCol": FEATURES,
         "labelCol": LABEL,
-        "predictionCol": PREDICTED,
-        "probabilityCol": CHANCES,
+        "predictionCol": PREDICTION,
+        "probabilityCol": PROBABILITY,
         "rawPredictionCol": RAW,
     }
     for key, name in names.items():
@@ -141,88 +171,105 @@ def _estimator(recipe: Recipe) -> Any:
 
 
 def _check_rows(frame: Any, recipe: Recipe, columns: tuple[str, ...]) -> None:
-    """One pass: enough rows, each with a target, something in every feature. Raises TrainingFailed, BadParameter."""
+    """Check in one pass that there are enough rows, each with a target, and a value in every feature.
+
+    Raises TrainingFailed, BadParameter.
+    """
     from pyspark.sql import functions as f
 
     target = frame[quote_spark(recipe.target)]
     is_number = _kind(frame, recipe.target) == "number"
     if recipe.task is Task.REGRESSION and not is_number:
         raise BadParameter(
-            f"The target {recipe.target!r} holds no numbers; a regression needs them.", column=recipe.target
+            "The target {column!r} does not hold numbers; a regression needs numbers.", column=recipe.target
         )
     value = target.cast("double") if is_number else target
-    unknown = target.isNull() | f.isnan(value) if is_number else target.isNull()
-    endless = f.abs(value) == f.lit(float("inf")) if is_number else f.lit(False)
-    asked = [f.count("*"), f.count_if(unknown), f.count_if(endless)]
+    is_missing = target.isNull() | f.isnan(value) if is_number else target.isNull()
+    is_infinite = f.abs(value) == f.lit(float("inf")) if is_number else f.lit(False)
+    counts = [f.count("*"), f.count_if(is_missing), f.count_if(is_infinite)]
     for name in columns:
         column = frame[quote_spark(name)]
-        # approx_count_distinct counts no null: 0 where there is no value at all.
+        # approx_count_distinct ignores null: it is 0 if the column has no value at all.
         floating = frame.schema[name].dataType.typeName() in ("float", "double")
-        asked.append(f.approx_count_distinct(f.nanvl(column, f.lit(None).cast("double")) if floating else column))
-    rows, missing, infinite, *distinct = frame.select(*asked).collect()[0]
+        counts.append(f.approx_count_distinct(f.nanvl(column, f.lit(None).cast("double")) if floating else column))
+    rows, missing, infinite, *distinct = frame.select(*counts).collect()[0]
     if rows < _FEWEST_ROWS:
-        raise TrainingFailed(f"{rows} rows are too few to train and test on; at least {_FEWEST_ROWS} are needed.")
+        raise TrainingFailed(
+            "The data has {rows} rows; a training needs at least {needed}.", rows=rows, needed=_FEWEST_ROWS
+        )
     if missing:
         raise TrainingFailed(
-            f"{missing} of {rows} rows have no {recipe.target!r}; nothing can be learned from a row without a target. "
-            "Write a version without them.",
+            "{rows} of {total} rows have no value of the target {target!r}. Write a version without these rows.",
             rows=missing,
+            total=rows,
+            target=recipe.target,
         )
     if infinite and recipe.task is Task.REGRESSION:
-        raise TrainingFailed(f"The target {recipe.target!r} holds infinite values.", column=recipe.target)
+        raise TrainingFailed("The target {column!r} holds infinite values.", column=recipe.target)
     for name, values in zip(columns, distinct, strict=True):
         if not values:
-            raise TrainingFailed(f"Column {name!r} holds no value; leave it out of the features.", column=name)
+            raise TrainingFailed("Column {column!r} has no values; leave it out of the features.", column=name)
         if _kind(frame, name) == "text" and values > _MOST_CATEGORIES:
             raise TrainingFailed(
-                f"Column {name!r} holds about {values} different texts, and each would be a column of its own (at most "
-                f"{_MOST_CATEGORIES}); leave it out of the features.",
+                "Column {column!r} holds about {distinct} different texts; at most {most} are allowed, because each "
+                "text becomes a column of its own. Leave the column out of the features.",
                 column=name,
+                distinct=values,
+                most=_MOST_CATEGORIES,
             )
 
 
 def is_test(frame: Any, recipe: Recipe) -> Any:
-    """A column: whether the row is kept for testing, by nothing but its contents and the recipe's seed."""
+    """Return a column that says whether a row is a test row; it depends only on the row and the recipe's seed."""
     from pyspark.sql import functions as f
 
-    plain = sorted(name for name in frame.columns if _kind(frame, name))
-    place = f.pmod(f.xxhash64(f.lit(recipe.seed), *[frame[quote_spark(name)] for name in plain]), f.lit(_SHARES))
-    return place < f.lit(int(recipe.test_fraction * _SHARES))
+    names = sorted(name for name in frame.columns if _kind(frame, name))
+    share = f.pmod(f.xxhash64(f.lit(recipe.seed), *[frame[quote_spark(name)] for name in names]), f.lit(_SHARES))
+    return share < f.lit(int(recipe.test_fraction * _SHARES))
 
 
-def _counted(frame: Any, tested: Any, recipe: Recipe) -> tuple[tuple[str, ...], int, int]:
-    """The classes by name (none for a regression), rows to train on, rows to test on. Raises TrainingFailed."""
+def _count(frame: Any, in_test: Any, recipe: Recipe) -> tuple[tuple[str, ...], int, int]:
+    """Return the classes by name (none for a regression), training rows and test rows. Raises TrainingFailed."""
     from pyspark.sql import functions as f
 
     is_classes = recipe.task is Task.CLASSIFICATION
     label = frame[quote_spark(recipe.target)].cast("string") if is_classes else f.lit("")
-    counted = frame.groupBy(label.alias("label"), tested.alias("is_test")).count()
-    found = counted.limit(2 * _MOST_CLASSES + 1).collect()
-    labels = sorted({row["label"] for row in found})
-    train = {row["label"]: row["count"] for row in found if not row["is_test"]}
-    train_rows, test_rows = sum(train.values()), sum(row["count"] for row in found if row["is_test"])
+    groups = frame.groupBy(label.alias("label"), in_test.alias("is_test")).count()
+    counts = groups.limit(2 * _MOST_CLASSES + 1).collect()
+    labels = sorted({row["label"] for row in counts})
+    train = {row["label"]: row["count"] for row in counts if not row["is_test"]}
+    train_rows, test_rows = sum(train.values()), sum(row["count"] for row in counts if row["is_test"])
     if len(labels) > _MOST_CLASSES:
         raise TrainingFailed(
-            f"The target {recipe.target!r} has more than {_MOST_CLASSES} distinct values. Is it a regression?"
+            "The target {column!r} has more than {most} distinct values. Is it a regression?",
+            column=recipe.target,
+            most=_MOST_CLASSES,
         )
     if is_classes and len(labels) < 2:
         raise TrainingFailed(
-            f"Every row has the {recipe.target!r} {labels[0]}: one class only, nothing to tell apart.",
+            "Every row has the value {value} in the target {column!r}; a classification needs at least two classes.",
+            value=labels[0],
             column=recipe.target,
         )
     if not train_rows or not test_rows:
-        raise TrainingFailed(f"The split left {train_rows} rows to train and {test_rows} to test on; add rows.")
-    if unseen := [label for label in labels if label not in train]:
         raise TrainingFailed(
-            f"No row of the class {unseen[0]} of {recipe.target!r} fell among the rows to train on; add rows of it, or "
-            "choose another seed.",
+            "The split gives {train} training rows and {test} test rows; add rows.", train=train_rows, test=test_rows
+        )
+    if untrained := [label for label in labels if label not in train]:
+        raise TrainingFailed(
+            "No training row has the class {value} of the target {column!r}; add rows of this class or choose another "
+            "seed.",
+            value=untrained[0],
             column=recipe.target,
         )
     return (tuple(labels) if is_classes else ()), train_rows, test_rows
 
 
 def _preparation(frame: Any, columns: tuple[str, ...]) -> tuple[list[Any], int]:
-    """Missing numbers become the median, unknown texts a category of their own; texts become one column each."""
+    """Return the stages that prepare the features, and the number of columns.
+
+    A missing number becomes the median. Each text becomes a column of its own; so does an unknown text.
+    """
     from pyspark.ml.feature import Imputer, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 
     numbers = [name for name in columns if _kind(frame, name) != "text"]
@@ -247,7 +294,7 @@ def _preparation(frame: Any, columns: tuple[str, ...]) -> tuple[list[Any], int]:
 
 
 def _target_stage(recipe: Recipe, labels: tuple[str, ...]) -> Any:
-    """The target as a number: the position of its class, or its value."""
+    """Return the stage that makes the target a number: the position of its class, or its value."""
     from pyspark.ml.feature import SQLTransformer
 
     target = quote_spark(recipe.target)
@@ -261,9 +308,9 @@ def _target_stage(recipe: Recipe, labels: tuple[str, ...]) -> Any:
 def _save(
     fitted: Any, frame: Any, columns: tuple[str, ...], recipe: Recipe, folder: Path, labels: tuple[str, ...]
 ) -> Path:
-    """The model in Spark's own format (JSON and Parquet, no pickle), with signature and requirements."""
+    """Save the model in Spark's own format (JSON and Parquet, no pickle), with signature and requirements."""
     with warnings.catch_warnings():
-        # MLflow warns about its own type hints while its modules are imported; nobody here can act on that.
+        # MLflow warns about its own type hints while its modules are imported; no user can act on the warning.
         warnings.simplefilter("ignore")
         import mlflow.pyfunc
         import mlflow.spark
@@ -272,8 +319,8 @@ def _save(
 
     inputs = [ColSpec("string" if _kind(frame, name) == "text" else "double", name, required=False) for name in columns]
     output = ColSpec(_answer_type(frame, recipe) if labels else "double", recipe.target)
-    place = folder / "model"
-    kept = {
+    target = folder / "model"
+    description = {
         "signature": ModelSignature(inputs=Schema(inputs), outputs=Schema([output])),
         "metadata": {
             "recipe": recipe.name,
@@ -282,31 +329,31 @@ def _save(
             "labels": list(labels),
         },
     }
-    needs = [f"{name}=={version(name)}" for name in ("mlflow", "pyspark", "pandas", "pyarrow")]
+    requirements = [f"{name}=={version(name)}" for name in ("mlflow", "pyspark", "pandas", "pyarrow")]
     if type(frame).__module__.startswith("pyspark.sql.connect"):
-        _save_over_connect(fitted, place, needs, kept)
-        return place
-    # MLflow keeps the file system of the first Java that this process ever had; a lost session has another one.
+        _save_over_connect(fitted, target, requirements, description)
+        return target
+    # MLflow caches the file system of the first Java process; a session that replaces a lost one has another process.
     mlflow.spark._HadoopFileSystem._filesystem = None
-    # On a cluster of several machines the executors write parts of the model: MLFLOW_DFS_TMP names what they share.
+    # On a cluster the executors write parts of the model: MLFLOW_DFS_TMP names the folder that all of them share.
     shared = None if os.environ.get("MLFLOW_DFS_TMP") else str(folder / "dfs")
-    mlflow.spark.save_model(fitted, str(place), dfs_tmpdir=shared, pip_requirements=needs, **kept)
-    return place
+    mlflow.spark.save_model(fitted, str(target), dfs_tmpdir=shared, pip_requirements=requirements, **description)
+    return target
 
 
-def _save_over_connect(fitted: Any, place: Path, needs: list[str], kept: dict[str, Any]) -> None:
-    """What mlflow.spark.save_model does, without the JVM that it asks for. The server writes: its disk must be ours."""
+def _save_over_connect(fitted: Any, folder: Path, requirements: list[str], description: dict[str, Any]) -> None:
+    """Do what mlflow.spark.save_model does, without the JVM that it needs. The server writes to a shared disk."""
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    place.mkdir(parents=True)
-    fitted.save((place / "sparkml").resolve().as_uri())
-    if not (place / "sparkml").is_dir():
+    folder.mkdir(parents=True)
+    fitted.save((folder / "sparkml").resolve().as_uri())
+    if not (folder / "sparkml").is_dir():
         raise TrainingFailed(
-            "The Spark Connect server wrote the model to its own disk, which this process cannot read; train on "
+            "The Spark Connect server wrote the model to its own disk, which this process cannot read. Train on "
             "spark:// or local[*], or run the worker on the server's machine."
         )
-    model = Model(**kept)
+    model = Model(**description)
     pyfunc.add_to_model(model, loader_module="mlflow.spark", data="sparkml")
     model.add_flavor(
         "spark",
@@ -315,12 +362,12 @@ def _save_over_connect(fitted: Any, place: Path, needs: list[str], kept: dict[st
         code=None,
         model_class="pyspark.ml.pipeline.PipelineModel",
     )
-    model.save(str(place / "MLmodel"))
-    (place / "requirements.txt").write_text("\n".join(needs) + "\n", encoding="utf-8")
+    model.save(str(folder / "MLmodel"))
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
 
 
 def _answer_type(frame: Any, recipe: Recipe) -> str:
-    """MLflow's type of a class: as the embedded engine answers."""
+    """Return MLflow's type for the classes of the target, the same as in the embedded engine."""
     if _kind(frame, recipe.target) != "number":
         return "string"
     kind = frame.schema[recipe.target].dataType.typeName()
