@@ -258,7 +258,7 @@ def reproduce(
     """Trains a version again on its pinned data and compares; nothing is registered. Diverged or impossible exits 1."""
     key = parse_model_version(version)
     found = reproducing.reproduce(get_stores(), get_actor(as_), key, tolerance=tolerance, reason=reason)
-    write_answer(reproducing.told(found), as_json=as_json)
+    write_answer(reproducing.serialize(found), as_json=as_json)
     if found.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
         print(f"{key} is not reproduced: {found.why}", file=sys.stderr)
         raise typer.Exit(1)

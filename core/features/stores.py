@@ -1,4 +1,4 @@
-"""The stores that every service works on, opened by bootstrap.open_stores."""
+"""Stores: everything that a service reads from or writes to, opened by bootstrap.open_stores."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stores:
     def pin(
         self, table: str, version: int | None = None, *, registered_only: bool = False
     ) -> tuple[Table, TableVersion]:
-        """Resolves a table's name and "latest" once: the table and its pinned version."""
+        """Return the table and its pinned version; None pins the latest version. Raises TableNotFound."""
         resolved = self.catalog.resolve(table, registered_only=registered_only)
         pinned = self.engine.latest_version(resolved) if version is None else version
         return resolved, TableVersion(table=resolved.name, version=pinned)

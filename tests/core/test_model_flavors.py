@@ -130,7 +130,7 @@ def test_a_flavor_beside_the_known_ones_is_unsafe_and_named(plain: Path, tmp_pat
         ("python_function", {"model_code_path": "model.py"}, "model_code_path"),
         ("python_function", {"python_model": "python_model.pkl"}, "python_model"),
         ("python_function", {"predict_fn": "__reduce__"}, "__reduce__"),
-        ("python_function", {"loader_module": None, "model_path": "model.skops"}, "module of no name"),
+        ("python_function", {"loader_module": None, "model_path": "model.skops"}, "module (no name)"),
         ("sklearn", {"model_file": "other.pkl"}, "model_file"),
     ],
 )

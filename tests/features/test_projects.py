@@ -128,7 +128,7 @@ def test_the_data_version_is_in_the_environment_and_our_settings_are_not(stores:
     write_iris(stores)
     project(stores, scientist, "import os\nfor name, value in sorted(os.environ.items()): print(f'{name}={value}')")
     watch = Watched()
-    with pytest.raises(TrainingFailed, match="ended well but logged no model to its run"):
+    with pytest.raises(TrainingFailed, match="succeeded but logged no model to its run"):
         train(stores, scientist, recipe="mine", version=0, progress=watch)
     said = dict(line.split("=", 1) for line in watch.lines if "=" in line)
     told = {name: value for name, value in said.items() if name.startswith("MODELLEDGER_")}

@@ -96,16 +96,16 @@ def test_parameters_of_a_later_recipe_do_not_matter(stores: Stores, scientist: A
     assert reproduce(stores, scientist, made.model).verdict is Reproduced.REPRODUCED
 
 
-def test_a_number_that_was_edited_after_the_run_is_told(sample_stores: Stores, manager: Actor) -> None:
+def test_a_metric_that_was_edited_after_the_run_is_reported(sample_stores: Stores, manager: Actor) -> None:
     truth = sample_stores.runs.get(run_of(sample_stores, KEY)).metrics["f1"]
     sample_stores.runs.log(run_of(sample_stores, KEY), metrics={"f1": 0.123})
     found = reproduce(sample_stores, manager, KEY)
     assert found.verdict is Reproduced.DIVERGED
     assert found.metrics["f1"] == (0.123, truth)
-    assert found.why == f"f1 (0.123 then, {truth:.6g} now) came out otherwise than its run logged."
+    assert found.why == f"These metrics differ from those of the run: f1 (0.123 then, {truth:.6g} now)."
 
 
-def test_a_difference_counts_by_the_tolerance_that_was_asked_for(sample_stores: Stores, manager: Actor) -> None:
+def test_a_difference_is_judged_by_the_requested_tolerance(sample_stores: Stores, manager: Actor) -> None:
     truth = sample_stores.runs.get(run_of(sample_stores, KEY)).metrics["log_loss"]
     sample_stores.runs.log(run_of(sample_stores, KEY), metrics={"log_loss": truth * 1.0005})
     assert reproduce(sample_stores, manager, KEY).verdict is Reproduced.WITHIN_TOLERANCE
@@ -119,20 +119,20 @@ def test_a_tolerance_is_a_share(sample_stores: Stores, manager: Actor, tolerance
         reproduce(sample_stores, manager, KEY, tolerance=tolerance)
 
 
-def test_another_model_in_its_place_is_told(sample_stores: Stores, scientist: Actor, manager: Actor) -> None:
-    """The same KPIs come out again, yet what is stored is not what was trained."""
+def test_another_model_in_its_place_is_reported(sample_stores: Stores, scientist: Actor, manager: Actor) -> None:
+    """The KPIs are reproduced, but the stored model is another one."""
     key = ModelVersionKey(model="diabetes_progression", version=1)
     made = train(sample_stores, scientist, recipe="diabetes_progression", params={"alpha": 500})
     stored = folder_of(sample_stores, key) / "model.skops"
     stored.write_bytes((folder_of(sample_stores, made.model) / "model.skops").read_bytes())
     found = reproduce(sample_stores, manager, key)
     assert found.verdict is Reproduced.DIVERGED
-    assert "answers" in found.why
+    assert "the stored model predicts otherwise for" in found.why
     assert found.answers is not None
     assert found.answers[0] < found.answers[1]
 
 
-def test_a_model_that_does_not_load_is_told(sample_stores: Stores, manager: Actor) -> None:
+def test_a_model_that_does_not_load_is_reported(sample_stores: Stores, manager: Actor) -> None:
     flip_a_byte(sample_stores, 1)
     found = reproduce(sample_stores, manager, KEY)
     assert found.verdict in (Reproduced.DIVERGED, Reproduced.IMPOSSIBLE)
@@ -153,10 +153,10 @@ def test_a_table_that_was_made_anew_under_its_name_is_noticed(sample_stores: Sto
     sample_stores.engine.write(table, iris().slice(50, 50), mode="append")
     found = reproduce(sample_stores, manager, KEY)
     assert found.verdict is Reproduced.IMPOSSIBLE
-    assert found.why.startswith(f"{TABLE}@0 does not hold the rows it was trained on: ")
+    assert found.why.startswith(f"{TABLE}@0 no longer holds the training rows: ")
 
 
-def test_a_file_that_is_cut_short_is_told(sample_stores: Stores, manager: Actor) -> None:
+def test_a_truncated_file_is_reported(sample_stores: Stores, manager: Actor) -> None:
     root = Path(unquote(urlsplit(sample_stores.catalog.resolve(TABLE).uri).path))
     (first,) = [Path(name) for name in DeltaTable(str(root), version=0).file_uris()]
     first.write_bytes(first.read_bytes()[:500])
@@ -165,7 +165,7 @@ def test_a_file_that_is_cut_short_is_told(sample_stores: Stores, manager: Actor)
     assert found.why.startswith(f"{TABLE}@0 cannot be read: ")
 
 
-def test_a_model_of_somebody_else_says_what_is_not_known(sample_stores: Stores, manager: Actor) -> None:
+def test_a_foreign_model_is_impossible_with_its_reason(sample_stores: Stores, manager: Actor) -> None:
     run_id = sample_stores.runs.start("elsewhere", "by hand", "somebody", {})
     foreign = sample_stores.models.register("foreign", source="s3://nowhere/m", run_id=run_id, tags={})
     found = reproduce(sample_stores, manager, foreign.key)
@@ -175,7 +175,7 @@ def test_a_model_of_somebody_else_says_what_is_not_known(sample_stores: Stores, 
     assert "is not in MLflow" in reproduce(sample_stores, manager, without.key).why
 
 
-def test_a_model_of_a_project_is_said_to_be_trained_outside(stores: Stores, scientist: Actor, manager: Actor) -> None:
+def test_a_model_of_a_project_is_impossible_with_its_reason(stores: Stores, scientist: Actor, manager: Actor) -> None:
     """Its run logs neither split nor seed, which is not what keeps it from being made again here."""
     write_iris(stores)
     run_id = stores.runs.start("flowers", "by a project", "scientist", {"delta.table": TABLE})
@@ -183,10 +183,10 @@ def test_a_model_of_a_project_is_said_to_be_trained_outside(stores: Stores, scie
     made = stores.models.register("flowers", source="s3://nowhere/m", run_id=run_id, tags={})
     found = reproduce(stores, manager, made.key)
     assert (found.verdict, found.data) == (Reproduced.IMPOSSIBLE, TableVersion(table=TABLE, version=1))
-    assert found.why.startswith(f"It was trained by mlproject:mine; train it again on {TABLE}@1")
+    assert found.why.startswith(f"mlproject:mine trained this version. Train it again on {TABLE}@1")
 
 
-def test_who_may_not_is_refused_and_recorded(sample_stores: Stores, admin: Actor) -> None:
+def test_an_actor_without_the_permission_is_refused_and_recorded(sample_stores: Stores, admin: Actor) -> None:
     for ask in (reproduce, submit_reproduction):
         with pytest.raises(Forbidden):
             ask(sample_stores, admin, KEY)
@@ -194,7 +194,7 @@ def test_who_may_not_is_refused_and_recorded(sample_stores: Stores, admin: Actor
         assert (last.action, last.outcome) == ("model.reproduce", Outcome.DENIED)
 
 
-def test_a_version_that_is_not_there_is_no_verdict(sample_stores: Stores, auditor: Actor) -> None:
+def test_a_missing_version_is_an_error_and_not_a_verdict(sample_stores: Stores, auditor: Actor) -> None:
     for ask in (reproduce, submit_reproduction):
         with pytest.raises(ModelVersionNotFound):
             ask(sample_stores, auditor, ModelVersionKey(model=MODEL, version=99))

@@ -1,1 +1,1 @@
-"""Training a recipe on a pinned data version."""
+"""Training: train recipes, reproduce model versions."""

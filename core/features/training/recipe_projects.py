@@ -1,4 +1,4 @@
-"""A recipe's MLflow Project, looked at where it lies, beside the recipes."""
+"""The MLflow Project of a recipe: open it, and list the parameters that a person can set."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from core.learning.projects.declaration import Project, ProjectParameter, check_
 
 
 def project_of(stores: Stores, recipe: Recipe) -> Project:
-    """The project, ready to be started on the recipe's table.
+    """Return the project of *recipe*, ready to start on the recipe's table.
 
-    Raises BadParameter: no such project, entry point, backend or parameter, a value that is missing, or something that
-    its backend needs. Raises TableNotFound.
+    Raises:
+        BadParameter: the project, entry point, backend or a parameter is not valid, a value is missing, or the backend
+            lacks something.
+        TableNotFound: the recipe's table is not registered.
     """
-    project = _opened(stores, recipe)
+    project = _open(stores, recipe)
     check_startable(project, stores.settings.tracking_uri, stores.catalog.resolve(recipe.table).uri)
     return project
 
 
 def project_parameters(stores: Stores, actor: Actor, recipe: Recipe) -> tuple[ProjectParameter, ...]:
-    """What a person may set of a recipe that is a project; empty for any other. Raises BadParameter."""
+    """Return the parameters that a person can set; empty if the recipe is not a project. Raises BadParameter."""
     require(actor, Action.RUN_READ)
-    return _opened(stores, recipe).settable if is_project(recipe.estimator) else ()
+    return _open(stores, recipe).settable if is_project(recipe.estimator) else ()
 
 
-def _opened(stores: Stores, recipe: Recipe) -> Project:
+def _open(stores: Stores, recipe: Recipe) -> Project:
     return open_project(recipe.estimator, recipe.params, stores.settings.recipes_folder)

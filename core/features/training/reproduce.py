@@ -1,4 +1,4 @@
-"""Reproduce: a model version is made again from its pinned data and its logged parameters, and compared with itself."""
+"""Reproduce a model version: train it again from its pinned data and logged parameters, and compare the results."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from core.learning.packaging import requirements
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, evaluate, fit, split
+from core.texts import text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,14 +46,18 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 
 
-class _Impossible(Exception):
-    """It cannot be made again; the message says why. An answer, no error: it never leaves this file."""
+class _NotReproducible(Exception):
+    """The version cannot be trained again, for the reason *why*. It becomes a verdict and never leaves this file."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def submit_reproduction(
     stores: Stores, actor: Actor, key: ModelVersionKey, *, tolerance: float = TOLERANCE, reason: str = ""
 ) -> Job:
-    """Puts it into the job table; a worker does it. Raises ModelVersionNotFound, BadParameter, Forbidden."""
+    """Submit a reproduction as a job for a worker. Raises ModelVersionNotFound, BadParameter, Forbidden."""
     stores.audit.require(actor, Action.MODEL_REPRODUCE, str(key))
     _check_tolerance(tolerance)
     stores.models.version(key)
@@ -69,12 +74,14 @@ def reproduce(
     reason: str = "",
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Trains *key* again on the rows, split, seed and parameters of its run; registers nothing, changes nothing.
+    """Train *key* again with the rows, split, seed and parameters of its run. Nothing is registered or changed.
 
-    "reproduced": every KPI is the same to the last digit and the stored model answers every test row as the new one
-    does; "within tolerance": the KPIs differ by at most *tolerance*, relative or absolute. What cannot be made again is
-    "impossible" and says why. The verdict is kept in the audit log.
-    Raises ModelVersionNotFound, BadParameter, RegistryUnavailable, JobCancelled, Forbidden.
+    The verdict is "reproduced" if every KPI is equal to the last digit and both models predict the same for every test
+    row, "within tolerance" if the KPIs differ by at most *tolerance* (relative or absolute), and "impossible" if the
+    version cannot be trained again. The audit log keeps the verdict.
+
+    Raises:
+        ModelVersionNotFound, BadParameter, RegistryUnavailable, JobCancelled, Forbidden
     """
     watch = progress or Silent()
     with stores.audit.recording(actor, Action.MODEL_REPRODUCE, str(key), reason=reason) as record:
@@ -84,36 +91,37 @@ def reproduce(
         run = run_of(stores, version)
         source = data_sources(run, version)[0]
         try:
-            found = _again(stores, key, run, source.key, tolerance, watch)
-        except _Impossible as error:
-            found = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=str(error), data=source.key)
-        record.after = told(found)
-        watch.report(1.0, f"{key}: {found.verdict.value}")
-    return found
+            reproduction = _train_again(stores, key, run, source.key, tolerance, watch)
+        except _NotReproducible as error:
+            reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=error.why, data=source.key)
+        record.after = serialize(reproduction)
+        watch.report(1.0, f"{key}: {reproduction.verdict.value}")
+    return reproduction
 
 
 def past_reproductions(stores: Stores, actor: Actor, key: ModelVersionKey) -> tuple[Event, ...]:
-    """Earlier verdicts on *key*, newest first, as the audit log keeps them: `after` holds what `told` gives."""
+    """Return the events of earlier reproductions of *key*, newest first; their `after` is the result of `serialize`."""
     stores.audit.require(actor, Action.MODEL_READ)
     return stores.audit.search(
         action=Action.MODEL_REPRODUCE.value, subject=str(key), outcome=Outcome.SUCCESS.value, limit=20
     )
 
 
-def told(found: Reproduction) -> dict[str, object]:
-    """A reproduction as the audit log, a job and the command line keep it."""
+def serialize(reproduction: Reproduction) -> dict[str, object]:
+    """Return a reproduction as the audit log, a job and the command line store it."""
+    answers = reproduction.answers
     return {
-        "model": str(found.model),
-        "verdict": found.verdict.value.replace(" ", "_"),
-        "why": found.why,
-        "data": None if found.data is None else str(found.data),
-        "metrics": {name: {"logged": logged, "again": again} for name, (logged, again) in found.metrics.items()},
-        "answers": None if found.answers is None else {"same": found.answers[0], "of": found.answers[1]},
-        "changed": list(found.changed),
+        "model": str(reproduction.model),
+        "verdict": reproduction.verdict.value.replace(" ", "_"),
+        "why": reproduction.why,
+        "data": None if reproduction.data is None else str(reproduction.data),
+        "metrics": {name: {"logged": logged, "again": again} for name, (logged, again) in reproduction.metrics.items()},
+        "answers": None if answers is None else {"same": answers[0], "of": answers[1]},
+        "changed": list(reproduction.changed),
     }
 
 
-def _again(
+def _train_again(
     stores: Stores,
     key: ModelVersionKey,
     run: Run | None,
@@ -122,28 +130,38 @@ def _again(
     watch: Progress,
 ) -> Reproduction:
     if run is None:
-        raise _Impossible("Its run is not in MLflow, so nobody knows with which parameters it was made.")
+        raise _NotReproducible(text("The run of the model version is not in MLflow, so its parameters are unknown."))
     if data is None:
-        raise _Impossible("Its run names no data version, so nobody knows which rows it was trained on.")
+        raise _NotReproducible(text("The run names no data version, so the training rows are unknown."))
     if is_external(estimator := run.params.get("estimator", "")):
-        raise _Impossible(f"It was trained by {estimator}; train it again on {data} and compare the two runs.")
-    watch.report(0.02, f"reading {data}")
+        raise _NotReproducible(
+            text(
+                "{estimator} trained this version. Train it again on {data} and compare the two runs.",
+                estimator=estimator,
+                data=data,
+            )
+        )
+    watch.report(0.02, text("reading {data}", data=data))
     rows = _rows(stores, run, data, watch)
-    with tempfile.TemporaryDirectory(prefix="modelledger-") as place:
-        artifact, info = _artifact(stores, key, Path(place))
+    with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
+        artifact, info = _artifact(stores, key, Path(folder))
         recipe = _recipe(run, key, data, info)
         watch.checkpoint()
-        watch.report(0.2, f"fitting {recipe.estimator}")
+        watch.report(0.2, text("fitting {estimator}", estimator=recipe.estimator))
         try:
-            made = split(rows, recipe)
-            fitted = fit(recipe, made, report=lambda fraction, line: _tell(watch, fraction, line))
-            again = {**evaluate(fitted, made), "TrainRows": len(made.train), "TestRows": len(made.test)}
+            data_split = split(rows, recipe)
+            fitted = fit(recipe, data_split, report=lambda fraction, line: _report(watch, fraction, line))
+            again = {
+                **evaluate(fitted, data_split),
+                "TrainRows": len(data_split.train),
+                "TestRows": len(data_split.test),
+            }
         except (TrainingFailed, BadParameter, NotFound) as error:
-            raise _Impossible(f"Its training fails now: {error}") from error
-        watch.report(0.9, "comparing the answers")
-        answers, problem = _compared(artifact, fitted, made)
+            raise _NotReproducible(text("The training fails now: {reason}", reason=str(error))) from error
+        watch.report(0.9, text("comparing the predictions"))
+        answers, problem = _compare_predictions(artifact, fitted, data_split)
     metrics = _pairs(run.metrics, again)
-    verdict, why = _judged(metrics, answers, problem, tolerance)
+    verdict, why = _judge(metrics, answers, problem, tolerance)
     watch.line(why)
     return Reproduction(
         model=key, verdict=verdict, why=why, data=data, metrics=metrics, answers=answers, changed=_changed(run, info)
@@ -155,40 +173,50 @@ def _rows(stores: Stores, run: Run, data: TableVersion, watch: Progress) -> pa.T
         table = stores.catalog.resolve(data.table)
         verdict = stores.engine.readable(table, data.version)
         if not verdict.is_readable:
-            raise _Impossible(f"{data} can no longer be read: {verdict.reason}")
+            raise _NotReproducible(text("{data} can no longer be read: {reason}", data=data, reason=verdict.reason))
         rows = stores.engine.read(table, version=data.version)
     except (NotFound, DataUnreadable, EngineFailed) as error:
-        raise _Impossible(f"{data} cannot be read: {error}") from error
+        raise _NotReproducible(text("{data} cannot be read: {reason}", data=data, reason=str(error))) from error
     digest, logged = content_sha256(rows.schema, rows.to_batches()), run.tags.get("delta.content_sha256")
-    watch.line(f"{rows.num_rows} rows, content SHA-256 {digest}")
+    watch.line(text("{rows} rows, content SHA-256 {digest}", rows=rows.num_rows, digest=digest))
     if logged is not None and logged != digest:
-        raise _Impossible(
-            f"{data} does not hold the rows it was trained on: their content SHA-256 was {logged}, now it is {digest}."
+        raise _NotReproducible(
+            text(
+                "{data} no longer holds the training rows: their content SHA-256 was {logged}, and now it is {digest}.",
+                data=data,
+                logged=logged,
+                digest=digest,
+            )
         )
     return rows
 
 
-def _artifact(stores: Stores, key: ModelVersionKey, place: Path) -> tuple[Path, ModelInfo]:
+def _artifact(stores: Stores, key: ModelVersionKey, folder: Path) -> tuple[Path, ModelInfo]:
     try:
-        artifact = stores.models.download(key, place)
+        artifact = stores.models.download(key, folder)
         return artifact, inspect_model(artifact)
     except (NotFound, ModelUnloadable) as error:
-        raise _Impossible(f"Its artifact cannot be read, so there is nothing to compare with: {error}") from error
+        raise _NotReproducible(
+            text("The artifact cannot be read, so there is no model to compare with: {reason}", reason=str(error))
+        ) from error
 
 
 def _recipe(run: Run, key: ModelVersionKey, data: TableVersion, info: ModelInfo) -> Recipe:
-    """The recipe as its run logged it; the columns are those of the model's signature."""
+    """Return the recipe as the run logged it; the features are the inputs of the model's signature."""
     missing = [name for name in ("estimator", "target", "test_fraction", "seed") if name not in run.params]
     if missing:
-        raise _Impossible(
-            f"Its run did not log {', '.join(missing)}: it was not trained from here, and how it was is not known."
+        raise _NotReproducible(
+            text(
+                "The run did not log {parameters}: ModelLedger did not train it, and its recipe is unknown.",
+                parameters=", ".join(missing),
+            )
         )
     estimator = run.params["estimator"]
     if not info.inputs:
-        raise _Impossible("The model has no signature, so the columns it was trained on are not known.")
+        raise _NotReproducible(text("The model has no signature, so its features are unknown."))
     try:
         task = Task(run.tags.get("task", ""))
-        known = {parameter.name for parameter in find_estimator(estimator, task).parameters}
+        names = {parameter.name for parameter in find_estimator(estimator, task).parameters}
         return Recipe(
             name=run.tags.get("recipe", key.model),
             model=key.model,
@@ -197,35 +225,40 @@ def _recipe(run: Run, key: ModelVersionKey, data: TableVersion, info: ModelInfo)
             target=run.params["target"],
             estimator=estimator,
             features=tuple(column.name for column in info.inputs),
-            params={name: value for name, value in run.params.items() if name in known},
+            params={name: value for name, value in run.params.items() if name in names},
             test_fraction=float(run.params["test_fraction"]),
             seed=int(run.params["seed"]),
         )
     except (ValueError, BadParameter) as error:
-        raise _Impossible(f"Its run's parameters cannot be used any more: {error}") from error
+        raise _NotReproducible(
+            text("The parameters of the run are no longer valid: {reason}", reason=str(error))
+        ) from error
 
 
-def _tell(watch: Progress, fraction: float, line: str) -> None:
+def _report(watch: Progress, fraction: float, line: str) -> None:
     watch.checkpoint()
-    watch.report(0.2 + 0.65 * fraction, "fitting it again")
+    watch.report(0.2 + 0.65 * fraction, text("fitting the model again"))
     watch.line(line)
 
 
-def _compared(artifact: Path, fitted: Fitted, data: Split) -> tuple[tuple[int, int] | None, str]:
-    """How many test rows the stored model (in a process of its own) answers as the new one; or why nobody can say."""
+def _compare_predictions(artifact: Path, fitted: Fitted, data: Split) -> tuple[tuple[int, int] | None, str]:
+    """Return how many test rows both models predict alike, and of how many; or None and the reason.
+
+    The stored model predicts in a process of its own.
+    """
     rows = pa.Table.from_pandas(data.test, preserve_index=False)
     again = fitted.pipeline.predict(data.test)
     try:
         stored = pa.Table.from_batches(list(predict(artifact, rows.to_batches(), rows.schema)))
     except CoreError as error:
         return None, str(error)
-    return (_alike(stored.column("prediction").to_pylist(), again), len(again)), ""
+    return (_count_alike(stored.column("prediction").to_pylist(), again), len(again)), ""
 
 
-def _alike(stored: list[object], again: np.ndarray) -> int:
+def _count_alike(stored: list[object], again: np.ndarray) -> int:
     return sum(
-        math.isclose(one, other, rel_tol=1e-9) if isinstance(one, float) else one == other
-        for one, other in zip(stored, again.tolist(), strict=True)
+        math.isclose(before, after, rel_tol=1e-9) if isinstance(before, float) else before == after
+        for before, after in zip(stored, again.tolist(), strict=True)
     )
 
 
@@ -236,38 +269,47 @@ def _pairs(logged: Mapping[str, float], again: Mapping[str, float]) -> dict[str,
     return {name: (logged.get(name), again.get(name)) for name in dict.fromkeys(names)}
 
 
-def _judged(
+def _judge(
     metrics: Mapping[str, tuple[float | None, float | None]],
     answers: tuple[int, int] | None,
     problem: str,
     tolerance: float,
 ) -> tuple[Reproduced, str]:
-    far = [name for name, pair in metrics.items() if not _close(pair, tolerance)]
-    if far:
-        return Reproduced.DIVERGED, f"{_listed(far, metrics)} came out otherwise than its run logged."
+    outside = [name for name, pair in metrics.items() if not _is_close(pair, tolerance)]
+    if outside:
+        why = text("These metrics differ from those of the run: {metrics}.", metrics=_listed(outside, metrics))
+        return Reproduced.DIVERGED, why
     if answers is None:
-        return Reproduced.DIVERGED, f"Its KPIs came out again, but the stored model does not answer: {problem}"
-    same, of = answers
-    moved = [name for name, pair in metrics.items() if not _close(pair, 0.0)]
-    if moved:
-        return (
-            Reproduced.WITHIN_TOLERANCE,
-            f"{_listed(moved, metrics)} differs by no more than {tolerance:g}; {same} of {of} test rows are answered "
-            "alike.",
+        why = text("The metrics are reproduced, but the stored model does not predict: {reason}", reason=problem)
+        return Reproduced.DIVERGED, why
+    same, total = answers
+    inexact = [name for name, pair in metrics.items() if not _is_close(pair, 0.0)]
+    if inexact:
+        why = text(
+            "These metrics differ by at most {tolerance:g}: {metrics}. Both models predict the same for {same} of "
+            "{total} test rows.",
+            tolerance=tolerance,
+            metrics=_listed(inexact, metrics),
+            same=same,
+            total=total,
         )
-    if same < of:
-        return (
-            Reproduced.DIVERGED,
-            f"Its KPIs came out again, but the stored model answers {of - same} of {of} test rows otherwise.",
+        return Reproduced.WITHIN_TOLERANCE, why
+    if same < total:
+        why = text(
+            "The metrics are reproduced, but the stored model predicts otherwise for {different} of {total} test rows.",
+            different=total - same,
+            total=total,
         )
-    return (
-        Reproduced.REPRODUCED,
-        f"All {len(metrics)} numbers are the same to the last digit, and the stored model answers all {of} test rows "
-        "as the new one does.",
+        return Reproduced.DIVERGED, why
+    why = text(
+        "All {count} metrics are equal to the last digit, and both models predict the same for all {total} test rows.",
+        count=len(metrics),
+        total=total,
     )
+    return Reproduced.REPRODUCED, why
 
 
-def _close(pair: tuple[float | None, float | None], tolerance: float) -> bool:
+def _is_close(pair: tuple[float | None, float | None], tolerance: float) -> bool:
     logged, again = pair
     if logged is None or again is None:
         return False
@@ -278,25 +320,30 @@ def _close(pair: tuple[float | None, float | None], tolerance: float) -> bool:
 
 def _listed(names: list[str], metrics: Mapping[str, tuple[float | None, float | None]]) -> str:
     def number(value: float | None) -> str:
-        return "nothing" if value is None else f"{value:.6g}"
+        return "–" if value is None else f"{value:.6g}"
 
-    return ", ".join(f"{name} ({number(metrics[name][0])} then, {number(metrics[name][1])} now)" for name in names)
+    return ", ".join(
+        text("{name} ({before} then, {after} now)", name=name, before=number(logged), after=number(again))
+        for name, (logged, again) in ((name, metrics[name]) for name in names)
+    )
 
 
 def _changed(run: Run, info: ModelInfo) -> tuple[str, ...]:
-    """Packages and code that are not those of the training: what a difference may come from."""
+    """Return the packages and the code that changed since the training and may cause a difference."""
     now = dict(line.split("==", 1) for line in requirements())
-    found = [
-        f"{name} {version} then, {now[name]} now"
+    changes: list[str] = [
+        text("{package} {before} then, {after} now", package=name, before=version, after=now[name])
         for name, _, version in (line.partition("==") for line in info.requirements)
         if name in now and version and now[name] != version
     ]
-    then, here = run.tags.get("mlflow.source.git.commit"), code_tags().get("mlflow.source.git.commit")
-    if then and here and then != here:
-        found.append(f"code {then[:12]} then, {here[:12]} now")
-    return tuple(found)
+    before, after = run.tags.get("mlflow.source.git.commit"), code_tags().get("mlflow.source.git.commit")
+    if before and after and before != after:
+        changes.append(text("code {before} then, {after} now", before=before[:12], after=after[:12]))
+    return tuple(changes)
 
 
 def _check_tolerance(tolerance: float) -> None:
     if not 0 <= tolerance <= 1:
-        raise BadParameter(f"The tolerance is a number from 0 to 1, not {tolerance:g}.", name="tolerance")
+        raise BadParameter(
+            "The tolerance must be a number from 0 to 1, not {value:g}.", value=tolerance, name="tolerance"
+        )

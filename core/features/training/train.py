@@ -1,4 +1,4 @@
-"""Train: a recipe on a pinned data version, logged to MLflow and registered as the next model version."""
+"""Train a recipe on a pinned data version; log the run to MLflow and register the next model version."""
 
 from __future__ import annotations
 
@@ -21,35 +21,38 @@ from core.learning.packaging import package
 from core.learning.recipes import check_params, check_recipe, load_recipes
 from core.learning.recipes import save_recipe as write_recipe
 from core.learning.training import Fitted, Split, evaluate, fit, split
+from core.texts import text
 
 
 def list_recipes(stores: Stores, actor: Actor) -> tuple[Recipe, ...]:
-    """Built-in recipes and those of the recipes folder, by name. Raises BadParameter for a file that cannot be used."""
+    """Return the built-in recipes and those of the recipes folder, by name. Raises BadParameter for an invalid file."""
     require(actor, Action.RUN_READ)
     return tuple(load_recipes(stores.settings.recipes_folder).values())
 
 
 def find_recipe(stores: Stores, name: str) -> Recipe:
-    """Raises RecipeNotFound, which lists the recipes there are."""
-    known = load_recipes(stores.settings.recipes_folder)
-    if name not in known:
-        raise RecipeNotFound(f"There is no recipe {name!r}; there are {', '.join(known)}.", recipe=name)
-    return known[name]
+    """Return the recipe *name*. Raises RecipeNotFound, whose message lists all recipes."""
+    recipes = load_recipes(stores.settings.recipes_folder)
+    if name not in recipes:
+        raise RecipeNotFound(
+            "There is no recipe {recipe!r}; choose one of {recipes}.", recipe=name, recipes=", ".join(recipes)
+        )
+    return recipes[name]
 
 
 def save_recipe(stores: Stores, actor: Actor, recipe: Recipe, *, reason: str = "") -> Recipe:
-    """Keeps a recipe in the recipes folder; one of the same name is replaced. Raises BadName, BadParameter."""
+    """Save a recipe in the recipes folder and replace one of the same name. Raises BadName, BadParameter."""
     before = load_recipes(stores.settings.recipes_folder).get(recipe.name)
     with stores.audit.recording(
         actor,
         Action.RECIPE_WRITE,
         f"recipe {recipe.name}",
         reason=reason,
-        before=_described(before) if before else None,
+        before=_serialize(before) if before else None,
     ) as recording:
         stores.catalog.resolve(recipe.table)
         write_recipe(recipe, stores.settings.recipes_folder)
-        recording.after = _described(recipe)
+        recording.after = _serialize(recipe)
     return recipe
 
 
@@ -63,9 +66,10 @@ def submit_training(
     params: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> Job:
-    """Puts a training into the job table; a worker does it. The version is pinned now, not when the worker comes to it.
+    """Submit a training as a job for a worker. The data version is pinned now, not when the worker starts.
 
-    Raises what can be known now: RecipeNotFound, TableNotFound, VersionNotFound, BadParameter, Forbidden.
+    Raises:
+        RecipeNotFound, TableNotFound, VersionNotFound, BadParameter, Forbidden
     """
     stores.audit.require(actor, Action.RUN_TRAIN, recipe)
     chosen = _with_params(find_recipe(stores, recipe), params)
@@ -94,11 +98,14 @@ def train(
     reason: str = "",
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Trains *recipe* on a data version (default: the recipe's table, its latest version) and registers the model.
+    """Train *recipe* on a data version (default: the latest version of the recipe's table) and register the model.
 
-    The run ends as finished, as failed with its reason, or as killed where the job was cancelled; nothing is
-    registered then. Raises RecipeNotFound, TableNotFound, VersionNotFound, DataUnreadable, TrainingFailed,
-    BadParameter, RegistryUnavailable, JobCancelled, Forbidden.
+    The run ends as finished, as failed with its reason, or as killed if the job was cancelled. A failed or killed run
+    registers nothing.
+
+    Raises:
+        RecipeNotFound, TableNotFound, VersionNotFound, DataUnreadable, TrainingFailed, BadParameter,
+        RegistryUnavailable, JobCancelled, Forbidden
     """
     watch = progress or Silent()
     with stores.audit.recording(actor, Action.RUN_TRAIN, recipe, reason=reason) as recording:
@@ -118,13 +125,13 @@ def train(
         )
         recording.after = {"run_id": run_id, "data": str(pinned)}
         watch.remember(run_id=run_id, operation=recording.operation)
-        watch.line(f"run {run_id} on {pinned}")
+        watch.line(text("run {run} on {data}", run=run_id, data=pinned))
         try:
             if is_external(chosen.estimator):
-                from core.features.training.train_external import Outside, train_outside
+                from core.features.training.train_external import ExternalTraining, train_external
 
-                result = train_outside(
-                    Outside(
+                result = train_external(
+                    ExternalTraining(
                         stores=stores,
                         recipe=chosen,
                         table=resolved,
@@ -140,7 +147,7 @@ def train(
             stores.runs.end(run_id, RunStatus.KILLED, str(error))
             raise
         except BaseException as error:
-            # Interrupted and faults of ours included: the run must not look as if it still ran.
+            # Interruptions and our own faults too: the run must not stay in the state running.
             _end_failed(stores, run_id, error)
             raise
         recording.subject = str(result.model)
@@ -157,17 +164,16 @@ def train(
 def _train(
     stores: Stores, recipe: Recipe, table: Table, pinned: TableVersion, snapshot: Snapshot, run_id: str, watch: Progress
 ) -> TrainingResult:
-    watch.report(0.02, f"reading {pinned}")
+    watch.report(0.02, text("reading {data}", data=pinned))
     rows = stores.engine.read(table, version=pinned.version)
     digest = content_sha256(rows.schema, rows.to_batches())
-    watch.line(f"{rows.num_rows} rows, content SHA-256 {digest}")
+    watch.line(text("{rows} rows, content SHA-256 {digest}", rows=rows.num_rows, digest=digest))
     schema = {field.name: field.type for field in snapshot.schema}
     stores.runs.log_dataset(run_id, data=pinned, uri=table.uri, digest=digest, schema=schema, rows=rows.num_rows)
-    watch.report(0.1, "splitting the rows")
+    watch.report(0.1, text("splitting the rows"))
     watch.checkpoint()
     data = split(rows, recipe)
-    how = "stratified" if data.is_stratified else "at random"
-    watch.line(f"{len(data.train)} rows to train on, {len(data.test)} to test on, split {how}, seed {recipe.seed}")
+    watch.line(_split_line(data, recipe.seed))
     stores.runs.log(
         run_id,
         params=_params(recipe, pinned),
@@ -175,15 +181,15 @@ def _train(
         tags={"delta.content_sha256": digest},
     )
     fitted = _fit(recipe, data, watch)
-    watch.report(0.8, "evaluating")
+    watch.report(0.8, text("evaluating"))
     metrics = evaluate(fitted, data)
     stores.runs.log(run_id, metrics=metrics)
     watch.line(", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-    watch.report(0.85, "saving the model")
+    watch.report(0.85, text("saving the model"))
     version = _register(stores, recipe, pinned, data, fitted, digest, run_id, watch)
     stores.runs.log(run_id, params={"ModelV": version.version}, tags={"model.name": version.model})
     stores.runs.end(run_id, RunStatus.FINISHED)
-    watch.report(1.0, f"registered {version.key}")
+    watch.report(1.0, text("registered {model}", model=version.key))
     return TrainingResult(
         run_id=run_id,
         model=version.key,
@@ -196,16 +202,25 @@ def _train(
     )
 
 
+def _split_line(data: Split, seed: int) -> str:
+    counts = {"train": len(data.train), "test": len(data.test), "seed": seed}
+    if data.is_stratified:
+        return text("{train} training rows, {test} test rows, stratified split with the seed {seed}", **counts)
+    return text("{train} training rows, {test} test rows, random split with the seed {seed}", **counts)
+
+
 def _fit(recipe: Recipe, data: Split, watch: Progress) -> Fitted:
-    def tell(fraction: float, line: str) -> None:
+    step = text("fitting {estimator}", estimator=recipe.estimator)
+
+    def report(fraction: float, line: str) -> None:
         watch.checkpoint()
-        watch.report(0.15 + 0.65 * fraction, f"fitting {recipe.estimator}")
+        watch.report(0.15 + 0.65 * fraction, step)
         watch.line(line)
 
-    watch.report(0.15, f"fitting {recipe.estimator}")
-    fitted = fit(recipe, data, report=tell)
+    watch.report(0.15, step)
+    fitted = fit(recipe, data, report=report)
     for note in fitted.notes:
-        watch.line(f"warning: {note}")
+        watch.line(text("warning: {warning}", warning=note))
     return fitted
 
 
@@ -221,7 +236,7 @@ def _register(
 ) -> ModelVersion:
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         source = stores.runs.log_model(run_id, package(fitted, data, recipe, Path(folder)))
-    watch.report(0.95, "registering")
+    watch.report(0.95, text("registering the model"))
     watch.checkpoint()
     tags = {
         "delta.table": pinned.table,
@@ -239,13 +254,13 @@ def _end_failed(stores: Stores, run_id: str, error: BaseException) -> None:
     reason = str(error).strip() or type(error).__name__
     try:
         stores.runs.end(run_id, RunStatus.FAILED, reason)
-    except CoreError as second:
-        # MLflow is what failed, most likely. The first error is the one to tell; this one goes with it.
-        error.add_note(f"The run {run_id} could not be ended: {second}")
+    except CoreError as end_error:
+        # MLflow probably failed both times. The first error is the one to raise, with the second as a note.
+        error.add_note(f"The run {run_id} could not be ended: {end_error}")
 
 
 def _with_params(recipe: Recipe, params: Mapping[str, Any] | None) -> Recipe:
-    """The recipe with the parameters of this training, each checked and every default filled in."""
+    """Return *recipe* with the parameters of this training, checked and completed by defaults."""
     check_recipe(recipe)
     changed = replace(recipe, params={**recipe.params, **(params or {})})
     return replace(changed, params=check_params(changed))
@@ -273,7 +288,7 @@ def _tags(recipe: Recipe, pinned: TableVersion, snapshot: Snapshot, actor: Actor
     }
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
+def _serialize(recipe: Recipe) -> dict[str, Any]:
     return {
         "model": recipe.model,
         "task": recipe.task.value,

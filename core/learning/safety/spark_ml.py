@@ -27,7 +27,7 @@ _SQL_FUNCTIONS = frozenset(
 )
 # From left to right: a quoted name or literal, or a token that hides where a literal ends (comments, r'…', "…").
 _TOKEN = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.)*'|\"|--|/\*|\w['\"]", re.DOTALL)
-_CALL = re.compile(r"([\w..]+)\s*\(")
+_CALL = re.compile(r"([\w.§]+)\s*\(")
 _SOURCES = re.compile(r"\b(?:select|from|join|table|with|values|lateral|union)\b")
 
 
@@ -86,12 +86,12 @@ def require_whole(folder: Path) -> None:
 
 def _why_unsafe_sql(statement: str) -> str:
     """Return why the SQL of a stage is not run; empty if the SQL only computes on the rows that it gets."""
-    plain = _TOKEN.sub(lambda token: "." if token[0][0] in "`'" else '"', statement).lower()
+    plain = _TOKEN.sub(lambda token: "§" if token[0][0] in "`'" else '"', statement).lower()
     if '"' in plain or "${" in statement:
         return text("it is unclear where a literal ends in the SQL of a stage.")
     if not plain.rstrip().endswith("from __this__") or len(_SOURCES.findall(plain)) != 2:
         return text("the SQL of a stage reads more than the rows that it gets.")
-    calls = sorted({"a quoted name" if "." in name else name for name in _CALL.findall(plain)} - _SQL_FUNCTIONS)
+    calls = sorted({"a quoted name" if "§" in name else name for name in _CALL.findall(plain)} - _SQL_FUNCTIONS)
     if calls:
         return text("the SQL of a stage calls {functions}, which may do more than compute.", functions=", ".join(calls))
     return ""
