@@ -23,7 +23,7 @@ from core.features.training.recipe_projects import project_of, project_parameter
 from core.features.training.train import find_recipe, list_recipes, save_recipe, submit_training, train
 from core.jobs.progress import Silent
 from core.learning.projects.declaration import open_project
-from core.learning.projects.project_run import ProjectData, _order
+from core.learning.projects.project_run import ProjectData, _arguments
 from core.learning.safety.check_loads import check_loads
 from core.registry.runs import failure_reason
 from core.settings import load_settings
@@ -322,7 +322,7 @@ def test_cluster_is_given_the_data_version_as_mlflow_submits_it(stores: Stores, 
     found = project_of(there, find_recipe(there, "mine"))
     data = ProjectData(table=TABLE, uri=f"s3://lake/{TABLE}", version=3)
     run_id = stores.runs.start("mine", "mine", scientist.name, {})
-    order = _order(found, run_id, stores.settings.tracking_uri, data)
+    order = _arguments(found, run_id, stores.settings.tracking_uri, data)
     assert (order["backend"], order["env_manager"]) == ("databricks", None)
     assert order["backend_config"] == json.loads(DATABRICKS)
     command = databricks._get_databricks_run_cmd(
