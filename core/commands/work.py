@@ -17,8 +17,7 @@ from core.features.admin.doctor import Check, run_checks
 from core.features.admin.sample import build_sample
 from core.features.admin.sign_in import enable_provider, refuse_demo
 from core.features.evidence.sign_head import HeadSchedule
-from core.features.jobs.run_job import perform as perform_work
-from core.features.jobs.run_job import tidy
+from core.features.jobs.run_job import clean_up, run_job
 from core.features.jobs.schedules import fire_due
 from core.features.monitoring.findings import InspectionSchedule
 from core.jobs.worker import run_job, run_worker
@@ -105,7 +104,7 @@ def worker() -> None:
             # MLflow away must not keep jobs that need only Delta: looked again when it is due.
             _LOG.warning("%s", error)
 
-    run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: tidy(stores, job))
+    run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: clean_up(stores, job))
 
 
 def sql_endpoint(
@@ -131,7 +130,7 @@ def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
         stores.jobs,
         job_id,
         attempt=attempt,
-        work=lambda actor, kind, arguments, progress: perform_work(
+        work=lambda actor, kind, arguments, progress: run_job(
             stores, actor, kind, arguments, progress, job=stores.jobs.get(job_id)
         ),
     )

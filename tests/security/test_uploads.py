@@ -72,7 +72,7 @@ def refused(stores: Stores, actor: Actor, path: Path) -> str:
 
 def test_file_over_the_limit_is_not_opened(home: Path, scientist: Actor, tmp_path: Path) -> None:
     path = bring(tmp_path, b"a\n" + b"1\n" * MB)
-    assert "at most 1 MB are taken" in refused(limited(home, upload_limit_mb=1), scientist, path)
+    assert "at most 1 MB are allowed" in refused(limited(home, upload_limit_mb=1), scientist, path)
 
 
 def test_parquet_bomb_ends_with_a_sentence_and_does_not_fill_the_apps_memory(
@@ -90,7 +90,7 @@ def test_parquet_that_declares_more_than_memory_is_refused_unread(home: Path, sc
     path = tmp_path / "zeros.parquet"
     pq.write_table(pa.table({"n": np.zeros(80 * MB, dtype=np.int64)}), path, compression="zstd", use_dictionary=False)
     assert path.stat().st_size < 5 * MB
-    assert "640 MB of unpacked data; at most 512 are taken" in refused(
+    assert "640 MB of unpacked data; at most 512 MB are allowed" in refused(
         limited(home, upload_memory_mb=512, upload_rows=10**9), scientist, path
     )
 
@@ -98,12 +98,12 @@ def test_parquet_that_declares_more_than_memory_is_refused_unread(home: Path, sc
 def test_parquet_with_too_many_rows_is_refused_unread(home: Path, scientist: Actor, tmp_path: Path) -> None:
     path = tmp_path / "long.parquet"
     pq.write_table(pa.table({"n": pa.array([1] * 1001)}), path)
-    assert "1,001 rows; at most 1,000 are taken" in refused(limited(home, upload_rows=1000), scientist, path)
+    assert "1,001 rows; at most 1,000 are allowed" in refused(limited(home, upload_rows=1000), scientist, path)
 
 
 def test_csv_with_too_many_rows_is_refused(home: Path, scientist: Actor, tmp_path: Path) -> None:
     path = bring(tmp_path, b"n\n" + b"1\n" * 1001)
-    assert "1,001 rows; at most 1,000 are taken" in refused(limited(home, upload_rows=1000), scientist, path)
+    assert "1,001 rows; at most 1,000 are allowed" in refused(limited(home, upload_rows=1000), scientist, path)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -112,15 +112,15 @@ def test_csv_with_a_million_columns_is_refused(
 ) -> None:
     names = delimiter.join(f"c{number}" for number in range(100_000))
     path = bring(tmp_path, f"{names}\n{delimiter * 99_999}\n".encode())
-    assert "100,000 columns; at most 2,000 are taken" in refused(stores, scientist, path)
+    assert "100,000 columns; at most 2,000 are allowed" in refused(stores, scientist, path)
     endless = bring(tmp_path, b"\nx" + delimiter.encode() * 1_000_000 + b"\n", "million.csv")
-    assert "1,000,001 columns; at most 2,000 are taken" in refused(stores, scientist, endless)
+    assert "1,000,001 columns; at most 2,000 are allowed" in refused(stores, scientist, endless)
 
 
 def test_parquet_with_too_many_columns_is_refused(home: Path, scientist: Actor, tmp_path: Path) -> None:
     path = tmp_path / "wide.parquet"
     pq.write_table(pa.table({f"c{number}": [1] for number in range(11)}), path)
-    assert "11 columns; at most 10 are taken" in refused(limited(home, upload_columns=10), scientist, path)
+    assert "11 columns; at most 10 are allowed" in refused(limited(home, upload_columns=10), scientist, path)
 
 
 def test_csv_whose_first_line_does_not_end_is_refused(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
@@ -151,14 +151,14 @@ def test_reading_that_takes_too_long_is_ended(home: Path, scientist: Actor, tmp_
     """A pipe that nobody writes to: without the limit the reader would wait for ever."""
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
-    assert "takes longer than 2 s to be read" in refused(limited(home, upload_time_s=2), scientist, path)
+    assert "takes longer than 2 s to read" in refused(limited(home, upload_time_s=2), scientist, path)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT, signal.SIGRTMIN + 1])
-def test_reader_that_is_ended_from_outside_is_told_with_its_signal(
+def test_a_reader_that_is_killed_is_reported_with_its_signal(
     stores: Stores, scientist: Actor, tmp_path: Path, how: int
 ) -> None:
-    """The file is not to blame: the sentence names what ended the reader and says to try again."""
+    """The file is not at fault: the sentence names the signal and says to try again."""
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
     strikes: list[int] = []
@@ -174,7 +174,7 @@ def test_reader_that_is_ended_from_outside_is_told_with_its_signal(
 
     striker = threading.Thread(target=strike)
     striker.start()
-    with pytest.raises(BadFile, match=r"Nothing was saved: try again") as caught:
+    with pytest.raises(BadFile, match=r"Nothing was saved\. Try again") as caught:
         ingest_file(stores, scientist, table="t", path=path, name="pipe.csv")
     striker.join()
     named = {signal.SIGKILL: "SIGKILL", signal.SIGABRT: "SIGABRT"}.get(how, f"signal {int(how)}")
@@ -190,7 +190,7 @@ def test_endless_device_is_ended_by_its_memory(home: Path, scientist: Actor) -> 
     assert not stores.catalog.tables()
 
 
-def test_name_with_odd_characters_is_told_as_it_is(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+def test_a_name_with_odd_characters_is_shown_unchanged(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     path = bring(tmp_path, b"a\n")
     name = 'x"; rm -rf ~\u202e🙂.csv'
     with pytest.raises(BadFile) as caught:
@@ -243,7 +243,7 @@ def test_the_command_line_refuses_alike(
     monkeypatch.setenv("MODELLEDGER_UPLOAD_COLUMNS", "2")
     answer = command("ingest", "t", str(bring(tmp_path, b"a,b,c\n1,2,3\n")), "--json")
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err == "big.csv has 3 columns; at most 2 are taken. Bring it in parts.\n"
+    assert answer.err == "big.csv has 3 columns; at most 2 are allowed. Split the file.\n"
     assert not (home / "tables" / "t").exists()
 
 
@@ -258,5 +258,5 @@ def test_the_page_refuses_alike(
     test.file_uploader(key="tables_ingest_file_0").set_value(("big.csv", b"a,b,c\n1,2,3\n", "text/csv"))
     test.run()
     assert not test.exception
-    assert any("3 columns; at most 2 are taken" in one.value.replace("\\", "") for one in test.error)
+    assert any("3 columns; at most 2 are allowed" in one.value.replace("\\", "") for one in test.error)
     assert "Save as a new version" not in [one.label for one in test.button]

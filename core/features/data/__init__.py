@@ -1,1 +1,1 @@
-"""Tables: browse, ingest, export."""
+"""Tables: browse, ingest and export their rows."""

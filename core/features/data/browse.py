@@ -1,4 +1,4 @@
-"""Browses tables: which there are, their history, any version's rows, what differs between two, SQL."""
+"""Browse tables: list them, show their history and any version, compare versions, run SQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.redact import masked
 
 @dataclass(frozen=True, kw_only=True)
 class TableSummary:
-    """One line of the list of tables. Where *problem* is set the rest may be None: the log cannot be read."""
+    """A row of the list of tables. If the log cannot be read, *problem* says why and other fields are None."""
 
     name: str
     uri: str
@@ -30,9 +30,9 @@ class TableSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionView:
-    """One version: what its log says, whether its rows can be shown, and some of them (None where they cannot).
+    """One version: its snapshot from the log, whether its rows can be read, and a *sample* of them (None if not).
 
-    *rows* are counted where the log does not know their number; None where they cannot be read either.
+    *rows* is counted if the log does not record it, and None if the rows cannot be read either.
     """
 
     snapshot: Snapshot
@@ -42,19 +42,19 @@ class VersionView:
 
 
 def list_tables(stores: Stores, actor: Actor) -> tuple[TableSummary, ...]:
-    """Registered tables by name. One that cannot be opened says why and hides no other."""
+    """Return the registered tables by name. A table that cannot be opened is listed with its problem."""
     stores.audit.require(actor, Action.DATA_READ)
     return tuple(_summary(stores, table) for table in stores.catalog.tables())
 
 
 def table_history(stores: Stores, actor: Actor, table: str, *, limit: int | None = None) -> tuple[Commit, ...]:
-    """Commits, newest first. Raises TableNotFound, LogCorrupt."""
+    """Return the commits of *table*, newest first. Raises TableNotFound, LogCorrupt."""
     stores.audit.require(actor, Action.DATA_READ, table)
     return stores.engine.history(stores.catalog.resolve(table), limit=limit)
 
 
 def table_snapshots(stores: Stores, actor: Actor, table: str, *, newest: int | None = None) -> tuple[Snapshot, ...]:
-    """Rows, files and schema at each of the *newest* versions, newest first, from the log alone."""
+    """Return rows, files and schema of each of the *newest* versions, newest first, from the log alone."""
     stores.audit.require(actor, Action.DATA_READ, table)
     return stores.engine.snapshots(stores.catalog.resolve(table), newest=newest)
 
@@ -62,9 +62,12 @@ def table_snapshots(stores: Stores, actor: Actor, table: str, *, newest: int | N
 def show_version(
     stores: Stores, actor: Actor, table: str, version: int | None = None, *, rows: int = 5, offset: int = 0
 ) -> VersionView:
-    """A version with *rows* of its rows from *offset* on. Raises TableNotFound, VersionNotFound, LogExpired.
+    """Return a version with a sample of *rows* rows from *offset* on.
 
-    A version whose files are gone is shown without rows; the verdict says how they were lost.
+    A version whose files are gone has no sample; its verdict says how they were lost.
+
+    Raises:
+        TableNotFound, VersionNotFound, LogExpired
     """
     resolved, pinned = stores.pin(table, version)
     stores.audit.require(actor, Action.DATA_READ, str(pinned))
@@ -72,7 +75,7 @@ def show_version(
     verdict = stores.engine.readable(resolved, pinned.version)
     sample, count = None, snapshot.rows
     if verdict.is_readable:
-        count = _counted(stores, resolved, pinned.version) if count is None else count
+        count = _count(stores, resolved, pinned.version) if count is None else count
         sample = stores.engine.read(resolved, version=pinned.version, limit=rows, offset=offset)
     return VersionView(snapshot=snapshot, verdict=verdict, rows=count, sample=sample)
 
@@ -80,13 +83,17 @@ def show_version(
 def compare_versions(
     stores: Stores, actor: Actor, table: str, before: int, after: int, *, key: str | None = None
 ) -> TableDiff:
-    """What was added, removed and (with a key) changed. Raises VersionNotFound, ColumnNotFound, DataUnreadable."""
+    """Return the rows that were added, removed and, with a key, changed.
+
+    Raises:
+        VersionNotFound, ColumnNotFound, DataUnreadable
+    """
     stores.audit.require(actor, Action.DATA_READ, table)
     return diff_versions(stores.engine, stores.catalog.resolve(table), before, after, key=key)
 
 
 def query(stores: Stores, actor: Actor, sql: str, *, max_rows: int = 10_000) -> QueryResult:
-    """One SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound."""
+    """Run one SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound."""
     stores.audit.require(actor, Action.DATA_QUERY)
     return run_query(stores.engine, stores.catalog, sql, max_rows=max_rows)
 
@@ -96,7 +103,7 @@ def _summary(stores: Stores, table: Table) -> TableSummary:
         snapshot = stores.engine.snapshot(table)
         rows = snapshot.rows
         if rows is None:
-            rows = _counted(stores, table, snapshot.version)
+            rows = _count(stores, table, snapshot.version)
     except CoreError as error:
         uri, problem = masked(table.uri), masked(str(error))
         return TableSummary(name=table.name, uri=uri, version=None, rows=None, timestamp=None, problem=problem)
@@ -110,8 +117,8 @@ def _summary(stores: Stores, table: Table) -> TableSummary:
     )
 
 
-def _counted(stores: Stores, table: Table, version: int) -> int | None:
-    """Rows counted where the log does not know; None where they cannot be read."""
+def _count(stores: Stores, table: Table, version: int) -> int | None:
+    """Return the number of rows, or None if the rows cannot be read."""
     try:
         return stores.engine.count(table, version=version)
     except DataUnreadable:

@@ -1,4 +1,4 @@
-"""Rows to take away: a table's version or a prediction batch as CSV; nothing in it is a formula, nothing hides."""
+"""Export rows as CSV: a version of a table or a prediction batch. Formulas and invisible characters are escaped."""
 
 from __future__ import annotations
 
@@ -15,50 +15,51 @@ from core.escaping import cell, cells
 from core.features.scoring.batch_rows import stream
 from core.features.stores import Stores
 
-# Some hundred megabytes at most are held while a browser fetches them; the table itself holds all of them.
+# Limits the memory that an export holds, to some hundred megabytes. The table itself has all rows.
 MOST_ROWS = 250_000
 
 
 def version_csv(stores: Stores, actor: Actor, table: str, version: int, *, most: int = MOST_ROWS) -> bytes:
-    """The first *most* rows of a version, UTF-8, with a header line; times are UTC, lists and the like are JSON.
+    """Return the first *most* rows of a version as CSV: UTF-8 with a header line, times in UTC, nested values as JSON.
 
-    Raises TableNotFound, VersionNotFound, DataUnreadable.
+    Raises:
+        TableNotFound, VersionNotFound, DataUnreadable
     """
     resolved, pinned = stores.pin(table, version)
     stores.audit.require(actor, Action.DATA_READ, str(pinned))
     schema = stores.engine.read(resolved, version=version, limit=0).schema
-    return _written(schema, stores.engine.scan(resolved, version=version), most)
+    return _to_csv(schema, stores.engine.scan(resolved, version=version), most)
 
 
 def batch_csv(stores: Stores, actor: Actor, batch: PredictionBatch, *, most: int = MOST_ROWS) -> bytes:
-    """The first *most* rows of a batch, written as those of a table are. Raises TableNotFound, DataUnreadable."""
+    """Return the first *most* rows of a batch in the same form. Raises TableNotFound, DataUnreadable."""
     stores.audit.require(actor, Action.PREDICTION_READ, batch.batch_id)
     resolved = stores.catalog.resolve(batch.into.table)
     schema = stores.engine.read(resolved, version=batch.into.version, limit=0).schema
-    return _written(schema, stream(stores, batch), most)
+    return _to_csv(schema, stream(stores, batch), most)
 
 
-def _written(schema: pa.Schema, parts: Iterator[pa.RecordBatch], most: int) -> bytes:
-    """One part after the other, so that nothing but the text itself is held."""
+def _to_csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch], most: int) -> bytes:
+    """Convert one batch after the other, so that memory holds only the CSV text and one batch."""
     out = io.BytesIO()
-    # Two columns may differ in nothing but what is made visible: Arrow keeps both.
-    named = pa.schema([(cell(field.name), _as(field.type)) for field in schema])
+    # Escaping can give two columns the same name: Arrow keeps both.
+    escaped = pa.schema([(cell(field.name), _csv_type(field.type)) for field in schema])
     left = most
-    with pa_csv.CSVWriter(out, named) as writer:
-        for part in parts:
-            rows = part.slice(0, left)
+    with pa_csv.CSVWriter(out, escaped) as writer:
+        for batch in batches:
+            rows = batch.slice(0, left)
             left -= rows.num_rows
-            writer.write_batch(pa.RecordBatch.from_arrays([_inert(column) for column in rows.columns], schema=named))
+            writer.write_batch(pa.RecordBatch.from_arrays([_escape(column) for column in rows.columns], schema=escaped))
             if not left:
                 break
     return out.getvalue()
 
 
-def _as(kind: pa.DataType) -> pa.DataType:
-    return kind if _is_written_as_it_is(kind) else pa.string()
+def _csv_type(kind: pa.DataType) -> pa.DataType:
+    return kind if _is_plain(kind) else pa.string()
 
 
-def _is_written_as_it_is(kind: pa.DataType) -> bool:
+def _is_plain(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -70,13 +71,13 @@ def _is_written_as_it_is(kind: pa.DataType) -> bool:
     )
 
 
-def _inert(column: pa.Array) -> pa.Array:
-    if _is_written_as_it_is(column.type):
+def _escape(column: pa.Array) -> pa.Array:
+    if _is_plain(column.type):
         return column
-    return pa.array([None if value is None else _text(value) for value in column.to_pylist()], pa.string())
+    return pa.array([None if value is None else _escaped_text(value) for value in column.to_pylist()], pa.string())
 
 
-def _text(value: object) -> str:
+def _escaped_text(value: object) -> str:
     if isinstance(value, str):
         return cell(value)
     if isinstance(value, bytes):

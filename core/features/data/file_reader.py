@@ -1,4 +1,4 @@
-"""Parses a file that somebody brought, in a limited process of its own: the app's process sees Arrow batches only."""
+"""Read an uploaded file in a process of its own, which has limits; this process sees only Arrow batches."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from core.settings import Settings
 
 _ROOT = Path(__file__).resolve().parents[3]
 _MB = 1024 * 1024
-_MOST_ANSWER = 64 * 1024
+_LONGEST_ANSWER = 64 * 1024
 
 
 @contextmanager
 def parsed(settings: Settings, path: Path, *, name: str, as_text: Collection[str] = ()) -> Iterator[pa.Table]:
-    """The rows of a CSV or Parquet file, mapped from disk: they last as long as the block, unless they are copied.
+    """Give the rows of a CSV or Parquet file, mapped from disk: they are valid inside the block, unless copied.
 
-    *name* is what the file is called in messages. Raises BadFile, also where the file is too large, or needs more
-    memory, time, rows, columns or longer values than the settings allow.
+    *name* is the file's name in messages.
+
+    Raises:
+        BadFile: the file cannot be read, or it exceeds a limit of the settings (size, memory, time, rows, columns or
+            length of values).
     """
     _require_size(settings, path, name)
-    with tempfile.TemporaryDirectory(prefix="modelledger-parse-") as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory(prefix="modelledger-parse-") as path_of_folder:
+        folder = Path(path_of_folder)
         _run(settings, path, name, as_text, folder)
         with pa.memory_map(str(folder / ROWS_FILE)) as mapped, pa.ipc.open_file(mapped) as rows:
             yield rows.read_all()
@@ -42,11 +45,13 @@ def _require_size(settings: Settings, path: Path, name: str) -> None:
     try:
         size = path.stat().st_size
     except OSError:
-        return  # The process that reads it tells why it cannot.
+        return  # The process that reads the file reports the reason.
     if size > settings.upload_limit_mb * _MB:
         raise BadFile(
-            f"{name} has {size / _MB:,.1f} MB; at most {settings.upload_limit_mb:,} MB are taken. Bring it in parts.",
+            "{file} has {size:,.1f} MB; at most {most:,} MB are allowed. Split the file.",
             file=name,
+            size=size / _MB,
+            most=settings.upload_limit_mb,
         )
 
 
@@ -63,7 +68,7 @@ def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], fo
             "cell_kb": settings.upload_cell_kb,
         },
     }
-    # One allocator and few arenas: what is reserved and not used would count against the limit.
+    # One allocator and few arenas: memory that is reserved but not used would count against the limit.
     environment = {
         **process_environment(),
         "ARROW_DEFAULT_MEMORY_POOL": "system",
@@ -71,7 +76,7 @@ def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], fo
         "TMPDIR": str(folder),
     }
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "core.features.data.file_reader_process", str(folder)],
             cwd=_ROOT,
             env=environment,
@@ -83,23 +88,25 @@ def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], fo
         )
     except subprocess.TimeoutExpired as error:
         raise _too_slow(settings, name) from error
-    if done.returncode == 0:
+    if process.returncode == 0:
         return
     answer = folder / ANSWER_FILE
-    if done.returncode == 1 and answer.is_file() and answer.stat().st_size <= _MOST_ANSWER:
-        raise BadFile(str(json.loads(answer.read_text(encoding="utf-8"))["error"]), file=name)
-    if done.returncode == -signal.SIGXCPU:
+    if process.returncode == 1 and answer.is_file() and answer.stat().st_size <= _LONGEST_ANSWER:
+        reason = str(json.loads(answer.read_text(encoding="utf-8"))["error"])
+        raise BadFile("{reason}", reason=reason, file=name)
+    if process.returncode == -signal.SIGXCPU:
         raise _too_slow(settings, name)
     raise BadFile(
-        f"{name} was not read: the process that reads it ended with {_ending(done.returncode)} (it may use "
-        f"{settings.upload_memory_mb:,} MB of memory). Nothing was saved: try again; if it happens again bring "
-        "the file in parts, or write it again.",
+        "{file} was not read: the reading process ended with {ending} (its limit is {memory:,} MB of memory). Nothing "
+        "was saved. Try again; if it fails again, split the file or write it again.",
         file=name,
+        ending=_ending(process.returncode),
+        memory=settings.upload_memory_mb,
     )
 
 
 def _ending(code: int) -> str:
-    """How a process ended: a signal from outside is not the file's fault, and whoever looks for the cause needs it."""
+    """Return how a process ended. A signal from outside is not the file's fault, so the message names it."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -109,4 +116,6 @@ def _ending(code: int) -> str:
 
 
 def _too_slow(settings: Settings, name: str) -> BadFile:
-    return BadFile(f"{name} takes longer than {settings.upload_time_s} s to be read; bring it in parts.", file=name)
+    return BadFile(
+        "{file} takes longer than {seconds} s to read; split the file.", file=name, seconds=settings.upload_time_s
+    )

@@ -1,6 +1,6 @@
-"""The process in which a file that somebody brought is parsed: a JSON request on stdin, Arrow IPC and an answer out.
+"""The process that parses an uploaded file: a JSON request on stdin, an Arrow file or an error message as output.
 
-It limits itself before it opens the file, gets no settings and no credentials, and writes into one folder only.
+The process limits itself before it opens the file, gets no settings and no credentials, and writes to one folder only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from core.delta.files import read_file
 from core.errors import BadFile, CoreError
+from core.texts import text
 
 ROWS_FILE, ANSWER_FILE = "rows.arrow", "answer.json"
 _MB = 1024 * 1024
@@ -28,8 +29,8 @@ _BATCH_ROWS = 64 * 1024
 
 
 def limit(*, memory_mb: int, cpu_s: int) -> None:
-    """Bounds this process: address space, processor time, and the size of a file that it writes."""
-    if sys.platform == "linux":  # elsewhere the kernel refuses or ignores it
+    """Limit this process: address space, processor time, and the size of each file that it writes."""
+    if sys.platform == "linux":  # other kernels refuse or ignore the limit
         _lower(resource.RLIMIT_AS, memory_mb * _MB)
     _lower(resource.RLIMIT_CPU, cpu_s)
     _lower(resource.RLIMIT_FSIZE, memory_mb * _MB)
@@ -37,56 +38,83 @@ def limit(*, memory_mb: int, cpu_s: int) -> None:
 
 
 def parse(request: dict[str, Any], folder: Path) -> None:
-    """Writes the file's rows to rows.arrow in *folder*. Raises BadFile."""
+    """Write the file's rows to rows.arrow in *folder*. Raises BadFile."""
     path, shown, limits = Path(request["path"]), str(request["name"]), request["limits"]
-    _look_first(path, shown, limits)
+    _check_size(path, shown, limits)
     table = read_file(path, name=shown, as_text=request["as_text"])
-    _require_at_most(table.num_columns, limits["columns"], "columns", shown)
-    _require_at_most(table.num_rows, limits["rows"], "rows", shown)
+    _require_few_columns(table.num_columns, limits, shown)
+    _require_few_rows(table.num_rows, limits, shown)
     for name in table.column_names:
         _require_short_cells(table.column(name), name, limits["cell_kb"], shown)
-    # A dictionary that changes from batch to batch cannot be kept in an Arrow file.
+    # An Arrow file cannot hold a dictionary that changes from batch to batch.
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
     with pa.OSFile(str(folder / ROWS_FILE), "wb") as out, pa.ipc.new_file(out, table.schema, options=options) as writer:
         writer.write_table(table, max_chunksize=_BATCH_ROWS)
 
 
-def _look_first(path: Path, shown: str, limits: dict[str, int]) -> None:
-    """What can be told before a parser makes something big of something small. Says nothing of a file it cannot read:
-    that is read_file's to tell."""
+def _check_size(path: Path, shown: str, limits: dict[str, int]) -> None:
+    """Check the size before a parser can expand a small file to a large table. Raises BadFile.
+
+    A file that cannot be read passes: read_file reports the reason.
+    """
     try:
         with path.open("rb") as content:
             if content.read(4) != b"PAR1":
                 content.seek(0)
-                _look_at_csv(content, shown, limits)
+                _check_csv(content, shown, limits)
                 return
         with pq.ParquetFile(path) as file:
-            found = file.metadata
-            _require_at_most(found.num_columns, limits["columns"], "columns", shown)
-            _require_at_most(found.num_rows, limits["rows"], "rows", shown)
-            size = sum(found.row_group(number).total_byte_size for number in range(found.num_row_groups))
-            _require_at_most(size // _MB, limits["memory_mb"], "MB of unpacked data", shown)
+            metadata = file.metadata
+            _require_few_columns(metadata.num_columns, limits, shown)
+            _require_few_rows(metadata.num_rows, limits, shown)
+            size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+            _require_small(size // _MB, limits, shown)
     except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return
 
 
-def _look_at_csv(content: Any, shown: str, limits: dict[str, int]) -> None:
+def _check_csv(content: Any, shown: str, limits: dict[str, int]) -> None:
     header = next((line for line in iter(lambda: content.readline(_LONGEST_HEADER), b"") if line.strip()), b"")
     columns = max(header.count(sign) for sign in (b",", b";", b"\t", b"|")) + 1
-    _require_at_most(columns, limits["columns"], "columns", shown)
+    _require_few_columns(columns, limits, shown)
     if len(header) >= _LONGEST_HEADER:
         raise BadFile(
-            f"{shown} begins with a line of more than 1 MB; its first line has to be a header of column names.",
+            "{file} begins with a line of more than 1 MB; the first line must be a header with the column names.",
             file=shown,
         )
     while line := content.readline(_LONGEST_LINE):
         if len(line) >= _LONGEST_LINE:
-            raise BadFile(f"{shown} has a line of more than 16 MB; write one row per line.", file=shown)
+            raise BadFile("{file} has a line of more than 16 MB; write one row per line.", file=shown)
 
 
-def _require_at_most(count: int, most: int, what: str, shown: str) -> None:
-    if count > most:
-        raise BadFile(f"{shown} has {count:,} {what}; at most {most:,} are taken. Bring it in parts.", file=shown)
+def _require_few_columns(count: int, limits: dict[str, int], shown: str) -> None:
+    if count > limits["columns"]:
+        raise BadFile(
+            "{file} has {count:,} columns; at most {most:,} are allowed. Split the file.",
+            file=shown,
+            count=count,
+            most=limits["columns"],
+        )
+
+
+def _require_few_rows(count: int, limits: dict[str, int], shown: str) -> None:
+    if count > limits["rows"]:
+        raise BadFile(
+            "{file} has {count:,} rows; at most {most:,} are allowed. Split the file.",
+            file=shown,
+            count=count,
+            most=limits["rows"],
+        )
+
+
+def _require_small(size_mb: int, limits: dict[str, int], shown: str) -> None:
+    if size_mb > limits["memory_mb"]:
+        raise BadFile(
+            "{file} has {size:,} MB of unpacked data; at most {most:,} MB are allowed. Split the file.",
+            file=shown,
+            size=size_mb,
+            most=limits["memory_mb"],
+        )
 
 
 def _require_short_cells(column: pa.ChunkedArray, name: str, most_kb: int, shown: str) -> None:
@@ -97,8 +125,11 @@ def _require_short_cells(column: pa.ChunkedArray, name: str, most_kb: int, shown
         longest = pc.max(pc.binary_length(values)).as_py() or 0
         if longest > most_kb * 1024:
             raise BadFile(
-                f"{shown} has a value of {longest:,} bytes in column {name[:80]!r}; at most {most_kb:,} KB are taken.",
+                "{file} has a value of {size:,} bytes in the column {column!r}; at most {most:,} KB are allowed.",
                 file=shown,
+                size=longest,
+                column=name[:80],
+                most=most_kb,
             )
 
 
@@ -109,7 +140,7 @@ def _lower(which: int, value: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 where the rows are in the folder; 1 where answer.json says in a sentence why not."""
+    """Return 0 if the rows are in the folder, or 1 if answer.json holds the reason why not."""
     folder = Path(arguments[0])
     request = json.load(sys.stdin)
     limits = request["limits"]
@@ -119,16 +150,24 @@ def main(arguments: list[str]) -> int:
         parse(request, folder)
     except CoreError as error:
         answer = str(error)
-    except MemoryError:  # Arrow's own is one too
-        answer = (
-            f"{request['name']} needs more than {limits['memory_mb']:,} MB of memory to be read; bring it in parts."
+    except MemoryError:  # also the base class of Arrow's error
+        answer = text(
+            "{file} needs more than {memory:,} MB of memory; split the file.",
+            file=request["name"],
+            memory=limits["memory_mb"],
         )
     except OSError as error:
-        answer = (
-            f"{request['name']} cannot be unpacked here ({error.strerror or 'the disk refuses'}); bring it in parts."
+        answer = text(
+            "{file} cannot be unpacked here ({reason}); split the file.",
+            file=request["name"],
+            reason=error.strerror or type(error).__name__,
         )
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: the reason goes to whoever started it
-        answer = f"{request['name']} cannot be read ({type(error).__name__}); write it again as CSV or Parquet."
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: the parent reads the reason
+        answer = text(
+            "{file} cannot be read ({reason}); write the file again as CSV or Parquet.",
+            file=request["name"],
+            reason=type(error).__name__,
+        )
     else:
         return 0
     (folder / ANSWER_FILE).write_text(json.dumps({"error": answer}), encoding="utf-8")
@@ -136,7 +175,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Everything is written and closed. What Arrow's threads do while Python is taken apart could only end it badly.
+    # Everything is written and closed. Arrow's threads could crash the process while Python shuts down.
     code = main(sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)

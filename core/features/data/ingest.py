@@ -1,8 +1,7 @@
-"""Ingests: a file is looked at first, checked against the table's schema, then saved as a new Delta version."""
+"""Ingest: preview a file, check it against the table's schema, and save it as a new version."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,18 @@ from core.entities import Actor, Table
 from core.errors import BadFile, SchemaMismatch, first_line
 from core.features.data.file_reader import parsed
 from core.features.stores import Stores
+from core.learning.artifact_files import file_sha256
+from core.texts import text
 
 _PREVIEW_ROWS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnCheck:
-    """One column against the table's schema. *found* or *wanted* is None where that side lacks it."""
+    """One column of the file compared with the table. *found* is its type in the file, *wanted* in the table.
+
+    A type is None if that side has no such column.
+    """
 
     name: str
     found: str | None
@@ -31,7 +35,7 @@ class ColumnCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPreview:
-    """What a file holds and whether it can be saved. *version* is the table's latest, None for a new table."""
+    """The contents of a file and whether it can be saved. *version* is the table's latest, None for a new table."""
 
     table: str
     version: int | None
@@ -58,20 +62,21 @@ class IngestResult:
 def preview_file(
     stores: Stores, actor: Actor, *, table: str, path: Path, name: str, mode: WriteMode = "append"
 ) -> IngestPreview:
-    """Reads the file and checks it; writes nothing. *name* is what the file is called, never a path to open.
+    """Read and check a file; nothing is written. *name* is the file's name in messages, never a path to open.
 
-    Raises BadFile, BadName, Forbidden.
+    Raises:
+        BadFile, BadName, Forbidden
     """
     stores.audit.require(actor, Action.DATA_INGEST, table)
-    place = stores.catalog.place(table)
-    version, fields = _latest(stores, place)
-    with parsed(stores.settings, path, name=name, as_text=_texts(fields, mode)) as data:
+    target = stores.catalog.place(table)
+    version, schema = _latest(stores, target)
+    with parsed(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
         return IngestPreview(
-            table=place.name,
+            table=target.name,
             version=version,
             rows=data.num_rows,
-            columns=_checked(data, fields if mode == "append" else None),
-            # Taken, not sliced: a slice would hold on to all rows.
+            columns=_check_columns(data, schema if mode == "append" else None),
+            # take() copies the rows; a slice would keep all rows in memory.
             sample=data.take(pa.array(range(min(_PREVIEW_ROWS, data.num_rows)))),
         )
 
@@ -87,16 +92,18 @@ def ingest_file(
     reason: str = "",
     expected_version: int | None = None,
 ) -> IngestResult:
-    """Saves a CSV or Parquet file as the table's next version; makes the table where there is none.
+    """Save a CSV or Parquet file as the table's next version; a table that does not exist is created.
 
-    *expected_version*: what the preview saw (-1 for a new table); CommitConflict where the table moved on since.
-    Raises BadFile, BadName, SchemaMismatch, CommitConflict, Forbidden; then nothing was written.
+    *expected_version* is the version of the preview (-1 for a new table).
+
+    Raises:
+        CommitConflict: the table has a newer version than *expected_version*.
+        BadFile, BadName, SchemaMismatch, Forbidden: nothing was written.
     """
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"file": name}) as record:
-        _, fields = _latest(stores, stores.catalog.place(table))
-        with parsed(stores.settings, path, name=name, as_text=_texts(fields, mode)) as data:
-            with path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
+        _, schema = _latest(stores, stores.catalog.place(table))
+        with parsed(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
+            digest = file_sha256(path)
             source = {"modelledger.source": name, "modelledger.source_sha256": digest}
             result = _write(stores, actor, table, data, mode, source, record.operation, expected_version)
         record.subject = f"{result.table}@{result.version}"
@@ -114,10 +121,10 @@ def ingest_data(
     mode: WriteMode = "append",
     reason: str = "",
 ) -> IngestResult:
-    """The same for rows in memory; *source* says where they are from."""
+    """Save rows in memory as the table's next version; *source* names their origin."""
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"source": source}) as record:
-        told = {"modelledger.source": source}
-        result = _write(stores, actor, table, data, mode, told, record.operation, None)
+        metadata = {"modelledger.source": source}
+        result = _write(stores, actor, table, data, mode, metadata, record.operation, None)
         record.subject = f"{result.table}@{result.version}"
         record.after = {"rows_added": result.rows_added, "mode": mode, "source": source}
     return result
@@ -134,87 +141,95 @@ def _write(
     expected_version: int | None,
 ) -> IngestResult:
     if data.num_rows == 0:
-        raise BadFile("The file has a header and no rows, so there is nothing to save.")
-    place = stores.catalog.place(table)
-    version, fields = _latest(stores, place)
+        raise BadFile("The file has a header but no rows, so there is nothing to save.")
+    target = stores.catalog.place(table)
+    version, schema = _latest(stores, target)
     rows = data.num_rows
-    # A stream either way: the rows may lie in a file that is larger than what memory should hold.
-    fitted = _fitted(data, fields, place.name) if mode == "append" and fields is not None else data.to_reader()
+    # Always a stream: the rows may be in a file that is larger than memory.
+    stream = _fit(data, schema, target.name) if mode == "append" and schema is not None else data.to_reader()
     metadata = {"modelledger.actor": actor.name, "modelledger.operation": operation, **source}
     written = stores.engine.write(
-        place,
-        fitted,
+        target,
+        stream,
         mode=mode,
         metadata=metadata,
         expected_version=expected_version if expected_version is not None else -1 if version is None else version,
     )
-    return IngestResult(table=place.name, version=written, rows_added=rows)
+    return IngestResult(table=target.name, version=written, rows_added=rows)
 
 
 def _latest(stores: Stores, table: Table) -> tuple[int | None, pa.Schema | None]:
-    """The table's latest version and its columns as Arrow types."""
+    """Return the table's latest version and its Arrow schema; None and None if the table does not exist."""
     if not stores.engine.exists(table):
         return None, None
     version = stores.engine.latest_version(table)
     return version, stores.engine.read(table, version=version, limit=0).schema
 
 
-def _texts(fields: pa.Schema | None, mode: WriteMode) -> list[str]:
-    """Columns that the table keeps as text: a file's 1.50 or TRUE must not become 1.5 or true on the way."""
-    if fields is None or mode != "append":
+def _text_columns(schema: pa.Schema | None, mode: WriteMode) -> list[str]:
+    """Return the text columns of the table: a 1.50 or TRUE in the file must not become 1.5 or true."""
+    if schema is None or mode != "append":
         return []
-    return [field.name for field in fields if pa.types.is_string(field.type)]
+    return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
-def _checked(data: pa.Table, wanted: pa.Schema | None) -> tuple[ColumnCheck, ...]:
-    if wanted is None:
+def _check_columns(data: pa.Table, schema: pa.Schema | None) -> tuple[ColumnCheck, ...]:
+    if schema is None:
         return tuple(
-            ColumnCheck(name=f.name, found=str(f.type), wanted=None, fits=True, note="new column") for f in data.schema
+            ColumnCheck(name=field.name, found=str(field.type), wanted=None, fits=True, note=text("new column"))
+            for field in data.schema
         )
-    checks = [_check(data, field) for field in wanted]
+    checks = [_check_column(data, field) for field in schema]
     extra = [
-        ColumnCheck(name=f.name, found=str(f.type), wanted=None, fits=False, note="the table has no such column")
+        ColumnCheck(name=f.name, found=str(f.type), wanted=None, fits=False, note=text("the table has no such column"))
         for f in data.schema
-        if f.name not in wanted.names
+        if f.name not in schema.names
     ]
     return (*checks, *extra)
 
 
-def _check(data: pa.Table, wanted: pa.Field) -> ColumnCheck:
-    if wanted.name not in data.column_names:
-        note = "missing; its rows will be null" if wanted.nullable else "missing, and the table does not take nulls"
-        return ColumnCheck(name=wanted.name, found=None, wanted=str(wanted.type), fits=wanted.nullable, note=note)
-    column = data.column(wanted.name)
-    found, told = str(column.type), str(wanted.type)
-    if column.null_count and not wanted.nullable:
-        note = f"{column.null_count} values are missing, and the table does not take nulls"
-        return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=False, note=note)
-    if column.type == wanted.type:
-        return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=True, note="as in the table")
+def _check_column(data: pa.Table, field: pa.Field) -> ColumnCheck:
+    if field.name not in data.column_names:
+        if field.nullable:
+            note = text("missing in the file; its values will be null")
+        else:
+            note = text("missing in the file, and the table does not allow null")
+        return ColumnCheck(name=field.name, found=None, wanted=str(field.type), fits=field.nullable, note=note)
+    column = data.column(field.name)
+    found, wanted = str(column.type), str(field.type)
+    if column.null_count and not field.nullable:
+        note = text("{count} values are missing, and the table does not allow null", count=column.null_count)
+        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=False, note=note)
+    if column.type == field.type:
+        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=True, note=text("type of the table"))
     try:
         for chunk in column.chunks:
-            chunk.cast(wanted.type)
+            chunk.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        note = f"does not fit: {first_line(error)}"
-        return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=False, note=note)
-    return ColumnCheck(name=wanted.name, found=found, wanted=told, fits=True, note=f"is saved as {told}, without loss")
+        note = text("does not fit: {reason}", reason=first_line(error))
+        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=False, note=note)
+    note = text("saved as {type} without loss", type=wanted)
+    return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=True, note=note)
 
 
-def _fitted(data: pa.Table, wanted: pa.Schema, table: str) -> pa.RecordBatchReader:
-    """*data* with the table's columns, order and types. Raises SchemaMismatch, naming every column that differs."""
-    problems = [f"{column.name} ({column.note})" for column in _checked(data, wanted) if not column.fits]
+def _fit(data: pa.Table, schema: pa.Schema, table: str) -> pa.RecordBatchReader:
+    """Return *data* with the table's columns, order and types. Raises SchemaMismatch, which names every problem."""
+    problems = [f"{column.name} ({column.note})" for column in _check_columns(data, schema) if not column.fits]
     if problems:
         raise SchemaMismatch(
-            f"The file does not fit {table}: {'; '.join(problems)}. Correct the file, or overwrite the table.",
+            "The file does not fit {table}: {problems}. Correct the file, or overwrite the table.",
             table=table,
+            problems="; ".join(problems),
         )
-    return pa.RecordBatchReader.from_batches(wanted, (_cast(batch, wanted) for batch in data.to_batches()))
+    return pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in data.to_batches()))
 
 
-def _cast(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     names = batch.schema.names
     columns = [
-        batch.column(names.index(f.name)).cast(f.type) if f.name in names else pa.nulls(batch.num_rows, f.type)
-        for f in wanted
+        batch.column(names.index(field.name)).cast(field.type)
+        if field.name in names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=wanted)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,1 +1,1 @@
-"""Jobs and schedules."""
+"""Jobs and schedules: list, cancel, run, submit."""

@@ -1,4 +1,4 @@
-"""Jobs: what long work there is, how far it is, and asking it to stop."""
+"""Jobs: list them, read their log, and cancel them."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def list_jobs(
     limit: int = 100,
     offset: int = 0,
 ) -> tuple[Job, ...]:
-    """At most *limit* jobs, newest first, without the *offset* newest."""
+    """Return at most *limit* jobs, newest first, after the *offset* newest."""
     require(actor, Action.JOB_READ)
     return stores.jobs.list(kind=kind, live_only=live_only, limit=limit, offset=offset)
 
 
 def count_jobs(stores: Stores, actor: Actor, *, kind: str | None = None) -> int:
-    """How many jobs there ever were, of one kind or of all."""
+    """Return the number of all jobs, finished ones too; of one *kind* if it is given."""
     require(actor, Action.JOB_READ)
     return stores.jobs.count(kind=kind)
 
 
 def show_job(stores: Stores, actor: Actor, job_id: str) -> Job:
-    """One job as it is now. Raises JobNotFound."""
+    """Return one job as it is now. Raises JobNotFound."""
     require(actor, Action.JOB_READ)
     return stores.jobs.get(job_id)
 
 
 def job_lines(stores: Stores, actor: Actor, job_id: str, *, after: int = 0) -> tuple[JobLine, ...]:
-    """The job's log, oldest first, after line number *after*."""
+    """Return the lines of the job's log after line number *after*, oldest first."""
     require(actor, Action.JOB_READ)
     return stores.jobs.lines(job_id, after=after)
 
 
 def cancel_job(stores: Stores, actor: Actor, job_id: str, *, reason: str = "") -> Job:
-    """Asks a job to stop: it ends as killed at its next checkpoint; one that is over stays so. Raises JobNotFound."""
+    """Ask a job to stop; it ends as killed at its next checkpoint. A finished job does not change. Raises JobNotFound."""
     job = stores.jobs.get(job_id)
     with stores.audit.recording(
         actor, Action.JOB_CANCEL, f"job {job_id}", reason=reason, before={"kind": job.kind, "status": job.status.value}

@@ -1,4 +1,4 @@
-"""Performs a job: which service does which kind of long work."""
+"""Run a job: call the service for its kind of work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from core.errors import BadInput
 from core.features.admin.tokens import require_valid_token
 from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.training.reproduce import reproduce, told
+from core.features.training.reproduce import reproduce, serialize
 from core.features.training.train import train
 from core.jobs.progress import Progress
 from core.jobs.store import actor_of
+from core.texts import text
 
 Handler = Callable[[Stores, Actor, Mapping[str, Any], Progress], Mapping[str, Any]]
 
@@ -45,9 +46,9 @@ def _score(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress:
 
 
 def _reproduce(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
-    asked = dict(arguments)
-    key = ModelVersionKey(model=asked.pop("model"), version=asked.pop("model_version"))
-    return told(reproduce(stores, actor, key, progress=progress, **asked))
+    options = dict(arguments)
+    key = ModelVersionKey(model=options.pop("model"), version=options.pop("model_version"))
+    return serialize(reproduce(stores, actor, key, progress=progress, **options))
 
 
 HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _reproduce}
@@ -55,20 +56,20 @@ HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _
 ACTIONS = {"train": Action.RUN_TRAIN, "score": Action.PREDICTION_SCORE, "reproduce": Action.MODEL_REPRODUCE}
 
 
-def tidy(stores: Stores, job: Job) -> None:
-    """Ends what a job left open whose process died: its MLflow run and its intent in the audit log."""
-    why = job.error or f"its process died; the job is {job.status.value} again"
+def clean_up(stores: Stores, job: Job) -> None:
+    """End the MLflow run and the unfinished action that *job* left open when its process died."""
+    reason = job.error or text("the job's process died; the job is {status} again", status=job.status.value)
     run_id, operation = job.result.get("run_id"), job.result.get("operation")
     if operation:
         for intent in (event for event in stores.audit.unfinished() if event.operation == operation):
             stores.audit.append(
-                actor_of(job), intent.action, intent.subject, Outcome.FAILED, reason=why, operation=operation
+                actor_of(job), intent.action, intent.subject, Outcome.FAILED, reason=reason, operation=operation
             )
     if run_id and stores.runs.get(run_id).status is RunStatus.RUNNING:
-        stores.runs.end(run_id, RunStatus.KILLED, why)
+        stores.runs.end(run_id, RunStatus.KILLED, reason)
 
 
-def perform(
+def run_job(
     stores: Stores,
     actor: Actor,
     kind: str,
@@ -77,13 +78,15 @@ def perform(
     *,
     job: Job | None = None,
 ) -> Mapping[str, Any]:
-    """Does one job's work and returns its result for the job table. *job*: its row, where it has one.
+    """Do the work of one job and return its result for the job table. *job* is its row, if it has one.
 
-    Raises what the service raises, NotSignedIn where the token that it acts by is needed and does not hold.
+    Raises:
+        NotSignedIn: the job needs a token, and its token is not valid.
+        CoreError: the service failed.
     """
     handler = HANDLERS.get(kind)
     if handler is None:
-        raise BadInput(f"No work of the kind {kind!r}; kinds are {', '.join(HANDLERS)}.", kind=kind)
+        raise BadInput("{kind!r} is not a kind of job; the kinds are {kinds}.", kind=kind, kinds=", ".join(HANDLERS))
     require_valid_token(
         stores,
         actor,

@@ -1,4 +1,4 @@
-"""Schedules: retraining by a cron line or on a table's new data version, and firing what is due."""
+"""Schedules: retrain by a cron expression or when a table has new data, and start the jobs that are due."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from core.jobs.triggers import next_due
 CRON = "cron"
 NEW_DATA = "new data"
 
-# Commits that write a version and change no row, though some of them write files.
-_NO_DATA = frozenset(
+# Operations that write a version without changing rows, though some of them write files.
+_MAINTENANCE = frozenset(
     {
         *("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "ANALYZE"),
         *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY"),
@@ -30,7 +30,7 @@ _NO_DATA = frozenset(
 
 
 def list_triggers(stores: Stores, actor: Actor) -> tuple[Trigger, ...]:
-    """All schedules, oldest first."""
+    """Return all schedules, oldest first."""
     stores.audit.require(actor, Action.JOB_READ)
     return stores.jobs.triggers.list()
 
@@ -46,17 +46,18 @@ def save_trigger(
     token: str = "",
     reason: str = "",
 ) -> Trigger:
-    """Retrains *recipe* by *cron* (five fields, UTC) or whenever its table gets a version with new rows; not both.
+    """Schedule *recipe* by *cron* (five fields, UTC) or for each version of its table with new rows; not both.
 
-    It acts by *token* (its text, of which only the id is kept), or by the one that *actor* acts by; where people sign
-    in it needs one. Raises BadParameter, RecipeNotFound, TableNotFound, NotSignedIn.
+    The schedule acts by *token*, whose text is not kept, or by the token of *actor*. If people sign in, it needs one.
+
+    Raises:
+        BadParameter, RecipeNotFound, TableNotFound, NotSignedIn
     """
     with stores.audit.recording(actor, Action.TRIGGER_WRITE, f"schedule of {recipe}", reason=reason) as record:
         if (cron is None) == (not on_new_data):
-            raise BadParameter("Choose one: a cron line, or on new data.")
+            raise BadParameter("Choose either a cron expression or new data.")
         owner = token_owner(stores, actor, token, Action.RUN_TRAIN)
-        chosen = find_recipe(stores, recipe)
-        table, latest = stores.pin(chosen.table)
+        table, latest = stores.pin(find_recipe(stores, recipe).table)
         trigger = stores.jobs.triggers.save(
             Trigger(
                 id=uuid4().hex[:12],
@@ -83,7 +84,7 @@ def save_trigger(
 
 
 def delete_trigger(stores: Stores, actor: Actor, trigger_id: str, *, reason: str = "") -> None:
-    """Raises NotFound, which only who may delete one gets to hear."""
+    """Delete a schedule. Raises NotFound, but Forbidden to an actor who may not delete schedules."""
     try:
         trigger = stores.jobs.triggers.get(trigger_id)
     except NotFound:
@@ -95,32 +96,32 @@ def delete_trigger(stores: Stores, actor: Actor, trigger_id: str, *, reason: str
 
 
 def fire_due(stores: Stores, now: datetime | None = None) -> tuple[Job, ...]:
-    """Submits a training for every schedule that is due; of several workers one does.
+    """Submit a training for every schedule that is due, and return the jobs. Of several workers only one submits.
 
-    What was missed while no worker ran is made up for once; while an earlier training of a schedule waits or runs,
-    its next one waits too. A schedule whose table or recipe is gone is turned off, which is recorded; the others go on.
+    Times that passed while no worker ran lead to one training. While a training of a schedule waits or runs, its next
+    training waits too. A schedule whose table or recipe is gone is turned off, and the audit log records it.
     """
-    moment = now or datetime.now(UTC)
+    time = now or datetime.now(UTC)
     enabled = [trigger for trigger in stores.jobs.triggers.list() if trigger.enabled]
     busy = {job.trigger_id for job in stores.jobs.list(live_only=True)} if enabled else set()
-    fired = []
+    jobs = []
     for trigger in enabled:
         try:
-            due = None if trigger.id in busy else _due(stores, trigger, moment)
+            due = None if trigger.id in busy else _due(stores, trigger, time)
             if due is not None:
-                # First the job, under a name that a second worker would use too, then the schedule: killed in
-                # between, the next round finds the job there.
+                # First the job, with an id that a second worker would use too, then the schedule: if this process is
+                # killed in between, the next round finds the job.
                 job = _submit(stores, trigger, due) if due.version is not None else None
                 if stores.jobs.triggers.advance(trigger, **due.changes) and job is not None:
-                    fired.append(job)
+                    jobs.append(job)
         except CoreError as error:
             _turn_off(stores, trigger, error)
-    return tuple(fired)
+    return tuple(jobs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Due:
-    """What to set on a trigger that moves on; *version* of its table is to be trained on, None where no row changed."""
+    """The *changes* to a schedule that is due, and the data *version* to train on; None if no row changed."""
 
     changes: dict[str, Any]
     version: int | None
@@ -133,18 +134,18 @@ def _due(stores: Stores, trigger: Trigger, now: datetime) -> _Due | None:
         _, pinned = stores.pin(trigger.table or "")
         return _Due(changes={"last_fired": now, "next_due": next_due(trigger.cron, now)}, version=pinned.version)
     table = stores.catalog.resolve(trigger.table or "")
-    latest, seen = stores.engine.latest_version(table), trigger.last_seen_version
-    if seen is not None and latest <= seen:
+    latest, last_seen = stores.engine.latest_version(table), trigger.last_seen_version
+    if last_seen is not None and latest <= last_seen:
         return None
-    since = stores.engine.history(table, limit=latest - seen if seen is not None else None)
-    newest = max((commit.version for commit in since if _changes_rows(commit)), default=None)
+    commits = stores.engine.history(table, limit=latest - last_seen if last_seen is not None else None)
+    newest = max((commit.version for commit in commits if _changes_rows(commit)), default=None)
     return _Due(
         changes={"last_seen_version": latest} | ({"last_fired": now} if newest is not None else {}), version=newest
     )
 
 
 def _changes_rows(commit: Commit) -> bool:
-    return commit.operation not in _NO_DATA and (commit.files_added > 0 or commit.files_removed > 0)
+    return commit.operation not in _MAINTENANCE and (commit.files_added > 0 or commit.files_removed > 0)
 
 
 def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
@@ -152,20 +153,20 @@ def _submit(stores: Stores, trigger: Trigger, due: _Due) -> Job:
     require_valid_token(stores, owner, Action.RUN_TRAIN, recipe, scheduled=True)
     stores.audit.require(owner, Action.RUN_TRAIN, recipe)
     find_recipe(stores, recipe)
-    moment = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"
-    who = f"cron {trigger.cron}" if trigger.cron else f"new data in {trigger.table}"
+    suffix = trigger.next_due.strftime("%Y%m%dT%H%M") if trigger.next_due else f"v{due.version}"
+    cause = f"cron {trigger.cron}" if trigger.cron else f"new data in {trigger.table}"
     arguments = {
         **trigger.arguments,
         "table": trigger.table,
         "version": due.version,
-        "reason": f"schedule {trigger.id}: {who}",
+        "reason": f"schedule {trigger.id}: {cause}",
     }
-    return stores.jobs.submit("train", arguments, owner, trigger_id=trigger.id, job_id=f"{trigger.id}-{moment}")
+    return stores.jobs.submit("train", arguments, owner, trigger_id=trigger.id, job_id=f"{trigger.id}-{suffix}")
 
 
 def _turn_off(stores: Stores, trigger: Trigger, error: CoreError) -> None:
     if isinstance(error, Unavailable):
-        return  # tried again at the next round
+        return  # the next round tries again
     stores.jobs.triggers.advance(stores.jobs.triggers.get(trigger.id), enabled=False)
     subject = f"schedule of {trigger.arguments.get('recipe')}"
     stores.audit.append(

@@ -127,8 +127,11 @@ def _estimator(recipe: Recipe) -> Any:
     module_name, _, name = recipe.estimator.rpartition(".")
     estimator_class = getattr(importlib.import_module(module_name), name, None)
     kind = "classification" if recipe.task is Task.CLASSIFICATION else "regression"
-    is_estimator = inspect.isclass(estimator_class) and issubclass(estimator_class, JavaEstimator)
-    if not is_estimator or not module_name.endswith(kind):
+    if (
+        not inspect.isclass(estimator_class)
+        or not issubclass(estimator_class, JavaEstimator)
+        or not module_name.endswith(kind)
+    ):
         raise BadParameter(
             "The installed pyspark has no {task} estimator {estimator!r}.",
             task=kind,
@@ -140,12 +143,12 @@ def _estimator(recipe: Recipe) -> Any:
         estimator.set(estimator.getParam("seed"), recipe.seed)
     for key, value in recipe.params.items():
         if not estimator.hasParam(key) or key.endswith("Col"):
-            names = ", ".join(sorted(param.name for param in estimator.params if not param.name.endswith("Col")))
+            settable = ", ".join(sorted(param.name for param in estimator.params if not param.name.endswith("Col")))
             raise BadParameter(
                 "{estimator} has no parameter {name!r}; its parameters are {parameters}.",
                 estimator=recipe.estimator,
                 name=key,
-                parameters=names,
+                parameters=settable,
             )
         param = estimator.getParam(key)
         try:
