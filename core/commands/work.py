@@ -17,7 +17,7 @@ from core.features.admin.doctor import Check, run_checks
 from core.features.admin.sample import build_sample
 from core.features.admin.sign_in import enable_provider, refuse_demo
 from core.features.evidence.sign_head import HeadSchedule
-from core.features.jobs.run_job import clean_up, run_job
+from core.features.jobs.run_job import clean_up, run_service
 from core.features.jobs.schedules import fire_due
 from core.features.monitoring.findings import InspectionSchedule
 from core.jobs.worker import run_job, run_worker
@@ -130,7 +130,7 @@ def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
         stores.jobs,
         job_id,
         attempt=attempt,
-        work=lambda actor, kind, arguments, progress: run_job(
+        work=lambda actor, kind, arguments, progress: run_service(
             stores, actor, kind, arguments, progress, job=stores.jobs.get(job_id)
         ),
     )

@@ -16,7 +16,7 @@ from core.database.engine import Database
 from core.database.tables import metadata
 from core.entities import JobStatus, Role
 from core.errors import NotSignedIn
-from core.features.jobs.run_job import run_job
+from core.features.jobs.run_job import run_service
 from core.features.jobs.schedules import fire_due, list_triggers, save_trigger
 from core.features.training.train import list_recipes
 from core.jobs.store import actor_of
@@ -163,7 +163,7 @@ def test_work_of_a_revoked_token_is_refused_and_recorded(provider: None, sample:
     kept = stores.jobs.get(job.id)
     assert (kept.actor, kept.role, kept.token) == ("token:nightly", "scientist", made[0].id)
     with pytest.raises(NotSignedIn, match="was revoked"):
-        run_job(stores, actor_of(kept), kept.kind, kept.arguments, progress=None)  # type: ignore[arg-type]
+        run_service(stores, actor_of(kept), kept.kind, kept.arguments, progress=None)  # type: ignore[arg-type]
     stores.jobs.request_cancel(job.id, "test")
     assert stores.jobs.get(job.id).status is JobStatus.KILLED
     assert fire_due(stores, now + timedelta(minutes=2)) == ()

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from core.entities import Actor, ModelVersionKey, Outcome, Recipe, Reproduced, TableVersion, Task
 from core.errors import BadParameter, Forbidden, ModelVersionNotFound
-from core.features.jobs.run_job import run_job
+from core.features.jobs.run_job import run_service
 from core.features.stores import Stores
 from core.features.training.reproduce import past_reproductions, reproduce, submit_reproduction
 from core.features.training.train import train
@@ -203,7 +203,7 @@ def test_a_missing_version_is_an_error_and_not_a_verdict(sample_stores: Stores, 
 def test_a_worker_makes_it_again_and_the_job_holds_the_verdict(sample_stores: Stores, auditor: Actor) -> None:
     job = submit_reproduction(sample_stores, auditor, KEY, reason="check")
     watch = Watched()
-    result = run_job(sample_stores, auditor, job.kind, job.arguments, watch)
+    result = run_service(sample_stores, auditor, job.kind, job.arguments, watch)
     assert (result["verdict"], result["model"]) == ("reproduced", f"{MODEL}/1")
     assert result["answers"] == {"same": 15, "of": 15}
     assert watch.steps[-1][0] == 1.0

@@ -12,7 +12,7 @@ from core.entities import Actor, Role, Token
 from core.errors import Forbidden, NotSignedIn, RecipeNotFound
 from core.features.admin.sign_in import enable_provider
 from core.features.admin.tokens import issue_token, revoke_token
-from core.features.jobs.run_job import run_job
+from core.features.jobs.run_job import run_service
 from core.features.jobs.schedules import fire_due, list_triggers, save_trigger
 from core.features.stores import Stores
 from core.jobs.progress import Silent
@@ -86,10 +86,10 @@ def test_work_that_a_demo_identity_queued_is_not_done(stores: Stores, scientist:
     scheduled = stores.jobs.submit("train", {"recipe": "none"}, ANN, trigger_id="t")
     for job, words in ((before, "before people signed in here"), (scheduled, "acts by no token")):
         with pytest.raises(NotSignedIn, match=words):
-            run_job(stores, actor_of(job), job.kind, job.arguments, Silent(), job=job)
+            run_service(stores, actor_of(job), job.kind, job.arguments, Silent(), job=job)
         assert words in stores.audit.search(outcome="denied")[0].reason
     with pytest.raises(RecipeNotFound):  # somebody signed in asked for it, so it is begun
-        run_job(stores, actor_of(after), after.kind, after.arguments, Silent(), job=after)
+        run_service(stores, actor_of(after), after.kind, after.arguments, Silent(), job=after)
 
 
 def test_the_command_line_schedules_by_its_token(

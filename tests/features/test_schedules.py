@@ -222,12 +222,12 @@ def test_only_scientists_schedule_and_unschedule(
 
 def test_fired_job_trains_a_version(sample_stores: Stores, weekly: Trigger) -> None:
     """The arguments that a schedule makes are those that the handler of trainings takes."""
-    from core.features.jobs.run_job import run_job
+    from core.features.jobs.run_job import run_service
     from core.jobs.progress import Silent
     from core.jobs.store import actor_of
 
     assert weekly.next_due is not None
     (job,) = fire_due(sample_stores, weekly.next_due)
     assert job.status is JobStatus.SCHEDULED
-    result = run_job(sample_stores, actor_of(job), job.kind, job.arguments, Silent())
+    result = run_service(sample_stores, actor_of(job), job.kind, job.arguments, Silent())
     assert (result["model"], result["version"], result["data_version"]) == ("iris_classifier", 4, 2)

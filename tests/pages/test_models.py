@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from core.entities import Actor, ModelVersionKey, Stage
-from core.features.jobs.run_job import run_job
+from core.features.jobs.run_job import run_service
 from core.features.stores import Stores
 from core.jobs.progress import Silent
 from pages._models import model_views
@@ -122,7 +122,7 @@ def test_a_version_is_made_again_and_its_verdict_stays(opened: Opened, sample_st
     assert (job.arguments["model"], job.arguments["model_version"], job.actor) == ("iris_classifier", 1, "auditor")
     assert job.id in said(test)
     sample_stores.runs.log(str(sample_stores.models.version(KEY).run_id), metrics={"f1": 0.5})
-    run_job(sample_stores, auditor, job.kind, job.arguments, Silent())
+    run_service(sample_stores, auditor, job.kind, job.arguments, Silent())
     test = opened("models", "manager", **address)
     assert "f1 (0.5 then, " in said(test)
     numbers = test.dataframe[2].value.set_index("Number")

@@ -129,9 +129,9 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "models.read_model_file": ("model.read", lambda g, a: models.read_model_file(g.stores, a, KEY, "MLmodel")),
     "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),
     "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),
-    "run_job.run_job": (
+    "run_job.run_service": (
         "run.train",
-        lambda g, a: run_job.run_job(g.stores, a, "train", {"recipe": "none"}, Silent()),
+        lambda g, a: run_job.run_service(g.stores, a, "train", {"recipe": "none"}, Silent()),
     ),
     "recipe_projects.project_parameters": (
         "run.read",

@@ -40,7 +40,7 @@ def job_lines(stores: Stores, actor: Actor, job_id: str, *, after: int = 0) -> t
 
 
 def cancel_job(stores: Stores, actor: Actor, job_id: str, *, reason: str = "") -> Job:
-    """Ask a job to stop; it ends as killed at its next checkpoint. A finished job does not change. Raises JobNotFound."""
+    """Ask a job to stop; it ends as killed at its next checkpoint. A finished job stays. Raises JobNotFound."""
     job = stores.jobs.get(job_id)
     with stores.audit.recording(
         actor, Action.JOB_CANCEL, f"job {job_id}", reason=reason, before={"kind": job.kind, "status": job.status.value}

@@ -69,7 +69,7 @@ def clean_up(stores: Stores, job: Job) -> None:
         stores.runs.end(run_id, RunStatus.KILLED, reason)
 
 
-def run_job(
+def run_service(
     stores: Stores,
     actor: Actor,
     kind: str,
