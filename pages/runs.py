@@ -45,7 +45,7 @@ def filtered() -> tuple[RunPage, str]:
         stores,
         actor,
         experiments=chosen,
-        text=name or "",
+        name=name or "",
         table=table,
         version=version,
         status=RunStatus(word) if word else None,

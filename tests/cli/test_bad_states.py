@@ -147,7 +147,7 @@ STATES = {
     ),
     "a run that was deleted": State(
         make=run_removed,
-        asked=((("compare", "{run}"), ("There is no run", "pick runs from the list of runs")),),
+        asked=((("compare", "{run}"), ("MLflow has no run", "choose runs from the list")),),
     ),
     "names that would act": State(
         make=as_it_was,
@@ -157,7 +157,7 @@ STATES = {
             (("score", "iris_classifier/1", TABLE, "--into", ODD), ("cannot name a table", "start with a letter")),
             (("train", ODD), ("There is no recipe", "iris_classifier")),
             (("approve", ODD, "--as", "manager", "--reason", "r"), ("There is no request", "`requests`")),
-            (("compare", ODD), ("There is no run", "list of runs")),
+            (("compare", ODD), ("MLflow has no run", "choose runs from the list")),
             (("tables", "--as", ODD), ("There is no demo identity", "take one of auditor")),
         ),
     ),

@@ -118,7 +118,7 @@ def test_a_regression_gives_numbers_without_probability(sample_stores: Stores, s
 
 
 def test_nothing_in_production_says_what_to_do(sample_stores: Stores, scientist: Actor) -> None:
-    with pytest.raises(NothingInProduction, match="ask for a promotion"):
+    with pytest.raises(NothingInProduction, match="request a promotion"):
         scored(sample_stores, scientist, 0)
 
 

@@ -1,4 +1,4 @@
-"""Traces: from a prediction batch or a model version back to its data, and from a data version forward."""
+"""Build lineage graphs: from a batch or a model version back to its data, and from a data version forward."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of_all_versions, view_data
 from core.features.scoring.score import find_batch, list_batches
 from core.features.stores import Stores
+from core.texts import text
 
 
 @dataclass
 class _Graph:
-    """Nodes and edges while they are gathered; a node that is added twice stays once."""
+    """The nodes and edges of a graph under construction. Adding a node or an edge twice has no effect."""
 
     stores: Stores
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -47,26 +48,29 @@ class _Graph:
             self.edges[source, target] = Edge(source=source, target=target, label=label)
 
     def table(self, name: str) -> Table:
-        """The table, looked up once. Raises TableNotFound."""
+        """Return the table; the catalog is asked once. Raises TableNotFound."""
         if name not in self.tables:
             self.tables[name] = self.stores.catalog.resolve(name)
         return self.tables[name]
 
     def commit(self, key: TableVersion) -> Commit | None:
-        """The commit that made a version, its table's history read once; None where the log does not tell it."""
+        """Return the commit of a version, or None if the log no longer has it. A table's history is read once."""
         if key.table not in self.commits:
             history = self.stores.engine.history(self.table(key.table))
             self.commits[key.table] = {commit.version: commit for commit in history}
         return self.commits[key.table].get(key.version)
 
-    def done(self, root: str) -> Lineage:
+    def lineage(self, root: str) -> Lineage:
         return Lineage(root=root, nodes=tuple(self.nodes.values()), edges=tuple(self.edges.values()))
 
 
 def lineage_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Lineage:
-    """A model version back to run, data, code and decisions, and forward to its batches.
+    """Return a model version with its run, data, code and decisions, and with its batches.
 
-    Raises ModelVersionNotFound, RegistryUnavailable, Forbidden. What is lost is a node with a problem.
+    A lost run or data version is a node with a problem.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable, Forbidden
     """
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     graph = _Graph(stores)
@@ -76,11 +80,11 @@ def lineage_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Line
     for batch in list_batches(stores, actor):
         if batch.key == key:
             _add_batch(graph, batch)
-    return graph.done(root)
+    return graph.lineage(root)
 
 
 def lineage_of_every_version(stores: Stores, actor: Actor, model: str) -> Lineage:
-    """All versions of a model with their runs, data and decisions: a constant number of registry calls."""
+    """Return all versions of a model with runs, data and decisions, in a constant number of registry calls."""
     stores.audit.require(actor, Action.LINEAGE_READ, model)
     graph = _Graph(stores)
     versions = stores.models.versions(model)
@@ -88,11 +92,11 @@ def lineage_of_every_version(stores: Stores, actor: Actor, model: str) -> Lineag
     for version in versions:
         _add_version(graph, version, runs)
     _add_decisions(graph, stores.decisions.list(model=model))
-    return graph.done(model_node(versions[0].key) if versions else "")
+    return graph.lineage(model_node(versions[0].key) if versions else "")
 
 
 def lineage_of_batch(stores: Stores, actor: Actor, batch_id: str) -> Lineage:
-    """A batch back to the data it scored, its model version, and all that is behind that one. Raises BatchNotFound."""
+    """Return a batch with the data that it scored, its model version and the lineage of that. Raises BatchNotFound."""
     stores.audit.require(actor, Action.LINEAGE_READ, batch_id)
     batch = find_batch(stores, actor, batch_id)
     graph = _Graph(stores)
@@ -103,11 +107,11 @@ def lineage_of_batch(stores: Stores, actor: Actor, batch_id: str) -> Lineage:
     else:
         _add_version(graph, version, _runs_of(stores, [version]))
     _add_decisions(graph, stores.decisions.list(model=batch.model), only=batch.model_version)
-    return graph.done(_add_batch(graph, batch))
+    return graph.lineage(_add_batch(graph, batch))
 
 
 def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) -> Lineage:
-    """A data version forward: models trained on it, the batches those made, and the batches that scored it."""
+    """Return the models that were trained on a data version, their batches, and the batches that scored the version."""
     stores.audit.require(actor, Action.LINEAGE_READ, f"{table}@{version}")
     resolved, data = stores.pin(table, version)
     stores.engine.snapshot(resolved, version=version)
@@ -121,7 +125,7 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
     for batch in list_batches(stores, actor):
         if batch.key in models or batch.source == data:
             _add_batch(graph, batch)
-    return graph.done(root)
+    return graph.lineage(root)
 
 
 def model_node(key: ModelVersionKey) -> str:
@@ -137,27 +141,27 @@ def batch_node(batch_id: str) -> str:
 
 
 def _runs_of(stores: Stores, versions: Iterable[ModelVersion]) -> dict[str, Run]:
-    return stores.runs.get_many([v.run_id for v in versions if v.run_id])
+    return stores.runs.get_many([version.run_id for version in versions if version.run_id])
 
 
 def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> str:
     run = runs.get(version.run_id or "")
     model = graph.add(_model(version.key, stage=version.stage.value))
     run_node = graph.add(_run_node(version, run))
-    graph.link(run_node, model, "registered as")
-    for source in data_sources(run, version):
-        graph.link(_add_commit(graph, source), run_node, "trained")
+    graph.link(run_node, model, text("registered as"))
+    for claim in data_sources(run, version):
+        graph.link(_add_commit(graph, claim), run_node, text("trained"))
     commit = run.tags.get("mlflow.source.git.commit") if run else None
     if commit:
-        where = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
+        source = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
         code = Node(
             id=f"code {commit}",
             kind=NodeKind.CODE,
             label=commit[:10],
             subject=commit,
-            detail={"commit": commit, **where},
+            detail={"commit": commit, **source},
         )
-        graph.link(graph.add(code), run_node, "ran")
+        graph.link(graph.add(code), run_node, text("ran"))
     return model
 
 
@@ -170,13 +174,14 @@ def _model(key: ModelVersionKey, *, stage: str = "", problem: str | None = None)
 
 def _run_node(version: ModelVersion, run: Run | None) -> Node:
     run_id = version.run_id or "no run"
-    problem = None
+    problem: str | None = None
     if run is None:
-        problem = (
-            "the version names no run" if not version.run_id else "the run is not there (deleted, or never existed)"
-        )
+        if version.run_id:
+            problem = text("the run does not exist: it was erased, or it never existed")
+        else:
+            problem = text("the version names no run")
     elif run.is_deleted:
-        problem = "the run was deleted"
+        problem = text("the run was deleted")
     detail = {}
     if run is not None:
         detail = {"status": run.status.value, "user": run.user or "", "experiment": run.experiment}
@@ -187,17 +192,19 @@ def _run_node(version: ModelVersion, run: Run | None) -> Node:
 
 
 def _add_commit(graph: _Graph, source: DataSource) -> str:
-    """The data version's commit, and whether its rows can still be shown."""
+    """Add the commit of a data version, with a problem if its rows cannot be shown. Return the id of the node."""
     if source.table is None or source.version is None:
-        where = "an unknown table" if source.version is not None else "unknown data"
-        number = "" if source.version is None else f"@{source.version}"
+        if source.version is None:
+            number, label = "", text("unknown data")
+        else:
+            number, label = f"@{source.version}", text("unknown table @{version}", version=source.version)
         return graph.add(
             Node(
                 id=f"commit unknown{number}",
                 kind=NodeKind.COMMIT,
-                label=f"{where}{number}",
+                label=label,
                 subject="",
-                problem="; ".join(source.findings) or "the run does not say which table",
+                problem="; ".join(source.findings) or text("the run does not name the table"),
             )
         )
     key = TableVersion(table=source.table, version=source.version)
@@ -246,14 +253,14 @@ def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only:
                 kind=NodeKind.DECISION,
                 label=f"{request.to.value}: {request.status.value}",
                 subject=request.id,
-                detail=dict(_told(request)),
-                problem="begun and never ended" if request.status.value == "unfinished" else None,
+                detail=dict(_request_facts(request)),
+                problem=text("unfinished") if request.status.value == "unfinished" else None,
             )
         )
         graph.link(model_node(request.key), node, request.kind.value)
 
 
-def _told(request: PromotionRequest) -> Iterator[tuple[str, str]]:
+def _request_facts(request: PromotionRequest) -> Iterator[tuple[str, str]]:
     yield "kind", request.kind.value
     yield "to", request.to.value
     yield "status", request.status.value
@@ -272,7 +279,7 @@ def _add_batch(graph: _Graph, batch: PredictionBatch) -> str:
         Node(
             id=batch_node(batch.batch_id),
             kind=NodeKind.BATCH,
-            label=f"{batch.into} ({batch.rows} rows)",
+            label=text("{batch} ({rows} rows)", batch=batch.into, rows=batch.rows),
             subject=batch.batch_id,
             detail={
                 "into": str(batch.into),
@@ -286,7 +293,7 @@ def _add_batch(graph: _Graph, batch: PredictionBatch) -> str:
     )
     if model_node(batch.key) not in graph.nodes:
         graph.add(_model(batch.key))
-    graph.link(model_node(batch.key), node, "predicted")
+    graph.link(model_node(batch.key), node, text("predicted"))
     source = DataSource(table=batch.source.table, version=batch.source.version, source_of_truth="")
-    graph.link(_add_commit(graph, source), node, "was scored")
+    graph.link(_add_commit(graph, source), node, text("scored in"))
     return node

@@ -1,1 +1,1 @@
-"""Runs and registered models: read and compare."""
+"""Runs and registered models: show and compare them."""

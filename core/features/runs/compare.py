@@ -1,4 +1,4 @@
-"""Compare: runs side by side, what differs, and how far each is from the run in Production."""
+"""Compare runs: side by side, what differs, and how far each run is from its baseline."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from core.errors import RunNotFound
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
 from core.registry.runs import RunPage, failure_reason
+from core.texts import text
 
 
 class Direction(str, Enum):
-    """What a difference from the baseline means."""
+    """The meaning of a difference from the baseline."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -26,11 +27,12 @@ class Direction(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs in the order asked for. *deltas* are run minus baseline, only where both have a finite value.
+    """Runs in the requested order. *deltas* are run minus baseline, only if both values are finite.
 
-    *differing_…* are the names whose values are not the same in all runs and their baselines. *notes* say what is odd
-    about a run. *versions* are the model versions registered from each run. *baselines* is the run that each is
-    measured against: one for all, or that of its own model; *baseline* is None, with a reason, where they differ.
+    *differing_params* and *differing_metrics* are the names with different values in the runs and their baselines.
+    *notes* give the peculiarities of a run. *versions* are the model versions registered from each run. *baselines* is
+    the baseline of each run: one for all, or that of its own model. *baseline* is None if they differ;
+    *baseline_reason* says why.
     """
 
     runs: tuple[Run, ...]
@@ -52,47 +54,51 @@ def list_runs(
     actor: Actor,
     *,
     experiments: Sequence[str] = (),
-    text: str = "",
+    name: str = "",
     table: str | None = None,
     version: int | None = None,
     status: RunStatus | None = None,
     limit: int = 100,
     token: str | None = None,
 ) -> RunPage:
-    """One page of runs, newest first; *table* and *version* keep those trained on it."""
+    """Return one page of runs, newest first. *name* is a part of the run's name; *table* and *version* select its data."""
     require(actor, Action.RUN_READ)
     data = TableVersion(table=table, version=version) if table is not None and version is not None else None
-    return stores.runs.page(experiments, text, table=table, data=data, status=status, limit=limit, token=token)
+    return stores.runs.page(experiments, name, table=table, data=data, status=status, limit=limit, token=token)
 
 
 def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:
-    """Names of MLflow's experiments."""
+    """Return the names of MLflow's experiments."""
     require(actor, Action.RUN_READ)
     return stores.runs.experiments()
 
 
 def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None) -> Comparison:
-    """Runs beside *baseline* (a run id), or beside the run in Production of the model they belong to.
+    """Compare runs with *baseline* (a run id), or with the Production run of their own model.
 
-    Deleted runs are compared too and noted. Raises RunNotFound (`missing` names all that are not there).
+    Deleted runs are compared too, with a note.
+
+    Raises:
+        RunNotFound: `missing` names all runs that do not exist.
     """
     require(actor, Action.RUN_READ)
-    wanted = list(dict.fromkeys(run_ids))
+    ids = list(dict.fromkeys(run_ids))
     registered = _versions_by_run(stores.models.versions())
-    found = stores.runs.get_many([*wanted, *([baseline] if baseline else [])])
-    missing = tuple(run_id for run_id in [*wanted, *([baseline] if baseline else [])] if run_id not in found)
+    all_ids = [*ids, *([baseline] if baseline else [])]
+    read = stores.runs.get_many(all_ids)
+    missing = tuple(run_id for run_id in all_ids if run_id not in read)
     if missing:
         raise RunNotFound(
-            f"There is no run {', '.join(missing)} in MLflow; pick runs from the list of runs.", missing=missing
+            "MLflow has no run {runs}; choose runs from the list.", runs=", ".join(missing), missing=missing
         )
-    runs = tuple(found[run_id] for run_id in wanted)
+    runs = tuple(read[run_id] for run_id in ids)
     if baseline:
-        measured = _Baselines({run.run_id: found[baseline] for run in runs}, "chosen by you")
+        against = _Baselines({run.run_id: read[baseline] for run in runs}, text("chosen by you"))
     else:
-        measured = _production_runs(stores, runs, registered)
-    bases = {base.run_id: base for base in measured.runs.values()}
+        against = _production_runs(stores, runs, registered)
+    bases = {base.run_id: base for base in against.runs.values()}
     every = [*runs, *bases.values()]
-    deltas = {run.run_id: _deltas(run, measured.runs.get(run.run_id)) for run in runs}
+    deltas = {run.run_id: _deltas(run, against.runs.get(run.run_id)) for run in runs}
     return Comparison(
         runs=runs,
         params=_names(run.params for run in runs),
@@ -100,8 +106,8 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         differing_params=_differing([run.params for run in every]),
         differing_metrics=_differing([run.metrics for run in every]),
         baseline=next(iter(bases.values())) if len(bases) == 1 else None,
-        baseline_reason=measured.reason,
-        baselines=measured.runs,
+        baseline_reason=against.reason,
+        baselines=against.runs,
         deltas=deltas,
         directions={
             run_id: {name: direction(name, delta) for name, delta in values.items()}
@@ -113,7 +119,7 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
 
 
 def direction(metric: str, delta: float | None) -> Direction:
-    """What *delta* (value minus baseline) of *metric* means; a metric that is no KPI has no better and worse."""
+    """Return the meaning of *delta*, value minus baseline. A metric that is not a KPI is neither better nor worse."""
     if delta is None or not math.isfinite(delta) or not is_kpi(metric):
         return Direction.UNKNOWN
     if math.isclose(delta, 0.0, abs_tol=1e-12):
@@ -122,20 +128,20 @@ def direction(metric: str, delta: float | None) -> Direction:
 
 
 def run_notes(run: Run) -> tuple[str, ...]:
-    """What a reader must know before believing a run's numbers."""
-    notes = []
+    """Return what a reader must know before trusting the numbers of *run*."""
+    notes: list[str] = []
     if run.is_deleted:
-        notes.append("deleted in MLflow")
+        notes.append(text("deleted in MLflow"))
     if run.data is None:
-        notes.append("no data version was logged")
+        notes.append(text("no data version was logged"))
     if run.status in (RunStatus.FAILED, RunStatus.KILLED):
         reason = failure_reason(run)
         notes.append(f"{run.status.value}: {reason}" if reason else run.status.value)
     if run.status is RunStatus.RUNNING:
-        notes.append("still running")
+        notes.append(text("still running"))
     undefined = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
     if undefined:
-        notes.append(f"no finite value of {', '.join(undefined)}")
+        notes.append(text("no finite value of {metrics}", metrics=", ".join(undefined)))
     return tuple(notes)
 
 
@@ -150,17 +156,17 @@ class _Baselines:
 def _production_runs(
     stores: Stores, runs: Sequence[Run], registered: Mapping[str, tuple[ModelVersion, ...]]
 ) -> _Baselines:
-    """Each run against the Production version of its own model."""
+    """Return the run of each model's Production version as the baseline of the runs of this model."""
     models = {run.run_id: _model_of(run, registered.get(run.run_id, ())) for run in runs}
     names = sorted({name for name in models.values() if name is not None})
     if not names:
-        return _Baselines({}, "none of these runs was registered as a model")
-    serving = {name: _serving(name, registered) for name in names}
-    read = stores.runs.get_many(version.run_id for version in serving.values() if version and version.run_id)
-    bases = {name: read.get(version.run_id or "") if version else None for name, version in serving.items()}
-    reason = "; ".join(_reason(name, serving[name], bases[name]) for name in names)
-    measured = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
-    return _Baselines(measured, reason)
+        return _Baselines({}, text("none of these runs was registered as a model"))
+    production = {name: _production(name, registered) for name in names}
+    read = stores.runs.get_many(version.run_id for version in production.values() if version and version.run_id)
+    bases = {name: read.get(version.run_id or "") if version else None for name, version in production.items()}
+    reason = "; ".join(_reason(name, production[name], bases[name]) for name in names)
+    baselines = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
+    return _Baselines(baselines, reason)
 
 
 def _model_of(run: Run, versions: Sequence[ModelVersion]) -> str | None:
@@ -168,25 +174,25 @@ def _model_of(run: Run, versions: Sequence[ModelVersion]) -> str | None:
     return newest.model if newest else run.tags.get("model.name")
 
 
-def _serving(model: str, registered: Mapping[str, tuple[ModelVersion, ...]]) -> ModelVersion | None:
+def _production(model: str, registered: Mapping[str, tuple[ModelVersion, ...]]) -> ModelVersion | None:
     every = (version for versions in registered.values() for version in versions)
     return _newest([version for version in every if version.model == model and version.stage is Stage.PRODUCTION])
 
 
-def _reason(model: str, serving: ModelVersion | None, base: Run | None) -> str:
-    if serving is None:
-        return f"{model} has no version in Production"
+def _reason(model: str, production: ModelVersion | None, base: Run | None) -> str:
+    if production is None:
+        return text("{model} has no version in Production", model=model)
     if base is None:
-        return f"the run of {serving.key}, which is in Production, is not in MLflow"
-    return f"{serving.key} is in Production"
+        return text("the run of {model}, which is in Production, is not in MLflow", model=production.key)
+    return text("{model} is in Production", model=production.key)
 
 
 def _versions_by_run(versions: Sequence[ModelVersion]) -> dict[str, tuple[ModelVersion, ...]]:
-    found: dict[str, tuple[ModelVersion, ...]] = {}
+    by_run: dict[str, tuple[ModelVersion, ...]] = {}
     for version in versions:
         key = version.run_id or ""
-        found[key] = (*found.get(key, ()), version)
-    return found
+        by_run[key] = (*by_run.get(key, ()), version)
+    return by_run
 
 
 def _newest(versions: Sequence[ModelVersion]) -> ModelVersion | None:
@@ -196,21 +202,21 @@ def _newest(versions: Sequence[ModelVersion]) -> ModelVersion | None:
 def _deltas(run: Run, baseline: Run | None) -> dict[str, float]:
     if baseline is None:
         return {}
-    both = (name for name in run.metrics if name in baseline.metrics)
+    common = (name for name in run.metrics if name in baseline.metrics)
     return {
         name: run.metrics[name] - baseline.metrics[name]
-        for name in both
+        for name in common
         if math.isfinite(run.metrics[name]) and math.isfinite(baseline.metrics[name])
     }
 
 
 def _names(mappings: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
-    """Every name, in the order in which it first occurs."""
+    """Return every name once, in the order of the first occurrence."""
     return tuple(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
 def _differing(mappings: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
-    """Names whose values are not all the same; NaN is the same as NaN, absent is not the same as present."""
+    """Return the names with different values. NaN equals NaN; an absent value differs from any value."""
     return tuple(
         name for name in _names(mappings) if len({repr(mapping.get(name, _ABSENT)) for mapping in mappings}) > 1
     )

@@ -1,4 +1,4 @@
-"""Models: registered models and their versions, with what each was made from and what lies in its artifact."""
+"""Models: list registered models and their versions, and show a version with its run, data and artifact."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
+from core.texts import text
 
 _TOO_LARGE_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionSummary:
-    """One line of a model's versions. *problem* says why its run cannot be believed or shown."""
+    """A row of a model's versions. *problem* says why its run is unknown or unreliable."""
 
     version: int
     stage: Stage
@@ -49,7 +50,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """A registered model with its versions, newest first. Production is a version number or None."""
+    """A registered model with its versions, newest first. *production* is the version in Production, or None."""
 
     name: str
     description: str
@@ -59,14 +60,14 @@ class ModelSummary:
 
     @property
     def production(self) -> int | None:
-        return max((v.version for v in self.versions if v.stage is Stage.PRODUCTION), default=None)
+        return max((version.version for version in self.versions if version.stage is Stage.PRODUCTION), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionView:
-    """A model version with its evidence. What could not be read is a sentence instead: *run_problem*, *info_problem*.
+    """A model version with its evidence. *run_problem* and *info_problem* say what could not be read, and why.
 
-    *late_metrics* maps a metric to the time at which it was changed after its run had ended.
+    *late_metrics* gives the time of each metric that was logged after the run's end.
     """
 
     version: ModelVersion
@@ -82,23 +83,23 @@ class ModelVersionView:
 
 
 def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tuple[ModelSummary, ...]:
-    """All registered models (or one) with their versions, in a constant number of calls. Raises ModelNotFound."""
+    """Return all registered models (or one) with versions, in a constant number of calls. Raises ModelNotFound."""
     require(actor, Action.MODEL_READ)
-    known = [one for one in stores.models.models() if model is None or one.name == model]
-    if model is not None and not known:
-        raise ModelNotFound(f"There is no registered model {model!r}; pick one from the list.", model=model)
+    registered = [entry for entry in stores.models.models() if model is None or entry.name == model]
+    if model is not None and not registered:
+        raise ModelNotFound("There is no registered model {model!r}; choose a model from the list.", model=model)
     versions = stores.models.versions(model)
     runs = stores.runs.get_many(version.run_id for version in versions if version.run_id)
     grouped: dict[str, list[VersionSummary]] = {}
     for version in versions:
         grouped.setdefault(version.model, []).append(_summary(version, runs.get(version.run_id or "")))
-    return tuple(_model(one, grouped.get(one.name, [])) for one in known)
+    return tuple(_model(entry, grouped.get(entry.name, [])) for entry in registered)
 
 
 def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelVersionView:
-    """One version with run, data and artifact, each read as far as it can be. Raises ModelVersionNotFound.
+    """Return a version with its run, data and artifact, as far as they can be read. Raises ModelVersionNotFound.
 
-    The artifact is looked at, never loaded.
+    The artifact is inspected, never loaded.
     """
     require(actor, Action.MODEL_READ)
     version = stores.models.version(key)
@@ -119,15 +120,15 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
 
 
 def read_model_file(stores: Stores, actor: Actor, key: ModelVersionKey, path: str) -> bytes:
-    """One file of a version's artifact. Raises ArtifactNotFound, BadInput (too large, outside)."""
+    """Return one file of a version's artifact. Raises ArtifactNotFound, and BadInput for a folder or a large file."""
     require(actor, Action.MODEL_READ)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         file = stores.models.download(key, Path(folder), path=path)
         if not file.is_file():
-            raise BadInput(f"{path!r} is a folder; pick a file in it.", path=path)
+            raise BadInput("{path!r} is a folder; choose a file in it.", path=path)
         size = file.stat().st_size
         if size > _TOO_LARGE_BYTES:
-            raise BadInput(f"{path!r} has {size} bytes: too large to be shown here.", path=path)
+            raise BadInput("{path!r} has {size:,} bytes, which is too large to be shown here.", path=path, size=size)
         return file.read_bytes()
 
 
@@ -159,18 +160,18 @@ def _summary(version: ModelVersion, run: Run | None) -> VersionSummary:
 
 def _run_problem(version: ModelVersion, run: Run | None) -> str | None:
     if version.run_id is None:
-        return "It names no run: what it was made from is not known."
+        return text("The version names no run, so its origin is unknown.")
     if run is None:
-        return f"Its run {version.run_id} is not in MLflow: it was erased, or it never existed."
+        return text("The run {run} is not in MLflow: it was erased, or it never existed.", run=version.run_id)
     if run.is_deleted:
-        return (
-            f"Its run {version.run_id} was deleted in MLflow; what it logged is still readable until MLflow erases it."
+        return text(
+            "The run {run} was deleted in MLflow; its contents can be read until MLflow erases it.", run=version.run_id
         )
     return None
 
 
 def _late_metrics(stores: Stores, run: Run) -> dict[str, datetime]:
-    """MLflow lets anybody log a metric after the end; both points stay, and the later one is what is shown."""
+    """Return the time of each KPI logged after the run's end. MLflow accepts such points and shows the newest."""
     if run.ended is None:
         return {}
     late: dict[str, datetime] = {}
@@ -182,7 +183,7 @@ def _late_metrics(stores: Stores, run: Run) -> dict[str, datetime]:
 
 
 def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, tuple[Artifact, ...], str | None]:
-    """Description, files and problem; a lost or foreign artifact is a problem to show, not the end of the page."""
+    """Return description, files and problem. A lost or foreign artifact is a problem to show, not an error."""
     files: tuple[Artifact, ...] = ()
     try:
         files = list_all(lambda folder: stores.models.artifacts(key, below=folder))

@@ -1,4 +1,4 @@
-"""Runs: one run with everything that it logged, and what was changed after it had ended."""
+"""Runs: show one run with everything that it logged, and what was logged after its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.registry.runs import failure_reason
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """*history* holds every value of each metric, oldest first; *late* are those logged after the run had ended."""
+    """One run. *history* holds every value of each metric, oldest first; *late* those logged after the run's end."""
 
     run: Run
     reason: str | None
@@ -27,7 +27,7 @@ class RunView:
 
 
 def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
-    """One run as it is now, a deleted one too. Raises RunNotFound, RegistryUnavailable."""
+    """Return a run as it is now, a deleted run too. Raises RunNotFound, RegistryUnavailable."""
     require(actor, Action.RUN_READ)
     run = stores.runs.get(run_id)
     history = {name: stores.runs.metric_history(run_id, name) for name in run.metrics}
@@ -37,11 +37,11 @@ def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
         notes=run_notes(run),
         versions=tuple(version for version in stores.models.versions() if version.run_id == run_id),
         history=history,
-        late={name: after for name, points in history.items() if (after := _late(run, points))},
+        late={name: points for name in history if (points := _late(run, history[name]))},
         artifacts=list_all(lambda folder: stores.runs.artifacts(run_id, folder)),
     )
 
 
 def _late(run: Run, points: tuple[MetricPoint, ...]) -> tuple[MetricPoint, ...]:
-    """MLflow lets anybody log a metric after the end; both points stay, and the newer one is what is shown."""
+    """Return the points logged after the run's end. MLflow accepts them, keeps all points and shows the newest."""
     return () if run.ended is None else tuple(point for point in points if point.timestamp > run.ended)

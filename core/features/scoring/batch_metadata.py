@@ -1,4 +1,4 @@
-"""The stamp of a prediction batch: what a scoring is pinned to, on every row that it writes and in its commit."""
+"""The metadata of a prediction batch: the pinned model and data version, in every row and in the commit."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pyarrow as pa
 from core.entities import ModelVersion, PredictionBatch, Table, TableVersion
 from core.errors import BadInput
 
-# Key of a batch in the metadata of its commit.
+# The key of the batch in the metadata of its commit.
 BATCH = "modelledger.batch"
 
-# Columns that every prediction row carries before the columns of its source row.
+# The columns of a prediction row: STAMP, then ANSWER, then the columns of the scored row.
 STAMP = ("batch_id", "scored_at", "model", "model_version", "run_id", "source_table", "source_version")
 ANSWER = ("prediction", "probability")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """What is pinned at the entrance of a scoring, the same on every engine."""
+    """A scoring with everything pinned. It is the same on every engine."""
 
     version: ModelVersion
     source: Table
@@ -35,11 +35,11 @@ class Scoring:
 
     @property
     def transaction(self) -> str:
-        """Names the write: the same batch is written once."""
+        """The name of the write, by which a batch is written only once."""
         return f"batch-{self.batch_id}"
 
     def stamp(self) -> dict[str, pa.Scalar]:
-        """The value of each column of STAMP, the same on every row."""
+        """Return the value of each column of STAMP, which is the same on every row."""
         values = (
             pa.scalar(self.batch_id, pa.string()),
             pa.scalar(self.time, pa.timestamp("us", tz="UTC")),
@@ -52,17 +52,18 @@ class Scoring:
         return dict(zip(STAMP, values, strict=True))
 
     def check_columns(self, names: Collection[str]) -> None:
-        """Raises BadInput: the data has columns that predictions need for themselves."""
+        """Raise BadInput if the data has a column with the name of one of ours."""
         taken = {*STAMP, *ANSWER} & set(names)
         if taken:
             raise BadInput(
-                f"{self.data} has columns that predictions need for themselves ({', '.join(sorted(taken))}); "
-                "rename them."
+                "{data} has columns whose names are reserved for predictions: {columns}. Rename them.",
+                data=str(self.data),
+                columns=", ".join(sorted(taken)),
             )
 
     def metadata(self) -> dict[str, str]:
-        """What the commit tells of the batch, so that batches are listed without reading rows."""
-        told = {
+        """Return the metadata of the commit, from which batches are listed without reading rows."""
+        fields = {
             "batch_id": self.batch_id,
             "model": self.version.model,
             "model_version": self.version.version,
@@ -73,10 +74,10 @@ class Scoring:
             "time": self.time.isoformat(),
             "actor": self.actor,
         }
-        return {BATCH: json.dumps(told), "modelledger.actor": self.actor}
+        return {BATCH: json.dumps(fields), "modelledger.actor": self.actor}
 
     def batch(self, written: int) -> PredictionBatch:
-        """The batch, once it is version *written* of its table."""
+        """Return the batch after it was written as version *written* of its table."""
         return PredictionBatch(
             batch_id=self.batch_id,
             model=self.version.model,

@@ -1,4 +1,4 @@
-"""The rows of a prediction batch without all of them in memory: a page of them, and an even sample."""
+"""The rows of a prediction batch: a page, an even sample, or a stream. Never all rows are in memory at once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ _KEY = "batch_id"
 
 
 def batch_page(stores: Stores, actor: Actor, batch: PredictionBatch, *, offset: int, limit: int) -> pa.Table:
-    """At most *limit* rows of the batch from *offset* on, in the engine's order; what lies behind them is not read.
+    """Return at most *limit* rows from *offset* on, in the engine's order. Later rows are not read.
 
-    Raises TableNotFound, DataUnreadable.
+    Raises:
+        TableNotFound, DataUnreadable
     """
     stores.audit.require(actor, Action.PREDICTION_READ, batch.batch_id)
     parts: list[pa.RecordBatch] = []
-    passed, found = 0, 0
+    read, taken = 0, 0
     for part in stream(stores, batch):
-        rows = part.slice(max(offset - passed, 0), limit - found)
-        passed += part.num_rows
+        rows = part.slice(max(offset - read, 0), limit - taken)
+        read += part.num_rows
         if rows.num_rows:
             parts.append(rows)
-            found += rows.num_rows
-        if found == limit:
+            taken += rows.num_rows
+        if taken == limit:
             break
     return pa.Table.from_batches(parts, schema=parts[0].schema if parts else _schema(stores, batch))
 
@@ -36,17 +37,20 @@ def batch_page(stores: Stores, actor: Actor, batch: PredictionBatch, *, offset: 
 def batch_sample(
     stores: Stores, actor: Actor, batch: PredictionBatch, *, columns: Sequence[str] | None = None, most: int
 ) -> pa.Table:
-    """Every nth row of the batch, at most *most* in all: every row where there are no more than that.
+    """Return every nth row of the batch, so that there are at most *most* rows.
 
-    *columns*: only these are read (those that the table has). Raises TableNotFound, DataUnreadable.
+    Only *columns* are read; names that the table does not have are ignored.
+
+    Raises:
+        TableNotFound, DataUnreadable
     """
     stores.audit.require(actor, Action.PREDICTION_READ, batch.batch_id)
     step = max(1, -(-batch.rows // most))
     parts: list[pa.RecordBatch] = []
-    passed = 0
+    read = 0
     for part in stream(stores, batch, columns=columns):
-        first = -passed % step
-        passed += part.num_rows
+        first = -read % step
+        read += part.num_rows
         if first < part.num_rows:
             parts.append(part if step == 1 else part.take(pa.array(range(first, part.num_rows, step))))
     rows = pa.Table.from_batches(parts, schema=parts[0].schema if parts else _schema(stores, batch))
@@ -54,16 +58,16 @@ def batch_sample(
 
 
 def stream(stores: Stores, batch: PredictionBatch, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The batch's rows as they were written, at its own version of its table. Whoever calls has asked who may."""
+    """Yield the batch's rows at its own version of its table. The caller must check the permission first."""
     table = stores.catalog.resolve(batch.into.table)
-    wanted = None
+    selected = None
     if columns is not None:
-        there = [field.name for field in stores.engine.snapshot(table, version=batch.into.version).schema]
-        wanted = list(dict.fromkeys((_KEY, *(name for name in columns if name in there))))
-    for part in stores.engine.scan(table, version=batch.into.version, columns=wanted):
-        mine = part.filter(pc.equal(part.column(_KEY), batch.batch_id))
-        if mine.num_rows:
-            yield mine
+        existing = [field.name for field in stores.engine.snapshot(table, version=batch.into.version).schema]
+        selected = list(dict.fromkeys((_KEY, *(name for name in columns if name in existing))))
+    for part in stores.engine.scan(table, version=batch.into.version, columns=selected):
+        rows = part.filter(pc.equal(part.column(_KEY), batch.batch_id))
+        if rows.num_rows:
+            yield rows
 
 
 def _schema(stores: Stores, batch: PredictionBatch) -> pa.Schema:

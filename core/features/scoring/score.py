@@ -1,4 +1,4 @@
-"""Scores: a model version reads a pinned data version, and its predictions become one commit of a Delta table."""
+"""Score a pinned data version with a pinned model version; the predictions become one commit of a table."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from core.features.scoring.batch_metadata import ANSWER, BATCH, STAMP, Scoring
 from core.features.stores import Stores
 from core.jobs.progress import Progress, Silent
 from core.learning.scoring import predict
+from core.texts import text
 
 __all__ = ["ANSWER", "STAMP", "find_batch", "list_batches", "score", "submit_scoring"]
 
@@ -46,12 +47,13 @@ def submit_scoring(
     model_version: int | None = None,
     reason: str = "",
 ) -> Job:
-    """Puts a scoring into the job table, pinned now: the model version, the data version and the batch's id.
+    """Submit a scoring as a job for a worker. The model version, data version and batch id are pinned now.
 
-    Raises what can be known now: NothingInProduction, TableNotFound, VersionNotFound, BadName, Forbidden.
+    Raises:
+        NothingInProduction, TableNotFound, VersionNotFound, BadName, Forbidden
     """
     stores.audit.require(actor, Action.PREDICTION_SCORE, model)
-    chosen = _chosen(stores, model, model_version)
+    chosen = _resolve(stores, model, model_version)
     source, data = stores.pin(table, version)
     stores.engine.snapshot(source, version=data.version)
     stores.catalog.place(into)
@@ -80,24 +82,27 @@ def score(
     batch_id: str | None = None,
     progress: Progress | None = None,
 ) -> PredictionBatch:
-    """Scores a data version (default the latest) with a model version (default whatever is in Production).
+    """Score a data version (default: the latest) with a model version (default: the version in Production).
 
-    The model is loaded in a process of its own, or by Spark's executors where that is the engine. The rows are one
-    commit of *into*, stamped with STAMP; the same *batch_id* twice writes once.
-    Raises NothingInProduction, SchemaMismatch, ModelUnloadable, DataUnreadable, TableNotFound, VersionNotFound,
-    BadName, BadInput, BadSettings (a Spark ML model without Spark), RegistryUnavailable, EngineUnavailable,
-    EngineFailed, JobCancelled, Forbidden.
+    The model is loaded in a process of its own, or by the executors if Spark is the engine. The predictions are one
+    commit of *into*, and each row has the columns STAMP. The same *batch_id* is written only once.
+
+    Raises:
+        BadSettings: the model is a Spark ML model and Spark is not the engine.
+        NothingInProduction, SchemaMismatch, ModelUnloadable, DataUnreadable, TableNotFound, VersionNotFound, BadName,
+        BadInput, RegistryUnavailable, EngineUnavailable, EngineFailed, JobCancelled, Forbidden
     """
     watch = progress or Silent()
     with stores.audit.recording(actor, Action.PREDICTION_SCORE, model, reason=reason) as record:
         watch.remember(operation=record.operation)
-        chosen = _chosen(stores, model, model_version)
+        chosen = _resolve(stores, model, model_version)
         record.subject = str(chosen.key)
         target = stores.catalog.place(into)
-        if (first := _written(stores, target, batch_id)) is not None:
-            watch.line(f"batch {first.batch_id} is in {first.into} already; nothing is written again")
-            record.after = _after(first)
-            return first
+        if (written := _written(stores, target, batch_id)) is not None:
+            batch_key = {"batch": written.batch_id, "into": written.into}
+            watch.line(text("batch {batch} is already in {into}; nothing is written", **batch_key))
+            record.after = _after(written)
+            return written
         source, data = stores.pin(table, version)
         work = Scoring(
             version=chosen,
@@ -111,56 +116,63 @@ def score(
         )
         record.after = {"batch": work.batch_id, "data": str(data)}
         if work.rows == 0:
-            raise BadInput(f"{data} holds no rows, so there is nothing to score.")
-        watch.line(f"batch {work.batch_id}: {chosen.key} scores {data} ({work.rows} rows) into {work.into.name}")
+            raise BadInput("{data} has no rows, so there is nothing to score.", data=str(data))
+        watch.line(
+            text(
+                "batch {batch}: {model} scores {data} ({rows} rows) into {into}",
+                batch=work.batch_id,
+                model=chosen.key,
+                data=data,
+                rows=work.rows,
+                into=work.into.name,
+            )
+        )
         if stores.engine.name == SPARK:
             from core.features.scoring.score_on_spark import write_on_spark
 
-            written = write_on_spark(stores, work, watch)
+            written_version = write_on_spark(stores, work, watch)
         else:
-            written = _write(stores, work, watch)
-        batch = work.batch(written)
+            written_version = _write(stores, work, watch)
+        batch = work.batch(written_version)
         record.after = _after(batch)
-        watch.report(1.0, f"wrote {batch.into}")
+        watch.report(1.0, text("wrote {into}", into=batch.into))
     return batch
 
 
 def list_batches(stores: Stores, actor: Actor, *, into: str | None = None) -> tuple[PredictionBatch, ...]:
-    """Past batches, newest first, read from the metadata of the commits that wrote them; no data is read."""
+    """Return all batches, newest first, from the metadata of their commits; no rows are read."""
     stores.audit.require(actor, Action.PREDICTION_READ, into or "")
     names = {into} if into else _scored_tables(stores)
-    found = [batch for name in sorted(names) for batch in _batches_of(stores, name)]
-    return tuple(sorted(found, key=lambda batch: batch.time, reverse=True))
+    batches = [batch for name in sorted(names) for batch in _batches_of(stores, name)]
+    return tuple(sorted(batches, key=lambda batch: batch.time, reverse=True))
 
 
 def find_batch(stores: Stores, actor: Actor, batch_id: str) -> PredictionBatch:
-    """Raises BatchNotFound."""
+    """Return the batch of that id. Raises BatchNotFound."""
     for batch in list_batches(stores, actor):
         if batch.batch_id == batch_id:
             return batch
-    raise BatchNotFound(
-        f"There is no prediction batch {batch_id!r}; pick one from the list of batches.", batch=batch_id
-    )
+    raise BatchNotFound("There is no prediction batch {batch!r}; choose a batch from the list.", batch=batch_id)
 
 
 def _after(batch: PredictionBatch) -> dict[str, object]:
-    """What the audit log keeps of a batch that is written."""
+    """Return what the audit log records of a written batch."""
     return {"batch": batch.batch_id, "data": str(batch.source), "into": str(batch.into), "rows": batch.rows}
 
 
-def _chosen(stores: Stores, model: str, version: int | None) -> ModelVersion:
+def _resolve(stores: Stores, model: str, version: int | None) -> ModelVersion:
     if version is not None:
         return stores.models.version(ModelVersionKey(model=model, version=version))
-    serving = stores.models.production(model)
-    if serving is None:
+    production = stores.models.production(model)
+    if production is None:
         raise NothingInProduction(
-            f"No version of {model} is in Production; ask for a promotion, or name a version: {model}/N.", model=model
+            "No version of {model} is in Production; request a promotion, or name a version as {model}/N.", model=model
         )
-    return serving
+    return production
 
 
 def _written(stores: Stores, into: Table, batch_id: str | None) -> PredictionBatch | None:
-    """The batch of that id, where an earlier attempt wrote it."""
+    """Return the batch of that id if an earlier attempt wrote it."""
     if batch_id is None or not stores.engine.exists(into):
         return None
     return next((batch for batch in _batches_in(stores, into) if batch.batch_id == batch_id), None)
@@ -168,7 +180,7 @@ def _written(stores: Stores, into: Table, batch_id: str | None) -> PredictionBat
 
 def _write(stores: Stores, work: Scoring, watch: Progress) -> int:
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        watch.report(0.02, "fetching the model")
+        watch.report(0.02, text("fetching the model"))
         artifact = stores.models.download(work.version.key, Path(folder))
         rows = _stamped(stores, work, artifact, watch)
         first = next(rows)
@@ -179,25 +191,25 @@ def _write(stores: Stores, work: Scoring, watch: Progress) -> int:
 
 
 def _stamped(stores: Stores, work: Scoring, artifact: Path, watch: Progress) -> Iterator[pa.RecordBatch]:
-    """The source's rows with stamp and answer; the model answers batch by batch, nothing is held but one batch."""
+    """Yield the source's rows with stamp and prediction. Memory holds only one batch at a time."""
     schema = stores.engine.read(work.source, version=work.data.version, limit=0).schema
     work.check_columns(schema.names)
     stamp = work.stamp()
-    waiting: deque[pa.RecordBatch] = deque()
+    sent: deque[pa.RecordBatch] = deque()
 
-    def asked() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[pa.RecordBatch]:
         for batch in stores.engine.scan(work.source, version=work.data.version):
             if batch.num_rows:
-                waiting.append(batch)
+                sent.append(batch)
                 yield batch
 
     done = 0
-    for answer in predict(artifact, asked(), schema):
+    for answer in predict(artifact, batches(), schema):
         watch.checkpoint()
-        batch = waiting.popleft()
+        batch = sent.popleft()
         yield _combined(stamp, batch, answer)
         done += batch.num_rows
-        watch.report(0.05 + 0.9 * done / work.rows, f"scored {done} of {work.rows} rows")
+        watch.report(0.05 + 0.9 * done / work.rows, text("scored {done} of {rows} rows", done=done, rows=work.rows))
 
 
 def _combined(stamp: Mapping[str, pa.Scalar], batch: pa.RecordBatch, answer: pa.RecordBatch) -> pa.RecordBatch:
@@ -208,7 +220,7 @@ def _combined(stamp: Mapping[str, pa.Scalar], batch: pa.RecordBatch, answer: pa.
 
 
 def _scored_tables(stores: Stores) -> set[str]:
-    """Tables that a scoring ever wrote to, from the audit log."""
+    """Return the names of all tables that a scoring wrote to, from the audit log."""
     scored = stores.audit.search(action=Action.PREDICTION_SCORE.value, outcome=Outcome.SUCCESS.value, limit=None)
     return {str(event.after["into"]).rpartition("@")[0] for event in scored if event.after.get("into")}
 
@@ -217,27 +229,27 @@ def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:
     try:
         table = stores.catalog.resolve(name)
     except TableNotFound:
-        return  # dropped since; the audit log still tells of its batches
+        return  # the table was dropped; the audit log still names its batches
     yield from _batches_in(stores, table)
 
 
 def _batches_in(stores: Stores, table: Table) -> Iterator[PredictionBatch]:
     for commit in stores.engine.history(table):
         if BATCH in commit.metadata:
-            yield _read(commit)
+            yield _batch_of(commit)
 
 
-def _read(commit: Commit) -> PredictionBatch:
+def _batch_of(commit: Commit) -> PredictionBatch:
     raw = commit.metadata[BATCH]
-    told = json.loads(raw) if isinstance(raw, str) else raw
+    fields = json.loads(raw) if isinstance(raw, str) else raw
     return PredictionBatch(
-        batch_id=told["batch_id"],
-        model=told["model"],
-        model_version=told["model_version"],
-        run_id=told["run_id"],
-        source=TableVersion(table=told["source_table"], version=told["source_version"]),
+        batch_id=fields["batch_id"],
+        model=fields["model"],
+        model_version=fields["model_version"],
+        run_id=fields["run_id"],
+        source=TableVersion(table=fields["source_table"], version=fields["source_version"]),
         into=commit.key,
-        rows=told["rows"],
-        time=datetime.fromisoformat(told["time"]),
-        actor=told["actor"],
+        rows=fields["rows"],
+        time=datetime.fromisoformat(fields["time"]),
+        actor=fields["actor"],
     )

@@ -1,4 +1,4 @@
-"""Scores on Spark: the rows are read, scored and written by the executors; none of them comes to this process."""
+"""Score on Spark: the executors read, score and write the rows; no row comes to this process."""
 
 from __future__ import annotations
 
@@ -14,49 +14,53 @@ from core.features.scoring.batch_metadata import ANSWER, Scoring
 from core.features.stores import Stores
 from core.jobs.progress import Progress
 from core.learning.spark.scoring import with_predictions, with_stamp
+from core.texts import text
 
 T = TypeVar("T")
 
 
 def write_on_spark(stores: Stores, work: Scoring, watch: Progress) -> int:
-    """Writes the batch as one commit of its table and returns the version; the same batch twice writes once.
+    """Write the batch as one commit of its table and return the version. A batch that is already there is not written.
 
-    *watch* hears the stages done of the stages total; what its checkpoint raises ends the Spark jobs too.
-    Raises ModelUnloadable, SchemaMismatch, BadInput, EngineFailed (with Spark's root cause), EngineUnavailable (the
-    session or its driver was lost), JobCancelled.
+    The finished stages are reported to *watch*. An error that its checkpoint raises ends the Spark jobs.
+
+    Raises:
+        EngineFailed: a Spark job failed; the message ends with the root cause.
+        EngineUnavailable: the session or its driver was lost.
+        ModelUnloadable, SchemaMismatch, BadInput, JobCancelled
     """
     engine = stores.engine
-    assert isinstance(engine, SparkEngine), "score() comes here only where Spark is the engine"
+    assert isinstance(engine, SparkEngine), "score() calls this function only if Spark is the engine"
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        watch.report(0.02, "fetching the model")
+        watch.report(0.02, text("fetching the model"))
         artifact = stores.models.download(work.version.key, Path(folder))
-        watch.report(0.05, "starting Spark")
+        watch.report(0.05, text("starting Spark"))
 
         def prepare() -> Any:
             rows = engine.frame(work.source, version=work.data.version)
             work.check_columns(rows.columns)
-            scored = with_predictions(rows, artifact, scratch=Path(folder))
-            return with_stamp(scored, work.stamp(), then=(*ANSWER, *rows.columns))
+            predicted = with_predictions(rows, artifact, scratch=Path(folder))
+            return with_stamp(predicted, work.stamp(), then=(*ANSWER, *rows.columns))
 
         def write() -> int:
             return engine.write_frame(
-                work.into, made, mode="append", metadata=work.metadata(), transaction=work.transaction
+                work.into, scored, mode="append", metadata=work.metadata(), transaction=work.transaction
             )
 
-        def watched(do: Callable[[], T], first: float, last: float, what: str) -> T:
+        def watched(action: Callable[[], T], first: float, last: float, step: str) -> T:
             return engine.watched(
-                do,
-                report=lambda fraction, step: watch.report(first + (last - first) * fraction, step),
+                action,
+                report=lambda fraction, stage: watch.report(first + (last - first) * fraction, stage),
                 checkpoint=watch.checkpoint,
-                what=what,
+                what=step,
                 table=work.source,
             )
 
-        made = watched(prepare, 0.05, 0.1, "scoring one row to try the model")
+        scored = watched(prepare, 0.05, 0.1, text("scoring one row to test the model"))
         try:
-            return watched(write, 0.1, 0.95, f"scoring {work.rows} rows")
+            return watched(write, 0.1, 0.95, text("scoring {rows} rows", rows=work.rows))
         except EngineUnavailable:
-            # Lost, but perhaps only after the commit: the log tells.
+            # The commit may have been written before the session was lost: the table's log shows it.
             with suppress(CoreError):
                 if (written := engine.version_of(work.into, work.transaction)) is not None:
                     return written

@@ -130,7 +130,7 @@ def _train_again(
     watch: Progress,
 ) -> Reproduction:
     if run is None:
-        raise _NotReproducible(text("The run of the model version is not in MLflow, so its parameters are unknown."))
+        raise _NotReproducible(text("The run is not in MLflow, so its parameters are unknown."))
     if data is None:
         raise _NotReproducible(text("The run names no data version, so the training rows are unknown."))
     if is_external(estimator := run.params.get("estimator", "")):
