@@ -61,7 +61,7 @@ def list_runs(
     limit: int = 100,
     token: str | None = None,
 ) -> RunPage:
-    """Return one page of runs, newest first. *name* is a part of the run's name; *table* and *version* select its data."""
+    """Return one page of runs, newest first. *name* is a part of a run's name; *table* and *version* its data."""
     require(actor, Action.RUN_READ)
     data = TableVersion(table=table, version=version) if table is not None and version is not None else None
     return stores.runs.page(experiments, name, table=table, data=data, status=status, limit=limit, token=token)
