@@ -86,8 +86,8 @@ def _show(preview: IngestPreview, mode: str) -> None:
                 {
                     "Column": c.name,
                     "Fits": "● yes" if c.fits else "✕ no",
-                    "In the file": c.found or "",
-                    "In the table": c.wanted or "",
+                    "In the file": c.file_type or "",
+                    "In the table": c.table_type or "",
                     "Note": c.note,
                 }
                 for c in preview.columns

@@ -21,14 +21,11 @@ _PREVIEW_ROWS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnCheck:
-    """One column of the file compared with the table. *found* is its type in the file, *wanted* in the table.
-
-    A type is None if that side has no such column.
-    """
+    """One column of the file compared with the table. A type is None if that side has no such column."""
 
     name: str
-    found: str | None
-    wanted: str | None
+    file_type: str | None
+    table_type: str | None
     fits: bool
     note: str
 
@@ -174,42 +171,42 @@ def _text_columns(schema: pa.Schema | None, mode: WriteMode) -> list[str]:
 
 
 def _check_columns(data: pa.Table, schema: pa.Schema | None) -> tuple[ColumnCheck, ...]:
+    """Compare the columns of *data* with the table's *schema*; None means that the table gets a new schema."""
     if schema is None:
-        return tuple(
-            ColumnCheck(name=field.name, found=str(field.type), wanted=None, fits=True, note=text("new column"))
-            for field in data.schema
-        )
+        return tuple(_check(field, None, fits=True, note=text("new column")) for field in data.schema)
     checks = [_check_column(data, field) for field in schema]
-    extra = [
-        ColumnCheck(name=f.name, found=str(f.type), wanted=None, fits=False, note=text("the table has no such column"))
-        for f in data.schema
-        if f.name not in schema.names
-    ]
-    return (*checks, *extra)
+    extra = [field for field in data.schema if field.name not in schema.names]
+    note = text("the table has no such column")
+    return (*checks, *(_check(field, None, fits=False, note=note) for field in extra))
 
 
 def _check_column(data: pa.Table, field: pa.Field) -> ColumnCheck:
     if field.name not in data.column_names:
         if field.nullable:
-            note = text("missing in the file; its values will be null")
-        else:
-            note = text("missing in the file, and the table does not allow null")
-        return ColumnCheck(name=field.name, found=None, wanted=str(field.type), fits=field.nullable, note=note)
-    column = data.column(field.name)
-    found, wanted = str(column.type), str(field.type)
+            return _check(None, field, fits=True, note=text("missing in the file; its values will be null"))
+        return _check(None, field, fits=False, note=text("missing in the file, and the table does not allow null"))
+    column, file_field = data.column(field.name), data.schema.field(field.name)
     if column.null_count and not field.nullable:
         note = text("{count} values are missing, and the table does not allow null", count=column.null_count)
-        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=False, note=note)
+        return _check(file_field, field, fits=False, note=note)
     if column.type == field.type:
-        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=True, note=text("type of the table"))
+        return _check(file_field, field, fits=True, note=text("same type as in the table"))
     try:
         for chunk in column.chunks:
             chunk.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        note = text("does not fit: {reason}", reason=first_line(error))
-        return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=False, note=note)
-    note = text("saved as {type} without loss", type=wanted)
-    return ColumnCheck(name=field.name, found=found, wanted=wanted, fits=True, note=note)
+        return _check(file_field, field, fits=False, note=text("does not fit: {reason}", reason=first_line(error)))
+    return _check(file_field, field, fits=True, note=text("saved as {type} without loss", type=str(field.type)))
+
+
+def _check(file_field: pa.Field | None, table_field: pa.Field | None, *, fits: bool, note: str) -> ColumnCheck:
+    return ColumnCheck(
+        name=file_field.name if file_field is not None else table_field.name,
+        file_type=None if file_field is None else str(file_field.type),
+        table_type=None if table_field is None else str(table_field.type),
+        fits=fits,
+        note=note,
+    )
 
 
 def _fit(data: pa.Table, schema: pa.Schema, table: str) -> pa.RecordBatchReader:

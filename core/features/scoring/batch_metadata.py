@@ -52,7 +52,7 @@ class Scoring:
         return dict(zip(STAMP, values, strict=True))
 
     def check_columns(self, names: Collection[str]) -> None:
-        """Raise BadInput if the data has a column with the name of one of ours."""
+        """Raise BadInput if the data has a column with a reserved name."""
         taken = {*STAMP, *ANSWER} & set(names)
         if taken:
             raise BadInput(

@@ -95,7 +95,7 @@ def reproduce(
         except _NotReproducible as error:
             reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=error.why, data=source.key)
         record.after = serialize(reproduction)
-        watch.report(1.0, f"{key}: {reproduction.verdict.value}")
+        watch.report(1.0, text("{model}: {verdict}", model=key, verdict=reproduction.verdict.value))
     return reproduction
 
 

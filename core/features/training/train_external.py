@@ -42,7 +42,7 @@ def train_external(work: ExternalTraining) -> TrainingResult:
 
     Raises:
         BadSettings: the estimator is from pyspark.ml and Spark is not the engine.
-        TrainingFailed, BadParameter, JobCancelled: as their names say.
+        TrainingFailed, BadParameter, JobCancelled
     """
     _check(work)
     digest = _log_data(work)

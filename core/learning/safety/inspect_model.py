@@ -29,7 +29,7 @@ class ModelColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """The description of a model folder. *is_safe*: loading the model runs no code of its author; *why* says why so.
+    """The description of a model folder. *is_safe*: loading the model runs no code of its author, for the reason *why*.
 
     *format* is skops, spark ml, pickle, cloudpickle, loader module or unknown. Of the types in the skops file,
     *trusted_types* are on our own list and *foreign_types* are not; skops trusts all others by itself.
