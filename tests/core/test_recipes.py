@@ -53,7 +53,7 @@ def test_a_file_replaces_a_built_in_recipe(tmp_path: Path) -> None:
         ({"features": ("left",)}, "cannot also be a feature"),
         ({"test_fraction": 0.0}, "from 0.05 to 0.9"),
         ({"test_fraction": float("nan")}, "from 0.05 to 0.9"),
-        ({"seed": -1}, "seed takes"),
+        ({"seed": -1}, "seed must be"),
         ({"estimator": "ridge"}, "'ridge' is not a classification estimator"),
         ({"params": {"depth": 3}}, "no parameter 'depth'"),
     ],

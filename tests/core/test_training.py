@@ -143,7 +143,7 @@ def test_data_that_cannot_be_learned_fails_with_its_reason(values: list[str | No
 
 def test_a_target_that_is_not_a_number_is_missing() -> None:
     table = pa.table({"x": [1.0] * 6, "target": [1.0, 2.0, float("nan"), 4.0, 5.0, 6.0]})
-    with pytest.raises(TrainingFailed, match="1 of 6 rows have no 'target'"):
+    with pytest.raises(TrainingFailed, match="1 of 6 rows have no value of the target 'target'"):
         split(table, recipe(Task.REGRESSION))
 
 
@@ -174,7 +174,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
 
 def test_a_list_column_is_refused_by_name() -> None:
     table = pa.table({"tags": [["a"]] * 6, "species": ["a", "b"] * 3})
-    with pytest.raises(BadParameter, match="'tags' holds list<"):
+    with pytest.raises(BadParameter, match="'tags' has the type list<"):
         split(table, recipe())
 
 
@@ -199,7 +199,7 @@ def test_parameters_are_checked_by_type_and_range(params: dict[str, object], exp
 
 
 def test_not_a_number_is_no_parameter() -> None:
-    with pytest.raises(BadParameter, match="outside"):
+    with pytest.raises(BadParameter, match="alpha must be a number from 0 to"):
         find_estimator("ridge", Task.REGRESSION).check({"alpha": "nan"})
 
 
