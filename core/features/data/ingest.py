@@ -200,13 +200,10 @@ def _check_column(data: pa.Table, field: pa.Field) -> ColumnCheck:
 
 
 def _check(file_field: pa.Field | None, table_field: pa.Field | None, *, fits: bool, note: str) -> ColumnCheck:
-    return ColumnCheck(
-        name=file_field.name if file_field is not None else table_field.name,
-        file_type=None if file_field is None else str(file_field.type),
-        table_type=None if table_field is None else str(table_field.type),
-        fits=fits,
-        note=note,
-    )
+    file_type = None if file_field is None else str(file_field.type)
+    table_type = None if table_field is None else str(table_field.type)
+    name = next(field.name for field in (file_field, table_field) if field is not None)
+    return ColumnCheck(name=name, file_type=file_type, table_type=table_type, fits=fits, note=note)
 
 
 def _fit(data: pa.Table, schema: pa.Schema, table: str) -> pa.RecordBatchReader:
