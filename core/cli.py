@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage. Wit
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +12,8 @@ import typer
 
 from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, tokens, work
 from core.errors import CoreError
-from core.escaping import line, visible
+from core.escaping import line
+from core.logs import configure_logs, start_request
 from core.settings import secret_free
 
 app = typer.Typer(
@@ -37,7 +37,8 @@ work.add_to(app)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; nothing but the answer goes to stdout."""
-    _log_to_stderr()
+    configure_logs()
+    start_request()
     try:
         app(args=arguments)
     except CoreError as error:
@@ -46,19 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # how Typer says that it is done (0), was refused (1) or was called wrongly (2)
         return ended.code if isinstance(ended.code, int) else 1
     return 0
-
-
-class _Inert(logging.Formatter):
-    """A record names things that are anybody's: no control character of theirs reaches the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(secret_free()(super().format(record)), keep="\n\t")
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Inert("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _say(message: str) -> None:

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         False, description="Take an email address as a name of which the provider does not say that it verified it"
     )
     hosts: str = Field("", description="Names, separated by spaces, under which browsers reach a shared server")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the logs on stderr: text or JSON lines")
+    log_level: Literal["debug", "info", "warning", "error"] | None = Field(
+        None, description="Lowest level of the logs; default: info for the app and the worker, warning for commands"
+    )
     worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
 
     @property

@@ -23,9 +23,11 @@ from core.database.engine import Database
 from core.database.tables import events
 from core.entities import Actor, ChainVerdict, Event, Outcome
 from core.errors import Forbidden, Refused
+from core.logs import bound_contextvars, get_logger
 from core.redact import everywhere, redactor
 
 GENESIS = "0" * 64
+_LOG = get_logger(__name__)
 _CHUNK = 5_000
 _HASH_CHUNK = 20_000
 # Any number of our own; it serialises appends on PostgreSQL.
@@ -143,6 +145,7 @@ class AuditLog:
             require_permission(actor, action)
         except Forbidden as error:
             self.append(actor, action.value, subject, Outcome.DENIED, reason=str(error))
+            _LOG.info("action denied", actor=actor.name, action=action.value, subject=subject)
             raise
 
     @contextmanager
@@ -189,17 +192,19 @@ class AuditLog:
                 binds=binds,
                 was=was,
             )
+            _LOG.info("action ended", outcome=outcome.value)
 
-        try:
-            yield record
-        except Refused as error:
-            close(Outcome.DENIED, str(error))
-            raise
-        except BaseException as error:
-            # Interrupts included: the action is over, and the log says how it ended.
-            close(Outcome.FAILED, str(error) or type(error).__name__)
-            raise
-        close(Outcome.SUCCESS, reason)
+        with bound_contextvars(actor=actor.name, action=action.value, subject=subject, operation=record.operation):
+            try:
+                yield record
+            except Refused as error:
+                close(Outcome.DENIED, str(error))
+                raise
+            except BaseException as error:
+                # Interrupts included: the action is over, and the log states how it ended.
+                close(Outcome.FAILED, str(error) or type(error).__name__)
+                raise
+            close(Outcome.SUCCESS, reason)
 
     def search(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -21,11 +20,12 @@ from core.features.jobs.run_job import clean_up, run_service
 from core.features.jobs.schedules import fire_due
 from core.features.monitoring.findings import InspectionSchedule
 from core.jobs.worker import run_job, run_worker
+from core.logs import configure_logs, get_logger
 from core.serve import serve as serve_app
 from core.settings import load_settings
 from core.sql_endpoint import serve_sql
 
-_LOG = logging.getLogger(__name__)
+_LOG = get_logger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,6 +91,7 @@ def serve(
 
 def worker() -> None:
     """Runs jobs and triggers, signs heads of the audit log, opens findings, until it is stopped."""
+    configure_logs(default_level="info")
     stores = get_stores()
     schedule = HeadSchedule(stores)
     inspection = InspectionSchedule(stores, every_s=stores.settings.inspect_every_s)
@@ -102,7 +103,7 @@ def worker() -> None:
             inspection.look_if_due()
         except Unavailable as error:
             # MLflow away must not keep jobs that need only Delta: looked again when it is due.
-            _LOG.warning("%s", error)
+            _LOG.warning("the registry cannot be inspected now", error=str(error))
 
     run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: clean_up(stores, job))
 
@@ -125,6 +126,7 @@ def sql_endpoint(
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
     """Does one claimed job; the worker's child process."""
+    configure_logs(default_level="info")
     stores = get_stores()
     status = run_job(
         stores.jobs,

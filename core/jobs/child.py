@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from core.entities import Actor, JobStatus
+from core.entities import Actor, Job, JobStatus
 from core.errors import CoreError, JobCancelled, LeaseLost, first_line
 from core.jobs.progress import Progress
 from core.jobs.store import JobStore, actor_of
+from core.logs import bound_contextvars, get_logger
 
 # The worker tells its child its process id in this variable.
 PARENT = "MODELLEDGER_WORKER_PID"
 _WATCH_S = 0.5
+_LOG = get_logger(__name__)
 
 Work = Callable[[Actor, str, Mapping[str, Any], Progress], Mapping[str, Any]]
 
@@ -29,7 +29,12 @@ def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStat
     _end_with_parent()
     stopped = _raise_on_signals()
     job = jobs.get(job_id)
-    progress = _JobProgress(jobs, job_id, attempt)
+    with bound_contextvars(job_id=job_id, attempt=attempt, actor=job.actor, kind=job.kind):
+        return _run(jobs, job, attempt, work, stopped)
+
+
+def _run(jobs: JobStore, job: Job, attempt: int, work: Work, stopped: threading.Event) -> JobStatus:
+    job_id, progress = job.id, _JobProgress(jobs, job.id, attempt)
     try:
         progress.checkpoint()
         result = work(actor_of(job), job.kind, job.arguments, progress)
@@ -45,13 +50,13 @@ def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStat
         jobs.fail(job_id, attempt, f"{error} Nobody asked this job to stop.")
         return JobStatus.FAILED
     except LeaseLost as error:
-        print(error, file=sys.stderr)
+        _LOG.warning("the job belongs to another attempt", error=str(error))
         return JobStatus.FAILED
     except CoreError as error:
         jobs.fail(job_id, attempt, str(error))
         return JobStatus.FAILED
     except Exception as error:  # noqa: BLE001 -- the job boundary: whatever went wrong is recorded
-        traceback.print_exc()
+        _LOG.exception("the job failed")
         jobs.fail(job_id, attempt, f"{type(error).__name__}: {first_line(error)}")
         return JobStatus.FAILED
 

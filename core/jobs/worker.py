@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -20,10 +19,11 @@ from core.entities import Job, JobStatus
 from core.errors import CoreError, DatabaseUnavailable, LeaseLost
 from core.jobs.child import PARENT, run_job
 from core.jobs.store import MOST_LINES, JobStore
+from core.logs import LOG_FD, bound_contextvars, get_logger, own_stderr
 
 __all__ = ["run_job", "run_worker"]
 
-_LOG = logging.getLogger(__name__)
+_LOG = get_logger(__name__)
 _POLL_S = 0.5
 _BETWEEN_S = 5.0
 _GRACE_S = 10.0
@@ -52,8 +52,10 @@ def run_worker(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    _LOG.info("worker started", worker=worker.name)
     while not worker.stopping.is_set():
         worker.stopping.wait(0 if worker.work_once() else _POLL_S)
+    _LOG.info("worker stopped", worker=worker.name)
     return 0
 
 
@@ -70,7 +72,7 @@ class _Worker:
     ) -> None:
         self._jobs, self._command, self._between, self._on_lost = jobs, command, between, on_lost
         self._between_s, self._next_between = between_s, 0.0
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
         self.stopping = threading.Event()
 
     def work_once(self) -> bool:
@@ -79,27 +81,31 @@ class _Worker:
             for lost in self._jobs.reap():
                 self._tidy(lost)
             self._do_between()
-            job = self._jobs.claim(self._name)
+            job = self._jobs.claim(self.name)
             if job is not None:
-                self._supervise(job)
+                with bound_contextvars(job_id=job.id, attempt=job.attempt, actor=job.actor):
+                    self._supervise(job)
             return job is not None
         except DatabaseUnavailable as error:
-            _LOG.warning("%s", error)
+            _LOG.warning("the worker waits for the database", error=str(error))
             self.stopping.wait(5)
             return False
 
     def _supervise(self, job: Job) -> None:
         """Runs the child until it ends; what it prints becomes the job's log."""
-        child = subprocess.Popen(
-            list(self._command(job.id, job.attempt)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=os.environ | {PARENT: str(os.getpid())},
-            start_new_session=True,  # so that what the child started can be ended with it
-        )
+        _LOG.info("job started", kind=job.kind)
+        with own_stderr() as log_fd:
+            child = subprocess.Popen(
+                list(self._command(job.id, job.attempt)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env=os.environ | {PARENT: str(os.getpid()), LOG_FD: str(log_fd)},
+                pass_fds=(log_fd,),
+                start_new_session=True,  # so that the processes of the child can be ended with it
+            )
         assert child.stdout is not None
         # The reader only fills a queue: a database that is slow or gone must not block the child on a full pipe.
         printed: deque[str] = deque(maxlen=MOST_LINES)
@@ -115,7 +121,9 @@ class _Worker:
         after = self._jobs.get(job.id)
         if after.status is JobStatus.RUNNING and after.attempt == job.attempt:
             self._record_silent_end(after, child.returncode)
-            self._tidy(self._jobs.get(job.id))
+            after = self._jobs.get(job.id)
+            self._tidy(after)
+        _LOG.info("job ended", kind=job.kind, status=after.status.value, error=after.error)
 
     def _watch(self, job: Job, child: subprocess.Popen[str], printed: deque[str]) -> None:
         """Returns when the child has ended or has to end."""
@@ -136,7 +144,7 @@ class _Worker:
                 if not self._jobs.get(job.id).status.is_over:
                     return
             except DatabaseUnavailable as error:
-                _LOG.warning("%s", error)
+                _LOG.warning("the worker waits for the database", error=str(error))
                 if time.monotonic() - renewed > self._jobs.lease.total_seconds():
                     return  # another worker may have the job by now
             self._do_between()
@@ -148,14 +156,14 @@ class _Worker:
             self._between()
         except CoreError as error:
             # A trigger that cannot be fired must not end the worker of all other jobs.
-            _LOG.warning("%s", error)
+            _LOG.warning("a task between jobs failed", error=str(error))
         self._next_between = time.monotonic() + self._between_s
 
     def _tidy(self, job: Job) -> None:
         try:
             self._on_lost(job)
         except CoreError as error:
-            _LOG.warning("What job %s left could not be tidied up: %s", job.id, error)
+            _LOG.warning("the remains of a lost job could not be tidied up", job_id=job.id, error=str(error))
 
     def _keep_lines(self, job: Job, printed: deque[str]) -> None:
         lines = [printed.popleft() for _ in range(len(printed))]

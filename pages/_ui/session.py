@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.access.identity import DEFAULT_IDENTITY, DEMO_ROLES, demo_actor
 from core.access.permissions import Action, is_allowed
@@ -18,6 +19,7 @@ from core.errors import CoreError, Forbidden
 from core.features.admin.doctor import engine_problem
 from core.features.admin.sign_in import refuse_demo
 from core.features.stores import Stores
+from core.logs import start_request
 from core.settings import Settings, load_settings
 from pages._ui import messages, navigation, sign_in
 
@@ -37,6 +39,7 @@ def opened() -> Iterator[Actor]:
         navigation.for_nobody()
         _turn_away(error)
     _run.actor = actor
+    _bind_ids(actor)
     try:
         yield actor
     finally:
@@ -52,6 +55,7 @@ def require(action: Action) -> Actor:
             actor = _identify()
         except CoreError as error:
             _turn_away(error)
+        _bind_ids(actor)
     try:
         _require_once(actor, action)
     except CoreError as error:
@@ -138,6 +142,12 @@ def _identify() -> Actor:
         banner.empty()
         raise
     return identity
+
+
+def _bind_ids(actor: Actor) -> None:
+    """Bind the ids of this run, its session and its actor to all that the run logs."""
+    context = get_script_run_ctx()
+    start_request(session=context.session_id if context else "", actor=actor.name)
 
 
 def _turn_away(error: CoreError) -> NoReturn:

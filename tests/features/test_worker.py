@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,31 @@ def test_what_a_job_prints_is_its_log(jobs: JobStore, start: Start) -> None:
     over(jobs, job)
     until(lambda: len(texts(jobs, job)) == 3)
     assert sorted(texts(jobs, job)) == ["and by progress", "and on stderr", "hello at mysql://me:***@db"]
+
+
+def test_job_id_and_actor_are_in_the_log_lines_of_a_worker_and_of_its_jobs(
+    jobs: JobStore, url: str, tmp_path: Path
+) -> None:
+    job = jobs.submit("log", {"text": "https://ci:hunter2hunter2@git.example/x.git"}, SCIENTIST)
+    command = [sys.executable, "-m", "tests.features.worker_child", "worker", url, str(LEASE_S)]
+    with (tmp_path / "stderr").open("w") as stderr:
+        worker = subprocess.Popen(command, cwd=ROOT, stderr=stderr, env=os.environ | {"MODELLEDGER_LOG_FORMAT": "json"})
+        try:
+            over(jobs, job)
+        finally:
+            worker.terminate()
+            worker.wait(30)
+    text = (tmp_path / "stderr").read_text()
+    lines = {line["event"]: line for line in map(json.loads, text.splitlines())}
+    assert list(lines) == ["worker started", "job started", "fetching", "job ended", "worker stopped"]
+    for event in ("job started", "fetching", "job ended"):
+        line = lines[event]
+        assert (line["job_id"], line["attempt"], line["actor"], line["level"]) == (job.id, 1, "scientist", "info")
+    assert lines["job ended"]["status"] == "finished"
+    assert (lines["fetching"]["url"], lines["fetching"]["api_token"]) == ("https://ci:***@git.example/x.git", "***")
+    assert "hunter2" not in text
+    assert "tell nobody" not in text
+    assert texts(jobs, job) == [], "the job's own log is for people: lines below a warning stay out of it"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from core.errors import JobCancelled, TrainingFailed
 from core.jobs.progress import Progress
 from core.jobs.store import JobStore
 from core.jobs.worker import run_job, run_worker
+from core.logs import configure_logs, get_logger
 
 
 def work(actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -35,6 +36,9 @@ def work(actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progre
         print(arguments["text"], flush=True)
         print("and on stderr", file=sys.stderr, flush=True)
         progress.line("and by progress")
+        return {}
+    if kind == "log":
+        get_logger("core.tests").info("fetching", url=arguments["text"], api_token="tell nobody")
         return {}
     if kind == "refuse":
         raise TrainingFailed("The target has one class; two are needed.")
@@ -57,6 +61,7 @@ def work(actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progre
 
 
 def main(role: str, database: str, lease_s: str, *rest: str) -> int:
+    configure_logs(default_level="info")
     jobs = JobStore(Database(database), float(lease_s))
     if role == "child":
         run_job(jobs, rest[0], attempt=int(rest[1]), work=work)
