@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -10,12 +11,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from core.cli import main
+from core.commands import options
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "test-results" / "screenshots"
@@ -33,16 +39,15 @@ class Served:
     stop: Callable[[], None]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The command line on the same home."""
-        return subprocess.run(
-            [sys.executable, "-m", "core", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        """Runs the command line on the same home, in this process: a process of its own costs 2 s for its imports."""
+        out, err = io.StringIO(), io.StringIO()
+        with patch.dict(os.environ, self.environment, clear=True), redirect_stdout(out), redirect_stderr(err):
+            options.opened.cache_clear()
+            try:
+                code = main(arguments)
+            finally:
+                options.opened.cache_clear()
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def free_port() -> int:
@@ -138,6 +143,23 @@ def settled(page: Page) -> None:
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=60_000)
 
 
+def go(page: Page, served: Served, name: str, identity: str = "auditor", **address: str) -> None:
+    """Opens a page by its address, as that demo identity."""
+    page.goto(f"{served.url}/{name}?{urlencode({'as': identity, **address})}")
+    settled(page)
+    expect(page.get_by_text("Demo identities.")).to_be_visible()
+
+
+# Fulfilled once the browser has laid out and painted the page at its present size.
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def press(page: Page, name: str) -> None:
+    """Clicks the first button of that name. While a page is being drawn its buttons move, and a click would miss."""
+    settled(page)
+    page.get_by_role("button", name=name, exact=True).first.click()
+
+
 def picture(page: Page, name: str) -> None:
     """The whole page as a file: Streamlit scrolls inside, so the window is made as high as what it holds."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -146,6 +168,6 @@ def picture(page: Page, name: str) -> None:
     assert before is not None
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": before["width"], "height": max(before["height"], min(int(height) + 8, 4_000))})
-    page.wait_for_timeout(300)
+    page.evaluate(DRAWN)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     page.set_viewport_size(before)

@@ -10,21 +10,36 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.entities import Actor, Stage
+from core.access.identity import demo_actor
+from core.bootstrap import open_stores
+from core.entities import Stage
 from core.features.scoring.score import score
 from core.features.stores import Stores
+from core.settings import load_settings
+from tests.conftest import copy_sample
 from tests.pages.conftest import Opened, said
 
 IRIS, DIABETES = "iris_training_data", "diabetes_training_data"
 MODEL = "iris_classifier"
 
 
-@pytest.fixture
-def scored(sample_stores: Stores, scientist: Actor) -> Stores:
+@pytest.fixture(scope="session")
+def scored_home(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample with a version in Production and a prediction batch."""
-    sample_stores.models.set_stages(MODEL, {1: Stage.PRODUCTION})
-    score(sample_stores, scientist, model=MODEL, table=IRIS, version=0, into="predictions", batch_id="b" * 16)
-    return sample_stores
+    home = tmp_path_factory.mktemp("scored") / "home"
+    copy_sample(sample_home, home)
+    stores = open_stores(load_settings(home=home, database_url=None))
+    stores.models.set_stages(MODEL, {1: Stage.PRODUCTION})
+    scientist = demo_actor("scientist", channel="test")
+    score(stores, scientist, model=MODEL, table=IRIS, version=0, into="predictions", batch_id="b" * 16)
+    return home
+
+
+@pytest.fixture
+def scored(home: Path, scored_home: Path) -> Stores:
+    """Stores on a copy of that workspace."""
+    copy_sample(scored_home, home)
+    return open_stores(load_settings(home=home))
 
 
 @pytest.mark.parametrize(

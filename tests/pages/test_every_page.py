@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_the_guard_is_the_first_thing_that_runs(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_opened_cold_on_an_empty_home_it_says_what_to_do(page: str, opened: Opened) -> None:
+    says_what_to_do(page, opened)
+
+
+# A new MLflow store takes 2 s to make: the other pages have their turn in the slow tests.
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[] if page == "models" else [pytest.mark.slow]) for page in PAGES]
+)
+def test_opened_first_of_all_a_page_makes_the_workspace_and_says_what_to_do(
+    page: str, opened: Opened, home: Path
+) -> None:
+    shutil.rmtree(home)
+    says_what_to_do(page, opened)
+    assert (home / "modelledger.db").exists()
+
+
+def says_what_to_do(page: str, opened: Opened) -> None:
     test = opened(page, "admin" if page == "admin" else "scientist")
     assert not test.exception
     assert "Demo identities" in said(test)
