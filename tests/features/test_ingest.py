@@ -97,7 +97,7 @@ def test_roles_that_may_not_ingest_are_refused_and_the_refusal_is_kept(
 def test_preview_shows_columns_and_rows_and_writes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     preview = preview_file(stores, scientist, table="loans", path=csv(tmp_path, LOANS), name="loans.csv")
     assert (preview.table, preview.version, preview.rows, preview.fits) == ("loans", None, 2, True)
-    assert [(column.name, column.found) for column in preview.columns] == [
+    assert [(column.name, column.file_type) for column in preview.columns] == [
         ("id", "int64"),
         ("amount", "double"),
         ("risk", "string"),
