@@ -26,7 +26,7 @@ def test_same_numbers_are_stable() -> None:
     assert (found.psi, found.p_value, found.word) == (pytest.approx(0.0), 1.0, "stable")
 
 
-def test_shifted_numbers_are_told() -> None:
+def test_shifted_numbers_are_measured() -> None:
     found = measure_drift(pd.Series(np.arange(1000.0)), pd.Series(np.arange(500.0, 1500.0)))
     assert found.word == "large shift"
     assert found.test == "Kolmogorov-Smirnov"

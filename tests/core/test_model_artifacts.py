@@ -1,4 +1,4 @@
-"""Model folders: packaged as skops, looked at without loading, loaded and scored in a process of their own."""
+"""Model folders: packaged as skops, inspected without loading, loaded and scored in a process of their own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REGRESSION = replace(CLASSIFIER, task=Task.REGRESSION, target="amount", estimato
 
 
 def rows() -> pa.Table:
-    """60 rows in which size tells kind and amount is twice the size."""
+    """60 rows in which the size determines the kind, and the amount is twice the size."""
     return pa.table(
         {
             "size": [float(number % 30) for number in range(60)],
@@ -172,7 +172,9 @@ def test_a_model_that_would_run_code_or_reach_outside_is_refused(
         check_loads(copy)
 
 
-def test_a_skops_file_with_a_foreign_type_is_refused_whatever_its_own_list_trusts(folder: Path, tmp_path: Path) -> None:
+def test_a_skops_file_with_a_foreign_type_is_refused_even_if_its_own_list_trusts_the_type(
+    folder: Path, tmp_path: Path
+) -> None:
     copy = copy_of(folder, tmp_path, **{"sklearn.skops_trusted_types": ["os.system", "posix.system"]})
     skops.io.dump(FunctionTransformer(os.system), copy / "model.skops")
     info = inspect_model(copy)
@@ -196,7 +198,7 @@ def test_a_damaged_model_is_unloadable_with_its_reason(folder: Path, tmp_path: P
         check_loads(copy)
 
 
-def test_a_model_that_takes_too_long_is_given_up(folder: Path) -> None:
+def test_a_model_that_takes_too_long_to_load_is_unloadable(folder: Path) -> None:
     with pytest.raises(ModelUnloadable, match=r"within 0\.01 s"):
         check_loads(folder, timeout_s=0.01)
 

@@ -1,4 +1,4 @@
-"""Model folders that MLflow itself would load otherwise than we do: each is called unsafe, plain ones stay safe."""
+"""Model folders that MLflow would load in another way than we do are unsafe; plain model folders are safe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Evil:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mlflow.sklearn.save_model writes of a scaled logistic regression, with code of nobody's own."""
+    """A scaled logistic regression, saved by mlflow.sklearn.save_model without code of its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow.sklearn
@@ -56,7 +56,7 @@ def changed(folder: Path, to: Path, flavor: str, **keys: Any) -> Path:
 
 
 def describe(folder: Path, flavor: str, **keys: Any) -> Path:
-    """The folder, its MLmodel saying *keys* of the flavor; a key that is None is taken out."""
+    """The folder with *keys* of the flavor changed in its MLmodel; None removes a key."""
     description = yaml.safe_load((folder / "MLmodel").read_text())
     said = description["flavors"].setdefault(flavor, {})
     said.update(keys)
@@ -67,7 +67,7 @@ def describe(folder: Path, flavor: str, **keys: Any) -> Path:
 
 
 def loaded_by_mlflow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What everyone who uses models:/NAME@production does, where loading is allowed."""
+    """Load the model as users of models:/NAME@production do, where loading is allowed."""
     import mlflow.pyfunc
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder.parent / 'mlflow.db'}")
@@ -88,7 +88,7 @@ def test_a_plain_model_without_the_python_function_flavor_is_safe(plain: Path, t
     assert inspect_model(made).is_safe
 
 
-def test_a_path_of_its_own_that_mlflow_would_unpickle_is_unsafe(
+def test_a_second_path_that_mlflow_would_unpickle_is_unsafe(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harmed = tmp_path / "harmed"
@@ -98,7 +98,7 @@ def test_a_path_of_its_own_that_mlflow_would_unpickle_is_unsafe(
     with pytest.raises(ModelUnloadable, match="the flavor python_function has unknown keys: data"):
         require_safe(made)
     loaded_by_mlflow(made, monkeypatch)
-    assert harmed.exists(), "MLflow runs it: the danger is real"
+    assert harmed.exists(), "MLflow runs the code: the danger is real"
 
 
 def test_a_second_model_file_for_the_python_function_is_unsafe(plain: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_second_model_file_for_the_python_function_is_unsafe(plain: Path, tmp_
     assert "two models, model.skops and other.skops" in info.why
 
 
-def test_types_that_the_file_trusts_beyond_ours_are_unsafe(plain: Path, tmp_path: Path) -> None:
+def test_types_that_only_the_file_trusts_are_unsafe(plain: Path, tmp_path: Path) -> None:
     info = inspect_model(changed(plain, tmp_path, "sklearn", skops_trusted_types=["numpy.dtype", "posix.system"]))
     assert not info.is_safe
     assert "posix.system" in info.why
@@ -134,7 +134,7 @@ def test_a_flavor_beside_the_known_ones_is_unsafe_and_named(plain: Path, tmp_pat
         ("sklearn", {"model_file": "other.pkl"}, "model_file"),
     ],
 )
-def test_a_key_that_is_not_known_is_unsafe_and_named(
+def test_an_unknown_key_is_unsafe_and_named(
     plain: Path, tmp_path: Path, flavor: str, keys: dict[str, Any], expected: str
 ) -> None:
     info = inspect_model(changed(plain, tmp_path, flavor, **keys))
@@ -143,7 +143,7 @@ def test_a_key_that_is_not_known_is_unsafe_and_named(
 
 
 @pytest.mark.parametrize("flavors", [["sklearn"], {"sklearn": "model.pkl"}, "sklearn"])
-def test_flavors_that_are_no_flavors_are_told_as_damage(plain: Path, tmp_path: Path, flavors: object) -> None:
+def test_invalid_flavors_are_reported_as_damage(plain: Path, tmp_path: Path, flavors: object) -> None:
     made = changed(plain, tmp_path, "sklearn")
     (made / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}))
     with pytest.raises(ModelUnloadable, match="MLmodel"):
@@ -152,7 +152,7 @@ def test_flavors_that_are_no_flavors_are_told_as_damage(plain: Path, tmp_path: P
         why_unsafe(made)
 
 
-def test_a_signature_that_is_no_json_is_told_as_damage(plain: Path, tmp_path: Path) -> None:
+def test_a_signature_that_is_not_json_is_reported_as_damage(plain: Path, tmp_path: Path) -> None:
     made = changed(plain, tmp_path, "sklearn")
     description = yaml.safe_load((made / "MLmodel").read_text())
     (made / "MLmodel").write_text(yaml.safe_dump({**description, "signature": {"inputs": "{"}}))
@@ -183,7 +183,7 @@ def test_a_spark_model_is_judged_by_all_its_flavors(
 
 
 def test_a_spark_model_below_another_mlmodel_is_unsafe(tmp_path: Path) -> None:
-    """MLflow's python_function reads the MLmodel beside the stages, which is another one then."""
+    """MLflow's python_function reads the MLmodel beside the stages, which is not the inspected one."""
     made = spark_model(tmp_path)
     (made / "deep").mkdir()
     (made / "sparkml").rename(made / "deep" / "sparkml")

@@ -26,7 +26,7 @@ INPUTS = json.dumps([{"type": "double", "name": "x", "required": False}])
 
 
 def model(folder: Path, *stages: dict[str, Any], **flavor: Any) -> Path:
-    """A model folder as MLflow keeps a Spark ML pipeline: one metadata file a stage, and one file of numbers."""
+    """A model folder as MLflow stores a Spark ML pipeline: a metadata file per stage and one file of numbers."""
     for number, stage in enumerate(({"class": "org.apache.spark.ml.PipelineModel", "paramMap": {}}, *stages)):
         place = folder / "sparkml" / ("" if number == 0 else f"stages/{number}_stage") / "metadata"
         place.mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_stages_outside_the_model_are_refused(tmp_path: Path) -> None:
         require_safe(model(tmp_path / "model", model_data="../other"))
 
 
-def test_every_file_that_spark_would_read_is_looked_at(tmp_path: Path) -> None:
+def test_every_file_that_spark_would_read_is_inspected(tmp_path: Path) -> None:
     place = model(tmp_path, {"class": SQL}) / "sparkml" / "stages" / "1_stage" / "metadata"
     (place / "a-first").write_text(json.dumps({"class": "com.evil.Stage"}))
     with pytest.raises(ModelUnloadable, match=r"com\.evil\.Stage"):
@@ -136,7 +136,7 @@ def test_sql_in_a_stages_defaults_is_judged_too(tmp_path: Path) -> None:
     assert "calls reflect" in inspect_model(model(tmp_path, hidden)).why
 
 
-def test_a_pipeline_that_names_a_stage_that_is_gone_is_damaged(tmp_path: Path) -> None:
+def test_a_pipeline_that_names_a_missing_stage_is_damaged(tmp_path: Path) -> None:
     inner = {"class": "org.apache.spark.ml.PipelineModel", "uid": "inner", "paramMap": {"stageUids": ["here", "gone"]}}
     model(tmp_path, inner, {"class": "org.apache.spark.ml.feature.ImputerModel", "uid": "here"})
     with pytest.raises(ModelUnloadable, match="damaged: gone cannot be read"):

@@ -114,7 +114,7 @@ def test_texts_times_decimals_booleans_and_missing_values_are_learned() -> None:
     for estimator in (one.name for one in estimators_for(Task.CLASSIFICATION)):
         chosen = recipe(estimator=estimator)
         data = split(table, chosen)
-        assert evaluate(fit(chosen, data), data)["accuracy"] == 1.0  # the city tells the class
+        assert evaluate(fit(chosen, data), data)["accuracy"] == 1.0  # the city determines the class
 
 
 def test_times_become_seconds_and_booleans_numbers() -> None:
@@ -135,7 +135,7 @@ def test_times_become_seconds_and_booleans_numbers() -> None:
         ([], "The data has 0 rows"),
     ],
 )
-def test_data_that_cannot_be_learned_fails_with_its_reason(values: list[str | None], expected: str) -> None:
+def test_data_that_cannot_be_trained_on_fails_with_its_reason(values: list[str | None], expected: str) -> None:
     table = pa.table({"x": pa.array(range(len(values)), pa.int64()), "species": pa.array(values, pa.string())})
     with pytest.raises(TrainingFailed, match=expected):
         split(table, recipe())
@@ -153,7 +153,7 @@ def test_an_infinite_target_fails() -> None:
         split(table, recipe(Task.REGRESSION))
 
 
-def test_a_target_of_many_values_is_no_classification() -> None:
+def test_a_target_with_many_values_is_not_a_classification() -> None:
     table = pa.table({"x": list(range(300)), "species": [number / 2 for number in range(300)]})
     with pytest.raises(TrainingFailed, match=r"300 distinct values in 300 rows.*regression"):
         split(table, recipe())
@@ -165,7 +165,7 @@ def test_a_regression_on_text_is_refused() -> None:
         split(table, recipe(Task.REGRESSION))
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_a_missing_column_is_named_with_the_existing_columns() -> None:
     with pytest.raises(ColumnNotFound, match=r"'specie'.*sepal length"):
         split(iris(), recipe(target="specie"))
     with pytest.raises(ColumnNotFound, match="'height'"):
@@ -198,7 +198,7 @@ def test_parameters_are_checked_by_type_and_range(params: dict[str, object], exp
         find_estimator("random_forest", Task.CLASSIFICATION).check(params)
 
 
-def test_not_a_number_is_no_parameter() -> None:
+def test_nan_is_not_a_valid_parameter() -> None:
     with pytest.raises(BadParameter, match="alpha must be a number from 0 to"):
         find_estimator("ridge", Task.REGRESSION).check({"alpha": "nan"})
 

@@ -1,4 +1,4 @@
-"""Browsing: lists, histories, versions and differences as they are, and each way to lose one in its own words."""
+"""Browse tables: lists, histories, versions and differences, and a message for each way to lose a version."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_without_a_key_a_changed_row_is_one_added_and_one_removed(stores: Stores
     assert [field.name for field in back.fields_removed] == ["risk"]
 
 
-def test_version_differs_in_nothing_from_itself(stores: Stores, auditor: Actor, loans: Table) -> None:
+def test_a_version_has_no_differences_from_itself(stores: Stores, auditor: Actor, loans: Table) -> None:
     found = compare_versions(stores, auditor, "loans", 2, 2, key="id")
     assert (found.rows_added, found.rows_removed, found.rows_changed, found.fields_added) == (0, 0, 0, ())
 

@@ -1,4 +1,4 @@
-"""Comparing runs: what differs, which way is better, and runs that are not as they should be."""
+"""Compare runs: differences, their direction, and unusual runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_run(
     return run_id
 
 
-def test_deltas_are_against_the_run_in_production_and_know_which_way_is_better(stores: Stores, auditor: Actor) -> None:
+def test_deltas_are_against_the_production_run_and_have_a_direction(stores: Stores, auditor: Actor) -> None:
     base = make_run(stores, {"rmse": 10.0, "r2": 0.5, "TrainRows": 70})
     other = make_run(stores, {"rmse": 8.5, "r2": 0.4, "TrainRows": 90})
     stores.models.set_stages("m", {1: Stage.PRODUCTION})
@@ -49,7 +49,7 @@ def test_deltas_are_against_the_run_in_production_and_know_which_way_is_better(s
     assert [version.version for version in found.versions[other]] == [2]
 
 
-def test_only_differences_are_told_apart_from_what_all_share(stores: Stores, auditor: Actor) -> None:
+def test_differing_names_are_separated_from_shared_ones(stores: Stores, auditor: Actor) -> None:
     one = make_run(stores, {"f1": 0.5, "nan": math.nan}, params={"seed": 0, "C": 1})
     two = make_run(stores, {"f1": 0.5, "nan": math.nan, "extra": 1.0}, params={"seed": 0, "C": 2, "late": "x"})
     found = compare_runs(stores, auditor, [one, two])
@@ -58,7 +58,7 @@ def test_only_differences_are_told_apart_from_what_all_share(stores: Stores, aud
     assert set(found.params) == {"seed", "C", "late"}
 
 
-def test_what_differs_from_the_baseline_is_a_difference_also_of_one_run(stores: Stores, auditor: Actor) -> None:
+def test_a_single_run_differs_from_its_baseline(stores: Stores, auditor: Actor) -> None:
     base, one = make_run(stores, {"f1": 0.5}, params={"C": 1}), make_run(stores, {"f1": 0.6}, params={"C": 1})
     assert compare_runs(stores, auditor, [one]).differing_metrics == ()
     assert compare_runs(stores, auditor, [one], baseline=base).differing_metrics == ("f1",)
@@ -98,7 +98,7 @@ def test_a_failed_run_says_why(stores: Stores, auditor: Actor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nothing in Production", "not registered", "run erased"])
-def test_where_there_is_no_baseline_the_reason_is_told(stores: Stores, auditor: Actor, kind: str) -> None:
+def test_a_missing_baseline_has_a_reason(stores: Stores, auditor: Actor, kind: str) -> None:
     one = make_run(stores, {"f1": 0.5}, model=None if kind == "not registered" else "m")
     ids, expected = [one], ""
     if kind == "nothing in Production":
@@ -115,7 +115,7 @@ def test_where_there_is_no_baseline_the_reason_is_told(stores: Stores, auditor: 
     assert all(not deltas for deltas in found.deltas.values())
 
 
-def test_runs_of_several_models_are_each_measured_against_their_own(stores: Stores, auditor: Actor) -> None:
+def test_runs_of_several_models_have_the_baseline_of_their_own_model(stores: Stores, auditor: Actor) -> None:
     bases = {model: make_run(stores, {"f1": value}, model=model) for model, value in (("m", 0.5), ("n", 0.8))}
     for model in bases:
         stores.models.set_stages(model, {1: Stage.PRODUCTION})
@@ -135,7 +135,7 @@ def test_runs_that_do_not_exist_are_all_named(stores: Stores, auditor: Actor) ->
     assert caught.value.values["missing"] == ("a" * 32, "b" * 32)
 
 
-def test_a_run_that_is_asked_for_twice_is_shown_once(stores: Stores, auditor: Actor) -> None:
+def test_a_run_that_is_requested_twice_is_shown_once(stores: Stores, auditor: Actor) -> None:
     run_id = make_run(stores, {"f1": 0.5})
     assert len(compare_runs(stores, auditor, [run_id, run_id]).runs) == 1
 
@@ -165,7 +165,7 @@ def test_runs_are_listed_by_data_version(stores: Stores, auditor: Actor) -> None
     assert page.runs[0].data == TableVersion(table="sales", version=0)
 
 
-def test_somebody_without_a_role_sees_no_runs(stores: Stores) -> None:
+def test_an_actor_without_a_role_sees_no_runs(stores: Stores) -> None:
     nobody = Actor(name="nobody", roles=frozenset[Role]())
     with pytest.raises(Forbidden):
         list_runs(stores, nobody)

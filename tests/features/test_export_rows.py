@@ -1,4 +1,4 @@
-"""Rows to take away and rows by the page: what the file holds, who may, and that nothing in it is computed."""
+"""Export rows and read them by the page: contents of the file, permissions, and no formulas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rows_of(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
 
 
-def test_a_version_is_taken_away_with_nothing_computed_and_nothing_hidden(stores: Stores, auditor: Actor) -> None:
+def test_an_exported_version_has_no_formula_and_no_invisible_text(stores: Stores, auditor: Actor) -> None:
     stores.engine.write(stores.catalog.place("odd"), ODD, mode="append")
     header, *rows = rows_of(version_csv(stores, auditor, "odd", 0))
     assert header == ["'=1+1", "n", "x", "when", "many", "raw"]
@@ -42,9 +42,7 @@ def test_a_version_is_taken_away_with_nothing_computed_and_nothing_hidden(stores
     assert rows[3] == ["", "4", "-2.5", "2026-01-01 02:30:00.000000Z", '["ü"]', "61"]
 
 
-def test_an_older_version_is_taken_away_as_it_stood_and_no_more_than_was_asked(
-    sample_stores: Stores, auditor: Actor
-) -> None:
+def test_an_older_version_is_exported_unchanged_up_to_the_requested_rows(sample_stores: Stores, auditor: Actor) -> None:
     assert len(rows_of(version_csv(sample_stores, auditor, "iris_training_data", 0))) == 1 + 50
     assert len(rows_of(version_csv(sample_stores, auditor, "iris_training_data", 2, most=120))) == 1 + 120
 
@@ -75,7 +73,7 @@ def test_the_pages_of_a_batch_are_its_rows_each_once(
 
 
 @pytest.mark.parametrize(("most", "rows"), [(1000, 150), (150, 150), (149, 75), (50, 50), (7, 7), (1, 1)])
-def test_a_sample_is_even_and_never_more_than_was_asked(
+def test_a_sample_is_even_and_never_larger_than_requested(
     sample_stores: Stores, auditor: Actor, batch: PredictionBatch, most: int, rows: int
 ) -> None:
     whole = rows_of_batch(sample_stores, batch)

@@ -1,4 +1,4 @@
-"""Ingesting: the preview tells before what the save does, every save is recorded, and bad input changes nothing."""
+"""Ingest: the preview shows the result of the save, every save is recorded, and bad input changes nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_parquet_is_ingested_too(stores: Stores, scientist: Actor, tmp_path: Pat
     assert rows_of(stores) == [{"id": 1, "x": "a"}, {"id": 2, "x": "a"}]
 
 
-def test_save_is_recorded_before_and_after_with_who_why_and_what(
+def test_an_ingest_is_recorded_before_and_after_with_actor_reason_and_rows(
     stores: Stores, scientist: Actor, tmp_path: Path
 ) -> None:
     path = csv(tmp_path, LOANS)
@@ -82,7 +82,7 @@ def test_save_is_recorded_before_and_after_with_who_why_and_what(
 
 
 @pytest.mark.parametrize("role", ["auditor", "manager", "admin"])
-def test_roles_that_may_not_ingest_are_refused_and_the_refusal_is_kept(
+def test_roles_that_may_not_ingest_are_refused_and_the_refusal_is_recorded(
     stores: Stores, request: pytest.FixtureRequest, tmp_path: Path, role: str
 ) -> None:
     actor = request.getfixturevalue(role)
@@ -133,7 +133,7 @@ def test_fraction_for_a_whole_number_does_not_fit(stores: Stores, scientist: Act
     assert rows_of(stores) == [{"id": 1, "n": 1}, {"id": 2, "n": 3}]
 
 
-def test_text_column_keeps_what_looks_like_a_number(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+def test_a_text_column_keeps_text_that_looks_like_a_number(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     save(stores, scientist, csv(tmp_path, "id,code\n1,A1\n"))
     save(stores, scientist, csv(tmp_path, "id,code\n2,1.50\n"))
     assert [row["code"] for row in rows_of(stores)] == ["A1", "1.50"]
@@ -164,7 +164,7 @@ def test_bad_file_is_refused_in_a_sentence_and_recorded_as_failed(
 
 
 @pytest.mark.parametrize("name", ["", "../evil", "a b", "1st", "x" * 200, "<b>", "a/b"])
-def test_name_that_cannot_name_a_table_is_refused(stores: Stores, scientist: Actor, tmp_path: Path, name: str) -> None:
+def test_an_invalid_table_name_is_refused(stores: Stores, scientist: Actor, tmp_path: Path, name: str) -> None:
     path = csv(tmp_path, LOANS)
     with pytest.raises(BadName):
         ingest_file(stores, scientist, table=name, path=path, name="loans.csv")
@@ -173,7 +173,7 @@ def test_name_that_cannot_name_a_table_is_refused(stores: Stores, scientist: Act
     assert not stores.catalog.tables()
 
 
-def test_table_that_moved_on_since_the_preview_is_a_conflict(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+def test_a_newer_version_since_the_preview_is_a_conflict(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     path = csv(tmp_path, LOANS)
     save(stores, scientist, path, expected_version=-1)
     with pytest.raises(CommitConflict):
@@ -184,7 +184,7 @@ def test_table_that_moved_on_since_the_preview_is_a_conflict(stores: Stores, sci
     assert len(rows_of(stores)) == 4
 
 
-def test_table_whose_log_is_corrupt_takes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+def test_a_table_with_a_corrupt_log_accepts_no_rows(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     save(stores, scientist, csv(tmp_path, LOANS))
     log = Path(stores.catalog.resolve("loans").uri) / "_delta_log" / f"{0:020d}.json"
     log.write_text("{")

@@ -1,4 +1,4 @@
-"""Looking at jobs and cancelling them, by those who may."""
+"""Show and cancel jobs, by actors with and without the permission."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def test_a_job_that_does_not_exist_is_not_found(stores: Stores, scientist: Actor
             verb(stores, scientist, "nothing")
 
 
-def test_somebody_without_a_role_sees_no_jobs(stores: Stores) -> None:
+def test_an_actor_without_a_role_sees_no_jobs(stores: Stores) -> None:
     with pytest.raises(Forbidden):
         list_jobs(stores, Actor(name="nobody", roles=frozenset[Role]()))

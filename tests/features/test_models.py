@@ -1,4 +1,4 @@
-"""Models as the services show them: versions, evidence, artifacts, and evidence that was lost."""
+"""Models in the services: versions, evidence, artifacts, and lost evidence."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_version_shows_its_evidence(trained: Stores, auditor: Actor) -> None:
     assert view.late_metrics == {}
 
 
-def test_a_metric_that_was_changed_after_the_run_ended_is_told(trained: Stores, auditor: Actor) -> None:
+def test_a_metric_that_was_changed_after_the_run_ended_is_reported(trained: Stores, auditor: Actor) -> None:
     run_id = trained.models.version(KEY).run_id
     assert run_id is not None
     trained.runs.log(run_id, metrics={"f1": 1.0})
@@ -81,7 +81,7 @@ def test_a_metric_that_was_changed_after_the_run_ended_is_told(trained: Stores, 
     assert view.metrics["f1"] == 1.0
 
 
-def test_a_deleted_run_behind_a_version_is_told_and_still_read(trained: Stores, auditor: Actor) -> None:
+def test_the_deleted_run_of_a_version_is_reported_and_still_read(trained: Stores, auditor: Actor) -> None:
     from mlflow import MlflowClient
 
     run_id = trained.models.version(KEY).run_id
@@ -93,7 +93,7 @@ def test_a_deleted_run_behind_a_version_is_told_and_still_read(trained: Stores, 
     assert "was deleted" in (list_models(trained, auditor)[0].versions[0].problem or "")
 
 
-def test_a_version_of_a_run_that_never_existed_is_told(stores: Stores, auditor: Actor) -> None:
+def test_a_version_of_a_run_that_never_existed_is_reported(stores: Stores, auditor: Actor) -> None:
     stores.models.register(
         "m", source="s3://nowhere/x", run_id="f" * 32, tags={"delta.table": "t", "delta.version": "0"}
     )
@@ -140,14 +140,14 @@ def test_files_of_a_version_are_read_and_nothing_outside(trained: Stores, audito
         read_model_file(trained, auditor, KEY, "../../../modelledger.db")
 
 
-def test_what_does_not_exist_is_named(stores: Stores, auditor: Actor) -> None:
+def test_a_missing_model_version_or_file_is_named(stores: Stores, auditor: Actor) -> None:
     with pytest.raises(ModelNotFound):
         list_models(stores, auditor, model="nobody")
     with pytest.raises((ModelNotFound, ModelVersionNotFound)):
         show_model_version(stores, auditor, KEY)
 
 
-def test_somebody_without_a_role_sees_no_models(stores: Stores) -> None:
+def test_an_actor_without_a_role_sees_no_models(stores: Stores) -> None:
     nobody = Actor(name="nobody", roles=frozenset())
     with pytest.raises(Forbidden):
         list_models(stores, nobody)

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Watched(Silent):
-    """Keeps what it is told; asks to stop once a line is *stop_at*."""
+    """Records all progress; raises JobCancelled after the line *stop_at*."""
 
     def __init__(self, stop_at: str | None = None) -> None:
         self.lines: list[str] = []
@@ -73,7 +73,7 @@ def project(
 
 
 def only_run(stores: Stores) -> object:
-    """The one run there is."""
+    """The only run."""
     (run,) = stores.runs.page().runs
     return run
 
@@ -114,7 +114,7 @@ def test_every_example_of_the_document_is_a_recipe(stores: Stores, scientist: Ac
     assert train(stores, scientist, recipe="iris_forest").model.model == "iris_forest"
 
 
-def test_what_the_entry_point_declares_is_offered_and_what_is_handed_in_is_not(
+def test_the_parameters_of_the_entry_point_can_be_set_except_those_of_the_data(
     stores: Stores, scientist: Actor
 ) -> None:
     write_examples(stores.settings.home)
@@ -168,7 +168,9 @@ def pids_in(lines: list[str]) -> list[int]:
     return [int(word) for line in lines if line.startswith("pids ") for word in line.split()[1:]]
 
 
-def test_cancelling_ends_the_projects_processes_those_that_do_not_listen_too(stores: Stores, scientist: Actor) -> None:
+def test_cancelling_ends_all_processes_of_the_project_even_those_that_ignore_signals(
+    stores: Stores, scientist: Actor
+) -> None:
     write_iris(stores)
     project(stores, scientist, SLEEPY)
     watch = Watched(stop_at="asleep")
@@ -306,7 +308,7 @@ def test_a_table_on_this_machine_is_not_given_to_a_project_on_another_machine(st
 
 
 def test_cluster_is_given_the_data_version_as_mlflow_submits_it(stores: Stores, scientist: Actor) -> None:
-    """The command is the one that MLflow's own Databricks backend makes of what it is called with."""
+    """The command is made by MLflow's own Databricks backend from the arguments that it gets."""
     from mlflow.projects import databricks
 
     write_iris(stores)
@@ -332,7 +334,7 @@ def test_cluster_is_given_the_data_version_as_mlflow_submits_it(stores: Stores, 
         assert f"-P {given}" in command[-1]
 
 
-def test_template_of_kubernetes_lies_beside_the_recipes(stores: Stores, scientist: Actor) -> None:
+def test_the_kubernetes_template_is_beside_the_recipes(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     declared = "{DataV: string, table_uri: path}"
     project(stores, scientist, "", declared, backend="kubernetes", backend_config=KUBERNETES)
@@ -355,7 +357,7 @@ def test_kubernetes_without_its_packages_names_them(stores: Stores, scientist: A
         project_of(there, find_recipe(there, "mine"))
 
 
-def test_the_code_of_a_run_is_the_projects_own_commit_and_none_is_made_up(stores: Stores, scientist: Actor) -> None:
+def test_the_code_of_a_run_is_the_projects_own_commit_or_none(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     write_examples(stores.settings.home)
     place = stores.settings.recipes_folder / "flowers"

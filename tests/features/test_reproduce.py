@@ -1,4 +1,4 @@
-"""A model version made again: what comes out the same, and everything that keeps it from doing so."""
+"""Reproduce a model version: equal results, and everything that prevents them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_of(stores: Stores, key: ModelVersionKey) -> str:
 
 
 @pytest.mark.parametrize("name", [one.name for one in estimators_for(Task.CLASSIFICATION)])
-def test_every_classifier_comes_out_the_same_to_the_last_digit(stores: Stores, scientist: Actor, name: str) -> None:
+def test_every_classifier_is_reproduced_to_the_last_digit(stores: Stores, scientist: Actor, name: str) -> None:
     write_iris(stores)
     recipe = Recipe(
         name="flowers",
@@ -71,7 +71,7 @@ def test_every_regression_comes_out_the_same(stores: Stores, scientist: Actor, n
     assert (found.verdict, found.answers) == (Reproduced.REPRODUCED, (45, 45)), found
 
 
-def test_nothing_changes_but_the_log_which_keeps_the_verdict(sample_stores: Stores, auditor: Actor) -> None:
+def test_only_the_audit_log_changes_and_keeps_the_verdict(sample_stores: Stores, auditor: Actor) -> None:
     versions = sample_stores.models.versions()
     runs = sample_stores.runs.page(limit=100).runs
     found = reproduce(sample_stores, auditor, KEY, reason="the yearly check")
@@ -86,7 +86,7 @@ def test_nothing_changes_but_the_log_which_keeps_the_verdict(sample_stores: Stor
 
 
 def test_parameters_of_a_later_recipe_do_not_matter(stores: Stores, scientist: Actor) -> None:
-    """The run tells how it was made; the recipe of that name may be another by now."""
+    """The parameters of the run count; the recipe of the same name may have changed since."""
     write_iris(stores)
     made = train(stores, scientist, recipe=MODEL, version=2, params={"C": 0.01})
     recipe = Recipe(
@@ -146,7 +146,7 @@ def test_rows_that_were_vacuumed_cannot_be_trained_on(sample_stores: Stores, man
     assert found.why.startswith(f"{TABLE}@0 can no longer be read: ")
 
 
-def test_a_table_that_was_made_anew_under_its_name_is_noticed(sample_stores: Stores, manager: Actor) -> None:
+def test_a_table_that_was_created_again_under_its_name_is_detected(sample_stores: Stores, manager: Actor) -> None:
     """Version 0 is there and readable, and holds other rows."""
     table = sample_stores.catalog.resolve(TABLE)
     shutil.rmtree(Path(unquote(urlsplit(table.uri).path)))
@@ -176,7 +176,7 @@ def test_a_foreign_model_is_impossible_with_its_reason(sample_stores: Stores, ma
 
 
 def test_a_model_of_a_project_is_impossible_with_its_reason(stores: Stores, scientist: Actor, manager: Actor) -> None:
-    """Its run logs neither split nor seed, which is not what keeps it from being made again here."""
+    """Its run logs neither split nor seed, but that is not the reason of the verdict."""
     write_iris(stores)
     run_id = stores.runs.start("flowers", "by a project", "scientist", {"delta.table": TABLE})
     stores.runs.log(run_id, params={"DataV": 1, "estimator": "mlproject:mine"})
@@ -200,7 +200,7 @@ def test_a_missing_version_is_an_error_and_not_a_verdict(sample_stores: Stores, 
             ask(sample_stores, auditor, ModelVersionKey(model=MODEL, version=99))
 
 
-def test_a_worker_makes_it_again_and_the_job_holds_the_verdict(sample_stores: Stores, auditor: Actor) -> None:
+def test_a_worker_reproduces_a_version_and_the_job_holds_the_verdict(sample_stores: Stores, auditor: Actor) -> None:
     job = submit_reproduction(sample_stores, auditor, KEY, reason="check")
     watch = Watched()
     result = run_service(sample_stores, auditor, job.kind, job.arguments, watch)

@@ -23,7 +23,7 @@ def test_a_run_shows_its_versions_files_and_why_it_failed(stores: Stores, audito
     assert view.artifacts == ()
 
 
-def test_a_metric_that_was_changed_after_the_end_is_told_with_both_values(stores: Stores, auditor: Actor) -> None:
+def test_a_metric_that_was_changed_after_the_end_is_shown_with_both_values(stores: Stores, auditor: Actor) -> None:
     run_id = stores.runs.start("e", "n", "scientist", {})
     stores.runs.log(run_id, metrics={"f1": 0.5, "r2": 0.1})
     stores.runs.end(run_id, RunStatus.FINISHED)
@@ -37,7 +37,7 @@ def test_a_metric_that_was_changed_after_the_end_is_told_with_both_values(stores
     assert view.late["f1"][0].timestamp > ended
 
 
-def test_a_run_that_never_existed_and_somebody_without_a_role(stores: Stores, auditor: Actor) -> None:
+def test_a_missing_run_is_not_found_and_an_actor_without_a_role_is_refused(stores: Stores, auditor: Actor) -> None:
     with pytest.raises(RunNotFound):
         show_run(stores, auditor, "a" * 32)
     with pytest.raises(Forbidden):

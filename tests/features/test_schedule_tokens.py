@@ -1,4 +1,4 @@
-"""Schedules and queued work where people sign in: by a token that still holds, or not at all."""
+"""Schedules and jobs where people sign in: they need a valid token."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_schedule_without_a_token_is_refused(signed_in: Stores) -> None:
     assert signed_in.jobs.triggers.list() == ()
 
 
-def test_it_acts_by_the_token_it_was_given_and_keeps_its_id_alone(signed_in: Stores, sample: Path) -> None:
+def test_a_schedule_acts_by_its_token_and_keeps_only_the_id(signed_in: Stores, sample: Path) -> None:
     token, text = nightly(signed_in)
     save_trigger(signed_in, ANN, recipe=RECIPE, cron="0 3 * * *", token=text, reason="every night")
     (trigger,) = list_triggers(signed_in, ANN)
@@ -60,7 +60,7 @@ def test_it_acts_by_the_token_it_was_given_and_keeps_its_id_alone(signed_in: Sto
     assert (job.actor, job.token) == ("token:nightly", token.id)
 
 
-def test_it_is_turned_off_when_its_token_ends(signed_in: Stores) -> None:
+def test_a_schedule_is_turned_off_when_its_token_ends(signed_in: Stores) -> None:
     token, text = nightly(signed_in)
     save_trigger(signed_in, ANN, recipe=RECIPE, cron="0 3 * * *", token=text)
     revoke_token(signed_in, IAN, token.id, reason="ann left")
@@ -79,7 +79,7 @@ def test_a_schedule_of_a_demo_identity_ends_when_people_sign_in(sample_stores: S
     assert sample_stores.jobs.list() == ()
 
 
-def test_work_that_a_demo_identity_queued_is_not_done(stores: Stores, scientist: Actor) -> None:
+def test_a_job_that_a_demo_identity_submitted_is_not_run(stores: Stores, scientist: Actor) -> None:
     before = stores.jobs.submit("train", {"recipe": "none"}, scientist)
     enable_provider(stores, channel="test")
     after = stores.jobs.submit("train", {"recipe": "none"}, ANN)
@@ -88,7 +88,7 @@ def test_work_that_a_demo_identity_queued_is_not_done(stores: Stores, scientist:
         with pytest.raises(NotSignedIn, match=words):
             run_service(stores, actor_of(job), job.kind, job.arguments, Silent(), job=job)
         assert words in stores.audit.search(outcome="denied")[0].reason
-    with pytest.raises(RecipeNotFound):  # somebody signed in asked for it, so it is begun
+    with pytest.raises(RecipeNotFound):  # an actor who signed in submitted the job, so it starts
         run_service(stores, actor_of(after), after.kind, after.arguments, Silent(), job=after)
 
 
@@ -111,7 +111,7 @@ def test_the_command_line_schedules_by_its_token(
 
 
 def test_the_page_asks_for_a_token_and_hides_what_is_typed(signed_in: Stores) -> None:
-    """The form alone: who fills it in is signed in, which AppTest cannot be."""
+    """Only the form: AppTest cannot sign in."""
     token, text = nightly(signed_in)
 
     def view() -> None:

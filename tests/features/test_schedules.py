@@ -1,4 +1,4 @@
-"""Schedules: by cron and on new data; each fires once, misses are made up for once, and a broken one is turned off."""
+"""Schedules by cron and on new data: each fires once, missed times fire once, and a broken schedule is turned off."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_nothing_fires_before_it_is_due(sample_stores: Stores, weekly: Trigger) 
     assert sample_stores.jobs.list() == ()
 
 
-def test_what_is_due_fires_once_for_the_person_who_saved_it(
+def test_a_due_schedule_fires_once_for_the_person_who_saved_it(
     sample_stores: Stores, weekly: Trigger, recipe: str
 ) -> None:
     assert weekly.next_due is not None
@@ -72,7 +72,7 @@ def test_what_is_due_fires_once_for_the_person_who_saved_it(
     assert moved.next_due == weekly.next_due + timedelta(days=7)
 
 
-def test_weeks_that_were_missed_are_made_up_for_once(sample_stores: Stores, weekly: Trigger) -> None:
+def test_missed_weeks_lead_to_one_training(sample_stores: Stores, weekly: Trigger) -> None:
     assert weekly.next_due is not None
     late = weekly.next_due + timedelta(days=30)
     (job,) = fire_due(sample_stores, late)
@@ -83,7 +83,7 @@ def test_weeks_that_were_missed_are_made_up_for_once(sample_stores: Stores, week
     assert fire_due(sample_stores, late) == ()
 
 
-def test_next_one_waits_while_the_last_is_not_over(sample_stores: Stores, weekly: Trigger) -> None:
+def test_the_next_training_waits_while_the_last_one_runs(sample_stores: Stores, weekly: Trigger) -> None:
     assert weekly.next_due is not None
     (job,) = fire_due(sample_stores, weekly.next_due)
     next_week = weekly.next_due + timedelta(days=7)
@@ -93,7 +93,7 @@ def test_next_one_waits_while_the_last_is_not_over(sample_stores: Stores, weekly
     assert again.id != job.id
 
 
-def test_killed_between_job_and_schedule_it_still_fires_once(
+def test_a_schedule_fires_once_although_the_worker_was_killed_after_the_job(
     sample_stores: Stores, weekly: Trigger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert weekly.next_due is not None
@@ -112,7 +112,7 @@ def test_killed_between_job_and_schedule_it_still_fires_once(
     assert sample_stores.jobs.triggers.get(weekly.id).next_due == weekly.next_due + timedelta(days=7)
 
 
-def test_two_workers_at_once_fire_it_once(sample_stores: Stores, weekly: Trigger) -> None:
+def test_two_workers_at_once_fire_a_schedule_once(sample_stores: Stores, weekly: Trigger) -> None:
     assert weekly.next_due is not None
     other = open_stores(sample_stores.settings)
     both = (*fire_due(sample_stores, weekly.next_due), *fire_due(other, weekly.next_due))
@@ -199,7 +199,7 @@ def test_owner_who_may_no_longer_train_fires_nothing(sample_stores: Stores, week
         ({"cron": "0 6 * * *", "recipe": "nothing"}, RecipeNotFound),
     ],
 )
-def test_schedule_that_cannot_be_is_refused(
+def test_an_invalid_schedule_is_refused(
     sample_stores: Stores, scientist: Actor, recipe: str, given: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -221,7 +221,7 @@ def test_only_scientists_schedule_and_unschedule(
 
 
 def test_fired_job_trains_a_version(sample_stores: Stores, weekly: Trigger) -> None:
-    """The arguments that a schedule makes are those that the handler of trainings takes."""
+    """The service of a training accepts the arguments of a schedule."""
     from core.features.jobs.run_job import run_service
     from core.jobs.progress import Silent
     from core.jobs.store import actor_of

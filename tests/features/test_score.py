@@ -117,7 +117,7 @@ def test_a_regression_gives_numbers_without_probability(sample_stores: Stores, s
     assert rows.column("probability").null_count == 200
 
 
-def test_nothing_in_production_says_what_to_do(sample_stores: Stores, scientist: Actor) -> None:
+def test_scoring_without_a_production_version_says_what_to_do(sample_stores: Stores, scientist: Actor) -> None:
     with pytest.raises(NothingInProduction, match="request a promotion"):
         scored(sample_stores, scientist, 0)
 
@@ -135,7 +135,7 @@ def test_predictions_table_itself_is_not_scored_again(serving: Stores, scientist
         score(serving, scientist, model="iris_classifier", table="predictions", into="again")
 
 
-def test_names_and_versions_that_are_not_there_are_told_before_a_job_is_made(serving: Stores, scientist: Actor) -> None:
+def test_missing_names_and_versions_are_refused_before_a_job_is_submitted(serving: Stores, scientist: Actor) -> None:
     ask = {"model": "iris_classifier", "table": "iris_training_data", "into": "predictions"}
     with pytest.raises(VersionNotFound, match="0–2"):
         submit_scoring(serving, scientist, **ask, version=99)
@@ -146,7 +146,7 @@ def test_names_and_versions_that_are_not_there_are_told_before_a_job_is_made(ser
     assert serving.jobs.list() == ()
 
 
-def test_a_job_is_pinned_when_it_is_asked_for(serving: Stores, scientist: Actor) -> None:
+def test_a_job_is_pinned_when_it_is_submitted(serving: Stores, scientist: Actor) -> None:
     job = submit_scoring(
         serving, scientist, model="iris_classifier", table="iris_training_data", into="predictions", reason="nightly"
     )

@@ -31,7 +31,7 @@ KPIS = {"precision", "recall", "f1", "accuracy", "roc_auc", "log_loss"}
 
 
 class Watched(Silent):
-    """Keeps what it is told; asks to stop at the *stop_at*-th checkpoint."""
+    """Records all progress; raises JobCancelled at the checkpoint number *stop_at*."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.lines: list[str] = []
@@ -148,7 +148,9 @@ def test_an_auditor_cannot_train_and_the_refusal_is_recorded(stores: Stores, aud
     assert stores.runs.page().runs == ()
 
 
-def test_data_that_cannot_be_learned_ends_the_run_as_failed_with_its_reason(stores: Stores, scientist: Actor) -> None:
+def test_data_that_cannot_be_trained_on_ends_the_run_as_failed_with_its_reason(
+    stores: Stores, scientist: Actor
+) -> None:
     table = stores.catalog.place(TABLE)
     stores.engine.write(table, pa.table({"x": [1.0] * 20, "species": ["setosa"] * 20}), mode="append")
     with pytest.raises(TrainingFailed, match="needs at least two classes"):
@@ -181,7 +183,7 @@ def test_a_cancelled_training_ends_as_killed_and_registers_nothing(
     assert stores.models.models() == ()
 
 
-def test_progress_never_goes_back_and_the_log_tells_each_iteration(stores: Stores, scientist: Actor) -> None:
+def test_progress_never_goes_back_and_the_log_has_each_iteration(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     save_recipe(
         stores,
@@ -206,7 +208,7 @@ def test_progress_never_goes_back_and_the_log_tells_each_iteration(stores: Store
         ({"recipe": "iris_classifier", "params": {"depth": 3}}, BadParameter),
     ],
 )
-def test_what_does_not_exist_is_refused_before_a_run_is_made(
+def test_a_missing_recipe_table_or_version_is_refused_before_a_run_starts(
     stores: Stores, scientist: Actor, arguments: dict[str, object], error: type[Exception]
 ) -> None:
     write_iris(stores)
@@ -217,7 +219,7 @@ def test_what_does_not_exist_is_refused_before_a_run_is_made(
     assert stores.jobs.list() == ()
 
 
-def test_a_submitted_training_pins_the_version_of_now(stores: Stores, scientist: Actor) -> None:
+def test_a_submitted_training_pins_the_latest_version_at_once(stores: Stores, scientist: Actor) -> None:
     write_iris(stores, sizes=(50,))
     job = submit_training(stores, scientist, recipe="iris_classifier", params={"C": 2.0}, reason="later")
     assert (job.kind, job.status, job.actor) == ("train", JobStatus.SCHEDULED, "scientist")

@@ -40,7 +40,7 @@ def jobs(url: str) -> JobStore:
 
 @pytest.fixture
 def start(url: str) -> Iterator[Start]:
-    """Starts a worker; every one still running is ended with the test."""
+    """Start a worker; workers that still run are ended with the test."""
     running: list[subprocess.Popen[str]] = []
 
     def begin() -> subprocess.Popen[str]:
@@ -143,7 +143,7 @@ def test_job_that_fails_ends_as_failed_with_its_reason(jobs: JobStore, start: St
     assert over(jobs, after).status is JobStatus.FINISHED
 
 
-def test_fault_of_ours_leaves_its_traceback_in_the_log(jobs: JobStore, start: Start) -> None:
+def test_an_unexpected_error_leaves_its_traceback_in_the_log(jobs: JobStore, start: Start) -> None:
     start()
     job = jobs.submit("fault", {}, SCIENTIST)
     over(jobs, job)
@@ -164,7 +164,7 @@ def test_cancelled_job_stops_and_is_killed_not_failed(jobs: JobStore, start: Sta
 
 
 def test_job_that_is_cancelled_before_it_begins_ends_as_cancelled(jobs: JobStore) -> None:
-    """Its process is still importing: nothing in it hears the request, and it ends by the signal."""
+    """The process is still importing, so it cannot read the request; a signal ends it."""
     job = jobs.submit("slow", {}, SCIENTIST)
 
     def command(job_id: str, attempt: int) -> list[str]:
@@ -201,7 +201,7 @@ def test_job_that_ignores_the_request_is_killed(jobs: JobStore, url: str, monkey
     assert tidied == [job.id]
 
 
-def test_killed_worker_takes_its_job_along_and_another_does_it_again(
+def test_a_killed_worker_ends_its_job_and_another_worker_runs_it_again(
     jobs: JobStore, start: Start, tmp_path: Path
 ) -> None:
     worker = start()
@@ -245,7 +245,7 @@ def test_child_of_another_attempt_does_nothing(jobs: JobStore, url: str, tmp_pat
 
 
 @pytest.mark.parametrize("how", ["cancel", "kill the worker"])
-def test_what_a_job_started_ends_with_it(jobs: JobStore, start: Start, how: str) -> None:
+def test_the_processes_of_a_job_end_with_it(jobs: JobStore, start: Start, how: str) -> None:
     worker = start()
     job = jobs.submit("family", {}, SCIENTIST)
     grandchild = int(until(lambda: jobs.get(job.id).result.get("child")))

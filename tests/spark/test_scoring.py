@@ -55,7 +55,7 @@ def scored(stores: Stores, model: str, number: int, table: str, into: str, **mor
 
 
 def rows_of(stores: Stores, batch: PredictionBatch) -> list[dict[str, Any]]:
-    """The batch's rows without what differs from batch to batch, in an order of their contents."""
+    """The rows of the batch without the columns that differ between batches, ordered by content."""
     rows = rows_of_batch(stores, batch)
     assert set(rows.column("batch_id").to_pylist()) == {batch.batch_id}
     assert set(rows.column("scored_at").to_pylist()) == {batch.time}
@@ -63,7 +63,7 @@ def rows_of(stores: Stores, batch: PredictionBatch) -> list[dict[str, Any]]:
 
 
 def assert_same(both: Both, one: PredictionBatch, other: PredictionBatch) -> None:
-    """Rows, columns, their order and types, and what the commits tell, whichever engine wrote."""
+    """Rows, columns, order, types and commit metadata are the same on both engines."""
     engine, catalog = both.embedded.engine, both.embedded.catalog
     first, second = rows_of(both.embedded, one), rows_of(both.embedded, other)
     assert [list(row) for row in first[:1]] == [list(row) for row in second[:1]]
@@ -88,7 +88,7 @@ def test_the_embedded_engines_answers_by_the_executors(both: Both, model: str, t
     there = scored(both.spark, model, 2, table, f"{model}_there", version=1)
     assert here.rows == there.rows
     assert_same(both, here, there)
-    # Either engine adds to what the other began.
+    # Each engine appends to the table of the other.
     again = scored(both.spark, model, 1, table, f"{model}_here", version=0)
     back = scored(both.embedded, model, 1, table, f"{model}_there", version=0)
     assert (again.into.version, back.into.version) == (1, 1)
@@ -96,7 +96,7 @@ def test_the_embedded_engines_answers_by_the_executors(both: Both, model: str, t
 
 
 def kinds_of_columns() -> pa.Table:
-    """Every kind of column that a model takes, each with missing values, and a whole number to predict."""
+    """Every kind of column that a model can use, with missing values, and an integer target."""
     random, count = np.random.default_rng(7), 120
     size = random.normal(size=count)
     columns: dict[str, tuple[list[Any], pa.DataType]] = {
@@ -136,7 +136,7 @@ def test_a_batch_is_written_once_however_often_it_is_tried(both: Both) -> None:
     first = scored(both.spark, "iris_classifier", 1, "iris_training_data", "once", batch_id="a-batch")
     assert scored(both.spark, "iris_classifier", 1, "iris_training_data", "once", batch_id="a-batch") == first
     assert scored(both.embedded, "iris_classifier", 1, "iris_training_data", "once", batch_id="a-batch") == first
-    # An attempt that did not see the first one's commit is told by the table itself.
+    # The table itself stops an attempt that did not see the first commit.
     engine, table = both.spark.engine, both.spark.catalog.resolve("once")
     assert isinstance(engine, SparkEngine)
     late = engine.frame(table)
@@ -146,7 +146,7 @@ def test_a_batch_is_written_once_however_often_it_is_tried(both: Both) -> None:
 
 
 def test_a_model_that_would_run_code_is_refused_before_spark_starts(both: Both, tmp_path: Path) -> None:
-    """Also one of which another file than the one that was looked at would be loaded."""
+    """Also a model whose loaded file is not the inspected file."""
     harmed = tmp_path / "harmed"
     for name, change, why in (
         ("sly", {"python_function.model_path": "model.pkl"}, "flavors name two .* only one of them would be inspected"),
@@ -164,7 +164,7 @@ def test_a_model_that_would_run_code_is_refused_before_spark_starts(both: Both, 
 
 
 class Evil:
-    """Makes a file when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -216,7 +216,7 @@ def test_a_spark_ml_model_scores_on_spark_and_the_embedded_engine_says_so(both: 
     assert "nowhere" not in {table.name for table in both.embedded.catalog.tables()}
 
 
-def test_data_that_does_not_fit_is_told_in_the_embedded_engines_words(both: Both) -> None:
+def test_data_that_does_not_fit_is_refused_with_the_embedded_engines_message(both: Both) -> None:
     told = []
     scored(both.embedded, "iris_classifier", 1, "iris_training_data", "taken", version=0)
     for stores in (both.embedded, both.spark):
@@ -233,7 +233,7 @@ def test_a_failing_job_ends_with_sparks_root_cause_in_one_line_and_leaves_nothin
     first = rows.column_names[0]
     endless = rows.slice(100, 1).set_column(0, first, pa.array([np.inf]))
     table, good = both.embedded.catalog.place("endless"), rows.slice(0, 100)
-    # One file of one batch, in this order: the row which is tried first is a good one.
+    # One file with one batch, in this order: the first row, which is tested alone, is valid.
     for part in (good, pa.concat_tables([good, endless]).combine_chunks()):
         both.embedded.engine.write(table, part, mode="overwrite")
     with pytest.raises(EngineFailed) as failed:
@@ -246,7 +246,7 @@ def test_a_failing_job_ends_with_sparks_root_cause_in_one_line_and_leaves_nothin
     assert scored(both.spark, "iris_classifier", 1, "endless", "after", version=0).rows == 100
 
 
-def test_what_a_cancel_breaks_is_told_as_cancelled_and_any_other_failure_as_itself(both: Both) -> None:
+def test_a_failure_after_a_cancel_is_a_cancellation_and_any_other_failure_stays_itself(both: Both) -> None:
     """The signal of a cancel, caught inside a call to Java, leaves a session without its context."""
     cancelled: list[bool] = []
 

@@ -58,7 +58,7 @@ def frame_of(stores: Stores, version: int) -> Any:
 
 
 def predicted(stores: Stores, model: Path, recipe: Recipe, version: int) -> Any:
-    """The test rows with what the registered model says of them, by Spark's own loader."""
+    """The test rows with the predictions of the registered model, loaded by Spark's own loader."""
     from pyspark.ml import PipelineModel
     from pyspark.ml.functions import vector_to_array
 
@@ -106,9 +106,9 @@ def test_a_classification_is_trained_logged_and_registered_as_every_training_is(
 
     rows = predicted(stores, model, GRADE, 0)
     assert rows.num_rows == run.metrics["TestRows"]
-    said = [GRADES[int(number)] for number in rows.column("__prediction").to_pylist()]
+    predicted = [GRADES[int(number)] for number in rows.column("__prediction").to_pylist()]
     chances = np.array(rows.column("__probability").to_pylist())
-    expected = evaluate_classes(rows.column("grade").to_pylist(), said, chances, GRADES)
+    expected = evaluate_classes(rows.column("grade").to_pylist(), predicted, chances, GRADES)
     assert 0.4 < expected["accuracy"] < 1.0
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
@@ -212,7 +212,7 @@ def test_rows_that_cannot_be_trained_on_are_reported(
         train(stores, person, recipe="odd")
 
 
-def test_a_class_whose_only_row_is_kept_for_testing_is_told(stores: Stores, person: Actor) -> None:
+def test_a_class_whose_only_row_is_a_test_row_is_reported(stores: Stores, person: Actor) -> None:
     data = pa.table({"x": [float(number) for number in range(20)], "y": ["a", *["b"] * 19]})
     stores.engine.write(stores.catalog.place("rare"), data, mode="overwrite")
     recipe = changed(GRADE, name="rare", table="rare", target="y", features=(), params={})
@@ -223,10 +223,10 @@ def test_a_class_whose_only_row_is_kept_for_testing_is_told(stores: Stores, pers
         train(stores, person, recipe="rare")
 
 
-def scored(stores: Stores, actual: Any, said: Any, chances: Any) -> Any:
+def scored(stores: Stores, actual: Any, predicted: Any, chances: Any) -> Any:
     from pyspark.ml.functions import array_to_vector
 
-    columns = {"__label": pa.array(actual, pa.float64()), "__prediction": pa.array(said, pa.float64())}
+    columns = {"__label": pa.array(actual, pa.float64()), "__prediction": pa.array(predicted, pa.float64())}
     if chances is not None:
         columns["__probability"] = pa.array(chances.tolist(), pa.list_(pa.float64()))
     frame = stores.engine.session.createDataFrame(pa.table(columns))  # type: ignore[attr-defined]
@@ -250,23 +250,23 @@ def test_kpis_of_classes_are_those_of_scikit_learn(stores: Stores, classes: int,
         chances = np.eye(classes)[(actual + 1) % classes]
     if case == "one class is missing":
         actual = np.where(actual == classes - 1, 0, actual)
-    said = chances.argmax(axis=1)
-    found = evaluate(scored(stores, actual, said, chances), GRADE, tuple("abc"[:classes]))
-    assert found == kpis(evaluate_classes(actual, said, chances, np.arange(classes)))
+    predicted = chances.argmax(axis=1)
+    found = evaluate(scored(stores, actual, predicted, chances), GRADE, tuple("abc"[:classes]))
+    assert found == kpis(evaluate_classes(actual, predicted, chances, np.arange(classes)))
 
 
 def test_kpis_that_are_undefined_are_nan(stores: Stores) -> None:
-    actual, said = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1])
-    without = evaluate(scored(stores, actual, said, None), GRADE, ("a", "b", "c"))
+    actual, predicted = np.array([0, 1, 2, 1]), np.array([0, 1, 1, 1])
+    without = evaluate(scored(stores, actual, predicted, None), GRADE, ("a", "b", "c"))
     assert np.isnan([without["roc_auc"], without["log_loss"]]).all()
     assert without["accuracy"] == 0.75
     # The third class was never learned: its rows got no probability.
     two = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.3, 0.7]])
-    assert np.isnan(evaluate(scored(stores, actual, said, two), GRADE, ("a", "b", "c"))["log_loss"])
+    assert np.isnan(evaluate(scored(stores, actual, predicted, two), GRADE, ("a", "b", "c"))["log_loss"])
 
 
 @pytest.mark.parametrize(
-    ("actual", "said"),
+    ("actual", "predicted"),
     [
         ([1.0, 2.0, 4.0], [1.5, 1.0, 4.0]),
         ([0.0, 2.0, 4.0], [0.5, 1.0, 4.0]),
@@ -276,6 +276,6 @@ def test_kpis_that_are_undefined_are_nan(stores: Stores) -> None:
     ],
     ids=["any", "a zero", "constant", "constant and right", "one row"],
 )
-def test_kpis_of_numbers_are_those_of_scikit_learn(stores: Stores, actual: list[float], said: list[float]) -> None:
-    frame = scored(stores, actual, said, None)
-    assert evaluate(frame, AMOUNT, ()) == kpis(evaluate_numbers(actual, said))
+def test_kpis_of_numbers_are_those_of_scikit_learn(stores: Stores, actual: list[float], predicted: list[float]) -> None:
+    frame = scored(stores, actual, predicted, None)
+    assert evaluate(frame, AMOUNT, ()) == kpis(evaluate_numbers(actual, predicted))
