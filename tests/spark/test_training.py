@@ -106,9 +106,9 @@ def test_a_classification_is_trained_logged_and_registered_as_every_training_is(
 
     rows = predicted(stores, model, GRADE, 0)
     assert rows.num_rows == run.metrics["TestRows"]
-    predicted = [GRADES[int(number)] for number in rows.column("__prediction").to_pylist()]
+    answers = [GRADES[int(number)] for number in rows.column("__prediction").to_pylist()]
     chances = np.array(rows.column("__probability").to_pylist())
-    expected = evaluate_classes(rows.column("grade").to_pylist(), predicted, chances, GRADES)
+    expected = evaluate_classes(rows.column("grade").to_pylist(), answers, chances, GRADES)
     assert 0.4 < expected["accuracy"] < 1.0
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
