@@ -35,9 +35,10 @@ def draw(stores: Stores, actor: Actor) -> None:
 
 
 def _issue(stores: Stores, actor: Actor) -> None:
+    roles = list(Role)
     role = st.selectbox(
         "Role of a new token",
-        list(Role),
+        roles,
         format_func=lambda one: one.value,
         key="admin_token_role",
         help="It may do what this role may do, and nothing else.",

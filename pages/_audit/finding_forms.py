@@ -63,7 +63,8 @@ def open_by_hand(stores: Stores, actor: Actor) -> None:
     with st.expander("Open a finding by hand", icon=":material/add:"), st.form(f"findings_open_{number}"):
         row = st.columns(3)
         subject = row[0].text_input("About", placeholder="iris_classifier/3, a table, a person", max_chars=300)
-        severity = row[1].selectbox("Severity", list(Severity), format_func=messages.word)
+        severities = list(Severity)
+        severity = row[1].selectbox("Severity", severities, format_func=messages.word)
         owner = row[2].text_input("Owner", value="manager", max_chars=200)
         detail = promotion_forms.reason("What is to be looked into")
         if st.form_submit_button("Open", type="primary", icon=":material/add:"):

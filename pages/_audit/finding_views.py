@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -144,7 +145,8 @@ def one(view: FindingView, *, key: str, on_event: Callable[[int], None], at: dat
     st.subheader(messages.plain(words(found)))
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(found.severity)
-        st.badge(due(found, at), **_due_look(found, at or datetime.now(UTC)))
+        icon, color = _due_mark(found, at or datetime.now(UTC))
+        st.badge(due(found, at), icon=icon, color=color)
         owner = f"owner: {messages.plain(found.owner)}"
         st.caption(f"{owner} · due {messages.local(found.due)}" if found.is_open else owner, width="content")
     if found.detail:
@@ -244,11 +246,11 @@ def _number(number: int) -> str:
     return "1 open finding" if number == 1 else f"{number} open findings"
 
 
-def _due_look(finding: Finding, at: datetime) -> dict[str, str]:
+def _due_mark(finding: Finding, at: datetime) -> tuple[str, Literal["green", "red", "gray"]]:
+    """Return the icon and the colour of the due date."""
     if not finding.is_open:
-        return {"icon": ":material/check:", "color": "green"}
-    late = finding.is_overdue(at)
-    return {"icon": ":material/alarm:" if late else ":material/schedule:", "color": "red" if late else "gray"}
+        return ":material/check:", "green"
+    return (":material/alarm:", "red") if finding.is_overdue(at) else (":material/schedule:", "gray")
 
 
 def _history(finding: Finding, *, is_today: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -34,6 +35,10 @@ def verify(stores: Stores, actor: Actor) -> None:
     only_new = st.toggle("Only what was appended since the last verification", key="audit_only_new")
     if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
         bar = st.progress(0.0, text="reading")
+
+        def show_progress(verified: int, total: int) -> None:
+            bar.progress(verified / max(total, 1), text=f"{verified:,} of {total:,} events")
+
         texts = [file.getvalue().decode("utf-8", errors="replace") for file in kept or []]
         found = verify_audit_log(
             stores,
@@ -41,7 +46,7 @@ def verify(stores: Stores, actor: Actor) -> None:
             texts,
             keys=_lines(earlier),
             incremental=only_new,
-            on_progress=lambda seen, total: bar.progress(seen / max(total, 1), text=f"{seen:,} of {total:,} events"),
+            on_progress=show_progress,
         )
         bar.empty()
         event_views.verdict(found)
@@ -78,7 +83,7 @@ def take_away(stores: Stores, actor: Actor) -> None:
             label, name = f"All events as {word}", f"audit-log{ending}"
             st.download_button(
                 label,
-                downloads.made(lambda e=ending: _exported(stores, actor, e)),
+                downloads.made(partial(_exported, stores, actor, ending)),
                 name,
                 icon=":material/download:",
                 key=f"audit_export{ending}",

@@ -173,5 +173,6 @@ def _clicked(event: Any, graph: Lineage) -> str | None:
             continue
         for index in group.get("data_indices", []):
             if 0 <= index < len(graph.nodes):
-                return graph.nodes[index].id
+                node: Node = graph.nodes[index]
+                return node.id
     return None

@@ -86,7 +86,7 @@ def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFram
     rows = [_fixed_row("Data version", found, data_label), _fixed_row("Status", found, _status)]
     rows += [_metric_row(name, found) for name in metric_names(found.runs) if not only_differences or name in shown]
     rows += [
-        _fixed_row(f"param {name}", found, lambda run, name=name: run.params.get(name, "–"))
+        _fixed_row(f"param {name}", found, _param(name))
         for name in found.params
         if not only_differences or name in shown
     ]
@@ -127,6 +127,10 @@ def _status(run: Run) -> str:
 
 def _with_stage(version: ModelVersion) -> str:
     return str(version.key) if version.stage is Stage.NONE else f"{version.key} {messages.word(version.stage)}"
+
+
+def _param(name: str) -> Callable[[Run], str]:
+    return lambda run: run.params.get(name, "–")
 
 
 def _fixed_row(label: str, found: Comparison, value: Callable[[Run], str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +18,10 @@ from core.features.data.ingest import IngestPreview, ingest_file, preview_file
 from core.features.stores import Stores
 from pages._ui import escaping, messages, pickers
 
-MODES = {"append": "Append: add its rows", "overwrite": "Overwrite: replace all rows (older versions stay readable)"}
+MODES: dict[Literal["append", "overwrite"], str] = {
+    "append": "Append: add its rows",
+    "overwrite": "Overwrite: replace all rows (older versions stay readable)",
+}
 
 
 def draw(stores: Stores, actor: Actor, shown: str | None) -> None:

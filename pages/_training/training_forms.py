@@ -74,10 +74,12 @@ def new_recipe(stores: Stores, actor: Actor) -> None:
         return
     left, middle, right = st.columns(3)
     table = left.selectbox("Table", tables, format_func=visible, key="training_new_table")
-    task = middle.selectbox("Task", list(Task), format_func=lambda one: one.value, key="training_new_task")
+    tasks = list(Task)
+    task = middle.selectbox("Task", tasks, format_func=lambda one: one.value, key="training_new_task")
     kinds = {one.name: one.title for one in estimators_for(task)}
+    names = list(kinds)
     estimator = right.selectbox(
-        "Estimator", list(kinds), format_func=lambda one: kinds[one], key=f"training_new_{task.value}"
+        "Estimator", names, format_func=lambda one: kinds[one], key=f"training_new_{task.value}"
     )
     columns = [field.name for field in show_version(stores, actor, table).snapshot.schema]
     with st.form("training_recipe_form"):

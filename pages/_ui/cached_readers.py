@@ -52,4 +52,5 @@ def _batch_sample(
     most: int,
 ) -> pd.DataFrame:
     """*_actor* is not in the key, as above."""
-    return read_sample(_stores, _actor, _batch, columns=columns, most=most).to_pandas()
+    frame: pd.DataFrame = read_sample(_stores, _actor, _batch, columns=columns, most=most).to_pandas()
+    return frame

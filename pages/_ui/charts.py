@@ -101,9 +101,10 @@ def line(x: Sequence[object], series: Mapping[str, Sequence[float | None]], *, t
     for name, values in series.items():
         figure.add_scatter(name=plain(name), x=list(x), y=list(values), mode="lines+markers")
     figure.update_layout(title=title, xaxis_title=x_title)
-    if all(isinstance(value, int) for value in x):
+    versions = [value for value in x if isinstance(value, int)]
+    if len(versions) == len(x):
         # Versions are counted: no tick stands between two of them.
-        figure.update_xaxes(tickformat="d", dtick=max(1, -(-(max(x) - min(x)) // 12)) if x else 1)
+        figure.update_xaxes(tickformat="d", dtick=max(1, -(-(max(versions) - min(versions)) // 12)) if versions else 1)
     return figure
 
 

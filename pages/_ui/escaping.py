@@ -30,7 +30,7 @@ def table(
     anything: what a cell shows is what its CSV holds. *style* colours the frame as it is shown.
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    names = _headers(frame.columns)
+    names = _headers(list(frame.columns))
     # Built anew by place: two columns may have one name only before they are told apart.
     shown = pd.DataFrame({names[place]: _column(frame.iloc[:, place]) for place in range(len(names))})
     told = dict(zip(frame.columns, names, strict=True))
@@ -76,4 +76,4 @@ def _column(values: pd.Series) -> pd.Series:
 
 def _cells(value: Any) -> Any:
     # Arrow hands lists over as arrays.
-    return cells(value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value)
+    return cells(value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0 else value)

@@ -26,6 +26,7 @@ def watch(
 
     A job with other arguments than *only* names is not shown: the address was that of another view.
     """
+    watched: Job | None = None
     with messages.telling():
         job = show_job(stores, actor, job_id)
         if any(job.arguments.get(name) != value for name, value in (only or {}).items()):
@@ -34,8 +35,8 @@ def watch(
             _draw(stores, actor, job, key)
         else:
             _live(stores, actor, job_id, key, session.presence())
-        return job
-    return None
+        watched = job
+    return watched
 
 
 @st.fragment(run_every=1.5)

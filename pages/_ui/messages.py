@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -123,7 +123,7 @@ def roles(names: str) -> str:
 
 def coloured(rows: pd.DataFrame) -> Styler:
     """The same rows: what has a mark of `word` has its colour too, readable on light and on dark. For inert.table."""
-    texts = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]
+    texts: list[Hashable] = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]
     return rows.style.map(_ink, subset=texts).format(na_rep="–")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -140,7 +141,13 @@ def _ask_number(key: str, box: str) -> None:
 
 
 def _choose_by_value(
-    label: str, options: list[str], key: str, words: dict[str, str], place: DeltaGenerator, index: int | None, of: str
+    label: str,
+    options: list[str],
+    key: str,
+    words: dict[str, str],
+    place: DeltaGenerator | ModuleType,
+    index: int | None,
+    of: str,
 ) -> str | None:
     """The address keeps the value, always.
 
@@ -156,7 +163,9 @@ def _choose_by_value(
         st.session_state[box] = asked
     elif st.session_state.get(box) not in options or not is_same:
         st.session_state[box] = None if index is None else options[index]
-    picked = place.selectbox(label, options, format_func=lambda value: visible(words.get(value, value)), key=box)
+    picked: str | None = place.selectbox(
+        label, options, format_func=lambda value: visible(words.get(value, value)), key=box
+    )
     if picked is None:
         st.query_params.pop(key, None)
     elif picked != asked:
