@@ -24,7 +24,6 @@ USED_WITHOUT_IMPORT = {
     "pre-commit": "a command",
     "pytest-xdist": "pytest's -n",
     "ruff": "a command",
-    "structlog": "structured logs, which are being added",
     "thrift": "PyHive loads it for a binary connection",
 }
 
