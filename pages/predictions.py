@@ -11,7 +11,8 @@ from core.entities import Job, PredictionBatch, TableVersion
 from core.features.data.browse import list_tables, table_history
 from core.features.jobs.jobs import count_jobs, list_jobs, show_job
 from core.features.runs.models import ModelSummary, list_models
-from core.features.scoring.score import ANSWER, list_batches, submit_scoring
+from core.features.scoring.batches import list_batches
+from core.features.scoring.score import ANSWER, submit_scoring
 from pages._predictions import batch_charts, batch_views
 from pages._ui import cached_readers, jobs, messages, pickers, session
 

@@ -11,7 +11,8 @@ from core.delta.catalog import split_version
 from core.entities import RunStatus
 from core.errors import RunNotFound
 from core.escaping import visible
-from core.features.runs.compare import Comparison, compare_runs, list_experiments, list_runs
+from core.features.runs.compare import Comparison, compare_runs
+from core.features.runs.runs import list_experiments, list_runs
 from core.registry.runs import RunPage
 from pages._runs import run_details, run_tables, run_views
 from pages._ui import escaping, messages, pickers, session

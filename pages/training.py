@@ -8,7 +8,7 @@ from core.access.permissions import Action
 from core.escaping import visible
 from core.features.jobs.jobs import count_jobs
 from core.features.jobs.schedules import delete_trigger, list_triggers
-from core.features.training.train import list_recipes
+from core.features.training.recipes import list_recipes
 from pages._training import training_forms
 from pages._ui import jobs, messages, session
 

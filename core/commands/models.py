@@ -27,6 +27,7 @@ from core.features.history import lineage_as_of
 from core.features.lineage import build_graph, origin
 from core.features.runs import compare as comparing
 from core.features.runs import models as registered
+from core.features.runs.runs import list_runs
 from core.features.scoring.score import score as score_rows
 from core.features.training import reproduce as reproducing
 from core.features.training.train import train as train_model
@@ -111,9 +112,7 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """Runs with their parameters, metrics and data version."""
-    page = comparing.list_runs(
-        get_stores(), get_actor(as_), experiments=(experiment,) if experiment else (), limit=limit
-    )
+    page = list_runs(get_stores(), get_actor(as_), experiments=(experiment,) if experiment else (), limit=limit)
     write_answer([_run(run) for run in page.runs], as_json=as_json)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from core.entities import ModelVersion, Run, Stage
-from core.features.runs.compare import Comparison, Direction, run_notes
+from core.features.runs.compare import Comparison, Direction
+from core.features.runs.runs import run_notes
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
 from pages._ui import messages
 

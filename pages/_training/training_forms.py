@@ -15,7 +15,8 @@ from core.features.data.browse import list_tables, show_version, table_history
 from core.features.jobs.schedules import save_trigger
 from core.features.stores import Stores
 from core.features.training.recipe_projects import project_parameters
-from core.features.training.train import save_recipe, submit_training
+from core.features.training.recipes import save_recipe
+from core.features.training.train import submit_training
 from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
 from core.learning.external_training import is_project
 from core.learning.projects.declaration import ProjectParameter

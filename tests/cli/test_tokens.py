@@ -18,7 +18,7 @@ from core.entities import JobStatus, Role
 from core.errors import NotSignedIn
 from core.features.jobs.run_job import run_service
 from core.features.jobs.schedules import fire_due, list_triggers, save_trigger
-from core.features.training.train import list_recipes
+from core.features.training.recipes import list_recipes
 from core.jobs.store import actor_of
 from core.settings import load_settings
 from tests.cli.conftest import Command

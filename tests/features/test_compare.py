@@ -8,7 +8,8 @@ import pytest
 
 from core.entities import Actor, Role, RunStatus, Stage, TableVersion
 from core.errors import Forbidden, RunNotFound
-from core.features.runs.compare import Direction, compare_runs, direction, list_runs
+from core.features.runs.compare import Direction, compare_runs, direction
+from core.features.runs.runs import list_runs
 from core.features.stores import Stores
 
 

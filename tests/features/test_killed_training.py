@@ -16,7 +16,8 @@ from core.bootstrap import open_stores
 from core.entities import Actor, JobStatus, Outcome, RunStatus
 from core.features.evidence.search_events import search_audit
 from core.features.stores import Stores
-from core.features.training.train import list_recipes, save_recipe, submit_training
+from core.features.training.recipes import list_recipes, save_recipe
+from core.features.training.train import submit_training
 from core.settings import load_settings
 from tests.features.test_worker import over, until
 

@@ -20,7 +20,8 @@ from core.features.lineage.origin import origin_of_model
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipe_projects import project_of, project_parameters
-from core.features.training.train import find_recipe, list_recipes, save_recipe, submit_training, train
+from core.features.training.recipes import find_recipe, list_recipes, save_recipe
+from core.features.training.train import submit_training, train
 from core.jobs.progress import Silent
 from core.learning.projects.declaration import open_project
 from core.learning.projects.project_run import ProjectData, _arguments

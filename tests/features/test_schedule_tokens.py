@@ -116,7 +116,7 @@ def test_the_page_asks_for_a_token_and_hides_what_is_typed(signed_in: Stores) ->
 
     def view() -> None:
         from core.bootstrap import open_stores
-        from core.features.training.train import list_recipes
+        from core.features.training.recipes import list_recipes
         from pages._training import training_forms
         from pages._ui import messages
         from tests.features.test_schedule_tokens import ANN

@@ -12,7 +12,7 @@ from core.entities import Actor, Job, JobStatus, Outcome, Trigger
 from core.errors import BadParameter, Forbidden, NotFound, RecipeNotFound, StorageUnavailable
 from core.features.jobs.schedules import delete_trigger, fire_due, list_triggers, save_trigger
 from core.features.stores import Stores
-from core.features.training.train import list_recipes
+from core.features.training.recipes import list_recipes
 from tests.features.iris import iris
 
 TABLE = "iris_training_data"

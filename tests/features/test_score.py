@@ -18,7 +18,8 @@ from core.errors import (
     VersionNotFound,
 )
 from core.features.data.ingest import ingest_data
-from core.features.scoring.score import find_batch, list_batches, score, submit_scoring
+from core.features.scoring.batches import find_batch, list_batches
+from core.features.scoring.score import score, submit_scoring
 from core.features.stores import Stores
 from core.jobs.progress import Silent
 from tests.batches import rows_of_batch

@@ -20,7 +20,7 @@ from core.database.tables import metadata
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadSettings
 from core.features.admin.sample import iris_data
-from core.features.scoring.score import find_batch
+from core.features.scoring.batches import find_batch
 from core.learning.safety.check_loads import check_loads
 from core.registry.runs import Runs
 from core.settings import load_settings

@@ -20,7 +20,8 @@ from core.errors import (
     VersionNotFound,
 )
 from core.features.stores import Stores
-from core.features.training.train import list_recipes, save_recipe, submit_training, train
+from core.features.training.recipes import list_recipes, save_recipe
+from core.features.training.train import submit_training, train
 from core.jobs.progress import Silent
 from core.learning.recipes import BUILT_IN
 from core.learning.safety.check_loads import check_loads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.access.identity import demo_actor
-from core.features.scoring.score import find_batch
+from core.features.scoring.batches import find_batch
 from core.features.stores import Stores
 from tests.pages.conftest import BATCHES, IRIS, MODEL, Opened, links
 

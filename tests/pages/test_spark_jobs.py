@@ -18,7 +18,7 @@ from core.bootstrap import open_stores
 from core.delta.delta_rs.engine import DeltaRsEngine
 from core.entities import Actor, Job, JobStatus, Recipe, RunStatus, Task
 from core.features.stores import Stores
-from core.features.training.train import save_recipe
+from core.features.training.recipes import save_recipe
 from core.settings import load_settings
 from tests.pages.conftest import ROOT, Opened, said
 from tests.pages.test_training import press

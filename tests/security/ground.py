@@ -14,7 +14,8 @@ from core.entities import Actor, Outcome, PredictionBatch, PromotionRequest, Rol
 from core.features.jobs.schedules import save_trigger
 from core.features.monitoring.findings import open_finding
 from core.features.promotion.decide import approve, request_promotion
-from core.features.scoring.score import list_batches, score
+from core.features.scoring.batches import list_batches
+from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.conftest import copy_sample

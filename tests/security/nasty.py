@@ -21,7 +21,8 @@ from core.features.monitoring.findings import inspect_registry, open_finding
 from core.features.promotion.decide import approve, reject, request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from core.settings import load_settings
 from tests.conftest import copy_sample
 

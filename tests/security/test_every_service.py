@@ -26,8 +26,8 @@ from core.features.lineage import build_graph, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, rollback_checks
 from core.features.runs import compare, models, runs
-from core.features.scoring import batch_rows, score
-from core.features.training import recipe_projects, reproduce, train
+from core.features.scoring import batch_rows, batches, score
+from core.features.training import recipe_projects, recipes, reproduce, train
 from core.jobs.progress import Silent
 from tests.core.test_permissions import TABLE
 from tests.security.ground import MODEL, RECIPE, ROLES, Ground, built_ground, filled, person  # noqa: F401 — a fixture
@@ -61,8 +61,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "browse.show_version": ("data.read", lambda g, a: browse.show_version(g.stores, a, IRIS, 0)),
     "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
     "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
-    "compare.list_runs": ("run.read", lambda g, a: compare.list_runs(g.stores, a)),
-    "compare.list_experiments": ("run.read", lambda g, a: compare.list_experiments(g.stores, a)),
+    "runs.list_runs": ("run.read", lambda g, a: runs.list_runs(g.stores, a)),
+    "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
     "decide.list_requests": ("promotion.read", lambda g, a: decide.list_requests(g.stores, a)),
     "rollback_checks.list_rollback_targets": (
@@ -176,8 +176,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "prediction.score",
         lambda g, a: score.score(g.stores, a, model="none", table=IRIS, version=0),
     ),
-    "score.list_batches": ("prediction.read", lambda g, a: score.list_batches(g.stores, a)),
-    "score.find_batch": ("prediction.read", lambda g, a: score.find_batch(g.stores, a, g.batch.batch_id)),
+    "batches.list_batches": ("prediction.read", lambda g, a: batches.list_batches(g.stores, a)),
+    "batches.find_batch": ("prediction.read", lambda g, a: batches.find_batch(g.stores, a, g.batch.batch_id)),
     "batch_rows.batch_page": (
         "prediction.read",
         lambda g, a: batch_rows.batch_page(g.stores, a, g.batch, offset=0, limit=1),
@@ -201,8 +201,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: build_graph.lineage_of_batch(g.stores, a, g.batch.batch_id),
     ),
     "build_graph.impact_of_version": ("lineage.read", lambda g, a: build_graph.impact_of_version(g.stores, a, IRIS, 0)),
-    "train.list_recipes": ("run.read", lambda g, a: train.list_recipes(g.stores, a)),
-    "train.save_recipe": ("recipe.write", lambda g, a: train.save_recipe(g.stores, a, _recipe())),
+    "recipes.list_recipes": ("run.read", lambda g, a: recipes.list_recipes(g.stores, a)),
+    "recipes.save_recipe": ("recipe.write", lambda g, a: recipes.save_recipe(g.stores, a, _recipe())),
     "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),
     "train.train": ("run.train", lambda g, a: train.train(g.stores, a, recipe="none")),
     "trained_on.versions_trained": ("model.read", lambda g, a: trained_on.versions_trained(g.stores, a, IRIS)),

@@ -12,9 +12,10 @@ from core.bootstrap import open_stores
 from core.entities import Actor, Recipe, Task
 from core.errors import JobCancelled
 from core.features.admin.sample import iris_data
-from core.features.scoring.score import list_batches
+from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from core.settings import load_settings
 
 # Each file is a task of its own.

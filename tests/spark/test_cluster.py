@@ -14,7 +14,8 @@ from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, Recipe, Table, Task
 from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from tests.spark.conftest import Opener
 from tests.spark.loans import GRADE, Watched, check_trained, write_loans
 from tests.spark.servers import Cluster, start_cluster

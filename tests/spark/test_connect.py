@@ -11,9 +11,11 @@ import pytest
 from core.delta.spark.engine import SparkEngine
 from core.entities import Actor, ModelVersionKey, Table
 from core.errors import EngineUnavailable, JobCancelled
-from core.features.scoring.score import list_batches, score
+from core.features.scoring.batches import list_batches
+from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from tests.batches import rows_of_batch
 from tests.spark.conftest import Opener
 from tests.spark.loans import GRADE, check_trained, write_loans

@@ -21,9 +21,11 @@ from core.delta.spark.jobs import watch
 from core.entities import Actor, PredictionBatch, Recipe, Role, Task
 from core.errors import BadInput, BadSettings, EngineFailed, JobCancelled, ModelUnloadable, SchemaMismatch
 from core.features.admin.sample import iris_data
-from core.features.scoring.score import list_batches, score
+from core.features.scoring.batches import list_batches
+from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from core.learning.safety.check_loads import check_loads
 from core.settings import load_settings
 from tests.batches import rows_of_batch

@@ -15,12 +15,13 @@ from core.delta.content_hash import content_sha256
 from core.entities import Actor, ModelVersionKey, Recipe, RunStatus, TableVersion, TrainingResult
 from core.errors import BadParameter, ColumnNotFound, EngineFailed, JobCancelled, TrainingFailed
 from core.features.stores import Stores
-from core.features.training.train import save_recipe, train
+from core.features.training.recipes import save_recipe
+from core.features.training.train import train
 from core.learning.evaluation import evaluate_classes, evaluate_numbers
 from core.learning.safety.check_loads import check_loads
 from core.learning.safety.inspect_model import inspect_model
 from core.learning.spark.evaluation import evaluate
-from core.learning.spark.training import is_test
+from core.learning.spark.training_rows import is_test
 from core.registry.runs import failure_reason
 from tests.spark.conftest import Opener
 from tests.spark.loans import AMOUNT, GRADE, GRADES, TABLE, Watched, loans

@@ -26,7 +26,7 @@ from core.errors import CoreError
 from core.features.lineage.version_data import DataView
 from core.features.monitoring.reconcile import find_differences
 from core.features.runs.models import ModelSummary, ModelVersionView, list_models, show_model_version
-from core.features.scoring.score import list_batches
+from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
 

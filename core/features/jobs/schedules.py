@@ -13,7 +13,7 @@ from core.entities import Actor, Commit, Job, Outcome, Role, Trigger
 from core.errors import BadParameter, CoreError, NotFound, Unavailable
 from core.features.admin.tokens import require_valid_token, token_owner
 from core.features.stores import Stores
-from core.features.training.train import find_recipe
+from core.features.training.recipes import find_recipe
 from core.jobs.triggers import next_due
 
 CRON = "cron"

@@ -24,7 +24,7 @@ from core.entities import (
 from core.errors import CoreError
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of_all_versions, view_data
-from core.features.scoring.score import find_batch, list_batches
+from core.features.scoring.batches import find_batch, list_batches
 from core.features.stores import Stores
 from core.texts import text
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from core.access.permissions import Action, require
-from core.entities import Actor, ModelVersion, Run, RunStatus, Stage, TableVersion
+from core.entities import Actor, ModelVersion, Run, Stage
 from core.errors import RunNotFound
+from core.features.runs.runs import run_notes
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
-from core.registry.runs import RunPage, failure_reason
 from core.texts import text
 
 
@@ -47,30 +47,6 @@ class Comparison:
     directions: Mapping[str, Mapping[str, Direction]] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     versions: Mapping[str, tuple[ModelVersion, ...]] = field(default_factory=dict)
-
-
-def list_runs(
-    stores: Stores,
-    actor: Actor,
-    *,
-    experiments: Sequence[str] = (),
-    name: str = "",
-    table: str | None = None,
-    version: int | None = None,
-    status: RunStatus | None = None,
-    limit: int = 100,
-    token: str | None = None,
-) -> RunPage:
-    """Return one page of runs, newest first. *name* is a part of a run's name; *table* and *version* its data."""
-    require(actor, Action.RUN_READ)
-    data = TableVersion(table=table, version=version) if table is not None and version is not None else None
-    return stores.runs.page(experiments, name, table=table, data=data, status=status, limit=limit, token=token)
-
-
-def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:
-    """Return the names of MLflow's experiments."""
-    require(actor, Action.RUN_READ)
-    return stores.runs.experiments()
 
 
 def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None) -> Comparison:
@@ -125,24 +101,6 @@ def direction(metric: str, delta: float | None) -> Direction:
     if math.isclose(delta, 0.0, abs_tol=1e-12):
         return Direction.SAME
     return Direction.BETTER if (delta < 0) == is_lower_better(metric) else Direction.WORSE
-
-
-def run_notes(run: Run) -> tuple[str, ...]:
-    """Return what a reader must know before trusting the numbers of *run*."""
-    notes: list[str] = []
-    if run.is_deleted:
-        notes.append(text("deleted in MLflow"))
-    if run.data is None:
-        notes.append(text("no data version was logged"))
-    if run.status in (RunStatus.FAILED, RunStatus.KILLED):
-        reason = failure_reason(run)
-        notes.append(f"{run.status.value}: {reason}" if reason else run.status.value)
-    if run.status is RunStatus.RUNNING:
-        notes.append(text("still running"))
-    undefined = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
-    if undefined:
-        notes.append(text("no finite value of {metrics}", metrics=", ".join(undefined)))
-    return tuple(notes)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from core.entities import (
 from core.errors import BadInput, CoreError, ModelNotFound
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import DataView, data_of, run_of
-from core.features.runs.compare import run_notes
+from core.features.runs.runs import run_notes
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi

@@ -1,16 +1,17 @@
-"""Runs: show one run with everything that it logged, and what was logged after its end."""
+"""Runs: list them, and show one run with everything that it logged, also after its end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.access.permissions import Action, require
-from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run
-from core.features.runs.compare import run_notes
+from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run, RunStatus, TableVersion
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
-from core.registry.runs import failure_reason
+from core.registry.runs import RunPage, failure_reason
+from core.texts import text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,30 @@ class RunView:
     history: Mapping[str, tuple[MetricPoint, ...]]
     late: Mapping[str, tuple[MetricPoint, ...]]
     artifacts: tuple[Artifact, ...]
+
+
+def list_runs(
+    stores: Stores,
+    actor: Actor,
+    *,
+    experiments: Sequence[str] = (),
+    name: str = "",
+    table: str | None = None,
+    version: int | None = None,
+    status: RunStatus | None = None,
+    limit: int = 100,
+    token: str | None = None,
+) -> RunPage:
+    """Return one page of runs, newest first. *name* is a part of a run's name; *table* and *version* its data."""
+    require(actor, Action.RUN_READ)
+    data = TableVersion(table=table, version=version) if table is not None and version is not None else None
+    return stores.runs.page(experiments, name, table=table, data=data, status=status, limit=limit, token=token)
+
+
+def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:
+    """Return the names of MLflow's experiments."""
+    require(actor, Action.RUN_READ)
+    return stores.runs.experiments()
 
 
 def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
@@ -40,6 +65,24 @@ def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
         late={name: points for name in history if (points := _late(run, history[name]))},
         artifacts=list_all(lambda folder: stores.runs.artifacts(run_id, folder)),
     )
+
+
+def run_notes(run: Run) -> tuple[str, ...]:
+    """Return what a reader must know before trusting the numbers of *run*."""
+    notes: list[str] = []
+    if run.is_deleted:
+        notes.append(text("deleted in MLflow"))
+    if run.data is None:
+        notes.append(text("no data version was logged"))
+    if run.status in (RunStatus.FAILED, RunStatus.KILLED):
+        reason = failure_reason(run)
+        notes.append(f"{run.status.value}: {reason}" if reason else run.status.value)
+    if run.status is RunStatus.RUNNING:
+        notes.append(text("still running"))
+    undefined = sorted(name for name, value in run.metrics.items() if not math.isfinite(value))
+    if undefined:
+        notes.append(text("no finite value of {metrics}", metrics=", ".join(undefined)))
+    return tuple(notes)
 
 
 def _late(run: Run, points: tuple[MetricPoint, ...]) -> tuple[MetricPoint, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -17,23 +16,21 @@ from core.access.permissions import Action
 from core.delta.table_features import SPARK
 from core.entities import (
     Actor,
-    Commit,
     Job,
     ModelVersion,
     ModelVersionKey,
-    Outcome,
     PredictionBatch,
     Table,
-    TableVersion,
 )
-from core.errors import BadInput, BatchNotFound, NothingInProduction, TableNotFound
-from core.features.scoring.batch_metadata import ANSWER, BATCH, STAMP, Scoring
+from core.errors import BadInput, NothingInProduction
+from core.features.scoring.batch_metadata import ANSWER, STAMP, Scoring
+from core.features.scoring.batches import batches_in
 from core.features.stores import Stores
 from core.jobs.progress import Progress, Silent
 from core.learning.scoring import predict
 from core.texts import text
 
-__all__ = ["ANSWER", "STAMP", "find_batch", "list_batches", "score", "submit_scoring"]
+__all__ = ["ANSWER", "STAMP", "score", "submit_scoring"]
 
 
 def submit_scoring(
@@ -139,22 +136,6 @@ def score(
     return batch
 
 
-def list_batches(stores: Stores, actor: Actor, *, into: str | None = None) -> tuple[PredictionBatch, ...]:
-    """Return all batches, newest first, from the metadata of their commits; no rows are read."""
-    stores.audit.require(actor, Action.PREDICTION_READ, into or "")
-    names = {into} if into else _scored_tables(stores)
-    batches = [batch for name in sorted(names) for batch in _batches_of(stores, name)]
-    return tuple(sorted(batches, key=lambda batch: batch.time, reverse=True))
-
-
-def find_batch(stores: Stores, actor: Actor, batch_id: str) -> PredictionBatch:
-    """Return the batch of that id. Raises BatchNotFound."""
-    for batch in list_batches(stores, actor):
-        if batch.batch_id == batch_id:
-            return batch
-    raise BatchNotFound("There is no prediction batch {batch!r}; choose a batch from the list.", batch=batch_id)
-
-
 def _after(batch: PredictionBatch) -> dict[str, object]:
     """Return what the audit log records of a written batch."""
     return {"batch": batch.batch_id, "data": str(batch.source), "into": str(batch.into), "rows": batch.rows}
@@ -175,7 +156,7 @@ def _written(stores: Stores, into: Table, batch_id: str | None) -> PredictionBat
     """Return the batch of that id if an earlier attempt wrote it."""
     if batch_id is None or not stores.engine.exists(into):
         return None
-    return next((batch for batch in _batches_in(stores, into) if batch.batch_id == batch_id), None)
+    return next((batch for batch in batches_in(stores, into) if batch.batch_id == batch_id), None)
 
 
 def _write(stores: Stores, work: Scoring, watch: Progress) -> int:
@@ -217,39 +198,3 @@ def _combined(stamp: Mapping[str, pa.Scalar], batch: pa.RecordBatch, answer: pa.
     answers = {name: answer.column(name) for name in ANSWER}
     source = {name: batch.column(name) for name in batch.schema.names}
     return pa.RecordBatch.from_pydict({**stamped, **answers, **source})
-
-
-def _scored_tables(stores: Stores) -> set[str]:
-    """Return the names of all tables that a scoring wrote to, from the audit log."""
-    scored = stores.audit.search(action=Action.PREDICTION_SCORE.value, outcome=Outcome.SUCCESS.value, limit=None)
-    return {str(event.after["into"]).rpartition("@")[0] for event in scored if event.after.get("into")}
-
-
-def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:
-    try:
-        table = stores.catalog.resolve(name)
-    except TableNotFound:
-        return  # the table was dropped; the audit log still names its batches
-    yield from _batches_in(stores, table)
-
-
-def _batches_in(stores: Stores, table: Table) -> Iterator[PredictionBatch]:
-    for commit in stores.engine.history(table):
-        if BATCH in commit.metadata:
-            yield _batch_of(commit)
-
-
-def _batch_of(commit: Commit) -> PredictionBatch:
-    raw = commit.metadata[BATCH]
-    fields = json.loads(raw) if isinstance(raw, str) else raw
-    return PredictionBatch(
-        batch_id=fields["batch_id"],
-        model=fields["model"],
-        model_version=fields["model_version"],
-        run_id=fields["run_id"],
-        source=TableVersion(table=fields["source_table"], version=fields["source_version"]),
-        into=commit.key,
-        rows=fields["rows"],
-        time=datetime.fromisoformat(fields["time"]),
-        actor=fields["actor"],
-    )

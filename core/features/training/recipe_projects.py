@@ -6,7 +6,8 @@ from core.access.permissions import Action, require
 from core.entities import Actor, Recipe
 from core.features.stores import Stores
 from core.learning.external_training import is_project
-from core.learning.projects.declaration import Project, ProjectParameter, check_startable, open_project
+from core.learning.projects.backends import check_startable
+from core.learning.projects.declaration import Project, ProjectParameter, open_project
 
 
 def project_of(stores: Stores, recipe: Recipe) -> Project:

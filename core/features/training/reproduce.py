@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +29,10 @@ from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import run_of
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
+from core.features.training.reproduction_verdict import judge, pair_metrics
 from core.jobs.progress import Progress, Silent
 from core.learning.estimators import find_estimator
 from core.learning.external_training import is_external
-from core.learning.kpis import is_kpi
 from core.learning.packaging import requirements
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.learning.scoring import predict
@@ -160,8 +159,8 @@ def _train_again(
             raise _NotReproducible(text("The training fails now: {reason}", reason=str(error))) from error
         watch.report(0.9, text("comparing the predictions"))
         answers, problem = _compare_predictions(artifact, fitted, data_split)
-    metrics = _pairs(run.metrics, again)
-    verdict, why = _judge(metrics, answers, problem, tolerance)
+    metrics = pair_metrics(run.metrics, again)
+    verdict, why = judge(metrics, answers, problem, tolerance)
     watch.line(why)
     return Reproduction(
         model=key, verdict=verdict, why=why, data=data, metrics=metrics, answers=answers, changed=_changed(run, info)
@@ -259,72 +258,6 @@ def _count_alike(stored: list[object], again: np.ndarray) -> int:
     return sum(
         math.isclose(before, after, rel_tol=1e-9) if isinstance(before, float) else before == after
         for before, after in zip(stored, again.tolist(), strict=True)
-    )
-
-
-def _pairs(logged: Mapping[str, float], again: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
-    names = [name for name in logged if is_kpi(name)] + [
-        name for name in again if name not in logged or not is_kpi(name)
-    ]
-    return {name: (logged.get(name), again.get(name)) for name in dict.fromkeys(names)}
-
-
-def _judge(
-    metrics: Mapping[str, tuple[float | None, float | None]],
-    answers: tuple[int, int] | None,
-    problem: str,
-    tolerance: float,
-) -> tuple[Reproduced, str]:
-    outside = [name for name, pair in metrics.items() if not _is_close(pair, tolerance)]
-    if outside:
-        why = text("These metrics differ from those of the run: {metrics}.", metrics=_listed(outside, metrics))
-        return Reproduced.DIVERGED, why
-    if answers is None:
-        why = text("The metrics are reproduced, but the stored model does not predict: {reason}", reason=problem)
-        return Reproduced.DIVERGED, why
-    same, total = answers
-    inexact = [name for name, pair in metrics.items() if not _is_close(pair, 0.0)]
-    if inexact:
-        why = text(
-            "These metrics differ by at most {tolerance:g}: {metrics}. Both models predict the same for {same} of "
-            "{total} test rows.",
-            tolerance=tolerance,
-            metrics=_listed(inexact, metrics),
-            same=same,
-            total=total,
-        )
-        return Reproduced.WITHIN_TOLERANCE, why
-    if same < total:
-        why = text(
-            "The metrics are reproduced, but the stored model predicts otherwise for {different} of {total} test rows.",
-            different=total - same,
-            total=total,
-        )
-        return Reproduced.DIVERGED, why
-    why = text(
-        "All {count} metrics are equal to the last digit, and both models predict the same for all {total} test rows.",
-        count=len(metrics),
-        total=total,
-    )
-    return Reproduced.REPRODUCED, why
-
-
-def _is_close(pair: tuple[float | None, float | None], tolerance: float) -> bool:
-    logged, again = pair
-    if logged is None or again is None:
-        return False
-    if math.isnan(logged) or math.isnan(again):
-        return math.isnan(logged) and math.isnan(again)
-    return math.isclose(logged, again, rel_tol=tolerance, abs_tol=tolerance)
-
-
-def _listed(names: list[str], metrics: Mapping[str, tuple[float | None, float | None]]) -> str:
-    def number(value: float | None) -> str:
-        return "–" if value is None else f"{value:.6g}"
-
-    return ", ".join(
-        text("{name} ({before} then, {after} now)", name=name, before=number(logged), after=number(again))
-        for name, (logged, again) in ((name, metrics[name]) for name in names)
     )
 
 

@@ -8,52 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.access.permissions import Action, require
+from core.access.permissions import Action
 from core.delta.content_hash import content_sha256
 from core.entities import Actor, Job, ModelVersion, Recipe, RunStatus, Snapshot, Table, TableVersion, TrainingResult
-from core.errors import CoreError, JobCancelled, LeaseLost, RecipeNotFound
+from core.errors import CoreError, JobCancelled, LeaseLost
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags, project_code_tags
 from core.features.training.recipe_projects import project_of
+from core.features.training.recipes import find_recipe
 from core.jobs.progress import Progress, Silent
 from core.learning.external_training import is_external, is_project
 from core.learning.packaging import package
-from core.learning.recipes import check_params, check_recipe, load_recipes
-from core.learning.recipes import save_recipe as write_recipe
+from core.learning.recipes import check_params, check_recipe
 from core.learning.training import Fitted, Split, evaluate, fit, split
 from core.texts import text
-
-
-def list_recipes(stores: Stores, actor: Actor) -> tuple[Recipe, ...]:
-    """Return the built-in recipes and those of the recipes folder, by name. Raises BadParameter for an invalid file."""
-    require(actor, Action.RUN_READ)
-    return tuple(load_recipes(stores.settings.recipes_folder).values())
-
-
-def find_recipe(stores: Stores, name: str) -> Recipe:
-    """Return the recipe *name*. Raises RecipeNotFound, whose message lists all recipes."""
-    recipes = load_recipes(stores.settings.recipes_folder)
-    if name not in recipes:
-        raise RecipeNotFound(
-            "There is no recipe {recipe!r}; choose one of {recipes}.", recipe=name, recipes=", ".join(recipes)
-        )
-    return recipes[name]
-
-
-def save_recipe(stores: Stores, actor: Actor, recipe: Recipe, *, reason: str = "") -> Recipe:
-    """Save a recipe in the recipes folder and replace one of the same name. Raises BadName, BadParameter."""
-    before = load_recipes(stores.settings.recipes_folder).get(recipe.name)
-    with stores.audit.recording(
-        actor,
-        Action.RECIPE_WRITE,
-        f"recipe {recipe.name}",
-        reason=reason,
-        before=_serialize(before) if before else None,
-    ) as recording:
-        stores.catalog.resolve(recipe.table)
-        write_recipe(recipe, stores.settings.recipes_folder)
-        recording.after = _serialize(recipe)
-    return recipe
 
 
 def submit_training(
@@ -285,18 +253,4 @@ def _tags(recipe: Recipe, pinned: TableVersion, snapshot: Snapshot, actor: Actor
         "recipe": recipe.name,
         "task": recipe.task.value,
         "modelledger.channel": actor.channel,
-    }
-
-
-def _serialize(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "model": recipe.model,
-        "task": recipe.task.value,
-        "table": recipe.table,
-        "target": recipe.target,
-        "estimator": recipe.estimator,
-        "features": list(recipe.features),
-        "params": dict(recipe.params),
-        "test_fraction": recipe.test_fraction,
-        "seed": recipe.seed,
     }

@@ -1,1 +1,1 @@
-"""MLflow Projects as recipes: read the declaration, run the project."""
+"""MLflow Projects as recipes: read the declaration, check the backend, run the project."""

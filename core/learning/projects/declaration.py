@@ -1,8 +1,7 @@
-"""The declaration of an MLflow Project: read it, and check that the project can run as its recipe says."""
+"""The declaration of an MLflow Project: its entry point, its parameters, and the values of a recipe."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,10 +19,7 @@ BACKENDS = ("local", "databricks", "kubernetes")
 DATA_PARAMETERS = ("DataV", "table", "table_uri")
 # Settings of the run; every other parameter of the recipe is a parameter of the project.
 _RUN_SETTINGS = ("backend", "backend_config", "entry_point", "version")
-# The start of the address of a table on this machine. Other addresses are object stores or names in a catalog.
-_LOCAL_PREFIXES = ("/", "file:")
-_TEMPLATE = "kube-job-template-path"
-_KUBERNETES_PACKAGES = ("docker", "kubernetes")
+TEMPLATE = "kube-job-template-path"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +82,8 @@ class Project:
             ) from error
         if not isinstance(config, dict):
             raise BadParameter("backend_config must be a JSON object.", name="backend_config")
-        if isinstance(template := config.get(_TEMPLATE), str):
-            config[_TEMPLATE] = str((self.folder / template).absolute())
+        if isinstance(template := config.get(TEMPLATE), str):
+            config[TEMPLATE] = str((self.folder / template).absolute())
         return config
 
 
@@ -120,79 +116,6 @@ def open_project(estimator: str, params: Mapping[str, Any], folder: Path) -> Pro
     )
     _check_values(project)
     return project
-
-
-def check_startable(project: Project, tracking_uri: str, table_uri: str) -> None:
-    """Check before anything starts that *project* has all values and that its backend has all it needs.
-
-    *table_uri* is the address of the table that the project is trained on. Raises BadParameter.
-    """
-    missing = [parameter.name for parameter in project.settable if parameter.default is None]
-    if missing:
-        raise BadParameter(
-            "The entry point needs a value for {parameters}.", parameters=", ".join(missing), name=missing[0]
-        )
-    config = project.read_config()
-    if project.backend == "local":
-        return
-    if not config:
-        raise BadParameter(
-            "The backend {backend} needs backend_config: a JSON file, or JSON.",
-            backend=project.backend,
-            name="backend_config",
-        )
-    _check_data(project, table_uri)
-    if project.backend == "databricks":
-        if not tracking_uri.startswith(("databricks", "http://", "https://")):
-            raise BadParameter(
-                "The backend databricks needs an MLflow server that it can reach: set MLFLOW_TRACKING_URI to "
-                "databricks or to the address of a server.",
-                name="backend",
-            )
-        if "existing_cluster_id" in config:
-            raise BadParameter(
-                "MLflow runs projects only on a new Databricks cluster: write new_cluster into backend_config instead "
-                "of existing_cluster_id.",
-                name="backend_config",
-            )
-        return
-    packages = [name for name in _KUBERNETES_PACKAGES if importlib.util.find_spec(name) is None]
-    if packages:
-        raise BadParameter(
-            "The backend kubernetes needs packages that are not installed here: {packages}.",
-            packages=", ".join(packages),
-            name="backend",
-        )
-    keys = [name for name in (_TEMPLATE, "repository-uri") if name not in config]
-    if keys:
-        raise BadParameter("backend_config lacks {keys}.", keys=", ".join(keys), name="backend_config")
-    if not Path(config[_TEMPLATE]).is_file():
-        raise BadParameter(
-            "backend_config names {file}, which does not exist.", file=config[_TEMPLATE], name="backend_config"
-        )
-
-
-def _check_data(project: Project, table_uri: str) -> None:
-    """Check that a project on another machine gets the data version and can reach the table. Raises BadParameter."""
-    declared = (
-        {parameter.name for parameter in project.parameters} if project.parameters is not None else set(DATA_PARAMETERS)
-    )
-    if "DataV" not in declared or not declared & {"table", "table_uri"}:
-        raise BadParameter(
-            "On {backend} a project gets its data version only by parameters: declare DataV, and table_uri or table, "
-            "for the entry point {entry_point!r}.",
-            backend=project.backend,
-            entry_point=project.entry_point,
-            name="DataV",
-        )
-    if table_uri.startswith(_LOCAL_PREFIXES):
-        raise BadParameter(
-            "The table is on this machine ({uri}), where {backend} cannot reach it: register it in MODELLEDGER_TABLES "
-            "by the address of an object store or by its name in a catalog.",
-            uri=table_uri,
-            backend=project.backend,
-            name="backend",
-        )
 
 
 def _config_place(written: str | None, folder: Path) -> str | None:
