@@ -51,6 +51,8 @@ class IngestPreview:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestResult:
+    """The new *version* of a table, and the number of rows that the ingest added."""
+
     table: str
     version: int
     rows_added: int

@@ -40,6 +40,7 @@ class _Graph:
     tables: dict[str, Table] = field(default_factory=dict)
 
     def add(self, node: Node) -> str:
+        """Add *node* and return its id."""
         self.nodes.setdefault(node.id, node)
         return node.id
 
@@ -129,14 +130,17 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
 
 
 def model_node(key: ModelVersionKey) -> str:
+    """Return the id of a model version's node."""
     return f"model {key}"
 
 
 def commit_node(key: TableVersion) -> str:
+    """Return the id of a data version's node."""
     return f"commit {key}"
 
 
 def batch_node(batch_id: str) -> str:
+    """Return the id of a batch's node."""
     return f"batch {batch_id}"
 
 

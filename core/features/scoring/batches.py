@@ -44,6 +44,7 @@ def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:
 
 
 def batches_in(stores: Stores, table: Table) -> Iterator[PredictionBatch]:
+    """Yield the batches in *table*, newest first. The caller must check the permission first."""
     for commit in stores.engine.history(table):
         if BATCH in commit.metadata:
             yield _batch_of(commit)
