@@ -135,7 +135,7 @@ def test_csv_with_one_endless_line_is_refused(stores: Stores, scientist: Actor, 
 
 def test_endless_value_over_many_lines_is_refused(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
     path = bring(tmp_path, b'a,b\n1,"' + b"x\n" * (2 * MB) + b'"\n')
-    assert "a value of 4,194,304 bytes in column 'b'; at most 1,024 KB" in refused(stores, scientist, path)
+    assert "a value of 4,194,304 bytes in the column 'b'; at most 1,024 KB" in refused(stores, scientist, path)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()])
@@ -144,7 +144,7 @@ def test_parquet_with_a_value_that_is_too_long_is_refused(
 ) -> None:
     path = tmp_path / "cell.parquet"
     pq.write_table(pa.table({"a": pa.array(["x", "y" * 1025], kind)}), path)
-    assert "a value of 1,025 bytes in column 'a'" in refused(limited(home, upload_cell_kb=1), scientist, path)
+    assert "a value of 1,025 bytes in the column 'a'" in refused(limited(home, upload_cell_kb=1), scientist, path)
 
 
 def test_reading_that_takes_too_long_is_ended(home: Path, scientist: Actor, tmp_path: Path) -> None:
