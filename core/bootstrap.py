@@ -17,7 +17,7 @@ from core.database.engine import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.errors import BadHead, BadSettings
-from core.features.promotion.gates import check_policies
+from core.features.promotion.policy import check_policies
 from core.features.stores import Stores
 from core.jobs.store import JobStore
 from core.redact import redactor

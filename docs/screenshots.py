@@ -17,7 +17,8 @@ from core.access.identity import demo_actor
 from core.bootstrap import open_stores
 from core.entities import Stage
 from core.features.admin.sample import build_sample
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.settings import load_settings
 from tests.browser.conftest import clean_environment, free_port, settled, start_server, stop_server

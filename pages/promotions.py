@@ -9,7 +9,8 @@ from core.entities import RequestStatus, Stage
 from core.errors import CoreError
 from core.features.monitoring.findings import list_findings
 from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, find_differences, find_unfinished
-from core.features.promotion.decide import list_requests, preview_gates, request_promotion, roll_back
+from core.features.promotion.request_promotion import list_requests, preview_gates, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.runs.models import list_models
 from pages._audit import finding_forms, finding_views

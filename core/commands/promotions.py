@@ -1,4 +1,4 @@
-"""Commands that decide: request, approve, reject, rollback, requests, reconcile."""
+"""Commands for decisions: request, approve, reject, rollback, requests, reconcile."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from core.entities import Actor, Approval, PromotionRequest, Stage
 from core.features.history.as_of import parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
-from core.features.promotion import decide
+from core.features.promotion import decide, request_promotion
+from core.features.promotion.roll_back import roll_back
 
-RequestId = Annotated[str, typer.Argument(metavar="ID")]
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="Request id.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,81 +35,81 @@ def add_to(app: typer.Typer) -> None:
 
 
 def request(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N")],
-    to: Annotated[Literal["Staging", "Production", "Archived", "None"], typer.Option("--to", case_sensitive=False)],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    to: Annotated[
+        Literal["Staging", "Production", "Archived", "None"],
+        typer.Option("--to", case_sensitive=False, help="Stage to request."),
+    ],
     as_: Decider,
     reason: Reason,
     as_json: Json = False,
 ) -> None:
-    """Asks that a model version be moved to a stage."""
+    """Request a stage for a model version."""
     key = parse_model_version(model)
-    asked = decide.request_promotion(
+    requested = request_promotion.request_promotion(
         get_stores(), get_actor(as_), model=key.model, version=key.version, to=Stage(to), reason=reason
     )
-    write_answer(request_document(asked), as_json=as_json)
+    write_answer(request_document(requested), as_json=as_json)
 
 
 def approve(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
-    """Approves a request; the old Production version becomes Archived in the same step."""
-    write_answer(
-        request_document(decide.approve(get_stores(), get_actor(as_), request_id, reason=reason)), as_json=as_json
-    )
+    """Approve a request and archive the old Production version."""
+    approved = decide.approve(get_stores(), get_actor(as_), request_id, reason=reason)
+    write_answer(request_document(approved), as_json=as_json)
 
 
 def reject(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = False) -> None:
-    """Rejects a request; nothing changes."""
-    write_answer(
-        request_document(decide.reject(get_stores(), get_actor(as_), request_id, reason=reason)), as_json=as_json
-    )
+    """Reject a request."""
+    rejected = decide.reject(get_stores(), get_actor(as_), request_id, reason=reason)
+    write_answer(request_document(rejected), as_json=as_json)
 
 
 def rollback(
-    model: Annotated[str, typer.Argument(metavar="MODEL")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Registered model.")],
     as_: Decider,
     reason: Reason,
-    to: Annotated[int | None, typer.Option("--to", min=1, metavar="N", help="Default: the version before.")] = None,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", min=1, metavar="N", help="Version to roll back to. Default: the previous one."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Puts an earlier version back into Production, after a check that it loads and its data is readable."""
-    write_answer(
-        request_document(decide.roll_back(get_stores(), get_actor(as_), model, to=to, reason=reason)), as_json=as_json
-    )
+    """Put an earlier version back into Production."""
+    decision = roll_back(get_stores(), get_actor(as_), model, to=to, reason=reason)
+    write_answer(request_document(decision), as_json=as_json)
 
 
 def requests(
-    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that wait for a decision.")] = False,
+    model: Annotated[str | None, typer.Option(help="Show only requests for this model.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Show only open and unfinished requests.")] = False,
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Open and past requests, newest first."""
+    """List requests, newest first."""
     if as_of is not None:
-        then = requests_at(get_stores(), get_actor(as_), parse_moment(as_of), model=model)
-        write_answer(
-            [_answer(one.request, one.approvals) for one in then if one.is_pending or not only_open], as_json=as_json
-        )
+        states = requests_at(get_stores(), get_actor(as_), parse_moment(as_of), model=model)
+        shown = [state for state in states if state.is_pending or not only_open]
+        write_answer([_document(state.request, state.approvals) for state in shown], as_json=as_json)
         return
-    found = decide.list_requests(get_stores(), get_actor(as_), model=model)
-    write_answer(
-        [request_document(r) for r in found if not only_open or r.status.value in ("open", "unfinished")],
-        as_json=as_json,
-    )
+    listed = request_promotion.list_requests(get_stores(), get_actor(as_), model=model)
+    pending = [r for r in listed if not only_open or r.status.value in ("open", "unfinished")]
+    write_answer([request_document(r) for r in pending], as_json=as_json)
 
 
 def reconcile_registry(
     resolve: Annotated[
-        str | None, typer.Option(metavar="ID", help="Finish or undo this unfinished request or operation.")
+        str | None, typer.Option(metavar="ID", help="Finish or undo this unfinished request or action.")
     ] = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """What differs between the registry and the decisions, and what never finished."""
+    """List what differs between the registry and the decisions."""
     if resolve is not None:
-        write_answer(_resolved(resolve, get_actor(as_), reason), as_json=as_json)
+        write_answer(_resolve(resolve, get_actor(as_), reason), as_json=as_json)
         return
-    found = reconcile.find_differences(get_stores(), get_actor(as_))
+    differences = reconcile.find_differences(get_stores(), get_actor(as_))
     write_answer(
         [
             {
@@ -119,26 +120,27 @@ def reconcile_registry(
                 "detail": d.detail,
                 "request_id": d.request_id,
             }
-            for d in found
+            for d in differences
         ],
         as_json=as_json,
     )
 
 
-def _resolved(identifier: str, actor: Actor, reason: str) -> dict[str, Any]:
-    """An unfinished request is finished or undone; any other unfinished action is closed."""
-    if any(request.id == identifier for request in decide.list_requests(get_stores(), actor)):
-        return request_document(reconcile.resolve_request(get_stores(), actor, identifier, reason=reason))
-    closed = reconcile.close_action(get_stores(), actor, identifier, reason=reason)
+def _resolve(identifier: str, actor: Actor, reason: str) -> dict[str, Any]:
+    """Finish or undo an unfinished request, or close any other unfinished action."""
+    stores = get_stores()
+    if any(request.id == identifier for request in request_promotion.list_requests(stores, actor)):
+        return request_document(reconcile.resolve_request(stores, actor, identifier, reason=reason))
+    closed = reconcile.close_action(stores, actor, identifier, reason=reason)
     return {"id": identifier, "subject": closed.subject, "action": closed.action, "status": "closed"}
 
 
 def request_document(request: PromotionRequest) -> dict[str, Any]:
-    """A request with the keys that stay."""
-    return _answer(request, get_stores().decisions.approvals(request.id))
+    """Return a request as the command line prints it. Scripts rely on the keys."""
+    return _document(request, get_stores().decisions.approvals(request.id))
 
 
-def _answer(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:
+def _document(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:
     return {
         "id": request.id,
         "kind": request.kind,

@@ -12,7 +12,7 @@ from core.access.permissions import GRANTS, Action
 from core.entities import Actor, Role, Token, TokenState
 from core.escaping import visible
 from core.features.admin.tokens import MAX_DAYS, issue_token, list_tokens, revoke_token
-from core.features.promotion.decide import require_reason
+from core.features.promotion.reason import require_reason
 from core.features.stores import Stores
 from pages._ui import escaping, messages
 

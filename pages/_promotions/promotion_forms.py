@@ -10,8 +10,9 @@ from core.access.permissions import Action
 from core.entities import Actor, Difference, PromotionRequest
 from core.escaping import visible
 from core.features.monitoring.reconcile import close_action, resolve_request
-from core.features.promotion.decide import approve, decisions_made, list_approvals, reject
+from core.features.promotion.decide import approve, reject
 from core.features.promotion.four_eyes import may_be_same_person
+from core.features.promotion.request_promotion import count_decisions, list_approvals
 from core.features.promotion.review import approvals_needed, needs_review, production_approvals_needed
 from core.features.stores import Stores
 from pages._ui import messages, session
@@ -38,7 +39,7 @@ def own(stores: Stores, actor: Actor, by: str) -> str | None:
 def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
     """How many decisions on *model* there were when *form* was drawn the last time: what its reader stands on."""
     key = f"promotions_sight_{form}_{model}"
-    now = decisions_made(stores, actor, model)
+    now = count_decisions(stores, actor, model)
     before = int(st.session_state.get(key, now))
     st.session_state[key] = now
     return before

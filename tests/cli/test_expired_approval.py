@@ -25,7 +25,7 @@ def test_approving_what_has_changed_since_is_refused_and_ends_the_request(
     (line,) = answer.err.strip().splitlines()
     assert f"Request {asked.json['id']} has expired" in line
     assert named in line
-    assert "ask again" in line
+    assert "request it again" in line
     (request,) = command("requests", "--json").json
     assert (request["status"], set(request["stages"].values())) == ("expired", set())
     second = command("approve", asked.json["id"], "--as", "manager2", "--reason", "all the same", "--json")

@@ -79,7 +79,7 @@ def test_an_admins_token_brings_them_back_with_a_reason_in_the_log(
 ) -> None:
     refused(command("allow-demo", "--as", "admin", "--reason", "r"), "--as is not taken")
     monkeypatch.setenv("MODELLEDGER_TOKEN", root)
-    refused(command("allow-demo", "--reason", " "), "A reason is needed")
+    refused(command("allow-demo", "--reason", " "), "A reason is required")
     done = command("allow-demo", "--reason", "the provider is gone for good", "--json")
     assert (done.code, done.json) == (0, {"demo_identities": True})
     event = open_stores().audit.search(subject=SUBJECT, outcome="success")[0]

@@ -26,10 +26,9 @@ from core.features.promotion.gates import (
     NotBelowProduction,
     RowsNotShrunk,
     StageChanges,
-    check_policies,
     passes,
-    policy_for,
 )
+from core.features.promotion.policy import check_policies, policy_for
 
 READABLE = ReadVerdict(verdict=Readability.READABLE, reason="all 3 data files are there")
 VACUUMED = ReadVerdict(verdict=Readability.FILES_VACUUMED, reason="1 of 3 data files was vacuumed")
@@ -129,7 +128,7 @@ def test_production_without_the_metric_fails_the_comparison(gate: Gate) -> None:
 def test_where_nothing_serves_yet_a_comparison_passes_and_says_so(gate: Gate) -> None:
     result = gate.check(evidence({"f1": 0.4, "TrainRows": 7, "TestRows": 3}))
     assert result.passed
-    assert "nothing is in Production to compare with" in result.detail
+    assert "No version is in Production to compare with" in result.detail
 
 
 def test_detail_of_a_comparison_has_both_numbers_and_the_direction() -> None:
@@ -137,13 +136,13 @@ def test_detail_of_a_comparison_has_both_numbers_and_the_direction() -> None:
     assert result == GateResult(
         name="rmse not worse than Production",
         passed=True,
-        detail="rmse 53.25 against 55.5 of iris/2, lower is better.",
+        detail="rmse is 53.25, and 55.5 for iris/2; lower is better.",
     )
 
 
 def test_version_that_is_there_already_does_not_pass() -> None:
     result = StageChanges().check(evidence(stage=Stage.PRODUCTION))
-    assert (result.passed, result.detail) == (False, "iris/3 is in Production already.")
+    assert (result.passed, result.detail) == (False, "iris/3 is already in Production.")
 
 
 def test_data_version_zero_is_a_version() -> None:
@@ -154,12 +153,12 @@ def test_data_version_zero_is_a_version() -> None:
 @pytest.mark.parametrize(
     ("gate", "facts", "words"),
     [
-        (DataRecorded(), {"data": None}, "names no data version"),
+        (DataRecorded(), {"data": None}, "records no data version"),
         (DataRecorded(), {"run_problem": "Run r of iris/3 was deleted."}, "was deleted"),
-        (DataReadable(), {"data": None, "verdict": None}, "no data version"),
+        (DataReadable(), {"data": None, "verdict": None}, "No data version"),
         (DataReadable(), {"verdict": VACUUMED}, "1 of 3 data files was vacuumed"),
         (ArtifactSafe(), {"artifact_format": "pickle", "is_artifact_safe": False}, "pickle"),
-        (NoHighFinding(), {"findings": ("metric changed (finding ab12)",)}, "metric changed (finding ab12). Close it"),
+        (NoHighFinding(), {"findings": ("metric changed (finding ab12)",)}, "Open: metric changed (finding ab12)."),
         (ArtifactSafe(allow=("onnx",)), {"artifact_format": "pickle", "is_artifact_safe": False}, "pickle"),
     ],
 )
@@ -175,7 +174,7 @@ def test_policy_may_allow_a_format_by_its_name() -> None:
 
 
 def test_a_candidate_that_nothing_is_found_about_passes() -> None:
-    assert NoHighFinding().check(evidence()).detail == "None is open about iris/3."
+    assert NoHighFinding().check(evidence()).detail == "No such finding is open about iris/3."
 
 
 def test_empty_policy_lets_nothing_through() -> None:
@@ -254,9 +253,9 @@ def test_every_gate_can_be_written_in_settings(name: str) -> None:
     [
         ({"gate": "at_least"}, "must be a list of gates"),
         ("strict", "must be a list of gates"),
-        ([{"gate": "accuracy"}], "is no gate"),
-        ([{"metric": "f1"}], "is no gate"),
-        (["data_readable"], "is no gate"),
+        ([{"gate": "accuracy"}], "is not a valid gate"),
+        ([{"metric": "f1"}], "is not a valid gate"),
+        (["data_readable"], "is not a valid gate"),
         ([{"gate": "at_least", "metric": "f1"}], "takes metric, bound"),
         ([{"gate": "data_readable", "bound": 1}], "takes nothing"),
         ([{"gate": "at_least", "metric": "f1", "bound": "0.9"}], "bound of gate 'at_least' of 'm' must be a number"),

@@ -20,7 +20,9 @@ from core.errors import BadParameter, EvidenceChanged, Forbidden
 from core.features.history.as_of import StateAsOf, parse_moment, state_at
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring.findings import INSPECTOR, inspect_registry
-from core.features.promotion.decide import approve, reject, request_promotion, roll_back
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.registry.models import ModelRegistry

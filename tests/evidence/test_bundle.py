@@ -29,7 +29,8 @@ from core.features.evidence.export_evidence import export_bundle, export_dossier
 from core.features.evidence.render import render_html, render_pdf
 from core.features.evidence.sign_head import public_key, sign_head
 from core.features.monitoring.findings import close_finding, inspect_registry, open_finding
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.reproduce import reproduce

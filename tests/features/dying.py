@@ -16,7 +16,7 @@ from core.database.engine import Database
 from core.database.tables import locks
 from core.entities import Actor, RequestStatus, Role, Stage
 from core.features.monitoring import reconcile
-from core.features.promotion import apply_decision, decide
+from core.features.promotion import apply_decision, decide, roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.forked import start
@@ -63,7 +63,7 @@ def prepare(stores: Stores, step: str) -> None:
     if step == "before the lock":
         decisions.lock = die  # type: ignore[method-assign]
     elif step == "before the decision":
-        decide.begin_decision = die
+        decide.begin_decision = roll_back.begin_decision = die
     elif step == "before the registry":
         apply_decision.finish_decision = reconcile.finish_decision = die
     elif step == "halfway in the registry":
@@ -99,6 +99,6 @@ def decide_and_die(home: str, step: str, verb: str, argument: str) -> None:
     if verb == "approve":
         decide.approve(stores, MANAGER, argument, reason="the numbers hold")
     elif verb == "roll_back":
-        decide.roll_back(stores, MANAGER, argument, reason="complaints")
+        roll_back.roll_back(stores, MANAGER, argument, reason="complaints")
     else:
         reconcile.resolve_request(stores, MANAGER, argument, reason="restart")

@@ -10,7 +10,8 @@ from pathlib import Path
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, Role, Stage
 from core.errors import Overtaken
-from core.features.promotion.decide import approve, decisions_made, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import count_decisions, request_promotion
 from core.settings import load_settings
 
 MODEL = "iris_classifier"
@@ -41,7 +42,7 @@ def promote_in_rounds(home: str, number: int, rounds: int, start: Barrier, told:
             asked = request_promotion(
                 stores, asker, model=key.model, version=key.version, to=Stage.PRODUCTION, reason="my turn"
             )
-        sight = decisions_made(stores, decider, MODEL)
+        sight = count_decisions(stores, decider, MODEL)
         start.wait(LONGEST_ROUND_S)
         try:
             done = approve(stores, decider, asked.id, reason="my turn", seen_decisions=sight)

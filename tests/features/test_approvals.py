@@ -10,7 +10,9 @@ from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, SelfApproval
 from core.features.monitoring.findings import close_finding, list_findings
-from core.features.promotion.decide import approve, list_approvals, request_promotion, roll_back
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import list_approvals, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 
@@ -90,7 +92,7 @@ def test_an_emergency_rollback_is_done_at_once_marked_and_reviewed_by_another(
     assert stage_of(two_needed, 1) is Stage.PRODUCTION
     (finding,) = [f for f in list_findings(two_needed, manager) if f.kind == "emergency rollback"]
     assert "manager alone" in finding.found
-    with pytest.raises(SelfApproval, match="somebody else"):
+    with pytest.raises(SelfApproval, match="Another person must review"):
         close_finding(two_needed, manager, finding.id, reason="all fine")
     assert close_finding(two_needed, manager2, finding.id, reason="it was right").closed_by == "manager2"
     event = two_needed.audit.search(action="promotion.rollback", outcome="success")[0]

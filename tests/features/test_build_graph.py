@@ -19,7 +19,8 @@ from core.features.lineage.build_graph import (
     lineage_of_model,
 )
 from core.features.lineage.origin import origin_of_model
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 

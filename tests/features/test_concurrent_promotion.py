@@ -10,7 +10,8 @@ import pytest
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey, RequestStatus, Stage
 from core.features.monitoring.reconcile import find_differences
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.forked import Child, context, start

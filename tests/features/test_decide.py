@@ -31,15 +31,9 @@ from core.errors import (
 )
 from core.features.monitoring.findings import close_finding, inspect_registry
 from core.features.monitoring.reconcile import find_differences, resolve_request
-from core.features.promotion.decide import (
-    approve,
-    decisions_made,
-    list_requests,
-    preview_gates,
-    reject,
-    request_promotion,
-    roll_back,
-)
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import count_decisions, list_requests, preview_gates, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.dying import expire_locks
@@ -170,7 +164,7 @@ def test_author_of_the_request_cannot_approve_it(sample_stores: Stores) -> None:
     both = Actor(name="ada", roles=frozenset({Role.SCIENTIST, Role.MANAGER}), channel="test")
     asked = request_promotion(sample_stores, both, model=MODEL, version=1, to=Stage.PRODUCTION, reason="please")
     for decide in (approve, reject):
-        with pytest.raises(SelfApproval, match="somebody else"):
+        with pytest.raises(SelfApproval, match="Another person must decide"):
             decide(sample_stores, both, asked.id, reason="I like it")
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.OPEN
     assert outcomes(sample_stores, "promotion.decide") == ["intent", "denied", "intent", "denied"]
@@ -286,7 +280,7 @@ def test_who_decides_on_another_sight_than_what_serves_now_is_told_and_may_look_
     sample_stores: Stores, manager: Actor, manager2: Actor, ask: Ask
 ) -> None:
     first, second = ask(1), ask(3)
-    seen = decisions_made(sample_stores, manager2, MODEL)
+    seen = count_decisions(sample_stores, manager2, MODEL)
     approve(sample_stores, manager, first.id, reason="fine")
     with pytest.raises(Overtaken, match=f"manager moved {MODEL}/1 to Production meanwhile"):
         approve(sample_stores, manager2, second.id, reason="fine", seen_decisions=seen)
@@ -442,9 +436,9 @@ def test_who_takes_production_away_first_does_not_escape_the_comparison(
     assert worse.evidence["production"]["model_version"] == f"{MODEL}/3"
     assert worse.evidence["production"]["metrics"] == kept
     compared = [gate.detail for gate in worse.gates if gate.name == "precision not worse than Production"]
-    assert compared[0].startswith("precision ")
-    assert f"of {MODEL}/3 (served last)" in compared[0]
-    assert "nothing is in Production" in next(
+    assert compared[0].startswith("precision is ")
+    assert f"for {MODEL}/3 (last in Production)" in compared[0]
+    assert "No version is in Production" in next(
         gate.detail for gate in ask(3).gates if gate.name == "precision not worse than Production"
     )
 
@@ -469,7 +463,7 @@ def test_a_number_that_was_edited_after_the_run_stops_a_promotion_until_its_find
     (found,) = inspect_registry(sample_stores, auditor)
     asked = ask(3)
     assert [g.detail for g in asked.gates if not g.passed] == [
-        f"metric changed (finding {found.id}). Close it with a reason first, or repair what it is about."
+        f"Open: metric changed (finding {found.id}). Repair the cause or close the finding with a reason first."
     ]
     with pytest.raises(GatesFailed, match=found.id):
         approve(sample_stores, manager, asked.id, reason="a fine number")
@@ -494,14 +488,14 @@ def test_undefined_metric_fails_the_comparison_in_words(sample_stores: Stores, a
     run_id = sample_stores.models.version(ModelVersionKey(model=MODEL, version=1)).run_id
     sample_stores.runs.log(str(run_id), metrics={"f1": float("nan")})
     asked = ask(1)
-    assert any("has no f1, or it is not a number" in gate.detail for gate in asked.gates if not gate.passed)
+    assert any("has no f1, or its value is not a number" in gate.detail for gate in asked.gates if not gate.passed)
     assert asked.evidence["candidate"]["metrics"]["f1"] == "NaN" or asked.evidence["candidate"]["metrics"]["f1"] != 0
     assert sample_stores.decisions.get(asked.id).evidence["candidate"]["metrics"]["f1"] == "NaN"
 
 
 def test_policy_that_cannot_be_used_is_told_in_one_sentence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELLEDGER_POLICIES", '{"*": [{"gate": "moon_phase"}]}')
-    from core.features.promotion.gates import check_policies
+    from core.features.promotion.policy import check_policies
 
     with pytest.raises(CoreError, match="moon_phase"):
         check_policies(load_settings(home=home).policies)

@@ -15,7 +15,9 @@ from core.errors import AlreadyDecided, EvidenceChanged
 from core.features.monitoring.reconcile import find_differences, resolve_request
 from core.features.promotion import decide
 from core.features.promotion.apply_decision import begin_decision
-from core.features.promotion.decide import approve, list_approvals, request_promotion, roll_back
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import list_approvals, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.iris import TABLE, iris

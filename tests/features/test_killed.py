@@ -19,7 +19,8 @@ from core.features.monitoring.reconcile import (
     find_differences,
     resolve_request,
 )
-from core.features.promotion.decide import approve, list_requests, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import list_requests, request_promotion
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.dying import STEPS, expire_locks, run_and_die

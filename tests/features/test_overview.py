@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 from core.bootstrap import open_stores
 from core.entities import Actor, Stage
 from core.features.monitoring.overview import overview
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from core.settings import load_settings
 

@@ -23,7 +23,8 @@ from core.features.monitoring.reconcile import (
     find_differences,
     resolve_request,
 )
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from tests.features.dying import expire_locks, run_and_die
 

@@ -22,7 +22,8 @@ from core.features.monitoring.findings import (
     list_findings,
     show_finding,
 )
-from core.features.promotion.decide import approve, reject, request_promotion
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 
 MODEL = "iris_classifier"

@@ -12,7 +12,9 @@ from core.entities import Actor, PromotionRequest, RequestKind, RequestStatus, S
 from core.errors import GatesFailed, ModelVersionNotFound, NothingInProduction, Overtaken, Refused, RegistryUnavailable
 from core.features.monitoring.findings import close_finding
 from core.features.promotion import evaluate_gates as appraising
-from core.features.promotion.decide import approve, decisions_made, list_requests, request_promotion, roll_back
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import count_decisions, list_requests, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.stores import Stores
 
@@ -48,7 +50,7 @@ def test_rollback_goes_to_the_version_that_was_in_production_before(
         "data version recorded",
         "data still readable",
         "artifact runs no code on load",
-        "as it was approved",
+        "unchanged since approval",
         "artifact loads",
     ]
     event = sample_stores.audit.search(action="promotion.rollback", outcome="success")[0]
@@ -64,7 +66,7 @@ def test_rollback_to_an_earlier_version_that_nobody_approved_waits_for_a_review(
     assert "no high finding open" in [gate.name for gate in done.gates]
     (found,) = sample_stores.findings.list()
     assert (found.kind, found.subject, found.id) == ("emergency rollback", f"{MODEL}/2", done.id)
-    assert "nobody ever approved this version" in found.found
+    assert "this version was never approved" in found.found
     with pytest.raises(Refused):
         close_finding(sample_stores, manager, done.id, reason="I did it")
     close_finding(sample_stores, manager2, done.id, reason="looked at it")
@@ -81,7 +83,7 @@ def test_rollback_is_no_way_around_a_promotion(sample_stores: Stores, manager: A
         roll_back(sample_stores, manager, MODEL, to=2, reason="complaints")
     promote(1)
     assert list_rollback_targets(sample_stores, manager, MODEL) == {}
-    with pytest.raises(Refused, match="that is a promotion"):
+    with pytest.raises(Refused, match="Request its promotion"):
         roll_back(sample_stores, manager, MODEL, to=3, reason="complaints")
     assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
     promote(3)
@@ -97,7 +99,7 @@ def test_rollback_to_a_version_whose_files_are_not_those_that_were_approved_is_r
     promote(3)
     for file in sample_stores.settings.artifact_root.rglob("requirements.txt"):
         file.write_text(file.read_text() + "# one more line\n")
-    with pytest.raises(GatesFailed, match=r"as it was approved: Since decision .* model files became another"):
+    with pytest.raises(GatesFailed, match=r"unchanged since approval: Changed since decision .*: model files"):
         roll_back(sample_stores, manager, MODEL, reason="complaints")
     assert stages(sample_stores)[3] == "Production"
 
@@ -116,11 +118,11 @@ def test_rollback_to_a_format_that_policy_allows_by_name_does_not_run_it(
     monkeypatch.setattr(appraising, "changed_facts", lambda then, now: None)
     with pytest.raises(GatesFailed, match="artifact runs no code on load"):
         roll_back(sample_stores, manager, MODEL, reason="complaints")
-    with pytest.raises(GatesFailed, match="as it was approved") as refused:
+    with pytest.raises(GatesFailed, match="unchanged since approval") as refused:
         roll_back(allowing, manager, MODEL, reason="complaints")
     assert "runs no code" not in str(refused.value)
     done = roll_back(allowing, manager, MODEL, to=2, reason="complaints")
-    assert done.gates[-1].detail.startswith("Not tried: saved as cloudpickle")
+    assert done.gates[-1].detail.startswith("Not loaded: saved as cloudpickle")
 
 
 @pytest.mark.both_databases
@@ -128,7 +130,7 @@ def test_rollback_where_nothing_served_before_says_so(sample_stores: Stores, man
     with pytest.raises(NothingInProduction):
         roll_back(sample_stores, manager, MODEL, reason="complaints")
     promote(1)
-    with pytest.raises(ModelVersionNotFound, match="No earlier version"):
+    with pytest.raises(ModelVersionNotFound, match="was in Production before version"):
         roll_back(sample_stores, manager, MODEL, reason="complaints")
     with pytest.raises(Refused, match="in Production already"):
         roll_back(sample_stores, manager, MODEL, to=1, reason="complaints")
@@ -181,7 +183,7 @@ def test_of_two_who_roll_back_on_the_same_sight_the_second_is_told(
 ) -> None:
     promote(1)
     promote(3)
-    seen = decisions_made(sample_stores, manager, MODEL)
+    seen = count_decisions(sample_stores, manager, MODEL)
     roll_back(sample_stores, manager, MODEL, reason="complaints", seen_decisions=seen)
     with pytest.raises(Overtaken, match=f"manager moved {MODEL}/1 to Production meanwhile"):
         roll_back(sample_stores, manager2, MODEL, reason="complaints", seen_decisions=seen)

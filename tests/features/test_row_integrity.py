@@ -19,7 +19,9 @@ from core.errors import EvidenceChanged, GatesFailed, ReasonMissing, SelfApprova
 from core.features.evidence.sign_head import verify_audit_log
 from core.features.monitoring.findings import INSPECTOR, assign_finding, close_finding, inspect_registry, open_finding
 from core.features.monitoring.reconcile import find_differences, resolve_request
-from core.features.promotion.decide import approve, reject, request_promotion, roll_back
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.dying import expire_locks, run_and_die

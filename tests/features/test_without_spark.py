@@ -37,7 +37,8 @@ else:
 from core.bootstrap import open_stores
 from core.entities import Actor, Role, Stage
 from core.features.data.browse import query
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.admin.doctor import run_checks
 from core.features.data.ingest import ingest_file
 from core.features.admin.sample import iris_data

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from core.access.identity import demo_actor
 from core.bootstrap import open_stores
 from core.entities import Stage
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.settings import load_settings

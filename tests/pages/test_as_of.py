@@ -8,7 +8,8 @@ import pytest
 
 from core.entities import Actor, Severity, Stage
 from core.features.monitoring.findings import assign_finding, open_finding
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from tests.clock import datetime_at
 from tests.pages.conftest import Opened, said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.entities import Actor, RequestStatus, Stage
-from core.features.promotion.decide import request_promotion
+from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from tests.features.test_evidence import CHANGES, MODEL, Tamper
 from tests.pages.conftest import Opened, said

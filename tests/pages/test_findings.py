@@ -23,8 +23,10 @@ from core.features.monitoring.findings import (
     open_finding,
     show_finding,
 )
-from core.features.promotion.decide import approve, request_promotion, roll_back
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.promotion.review import EMERGENCY_ROLLBACK
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from pages._audit.finding_views import WORDS
 from tests.pages.conftest import Opened, said
@@ -210,7 +212,7 @@ def test_who_may_do_what_with_a_finding(opened: Opened, moved: Finding, identity
 def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_stores: Stores, moved: Finding) -> None:
     test = opened("audit", "auditor", audit_tab=TAB, finding=moved.id)
     refused = press(test, "Change owner or due date")
-    assert "reason is needed" in refused.error[0].value
+    assert "reason is required" in refused.error[0].value
     over = (datetime.now(UTC) - timedelta(days=3)).date()
     next(one for one in refused.date_input if one.label.startswith("Due")).set_value(over)
     refused = press(refused, "Change owner or due date", Why="late")
@@ -250,7 +252,7 @@ def test_manager_closes_it_with_what_was_found_out_and_it_is_kept(
 ) -> None:
     test = opened("audit", "manager", audit_tab=TAB, finding=moved.id)
     refused = press(test, "Close")
-    assert "reason is needed" in refused.error[0].value
+    assert "reason is required" in refused.error[0].value
     assert sample_stores.findings.get(moved.id).is_open
     test = press(refused, "Close", What_was_found_out="a test by hand; put back")
     assert not test.error

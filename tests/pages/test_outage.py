@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
 from core.features.monitoring.reconcile import find_differences
-from core.features.promotion.decide import request_promotion
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.train import submit_training

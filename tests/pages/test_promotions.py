@@ -9,7 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Outcome, PromotionRequest, RequestStatus, Role, Stage
-from core.features.promotion.decide import approve, request_promotion, roll_back
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
@@ -72,7 +74,7 @@ def test_scientist_asks_with_the_gates_in_view(opened: Opened, sample_stores: St
 
 def test_asking_without_a_reason_is_told_and_nothing_is_asked(opened: Opened, sample_stores: Stores) -> None:
     test = press(opened("promotions", "scientist", promotions_tab=ASK), "Ask for Production")
-    assert "reason is needed" in test.error[0].value
+    assert "reason is required" in test.error[0].value
     assert sample_stores.decisions.list() == ()
 
 
@@ -121,7 +123,7 @@ def test_decision_without_a_reason_is_told_and_the_request_stays_open(
 ) -> None:
     asked = ask(sample_stores, scientist, 1)
     test = press(opened("promotions", "manager", promotions_request=asked.id), "Approve")
-    assert "reason is needed" in test.error[0].value
+    assert "reason is required" in test.error[0].value
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.OPEN
 
 

@@ -13,7 +13,8 @@ from core.bootstrap import open_stores
 from core.entities import Actor, Outcome, PredictionBatch, PromotionRequest, Role, Severity, Stage
 from core.features.jobs.schedules import save_trigger
 from core.features.monitoring.findings import open_finding
-from core.features.promotion.decide import approve, request_promotion
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.batches import list_batches
 from core.features.scoring.score import score
 from core.features.stores import Stores

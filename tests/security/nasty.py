@@ -18,7 +18,8 @@ from core.features.admin.sample import iris_data
 from core.features.admin.tokens import issue_token, revoke_token
 from core.features.data.ingest import ingest_data, ingest_file
 from core.features.monitoring.findings import inspect_registry, open_finding
-from core.features.promotion.decide import approve, reject, request_promotion
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipes import save_recipe

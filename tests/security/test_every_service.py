@@ -24,7 +24,7 @@ from core.features.history import as_of, findings_as_of, lineage_as_of, requests
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
-from core.features.promotion import decide, rollback_checks
+from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, runs
 from core.features.scoring import batch_rows, batches, score
 from core.features.training import recipe_projects, recipes, reproduce, train
@@ -64,21 +64,35 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "runs.list_runs": ("run.read", lambda g, a: runs.list_runs(g.stores, a)),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
-    "decide.list_requests": ("promotion.read", lambda g, a: decide.list_requests(g.stores, a)),
+    "request_promotion.list_requests": ("promotion.read", lambda g, a: request_promotion.list_requests(g.stores, a)),
     "rollback_checks.list_rollback_targets": (
         "promotion.read",
         lambda g, a: rollback_checks.list_rollback_targets(g.stores, a, MODEL),
     ),
-    "decide.preview_gates": ("promotion.read", lambda g, a: decide.preview_gates(g.stores, a, KEY, Stage.STAGING)),
-    "decide.request_promotion": (
+    "request_promotion.preview_gates": (
+        "promotion.read",
+        lambda g, a: request_promotion.preview_gates(g.stores, a, KEY, Stage.STAGING),
+    ),
+    "request_promotion.request_promotion": (
         "promotion.request",
-        lambda g, a: decide.request_promotion(g.stores, a, model=MODEL, version=2, to=Stage.STAGING, reason="r"),
+        lambda g, a: request_promotion.request_promotion(
+            g.stores, a, model=MODEL, version=2, to=Stage.STAGING, reason="r"
+        ),
     ),
     "decide.approve": ("promotion.decide", lambda g, a: decide.approve(g.stores, a, g.request.id, reason="r")),
-    "decide.decisions_made": ("promotion.read", lambda g, a: decide.decisions_made(g.stores, a, MODEL)),
-    "decide.list_approvals": ("promotion.read", lambda g, a: decide.list_approvals(g.stores, a, g.request)),
+    "request_promotion.count_decisions": (
+        "promotion.read",
+        lambda g, a: request_promotion.count_decisions(g.stores, a, MODEL),
+    ),
+    "request_promotion.list_approvals": (
+        "promotion.read",
+        lambda g, a: request_promotion.list_approvals(g.stores, a, g.request),
+    ),
     "decide.reject": ("promotion.decide", lambda g, a: decide.reject(g.stores, a, g.request.id, reason="r")),
-    "decide.roll_back": ("promotion.rollback", lambda g, a: decide.roll_back(g.stores, a, MODEL, to=99, reason="r")),
+    "roll_back.roll_back": (
+        "promotion.rollback",
+        lambda g, a: roll_back.roll_back(g.stores, a, MODEL, to=99, reason="r"),
+    ),
     "export_evidence.export_dossier": (
         "audit.export",
         lambda g, a: export_evidence.export_dossier(g.stores, a, KEY, as_="html"),
@@ -210,10 +224,10 @@ SERVICES: dict[str, tuple[str, Call]] = {
 # Parts of the above, called by them after they have asked; none is reached by a page or a command of its own.
 INSIDE = {
     "apply_decision.begin_decision": "by decide and reconcile, inside their record",
-    "decide.find_request": "asks for the action that it is given, where the request is not there",
+    "request_promotion.find_request": "asks for the action that it is given, where the request is not there",
     "collect.collect_evidence": "by evidence, inside its record",
     "four_eyes.refuse_own_request": "by decide, inside its record",
-    "four_eyes.refuse_same_person": "by findings, inside its record",
+    "four_eyes.refuse_own_rollback": "by findings, inside its record",
     "four_eyes.refuse_second_approval": "by decide, inside its record",
     "tokens.token_owner": "by schedule, inside its record; asks what the token may do",
     "tokens.require_valid_token": "asks about the token, not about a role",

@@ -22,7 +22,9 @@ from core.features.admin.doctor import run_checks
 from core.features.evidence.export_evidence import export_bundle, export_dossier
 from core.features.evidence.search_events import export_audit
 from core.features.monitoring.findings import close_finding, open_finding
-from core.features.promotion.decide import approve, reject, request_promotion, roll_back
+from core.features.promotion.decide import approve, reject
+from core.features.promotion.request_promotion import request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.jobs.worker import run_job
 from core.learning.safety.child_process import process_environment

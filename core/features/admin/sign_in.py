@@ -9,7 +9,7 @@ from core.access.permissions import Action
 from core.access.sign_in_state import IN_FORCE, SUBJECT
 from core.entities import Actor
 from core.errors import Forbidden, NotSignedIn, Refused
-from core.features.promotion.decide import require_reason
+from core.features.promotion.reason import require_reason
 from core.features.stores import Stores
 
 # Who puts a provider in force: the program, whoever started it.

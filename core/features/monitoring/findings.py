@@ -16,8 +16,8 @@ from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionK
 from core.errors import BadParameter
 from core.features.monitoring import reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR, read_baseline
-from core.features.promotion.decide import require_reason
-from core.features.promotion.four_eyes import refuse_same_person
+from core.features.promotion.four_eyes import refuse_own_rollback
+from core.features.promotion.reason import require_reason
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.stores import Stores
 
@@ -203,9 +203,7 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
     ) as record:
         text = require_reason(reason)
         if before.kind == EMERGENCY_ROLLBACK:
-            refuse_same_person(
-                stores, before.opened_by, actor, f"rolled {before.subject} back; somebody else has to review it."
-            )
+            refuse_own_rollback(stores, before.opened_by, actor, before.subject)
         after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
         record.after = {"finding": after.id, "closed_by": actor.name}
     return after

@@ -29,8 +29,9 @@ from core.features.promotion.apply_decision import (
     stages_of,
     undo_decision,
 )
-from core.features.promotion.decide import find_request, require_reason
 from core.features.promotion.evaluate_gates import changed_facts, read_candidate
+from core.features.promotion.reason import require_reason
+from core.features.promotion.request_promotion import find_request
 from core.features.stores import Stores
 
 STAGE = "stage differs"

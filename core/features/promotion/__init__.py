@@ -1,1 +1,1 @@
-"""Requests, gates, decisions and rollbacks."""
+"""Requests for a stage, the gates, decisions and rollbacks."""

@@ -1,6 +1,6 @@
-"""Carries out a decision: intent into the request, evidence hashed once more, stages into the registry, outcome.
+"""Applies a decision: records the intended stages, checks the evidence again, and changes the registry.
 
-Killed after the first step the request is unfinished; `reconcile` finishes or undoes it.
+If the process dies after the first step, the request stays unfinished. `reconcile` finishes or undoes it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from core.errors import CoreError, EvidenceChanged, Refused, RegistryUnavailable
 from core.features.promotion.evaluate_gates import changed_facts, read_candidate
 from core.features.promotion.review import needs_review, open_review_finding
 from core.features.stores import Stores
+from core.texts import text
 
 
 def begin_decision(
@@ -27,9 +28,10 @@ def begin_decision(
     gates: tuple[GateResult, ...],
     versions: tuple[ModelVersion, ...],
 ) -> PromotionRequest:
-    """Writes down who decided and which stages are about to change; a rollback is kept here for the first time.
+    """Record the decider and the intended stages. A rollback is saved here for the first time.
 
-    Raises AlreadyDecided: somebody else was first.
+    Raises:
+        AlreadyDecided: another actor was first.
     """
     changes: dict[str, Any] = {
         "decided_by": actor.name,
@@ -49,18 +51,21 @@ def begin_decision(
 def apply_decision(
     stores: Stores, request: PromotionRequest, lock: ModelLock, *, before: Mapping[int, Stage]
 ) -> PromotionRequest:
-    """Changes the registry as `begin` wrote it down, after a last look at the evidence. Hold the model's lock.
+    """Change the registry as `begin_decision` recorded, after a last check of the evidence. *lock* is held.
 
-    Where it fails and nothing changed the decision is undone; where that is not known it stays unfinished.
-    Raises EvidenceChanged (expired), LeaseLost, RegistryUnavailable.
+    If it fails and the registry surely did not change, the decision is undone. Otherwise it stays unfinished.
+
+    Raises:
+        EvidenceChanged: the request has expired.
+        LeaseLost, RegistryUnavailable.
     """
     try:
         require_unchanged_evidence(stores, request)
         lock.confirm()
     except EvidenceChanged:
-        raise  # it has expired
+        raise  # the request has expired already
     except CoreError:
-        undo_decision(stores, request, "the registry was not changed")
+        undo_decision(stores, request, text("the registry was not changed"))
         raise
     intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
     try:
@@ -68,47 +73,57 @@ def apply_decision(
     except CoreError as error:
         if not _is_unchanged(stores, request, before, error):
             raise RegistryUnavailable(
-                f"{error} The decision {request.id} was begun and may have taken effect: it is unfinished until it is "
-                "resolved (Promotions, or reconcile --resolve).",
+                "{problem} Decision {request_id} may have taken effect and stays unfinished. Resolve it on Promotions "
+                "or with reconcile --resolve.",
+                problem=str(error),
                 request_id=request.id,
             ) from error
-        undo_decision(stores, request, "the registry was not changed")
+        undo_decision(stores, request, text("the registry was not changed"))
         raise
 
 
 def require_unchanged_evidence(stores: Stores, request: PromotionRequest) -> None:
-    """Hashes the evidence again. Raises EvidenceChanged, ModelVersionNotFound, RegistryUnavailable."""
+    """Read and hash the evidence again.
+
+    Raises:
+        EvidenceChanged: the evidence differs from that of the request, which has expired.
+        ModelVersionNotFound, RegistryUnavailable.
+    """
     changed = changed_facts(request.evidence, read_candidate(stores, request.key))
     if changed is not None:
         expire_and_raise(stores, request, changed)
 
 
 def expire_and_raise(stores: Stores, request: PromotionRequest, changed: str) -> NoReturn:
-    """Ends the request and raises EvidenceChanged."""
-    done = expire_request(stores, request, changed)
+    """End the request as expired and raise EvidenceChanged."""
+    expired = expire_request(stores, request, changed)
     raise EvidenceChanged(
-        f"Request {done.id} has expired: {done.reason}; look at {done.key} and ask again.", request_id=done.id
+        "Request {request_id} has expired: {reason}. Check {model_version} and request it again.",
+        request_id=expired.id,
+        reason=expired.reason,
+        model_version=str(expired.key),
     )
 
 
 def expire_request(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
-    """Ends a request, however many have approved it, because *changed* of its evidence is no longer what it was."""
+    """End a request, whatever its approvals, because the facts named in *changed* changed after the request."""
     return stores.decisions.move(
         request.id,
         request.status,
         RequestStatus.EXPIRED,
         decided_by=None,
         decided_at=datetime.now(UTC),
-        reason=f"what was asked for has changed since ({changed})",
+        reason=text("the evidence changed after the request ({changed})", changed=changed),
         intended={},
         previous=None,
     )
 
 
 def change_stages(stores: Stores, model: str, stages: Mapping[int, Stage], lock: ModelLock) -> None:
-    """Stages into the registry. Where no answer came the lock is left to run out: the change may still arrive.
+    """Write stages to the registry. If no answer came, the lock runs out by itself: the change may still arrive.
 
-    Raises LeaseLost, RegistryUnavailable.
+    Raises:
+        LeaseLost, RegistryUnavailable.
     """
     try:
         stores.models.set_stages(model, stages, confirm=lock.confirm)
@@ -121,24 +136,25 @@ def change_stages(stores: Stores, model: str, stages: Mapping[int, Stage], lock:
 def finish_decision(
     stores: Stores, request: PromotionRequest, intended: Mapping[int, Stage], lock: ModelLock
 ) -> PromotionRequest:
-    """Stages into the registry, looks that they are there, and ends the request as approved; some wait for a review.
+    """Write the stages to the registry, check them there, and end the request as approved. Some rollbacks get a review.
 
-    For Production it looks as well that no other version is there: a change left behind may have arrived meanwhile.
+    For Production the check includes that no other version is there: a change left behind may have arrived meanwhile.
     """
     change_stages(stores, request.model, intended, lock)
     after = current_stages(stores, request.model)
-    astray = [f"{request.model}/{n}" for n, stage in intended.items() if after.get(n) is not stage]
+    wrong = [f"{request.model}/{n}" for n, stage in intended.items() if after.get(n) is not stage]
     if request.to is Stage.PRODUCTION:
-        serving = (n for n, stage in after.items() if stage is Stage.PRODUCTION and n not in intended)
-        astray += [f"{request.model}/{n}" for n in serving]
-    if astray:
+        others = (n for n, stage in after.items() if stage is Stage.PRODUCTION and n not in intended)
+        wrong += [f"{request.model}/{n}" for n in others]
+    if wrong:
         raise RegistryUnavailable(
-            f"The registry took the change of {', '.join(astray)} and shows another stage; look at the differences on "
+            "The registry accepted the change, but {versions} has another stage than intended. See the differences on "
             "Promotions.",
+            versions=", ".join(wrong),
             model=request.model,
         )
     if needs_review(stores, request):
-        open_review_finding(stores, request)  # before the outcome: whoever dies in between leaves it to be finished
+        open_review_finding(stores, request)  # before the outcome, so that a process that dies leaves it unfinished
     return stores.decisions.move(
         request.id,
         RequestStatus.UNFINISHED,
@@ -149,7 +165,7 @@ def finish_decision(
 
 
 def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> PromotionRequest:
-    """Takes an unfinished decision back: a request is open again; a rollback nobody asked for before has expired."""
+    """Undo an unfinished decision. A request is open again; a rollback, which had no request before, has expired."""
     if request.kind is RequestKind.ROLLBACK:
         return stores.decisions.move(
             request.id, RequestStatus.UNFINISHED, RequestStatus.EXPIRED, reason=f"{request.reason} ({why})"
@@ -164,25 +180,27 @@ def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> Promot
     return stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
-def restore_production(stores: Stores, request: PromotionRequest, now: Mapping[int, Stage], lock: ModelLock) -> None:
-    """What served before serves again, where a change was left halfway and nothing else serves meanwhile."""
-    served = request.previous
-    if served is not None and served in now and Stage.PRODUCTION not in now.values():
-        change_stages(stores, request.model, {served: Stage.PRODUCTION}, lock)
+def restore_production(stores: Stores, request: PromotionRequest, stages: Mapping[int, Stage], lock: ModelLock) -> None:
+    """Put the previous version back into Production, where a change stopped halfway and none is in Production now."""
+    previous = request.previous
+    if previous is not None and previous in stages and Stage.PRODUCTION not in stages.values():
+        change_stages(stores, request.model, {previous: Stage.PRODUCTION}, lock)
 
 
 def refuse_while_unfinished(stores: Stores, model: str) -> None:
-    """Raises Refused while an earlier decision on *model* is unfinished. Hold the lock: then nobody is at it."""
-    for other in stores.decisions.list(model=model, statuses=(RequestStatus.UNFINISHED,), limit=1):
+    """Raise Refused while an earlier decision on *model* is unfinished. The caller holds the model's lock."""
+    for unfinished in stores.decisions.list(model=model, statuses=(RequestStatus.UNFINISHED,), limit=1):
         raise Refused(
-            f"The decision {other.id} of {other.decided_by} on {other.key} was begun and not ended; resolve it first "
-            "(Promotions, or reconcile --resolve).",
-            request_id=other.id,
+            "Decision {request_id} of {decider} on {model_version} is unfinished. Resolve it first, on Promotions or "
+            "with reconcile --resolve.",
+            request_id=unfinished.id,
+            decider=unfinished.decided_by,
+            model_version=str(unfinished.key),
         )
 
 
 def intended_stages(versions: tuple[ModelVersion, ...], version: int, to: Stage) -> dict[int, Stage]:
-    """What has to change so that *version* is in *to*; for Production every other one there becomes Archived."""
+    """Return the stages that must change for *version* to reach *to*. Others in Production become Archived."""
     intended = {version: to}
     if to is Stage.PRODUCTION:
         intended |= {
@@ -192,7 +210,7 @@ def intended_stages(versions: tuple[ModelVersion, ...], version: int, to: Stage)
 
 
 def current_stages(stores: Stores, model: str) -> dict[int, Stage]:
-    """Stage of every version as the registry says now."""
+    """Return the present stage of every version in the registry."""
     return stages_of(stores.models.versions(model))
 
 
@@ -201,15 +219,15 @@ def stages_of(versions: tuple[ModelVersion, ...]) -> dict[int, Stage]:
 
 
 def stage_names(stages: Mapping[int, Stage]) -> dict[str, str]:
-    """For the request and the audit log: version number to the stage's word, in the order of the numbers."""
+    """Return version number to stage name, in the order of the numbers, as requests and audit log hold them."""
     return {str(number): stages[number].value for number in sorted(stages)}
 
 
 def _is_unchanged(stores: Stores, request: PromotionRequest, before: Mapping[int, Stage], error: CoreError) -> bool:
-    """Whether the registry surely is as it was: a call that got no answer may still be carried out there."""
+    """Whether the registry surely did not change. A call without an answer may still take effect there."""
     if error.values.get("in_flight"):
         return False
     try:
         return current_stages(stores, request.model) == dict(before)
     except CoreError:
-        return False  # unknown: reconcile will look
+        return False  # unknown: reconcile will check

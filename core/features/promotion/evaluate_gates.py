@@ -1,4 +1,4 @@
-"""Appraises a model version for a stage: gathers the evidence, asks the gates, fingerprints what was seen."""
+"""Evaluates a model version for a stage: collects the evidence, runs the gates, and hashes what they saw."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict
 from core.errors import CoreError, NotFound, Unavailable
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of, run_of
-from core.features.promotion.gates import AllOf, Evidence, passes, policy_for
+from core.features.promotion.gates import AllOf, Evidence, passes
+from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
 from core.learning.artifact_files import folder_sha256
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.learning.safety.inspect_model import inspect_model
+from core.texts import text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What a model version is by itself, looked at now; the comparison with Production comes later."""
+    """The present facts of a model version, without the comparison with Production."""
 
     version: ModelVersion
     run: Run | None
@@ -39,7 +41,7 @@ class Candidate:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is fingerprinted: a request keeps it and every look later is compared with it."""
+        """The facts that the fingerprint covers. A request keeps them, and later facts are compared with them."""
         return {
             "model_version": str(self.version.key),
             "run_id": self.version.run_id,
@@ -55,15 +57,15 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class GateEvaluation:
-    """What the gates saw and said. *fingerprint* is SHA-256 over the candidate's own facts (not Production's).
+    """The evidence and the results of the gates. *fingerprint* is a SHA-256 over the facts of the candidate alone.
 
-    When the facts of the candidate change between request and approval (a metric edited after the run, an artifact
-    replaced, data gone), so does the fingerprint.
+    The fingerprint changes when a fact of the candidate changes between request and approval: a metric edited after
+    the run, an artifact replaced, data deleted.
     """
 
     candidate: Candidate
     production: ModelVersion | None
-    seen: Evidence
+    gate_evidence: Evidence
     policy: AllOf
     gates: tuple[GateResult, ...]
     facts: Mapping[str, Any]
@@ -82,14 +84,15 @@ class GateEvaluation:
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """For the request: every fact, and the fingerprint of the candidate's."""
+        """All facts and the fingerprint, as a request keeps them."""
         return {**self.facts, "fingerprint": self.fingerprint}
 
 
 def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
-    """Asks registry, tracking store and data, and hashes the artifact's files; nothing comes from memory.
+    """Read the facts of a model version from registry, tracking store and data, and hash its files. Uses no cache.
 
-    Raises ModelVersionNotFound, RegistryUnavailable.
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable.
     """
     version = stores.models.version(key)
     run, run_problem = _run(stores, version)
@@ -105,51 +108,52 @@ def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
     )
 
 
-def changed_facts(then: Mapping[str, Any], now: Candidate) -> str | None:
-    """Names what of a request's evidence is no longer so; None where all of it still is."""
-    facts = now.facts
-    if then.get("fingerprint") == _fingerprint(facts):
+def changed_facts(evidence: Mapping[str, Any], candidate: Candidate) -> str | None:
+    """Return the names of the facts that differ from a request's *evidence*, or None where none does."""
+    facts = candidate.facts
+    if evidence.get("fingerprint") == _fingerprint(facts):
         return None
-    kept = then.get("candidate", {})
-    return ", ".join(name for name in facts if kept.get(name) != settled(facts[name])) or "its evidence"
+    recorded = evidence.get("candidate", {})
+    return ", ".join(name for name in facts if recorded.get(name) != settled(facts[name])) or "evidence"
 
 
 def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvaluation:
-    """Asks the gates of the model's policy; it is compared with what serves, else with what served last.
+    """Run the gates of the model's policy. The baseline is the version in Production, else the last one there.
 
-    Raises ModelVersionNotFound, RegistryUnavailable, BadSettings.
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable, BadSettings.
     """
-    found = read_candidate(stores, key)
+    candidate = read_candidate(stores, key)
     production = stores.models.production(key.model)
-    rival = _baseline(stores, key, production)
+    baseline = _baseline(stores, key, production)
     evidence = Evidence(
         candidate=str(key),
-        stage=found.version.stage,
+        stage=candidate.version.stage,
         to=to,
-        metrics=found.metrics,
-        production=rival.name if rival else None,
-        production_metrics=rival.metrics if rival else {},
-        data=found.source.key,
-        verdict=found.verdict,
-        artifact_format=found.artifact["format"],
-        is_artifact_safe=found.artifact["is_safe"],
-        run_problem=found.run_problem,
+        metrics=candidate.metrics,
+        production=baseline.name if baseline else None,
+        production_metrics=baseline.metrics if baseline else {},
+        data=candidate.source.key,
+        verdict=candidate.verdict,
+        artifact_format=candidate.artifact["format"],
+        is_artifact_safe=candidate.artifact["is_safe"],
+        run_problem=candidate.run_problem,
         findings=_high_findings(stores, key),
     )
-    policy = policy_for(key.model, to, _task(found.run, found.version), stores.settings.policies)
+    policy = policy_for(key.model, to, _task(candidate.run, candidate.version), stores.settings.policies)
     facts = {
-        "candidate": found.facts,
+        "candidate": candidate.facts,
         "production": {
-            "model_version": rival.key if rival else None,
-            "serves": rival.serves if rival else False,
+            "model_version": baseline.key if baseline else None,
+            "serves": baseline.serves if baseline else False,
             "metrics": dict(evidence.production_metrics),
-            "data": rival.data if rival else None,
+            "data": baseline.data if baseline else None,
         },
     }
     return GateEvaluation(
-        candidate=found,
+        candidate=candidate,
         production=production,
-        seen=evidence,
+        gate_evidence=evidence,
         policy=policy,
         gates=policy.check(evidence),
         facts=facts,
@@ -158,7 +162,7 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
 
 @dataclass(frozen=True, kw_only=True)
 class _Baseline:
-    """What the candidate has to stand beside: the version that serves, or the one that served last."""
+    """The version that the candidate is compared with: the one in Production, or the last one there."""
 
     key: str
     serves: bool
@@ -167,11 +171,11 @@ class _Baseline:
 
     @property
     def name(self) -> str:
-        return self.key if self.serves else f"{self.key} (served last)"
+        return self.key if self.serves else text("{version} (last in Production)", version=self.key)
 
 
 def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | None) -> _Baseline | None:
-    """None where nothing ever served, or only the candidate itself."""
+    """None where no version was ever in Production, or only the candidate."""
     if production is not None:
         if production.version == key.version:
             return None
@@ -182,7 +186,7 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
             metrics=run.metrics if run else {},
             data=_data_of(run, production),
         )
-    # Who takes Production away first does not escape the comparison.
+    # Archiving the version in Production first must not avoid the comparison.
     last = last_production_decision(stores, key.model)
     if last is None or last.version == key.version:
         return None
@@ -191,11 +195,11 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
 
 
 def _high_findings(stores: Stores, key: ModelVersionKey) -> tuple[str, ...]:
-    """Those that are open about the version, unless the last pass saw that it is so no more."""
+    """The open findings about the version, without those whose cause the last inspection no longer saw."""
     return tuple(
-        f"{one.kind} (finding {one.id})"
-        for one in stores.findings.list()
-        if one.subject == str(key) and one.severity is Severity.HIGH and one.gone is None
+        text("{kind} (finding {finding_id})", kind=finding.kind, finding_id=finding.id)
+        for finding in stores.findings.list()
+        if finding.subject == str(key) and finding.severity is Severity.HIGH and finding.gone is None
     )
 
 
@@ -204,38 +208,44 @@ def _fingerprint(facts: Mapping[str, Any]) -> str:
 
 
 def _run(stores: Stores, version: ModelVersion) -> tuple[Run | None, str | None]:
-    """The run behind a version, and what is wrong with it."""
+    """The run of a version, and what is wrong with the run."""
+    key = str(version.key)
     if not version.run_id:
-        return None, f"{version.key} names no run, so nothing shows how it was made."
+        return None, text("{version} records no run, so its training is unknown.", version=key)
     run = run_of(stores, version)
     if run is None:
-        return None, f"Run {version.run_id} of {version.key} does not exist."
+        return None, text("Run {run_id} of {version} does not exist.", run_id=version.run_id, version=key)
     if run.is_deleted:
-        return run, f"Run {run.run_id} of {version.key} was deleted."
+        return run, text("Run {run_id} of {version} was deleted.", run_id=run.run_id, version=key)
     if run.status is not RunStatus.FINISHED:
-        return run, f"Run {run.run_id} of {version.key} is {run.status.value}, not finished."
+        return run, text(
+            "Run {run_id} of {version} has the status {status}. Only a finished run counts.",
+            run_id=run.run_id,
+            version=key,
+            status=run.status.value,
+        )
     return run, None
 
 
 def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:
-    """Format, safety and SHA-256 over the artifact's files; a fault is recorded and fails the gate."""
+    """Format, safety and SHA-256 of the artifact. An artifact that cannot be read fails its gate."""
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
             model = stores.models.download(key, Path(folder))
             info = inspect_model(model)
         except Unavailable:
-            raise  # a registry that does not answer says nothing about the artifact
+            raise  # an outage of the registry says nothing about the artifact
         except CoreError as error:
-            why = str(error).replace(folder, "the artifact")  # another folder at the next look is no change
+            why = str(error).replace(folder, "the artifact")  # the folder is another one each time
             return {"format": "unreadable", "is_safe": False, "why": why, "sha256": None}
         return {"format": info.format, "is_safe": info.is_safe, "why": info.why, "sha256": folder_sha256(model)}
 
 
 def _task(run: Run | None, version: ModelVersion) -> Task | None:
-    """As its training said, else told from the KPIs that the run logged; None where nothing tells."""
-    said = version.tags.get("task") or (run.tags.get("task") if run else None)
-    if said in [task.value for task in Task]:
-        return Task(said)
+    """The task from the tag of the training, else inferred from the logged KPIs; None where neither gives it."""
+    tag = version.tags.get("task") or (run.tags.get("task") if run else None)
+    if tag in [task.value for task in Task]:
+        return Task(tag)
     logged = set(run.metrics) if run else set()
     if logged & set(CLASSIFICATION_METRICS):
         return Task.CLASSIFICATION

@@ -1,4 +1,4 @@
-"""Separation of duties: who counts as one person, whatever they are called and whichever token they act by."""
+"""Four eyes: nobody approves their own request, under whichever name or token they act."""
 
 from __future__ import annotations
 
@@ -8,65 +8,89 @@ from collections.abc import Iterable
 from core.entities import BY_TOKEN, Actor, Approval, PromotionRequest
 from core.errors import AlreadyDecided, SelfApproval
 from core.features.stores import Stores
+from core.texts import text
 
 
 def refuse_own_request(stores: Stores, request: PromotionRequest, actor: Actor) -> None:
-    """Raises SelfApproval where *actor* may be who asked: by name, by a token of that name, or by one issuer."""
-    refuse_same_person(stores, request.requested_by, actor, f"asked for {request.key}; somebody else has to decide.")
-
-
-def refuse_same_person(stores: Stores, first: str, actor: Actor, what: str) -> None:
-    """Raises SelfApproval where *actor* may be the person called *first*, who did *what*."""
-    if may_be_same_person(stores, first, actor.name):
-        who = (
-            first if first == actor.name else f"{first}, who may be the same person as {actor.name} (docs/policies.md),"
+    """Raise SelfApproval where *actor* may be the requester: by name, by a token of that name, or by one issuer."""
+    if may_be_same_person(stores, request.requested_by, actor.name):
+        raise SelfApproval(
+            "{requester} requested {stage} for {model_version}. Another person must decide.",
+            requester=_names(request.requested_by, actor),
+            stage=request.to.value,
+            model_version=str(request.key),
+            actor=actor.name,
         )
-        raise SelfApproval(f"{who} {what}", actor=actor.name)
 
 
-def refuse_second_approval(stores: Stores, actor: Actor, said_yes: Iterable[Approval]) -> None:
-    """One yes for each person, and one in all by a token. Raises AlreadyDecided."""
-    for approval in said_yes:
+def refuse_own_rollback(stores: Stores, decided_by: str, actor: Actor, model_version: str) -> None:
+    """Raise SelfApproval where *actor* may be the person who rolled back to *model_version* alone."""
+    if may_be_same_person(stores, decided_by, actor.name):
+        raise SelfApproval(
+            "{decider} rolled back to {model_version}. Another person must review the rollback.",
+            decider=_names(decided_by, actor),
+            model_version=model_version,
+            actor=actor.name,
+        )
+
+
+def refuse_second_approval(stores: Stores, actor: Actor, approvals: Iterable[Approval]) -> None:
+    """Refuse a second approval by the same person, and a second approval by any token.
+
+    Raises:
+        AlreadyDecided: *actor* may be one of the approvers.
+    """
+    for approval in approvals:
         if approval.by == actor.name:
-            continue  # told by the store of approvals, which holds one of each name
+            continue  # the store of approvals refuses a second approval under the same name
         both_tokens = _is_token(approval.by) and _is_token(actor.name)
         if both_tokens or may_be_same_person(stores, approval.by, actor.name):
-            why = "one of several approvals at most is given by a token" if both_tokens else "they may be one person"
             raise AlreadyDecided(
-                f"{approval.by} has approved request {approval.request_id} already, and {actor.name} adds nothing: "
-                f"{why}; somebody else has to.",
+                "{approver} already approved request {request_id}, and the approval of {actor} does not count: "
+                "{reason}. Another person must approve.",
+                approver=approval.by,
                 request_id=approval.request_id,
+                actor=actor.name,
+                reason=text("at most one approval may come from a token")
+                if both_tokens
+                else text("both may be the same person"),
             )
 
 
-def may_be_same_person(stores: Stores, one: str, other: str) -> bool:
-    """Whether somebody may stand behind both names: whoever issues a token can act by it."""
-    return not _behind(stores, one).isdisjoint(_behind(stores, other))
+def may_be_same_person(stores: Stores, name: str, other: str) -> bool:
+    """Return whether one person may act under both names. The issuer of a token can act by it."""
+    return not _people_behind(stores, name).isdisjoint(_people_behind(stores, other))
 
 
-def _behind(stores: Stores, name: str) -> frozenset[str]:
-    """Everybody who can act under *name*: that name, and for a token its own name and who issued it, and so on."""
+def _names(name: str, actor: Actor) -> str:
+    if name == actor.name:
+        return name
+    return text("{name}, who may be the same person as {actor} (docs/policies.md),", name=name, actor=actor.name)
+
+
+def _people_behind(stores: Stores, name: str) -> frozenset[str]:
+    """Everybody who can act under *name*: that name, and for a token its own name, its issuer, and so on."""
     tokens = stores.tokens.list()
-    found: set[str] = set()
-    left = [name]
-    while left:
-        known = _compared(stores, left.pop())
-        if known in found:
+    people: set[str] = set()
+    pending = [name]
+    while pending:
+        person = _normalized(stores, pending.pop())
+        if person in people:
             continue
-        found.add(known)
-        if _is_token(known):
-            left.append(known.removeprefix(BY_TOKEN))
-            left += [token.issued_by for token in tokens if _compared(stores, BY_TOKEN + token.name) == known]
-    return frozenset(found)
+        people.add(person)
+        if _is_token(person):
+            pending.append(person.removeprefix(BY_TOKEN))
+            pending += [token.issued_by for token in tokens if _normalized(stores, BY_TOKEN + token.name) == person]
+    return frozenset(people)
 
 
 def _is_token(name: str) -> bool:
     return name.startswith(BY_TOKEN)
 
 
-def _compared(stores: Stores, name: str) -> str:
-    """A name without what two spellings of it differ in; without its provider too: one person may be at several."""
-    known = unicodedata.normalize("NFKC", name)
+def _normalized(stores: Stores, name: str) -> str:
+    """A name without differences of spelling and without its provider, because one person may use several providers."""
+    normalized = unicodedata.normalize("NFKC", name)
     for provider in stores.settings.sign_in_providers:
-        known = known.removesuffix(f" ({provider})")
-    return known.strip().casefold()
+        normalized = normalized.removesuffix(f" ({provider})")
+    return normalized.strip().casefold()

@@ -1,4 +1,4 @@
-"""Review: a rollback by one person that nobody else had a say in waits for another's eyes as a finding."""
+"""How many approvals a decision needs, and the finding that asks for a review of a rollback by one person."""
 
 from __future__ import annotations
 
@@ -8,44 +8,50 @@ from core.entities import Finding, ModelVersionKey, PromotionRequest, RequestKin
 from core.errors import NotFound
 from core.features.promotion.production_history import production_approval
 from core.features.stores import Stores
+from core.texts import text
 
 EMERGENCY_ROLLBACK = "emergency rollback"
 _DUE = timedelta(days=3)
 
 
 def production_approvals_needed(stores: Stores, model: str) -> int:
-    """How many people must say yes before a version of *model* goes to Production or leaves it, by setting."""
-    asked = stores.settings.approvals
-    return max(1, asked.get(model, asked.get("*", 1)))
+    """Return how many people must approve before a version of *model* enters or leaves Production."""
+    by_model = stores.settings.approvals
+    return max(1, by_model.get(model, by_model.get("*", 1)))
 
 
 def approvals_needed(stores: Stores, key: ModelVersionKey, to: Stage, *, stage: Stage | None = None) -> int:
-    """How many people must say yes: `approvers` into Production and out of it, one for any other change.
+    """Return how many people must approve the change: one, unless it leads into or out of Production.
 
-    *stage*: where *key* is now; asked of the registry where it matters and is left out.
-    Raises ModelVersionNotFound, RegistryUnavailable.
+    *stage* is the present stage of *key*. If it is None and matters, the registry is read.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable: the registry was read and does not give the stage.
     """
     needed = production_approvals_needed(stores, key.model)
     if needed == 1 or to is Stage.PRODUCTION:
         return needed
-    now = stage or stores.models.version(key).stage
-    return needed if now is Stage.PRODUCTION else 1
+    current = stage or stores.models.version(key).stage
+    return needed if current is Stage.PRODUCTION else 1
 
 
 def was_approved(stores: Stores, request: PromotionRequest) -> bool:
-    """Whether the version of a rollback was ever put into Production by a promotion."""
+    """Return whether the version of a rollback was ever put into Production by a promotion."""
     return production_approval(stores, request.key) is not None
 
 
 def needs_review(stores: Stores, request: PromotionRequest) -> bool:
-    """Whether one person alone moved what policy asks several about, or what nobody had ever approved."""
+    """Return whether a rollback by one person needs a review.
+
+    It does where the policy asks for several approvals, or where the version was never approved.
+    """
     if request.kind is not RequestKind.ROLLBACK:
         return False
     return production_approvals_needed(stores, request.model) > 1 or not was_approved(stores, request)
 
 
 def open_review_finding(stores: Stores, request: PromotionRequest) -> None:
-    """Keeps the finding; once, however often the rollback has to be finished. Hold the model's lock."""
+    """Open the finding that asks for a review, once per rollback. The caller holds the model's lock."""
     try:
         stores.findings.get(request.id)
     except NotFound:
@@ -53,20 +59,37 @@ def open_review_finding(stores: Stores, request: PromotionRequest) -> None:
 
 
 def _review_finding(stores: Stores, request: PromotionRequest) -> Finding:
-    """What somebody other than who rolled back has to close. Its id is the request's."""
-    moment = datetime.now(UTC)
-    known = was_approved(stores, request)
+    """Build the finding. It has the id of the request, and somebody other than the decider must close it."""
+    now = datetime.now(UTC)
+    if was_approved(stores, request):
+        expected = text("several approvals")
+        found = text("rolled back by {actor} alone", actor=request.decided_by)
+        detail = text(
+            "{actor} put {version} back into Production: {reason}",
+            actor=request.decided_by,
+            version=str(request.key),
+            reason=request.reason,
+        )
+    else:
+        expected = text("an approval before the version enters Production")
+        found = text("rolled back by {actor} alone; this version was never approved", actor=request.decided_by)
+        detail = text(
+            "{actor} put {version} into Production: {reason}",
+            actor=request.decided_by,
+            version=str(request.key),
+            reason=request.reason,
+        )
     return Finding(
         id=request.id,
         kind=EMERGENCY_ROLLBACK,
         subject=str(request.key),
         severity=Severity.HIGH,
         owner=Role.MANAGER.value,
-        due=moment + _DUE,
-        expected="several approvals" if known else "an approval before it serves",
-        found=f"rolled back by {request.decided_by} alone" + ("" if known else "; nobody ever approved this version"),
-        detail=f"{request.decided_by} put {request.key} {'back ' if known else ''}into Production: {request.reason}",
+        due=now + _DUE,
+        expected=expected,
+        found=found,
+        detail=detail,
         opened_by=request.decided_by or request.requested_by,
-        opened_at=moment,
-        last_seen=moment,
+        opened_at=now,
+        last_seen=now,
     )

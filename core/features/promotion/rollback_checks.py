@@ -1,4 +1,4 @@
-"""Checks a rollback: that its version is an earlier one, is what was approved then, can be shown, and loads."""
+"""Checks of a rollback: the version is an earlier one, is unchanged since its approval, has readable data, and loads."""
 
 from __future__ import annotations
 
@@ -10,89 +10,114 @@ from core.audit.canonical_json import settled
 from core.entities import Actor, GateResult, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, Stage
 from core.errors import CoreError, NothingInProduction, Refused
 from core.features.promotion.evaluate_gates import GateEvaluation
-from core.features.promotion.gates import rollback_policy
+from core.features.promotion.policy import rollback_policy
 from core.features.promotion.production_history import production_approval, production_decisions
 from core.features.stores import Stores
 from core.learning.safety.check_loads import check_loads
+from core.texts import text
 
 
 def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int, bool]:
-    """Versions that *model* can be rolled back to, newest first, and whether each was once approved for Production.
+    """Return the versions to which *model* can be rolled back, newest first, each with whether it was once approved.
 
-    Raises RegistryUnavailable.
+    Raises:
+        RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model)
     return _targets(production_decisions(stores, model), stores.models.versions(model))
 
 
 def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
-    """A rollback is no way around a promotion. Raises NothingInProduction, Refused."""
-    served = production_decisions(stores, key.model)
-    if key.version in _targets(served, versions):
+    """Require that *key* is an earlier version, so that a rollback cannot replace a promotion.
+
+    Raises:
+        NothingInProduction: no version of the model was ever in Production.
+        Refused: the version was never in Production and is newer than the one that is.
+    """
+    decisions = production_decisions(stores, key.model)
+    if key.version in _targets(decisions, versions):
         return
-    if _newest_in_production(served, versions) is None:
+    if _newest_in_production(decisions, versions) is None:
         raise NothingInProduction(
-            f"No version of {key.model} was ever in Production, so there is nothing to roll back; ask for {key} to go "
-            "there.",
+            "No version of {model} was ever in Production, so there is nothing to roll back. Request promotion of "
+            "{model_version} instead.",
             model=key.model,
+            model_version=str(key),
         )
     raise Refused(
-        f"{key} was never in Production and is newer than what served: that is a promotion. Ask for it, so that its "
-        "gates are seen and somebody else decides.",
+        "{model_version} was never in Production and is newer than the version in Production. Request its promotion, "
+        "so that its gates are checked and another person decides.",
+        model_version=str(key),
         model=key.model,
         version=key.version,
     )
 
 
-def _targets(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> dict[int, bool]:
-    """What *served* before, and what was made before the version that serves (or served last)."""
-    before = {one.version for one in served}
-    approved = {one.version for one in served if one.kind is RequestKind.PROMOTION}
-    newest = _newest_in_production(served, versions)
+def _targets(decisions: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> dict[int, bool]:
+    """Versions that were in Production, and all versions older than the one that is (or was last) in Production."""
+    in_production_before = {request.version for request in decisions}
+    approved = {request.version for request in decisions if request.kind is RequestKind.PROMOTION}
+    newest = _newest_in_production(decisions, versions)
     return {
-        one.version: one.version in approved
-        for one in sorted(versions, key=lambda one: one.version, reverse=True)
-        if one.stage is not Stage.PRODUCTION
-        and (one.version in before or (newest is not None and one.version < newest))
+        version.version: version.version in approved
+        for version in sorted(versions, key=lambda version: version.version, reverse=True)
+        if version.stage is not Stage.PRODUCTION
+        and (version.version in in_production_before or (newest is not None and version.version < newest))
     }
 
 
-def _newest_in_production(served: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
-    serving = max((one.version for one in versions if one.stage is Stage.PRODUCTION), default=None)
-    return serving if serving is not None else next((one.version for one in served), None)
+def _newest_in_production(decisions: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
+    current = max((version.version for version in versions if version.stage is Stage.PRODUCTION), default=None)
+    return current if current is not None else next((request.version for request in decisions), None)
 
 
-def check_rollback(stores: Stores, seen: GateEvaluation) -> tuple[GateResult, ...]:
-    """The verdicts, in order; a version that was approved is compared with what was approved."""
-    approval = production_approval(stores, seen.version.key)
-    gates = rollback_policy(seen.policy, is_approved=approval is not None).check(seen.seen)
+def check_rollback(stores: Stores, evaluation: GateEvaluation) -> tuple[GateResult, ...]:
+    """Return the results of the checks, in order. An approved version is compared with its approval."""
+    approval = production_approval(stores, evaluation.version.key)
+    gates = rollback_policy(evaluation.policy, is_approved=approval is not None).check(evaluation.gate_evidence)
     if approval is not None:
-        gates = (*gates, _as_approved(approval, seen))
-    return (*gates, _loads(stores, seen))
+        gates = (*gates, _check_unchanged(approval, evaluation))
+    return (*gates, _check_loads(stores, evaluation))
 
 
-def _as_approved(approval: PromotionRequest, seen: GateEvaluation) -> GateResult:
-    """Its model files and its data are the ones that were approved; KPIs do not matter here."""
-    kept, now = approval.evidence.get("candidate", {}), seen.candidate.facts
-    asked = {"artifact": "model files", "data": "data version", "data_content_sha256": "data's rows"}
-    changed = [words for name, words in asked.items() if name in kept and kept[name] != settled(now[name])]
-    name = "as it was approved"
+def _check_unchanged(approval: PromotionRequest, evaluation: GateEvaluation) -> GateResult:
+    """Check that the model files and the data are those that were approved. KPIs do not matter here."""
+    approved, current = approval.evidence.get("candidate", {}), evaluation.candidate.facts
+    labels = {
+        "artifact": text("model files"),
+        "data": text("data version"),
+        "data_content_sha256": text("rows of the data"),
+    }
+    changed = [label for fact, label in labels.items() if fact in approved and approved[fact] != settled(current[fact])]
+    name = text("unchanged since approval")
     if changed:
-        detail = f"Since decision {approval.id} its {', '.join(changed)} became another; ask for it as a new version."
+        detail = text(
+            "Changed since decision {request_id}: {changed}. Register the model as a new version and request its "
+            "promotion.",
+            request_id=approval.id,
+            changed=", ".join(changed),
+        )
         return GateResult(name=name, passed=False, detail=detail)
-    return GateResult(name=name, passed=True, detail=f"Model files and data are those of decision {approval.id}.")
+    detail = text("Model files and data are those of decision {request_id}.", request_id=approval.id)
+    return GateResult(name=name, passed=True, detail=detail)
 
 
-def _loads(stores: Stores, seen: GateEvaluation) -> GateResult:
-    name, key = "artifact loads", seen.version.key
-    if not seen.seen.is_artifact_safe:
-        # Where policy allows the format by name its gate has said so; our own process does not run it even then.
-        said = f"Not tried: saved as {seen.seen.artifact_format}, which may run its author's code when it is loaded."
-        is_whole = seen.candidate.artifact["sha256"] is not None
-        return GateResult(name=name, passed=is_whole, detail=said if is_whole else "Its files cannot be read.")
+def _check_loads(stores: Stores, evaluation: GateEvaluation) -> GateResult:
+    name, key, evidence = text("artifact loads"), evaluation.version.key, evaluation.gate_evidence
+    if not evidence.is_artifact_safe:
+        # A policy may allow the format by name. Its gate says so; our own process does not run the code even then.
+        if evaluation.candidate.artifact["sha256"] is None:
+            return GateResult(name=name, passed=False, detail=text("The model's files cannot be read."))
+        detail = text(
+            "Not loaded: saved as {format}, which may run its author's code when the model is loaded.",
+            format=evidence.artifact_format,
+        )
+        return GateResult(name=name, passed=True, detail=detail)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
             info = check_loads(stores.models.download(key, Path(folder)))
         except CoreError as error:
             return GateResult(name=name, passed=False, detail=str(error))
-    return GateResult(name=name, passed=True, detail=f"Loaded in a process of its own ({info.format}).")
+    return GateResult(
+        name=name, passed=True, detail=text("Loaded in a separate process ({format}).", format=info.format)
+    )
