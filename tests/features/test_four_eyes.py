@@ -47,7 +47,7 @@ def ask(stores: Stores, who: Actor) -> str:
 def test_one_admin_with_two_tokens_gives_one_yes(two_needed: Stores) -> None:
     request = ask(two_needed, ANN)
     approve(two_needed, by_token(two_needed, IAN, "a", Role.MANAGER), request, reason="yes")
-    with pytest.raises(AlreadyDecided, match="Another person must approve|somebody else has to"):
+    with pytest.raises(AlreadyDecided, match="Another person must approve"):
         approve(two_needed, by_token(two_needed, IAN, "b", Role.MANAGER), request, reason="yes")
     with pytest.raises(AlreadyDecided, match="at most one approval may come from a token"):
         approve(two_needed, by_token(two_needed, IDA, "c", Role.MANAGER), request, reason="yes")
@@ -67,7 +67,7 @@ def test_who_asked_decides_by_no_token_and_no_other_spelling(sample_stores: Stor
     ):
         for verb in (approve, reject):
             with pytest.raises(
-                SelfApproval, match="requested Production for iris_classifier/1. Another person must decide"
+                SelfApproval, match=r"requested Production for iris_classifier/1\. Another person must decide"
             ):
                 verb(sample_stores, decider, request, reason="r")
     assert reject(sample_stores, MIA, request, reason="r").status is RequestStatus.REJECTED

@@ -1,4 +1,4 @@
-"""Checks of a rollback: the version is an earlier one, is unchanged since its approval, has readable data, and loads."""
+"""Checks of a rollback: an earlier version, unchanged since its approval, with readable data, that loads."""
 
 from __future__ import annotations
 
