@@ -100,7 +100,7 @@ def worker() -> None:
         fire_due(stores)
         schedule.sign_if_due()
         try:
-            inspection.look_if_due()
+            inspection.inspect_if_due()
         except Unavailable as error:
             # MLflow away must not keep jobs that need only Delta: looked again when it is due.
             _LOG.warning("the registry cannot be inspected now", error=str(error))

@@ -132,7 +132,7 @@ def test_version_put_into_production_without_any_decision_is_shown(sample_stores
     sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
     (found,) = find_differences(sample_stores, auditor)
     assert (found.subject, found.expected, found.found) == (f"{MODEL}/2", "None", "Production")
-    assert "no decision was ever made" in found.detail
+    assert "No decision was ever made" in found.detail
 
 
 def test_two_in_production_are_shown(

@@ -155,7 +155,7 @@ def test_a_finding_opens_by_its_address_with_all_of_it(opened: Opened, sample_st
     assert not test.exception
     assert f"Stage changed outside ModelLedger: {MODEL}/2" in plain(test)
     assert [one.value for one in test.code] == ["None", "Staging"]
-    assert "no decision was ever made" in said(test)
+    assert "No decision was ever made" in said(test)
     assert "Opened by ModelLedger's own pass" in plain(test)
     assert "last seen" in said(test)
     (event,) = show_finding(sample_stores, INSPECTOR, moved.id).events
@@ -233,7 +233,7 @@ def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_
 def test_auditor_opens_one_by_hand(opened: Opened, sample_stores: Stores) -> None:
     test = opened("audit", "auditor", audit_tab=TAB)
     refused = press(test, "Open", What_is_to_be_looked_into="who labelled these rows?")
-    assert "what the finding is about" in refused.error[0].value
+    assert "Name the subject of the finding" in refused.error[0].value
     test = press(refused, "Open", About="iris_training_data@1")
     assert not test.error
     (kept,) = sample_stores.findings.list()

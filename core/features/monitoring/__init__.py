@@ -1,1 +1,1 @@
-"""What differs between the registry and the decisions."""
+"""Differences between the registry and the decisions, findings, and the overview."""

@@ -1,6 +1,6 @@
-"""Witness: what our log knows of each registered model version, from its training or from when it was seen first.
+"""The baseline: what our log knows of each model version, from its training or from the first inspection that saw it.
 
-What is compared later is never asked of the registry again: it stands in the audit log, which nobody rewrites unseen.
+Later inspections compare the registry with the baseline. The baseline is in the audit log, where a change is detected.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from core.errors import CoreError, Unavailable
 from core.features.stores import Stores
 from core.learning.artifact_files import folder_sha256
 
-# Who looks and who writes down what it saw; it may read and open findings, nothing else.
+# The actor of an inspection. It may read and open findings, nothing else.
 INSPECTOR = Actor(name="modelledger", roles=frozenset({Role.AUDITOR}), channel="worker")
 SUBJECT = "registry"
 
-_OVER = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
-# Notes and names for people, and the projection of a stage: changed for good reasons, and compared elsewhere.
+_ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+# Notes and names for people, and the stage: they change for good reasons, and the stage is compared elsewhere.
 _NOT_EVIDENCE = {"mlflow.note.content", "mlflow.runName", "mlflow.log-model.history", "stage"}
-_LONGEST_TAG = 300
+_MAX_TAG_LENGTH = 300
 _VERSIONS_PER_EVENT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """Facts by model version: run_id, source, created, stage and marks (of the version itself: marks are its tags),
-    data, metrics and tags (of the run), artifact, late.
+    """The recorded facts by model version, and by model the version of each alias.
 
-    A fact that nobody noted is missing, which is not the same as None. *aliases*: by model, alias to version.
+    Facts of the version: run_id, source, created, stage, marks (its tags), artifact (SHA-256), approved_by. Facts of
+    its run: data, metrics, tags, late (metrics changed after the end of the run). A fact that was never recorded is
+    missing, which differs from None.
     """
 
     versions: Mapping[str, Mapping[str, Any]]
@@ -47,21 +48,22 @@ class Baseline:
 
 
 def read_baseline(stores: Stores) -> Baseline:
-    """What was noted first counts; of artifacts, what was approved last."""
-    trained = stores.audit.search(action=Action.RUN_TRAIN.value, outcome=Outcome.SUCCESS.value, limit=None)
-    seen = stores.audit.search(
+    """Read the baseline from the log. The first record of a fact counts; for artifacts, the last approval."""
+    trainings = stores.audit.search(action=Action.RUN_TRAIN.value, outcome=Outcome.SUCCESS.value, limit=None)
+    inspections = stores.audit.search(
         action=Action.RECONCILE_READ.value, subject=SUBJECT, outcome=Outcome.SUCCESS.value, limit=None
     )
     versions: dict[str, dict[str, Any]] = {}
     aliases: dict[str, Mapping[str, int]] = {}
-    for event in sorted((*trained, *seen), key=lambda event: event.sequence):
-        told = event.after.get("versions") if event.action == Action.RECONCILE_READ.value else _trained(event.after)
-        for name, facts in (told or {}).items():
+    for event in sorted((*trainings, *inspections), key=lambda event: event.sequence):
+        is_inspection = event.action == Action.RECONCILE_READ.value
+        recorded = event.after.get("versions") if is_inspection else _training_facts(event.after)
+        for name, facts in (recorded or {}).items():
             versions[name] = dict(ChainMap(versions.get(name, {}), facts))
-        for model, held in (event.after.get("aliases") or {}).items():
-            aliases.setdefault(model, held)
-    decided = sorted(stores.decisions.list(), key=lambda r: (r.status is RequestStatus.APPROVED, r.requested_at))
-    for request in decided:
+        for model, versions_by_alias in (event.after.get("aliases") or {}).items():
+            aliases.setdefault(model, versions_by_alias)
+    requests = sorted(stores.decisions.list(), key=lambda r: (r.status is RequestStatus.APPROVED, r.requested_at))
+    for request in requests:
         sha256 = (request.evidence.get("candidate") or {}).get("artifact", {}).get("sha256")
         facts = versions.get(str(request.key))
         if facts is None or not sha256:
@@ -76,49 +78,52 @@ def read_baseline(stores: Stores) -> Baseline:
 def extend_baseline(
     stores: Stores, versions: Sequence[ModelVersion], runs: Mapping[str, Run], before: Baseline, closely: Iterable[str]
 ) -> Baseline:
-    """Writes down what nobody noted yet, *closely* also the artifact; a run that still runs is left for later."""
-    wanted = set(closely)
+    """Record the facts that are missing in the baseline; for the versions named in *closely* also the artifact.
+
+    A version whose run has not ended is left for a later inspection.
+    """
+    with_artifact = set(closely)
     new: dict[str, dict[str, Any]] = {}
     for version in versions:
         run = runs.get(version.run_id or "")
-        if run is not None and run.status not in _OVER:
+        if run is not None and run.status not in _ENDED:
             continue
         facts = _facts(stores, version, run)
-        if str(version.key) in wanted and "artifact" not in before.of(version):
+        if str(version.key) in with_artifact and "artifact" not in before.of(version):
             facts["artifact"] = artifact_sha256(stores, version)[0]
             if run is not None and "metrics" not in before.of(version):
-                facts["late"] = _late(stores, run)
+                facts["late"] = _late_metrics(stores, run)
         missing = {name: value for name, value in facts.items() if name not in before.of(version)}
         if missing:
             new[str(version.key)] = missing
-    aliases = {model: held for model, held in aliases_of(versions).items() if model not in before.aliases}
+    aliases = {model: by_alias for model, by_alias in aliases_of(versions).items() if model not in before.aliases}
     names = list(new)
     for start in range(0, len(names), _VERSIONS_PER_EVENT):
-        _write(stores, {name: new[name] for name in names[start : start + _VERSIONS_PER_EVENT]}, {})
+        _record(stores, {name: new[name] for name in names[start : start + _VERSIONS_PER_EVENT]}, {})
     if aliases:
-        _write(stores, {}, aliases)
+        _record(stores, {}, aliases)
     return read_baseline(stores) if new or aliases else before
 
 
 def aliases_of(versions: Iterable[ModelVersion]) -> dict[str, dict[str, int]]:
-    """By model, alias to version number; a model without an alias has none."""
-    found: dict[str, dict[str, int]] = {}
+    """Return, by model, the version number of each alias."""
+    aliases: dict[str, dict[str, int]] = {}
     for version in versions:
-        found.setdefault(version.model, {}).update(dict.fromkeys(version.aliases, version.version))
-    return found
+        aliases.setdefault(version.model, {}).update(dict.fromkeys(version.aliases, version.version))
+    return aliases
 
 
 def evidence_tags(stores: Stores, tags: Mapping[str, str]) -> dict[str, str]:
-    """What of *tags* is evidence, as the log keeps it; a long value by its hash."""
+    """Return the tags that count as evidence, as the log keeps them. A long value becomes its SHA-256."""
     return {
-        name: value if len(value) <= _LONGEST_TAG else f"SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
+        name: value if len(value) <= _MAX_TAG_LENGTH else f"SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
         for name, value in sorted(settled(stores.audit.redacted(dict(tags))).items())
         if name not in _NOT_EVIDENCE
     }
 
 
 def version_identity(stores: Stores, version: ModelVersion) -> dict[str, str | None]:
-    """What tells a version from another one that was given its number later, as the log keeps it."""
+    """Return the facts that distinguish a version from a later one under the same number, as the log keeps them."""
     return {
         "run_id": version.run_id,
         "source": settled(stores.audit.redacted(version.source)),
@@ -127,7 +132,11 @@ def version_identity(stores: Stores, version: ModelVersion) -> dict[str, str | N
 
 
 def artifact_sha256(stores: Stores, version: ModelVersion) -> tuple[str | None, str]:
-    """SHA-256 over the artifact's files, or None and why not. Raises Unavailable: that says nothing about it."""
+    """Return the SHA-256 over the artifact's files, or None and the reason.
+
+    Raises:
+        Unavailable: an outage says nothing about the artifact.
+    """
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
             return folder_sha256(stores.models.download(version.key, Path(folder))), ""
@@ -137,7 +146,7 @@ def artifact_sha256(stores: Stores, version: ModelVersion) -> tuple[str | None, 
             return None, str(error)
 
 
-def _trained(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _training_facts(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not after.get("model"):
         return {}
     return {str(after["model"]): {name: after[name] for name in ("run_id", "data", "metrics") if name in after}}
@@ -155,20 +164,20 @@ def _facts(stores: Stores, version: ModelVersion, run: Run | None) -> dict[str, 
     return facts
 
 
-def _late(stores: Stores, run: Run) -> dict[str, str]:
-    """Metrics that had been changed after the run's end before anybody looked, with the time."""
+def _late_metrics(stores: Stores, run: Run) -> dict[str, str]:
+    """The metrics that were changed after the end of the run and before the first inspection, with the time."""
     if run.ended is None:
         return {}
-    last = {name: max(p.timestamp for p in stores.runs.metric_history(run.run_id, name)) for name in run.metrics}
-    return {name: f"{time:%Y-%m-%d %H:%M:%S} UTC" for name, time in sorted(last.items()) if time > run.ended}
+    changed_at = {name: max(p.timestamp for p in stores.runs.metric_history(run.run_id, name)) for name in run.metrics}
+    return {name: f"{time:%Y-%m-%d %H:%M:%S} UTC" for name, time in sorted(changed_at.items()) if time > run.ended}
 
 
-def _write(stores: Stores, versions: Mapping[str, Any], aliases: Mapping[str, Any]) -> None:
+def _record(stores: Stores, versions: Mapping[str, Any], aliases: Mapping[str, Any]) -> None:
     stores.audit.append(
         INSPECTOR,
         Action.RECONCILE_READ.value,
         SUBJECT,
         Outcome.SUCCESS,
-        reason="noted as it was seen first, to be compared with from now on",
+        reason="recorded at first sight; later inspections compare with these facts",
         after={"versions": dict(versions), "aliases": dict(aliases)},
     )

@@ -1,4 +1,4 @@
-"""Findings: the pass that opens them, an auditor's own, who looks into them by when, and closing with a reason."""
+"""Findings: opened by an inspection or by an auditor, assigned with a due date, and closed with a reason."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ SEVERITIES = {
 BY_HAND = "opened by hand"
 _DUE = {Severity.HIGH: timedelta(days=3), Severity.MEDIUM: timedelta(days=14), Severity.LOW: timedelta(days=30)}
 _OWNER = Role.MANAGER.value
-# An action that is going on looks unfinished; it becomes a finding when it has been so for this long.
-_PATIENCE = timedelta(minutes=15)
+# A running action looks unfinished. It becomes a finding after this time.
+_RUNNING_TIME = timedelta(minutes=15)
 
 
 def list_findings(stores: Stores, actor: Actor, *, include_closed: bool = False) -> tuple[Finding, ...]:
-    """Open findings by due date; closed ones after them if asked for."""
+    """Return the open findings by due date; with *include_closed* followed by the closed ones, newest first."""
     stores.audit.require(actor, Action.RECONCILE_READ)
     return stores.findings.list(include_closed=include_closed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingView:
-    """One finding with its events, oldest first, and the run behind the model version, where our log knows it."""
+    """One finding with its events, oldest first, and the run of its model version where the log names it."""
 
     finding: Finding
     events: tuple[Event, ...]
@@ -62,101 +62,114 @@ class FindingView:
 
 
 def show_finding(stores: Stores, actor: Actor, finding_id: str) -> FindingView:
-    """One finding in full, from our own database: MLflow is not asked. Raises NotFound."""
+    """Return one finding in full, from our own database; MLflow is not read.
+
+    Raises:
+        NotFound: there is no such finding.
+    """
     stores.audit.require(actor, Action.RECONCILE_READ)
     return view_finding(stores, stores.findings.get(finding_id))
 
 
 def view_finding(stores: Stores, finding: Finding) -> FindingView:
-    """The same for a finding that is at hand."""
-    told = stores.audit.search(subject=finding.subject, limit=None)
-    # An intent may know less than its outcome: not yet the finding, or the model alone.
-    operations = {event.operation for event in told if _is_about(event, finding)}
-    events = (event for one in operations for event in stores.audit.search(operation=one, limit=None))
+    """Return the view of a finding that was read already."""
+    events = stores.audit.search(subject=finding.subject, limit=None)
+    # An intent may name less than its outcome: not yet the finding, or only the model.
+    operations = {event.operation for event in events if _is_about(event, finding)}
+    related = (event for operation in operations for event in stores.audit.search(operation=operation, limit=None))
     facts = read_baseline(stores).versions.get(finding.subject, {})
     return FindingView(
         finding=finding,
-        events=tuple(sorted(events, key=lambda event: event.sequence)),
+        events=tuple(sorted(related, key=lambda event: event.sequence)),
         run_id=facts.get("run_id"),
     )
 
 
 def last_inspection(stores: Stores, actor: Actor) -> Look | None:
-    """When the last whole pass ended; None where nobody ever looked."""
+    """Return the last complete inspection, or None where there was none."""
     stores.audit.require(actor, Action.RECONCILE_READ)
     return stores.findings.last_look()
 
 
 def findings_about_version(findings: Iterable[Finding], key: ModelVersionKey) -> tuple[Finding, ...]:
-    """Those about a model version or its model as a whole, in their order."""
-    return tuple(one for one in findings if one.subject in (str(key), key.model))
+    """Return the findings about a model version or about its model as a whole, in their order."""
+    return tuple(finding for finding in findings if finding.subject in (str(key), key.model))
 
 
 def findings_about_model(findings: Iterable[Finding], model: str) -> tuple[Finding, ...]:
-    """Those about a model or any of its versions, in their order."""
-    return tuple(one for one in findings if one.subject == model or _model_of(one.subject) == model)
+    """Return the findings about a model or any of its versions, in their order."""
+    return tuple(finding for finding in findings if model in (finding.subject, _model_of(finding.subject)))
 
 
 def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
-    """The pass: compares registry and runs with log and decisions, and returns the findings that are new.
+    """Compare registry and runs with the log and the decisions, and return the new findings. Nothing is repaired.
 
-    Each new one is recorded as the inspector's, by way of who asked for the pass. Nothing is repaired. A fact that was
-    closed, was gone and is back is new. Raises RegistryUnavailable.
+    Each new finding is recorded as the inspector's, with the requester of the inspection in the channel. A fact whose
+    finding was closed, that was gone and is back, gives a new finding.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
     differences = (*reconcile.find_differences(stores, actor), *registry_watch.find_outside_changes(stores))
-    moment = datetime.now(UTC)
-    going_on = {e.operation for e in stores.audit.unfinished() if moment - e.time < _PATIENCE}
+    now = datetime.now(UTC)
+    running = {event.operation for event in stores.audit.unfinished() if now - event.time < _RUNNING_TIME}
     seen = [
-        _finding(one, moment)
-        for one in differences
-        if one.kind != reconcile.UNFINISHED_ACTION or one.request_id not in going_on
+        _finding(difference, now)
+        for difference in differences
+        if difference.kind != reconcile.UNFINISHED_ACTION or difference.request_id not in running
     ]
-    asked = INSPECTOR if actor == INSPECTOR else replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
+    inspector = INSPECTOR
+    if actor != INSPECTOR:
+        inspector = replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
 
-    def told(connection: Transaction, one: Finding, change: Change) -> None:
+    def record(connection: Transaction, finding: Finding, change: Change) -> None:
         always = everything if change is Change.NEW else since_when_gone
         stores.audit.append_within(
             connection,
-            asked,
+            inspector,
             Action.FINDING_OPEN if change is Change.NEW else Action.RECONCILE_READ,
-            one.subject,
+            finding.subject,
             Outcome.SUCCESS,
-            reason=one.detail if change is Change.NEW else change.value,
-            after=_finding_facts(one) if change is Change.NEW else {"finding": one.id},
-            binds=of_finding(one.id, always=always),
+            reason=finding.detail if change is Change.NEW else change.value,
+            after=_finding_facts(finding) if change is Change.NEW else {"finding": finding.id},
+            binds=of_finding(finding.id, always=always),
         )
 
-    return stores.findings.renew(seen, by=INSPECTOR.name, at=moment, asked_by=actor.name, tell=told)
+    return stores.findings.renew(seen, by=INSPECTOR.name, at=now, asked_by=actor.name, tell=record)
 
 
 def open_finding(
     stores: Stores, actor: Actor, *, subject: str, detail: str, severity: Severity, owner: str = _OWNER
 ) -> Finding:
-    """An auditor's own finding. Raises ReasonMissing, BadParameter."""
-    moment = datetime.now(UTC)
-    text = require_reason(detail)
+    """Open a finding by hand.
+
+    Raises:
+        ReasonMissing, BadParameter.
+    """
+    now = datetime.now(UTC)
+    detail = require_reason(detail)
     if not subject.strip():
-        raise BadParameter("Say what the finding is about: a model version, a table, a person.")
+        raise BadParameter("Name the subject of the finding: a model version, a table or a person.")
     finding = Finding(
-        id=hashlib.sha256(canonical([subject, text, moment]).encode()).hexdigest()[:12],
+        id=hashlib.sha256(canonical([subject, detail, now]).encode()).hexdigest()[:12],
         kind=BY_HAND,
         subject=subject.strip(),
         severity=severity,
         owner=owner.strip() or _OWNER,
-        due=moment + _DUE[severity],
+        due=now + _DUE[severity],
         expected="",
         found="",
-        detail=text,
+        detail=detail,
         opened_by=actor.name,
-        opened_at=moment,
-        last_seen=moment,
+        opened_at=now,
+        last_seen=now,
     )
     with stores.audit.recording(
         actor,
         Action.FINDING_OPEN,
         finding.subject,
-        reason=text,
+        reason=detail,
         before={"finding": finding.id},
         binds=of_finding(finding.id),
     ) as record:
@@ -166,9 +179,10 @@ def open_finding(
 
 
 def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str, due: datetime, reason: str) -> Finding:
-    """Another owner or due date, which may stay as it is but not be moved into the past.
+    """Give a finding another owner or due date. An overdue date may stay, but a new date is in the future.
 
-    Raises NotFound, AlreadyDecided, ReasonMissing, BadParameter.
+    Raises:
+        NotFound, AlreadyDecided, ReasonMissing, BadParameter.
     """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
@@ -181,16 +195,18 @@ def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str,
     ) as record:
         require_reason(reason)
         if due != before.due and due < datetime.now(UTC):
-            raise BadParameter(f"{due:%Y-%m-%d} is over; choose a due date that is still to come.", name="due")
+            raise BadParameter("{due:%Y-%m-%d} is in the past. Choose a due date in the future.", due=due, name="due")
         after = stores.findings.assign(finding_id, owner=owner.strip() or before.owner, due=due)
         record.after = _finding_facts(after)
     return after
 
 
 def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str) -> Finding:
-    """Closed by a manager, with what was found out; never by who rolled back alone what it is about.
+    """Close a finding with the result of the investigation.
 
-    Raises NotFound, AlreadyDecided, ReasonMissing, SelfApproval.
+    Raises:
+        SelfApproval: the finding asks for a review of the actor's own rollback.
+        NotFound, AlreadyDecided, ReasonMissing.
     """
     before = stores.findings.get(finding_id)
     with stores.audit.recording(
@@ -201,31 +217,35 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
         before=_finding_facts(before),
         binds=of_finding(finding_id),
     ) as record:
-        text = require_reason(reason)
+        reason = require_reason(reason)
         if before.kind == EMERGENCY_ROLLBACK:
             refuse_own_rollback(stores, before.opened_by, actor, before.subject)
-        after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=text)
+        after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=reason)
         record.after = {"finding": after.id, "closed_by": actor.name}
     return after
 
 
 class InspectionSchedule:
-    """The pass on a schedule: at the start and every so many seconds; an outage is waited out."""
+    """Inspects the registry at the start and then every *every_s* seconds, also after an outage."""
 
     def __init__(self, stores: Stores, *, every_s: float) -> None:
         self._stores, self._every_s = stores, every_s
         self._next = 0.0
 
-    def look_if_due(self) -> tuple[Finding, ...]:
-        """What is new, or nothing where it is not due. Raises what `look` raises, and tries again when due."""
+    def inspect_if_due(self) -> tuple[Finding, ...]:
+        """Return the new findings; an empty tuple where no inspection is due.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer. The next inspection is due as planned.
+        """
         if not self._every_s or time.monotonic() < self._next:
             return ()
         self._next = time.monotonic() + self._every_s
         return inspect_registry(self._stores, INSPECTOR)
 
 
-def _finding(difference: Difference, moment: datetime) -> Finding:
-    """The same fact gives the same id, whenever it is seen."""
+def _finding(difference: Difference, now: datetime) -> Finding:
+    """Build the finding. The same fact always gives the same id."""
     facts = [difference.kind, difference.subject, difference.expected, difference.found, difference.request_id]
     severity = SEVERITIES.get(difference.kind, Severity.MEDIUM)
     return Finding(
@@ -234,22 +254,22 @@ def _finding(difference: Difference, moment: datetime) -> Finding:
         subject=difference.subject,
         severity=severity,
         owner=_OWNER,
-        due=moment + _DUE[severity],
+        due=now + _DUE[severity],
         expected=difference.expected,
         found=difference.found,
         detail=difference.detail,
         opened_by=INSPECTOR.name,
-        opened_at=moment,
-        last_seen=moment,
+        opened_at=now,
+        last_seen=now,
     )
 
 
 def _is_about(event: Event, finding: Finding) -> bool:
-    """Whether the event names the finding; an emergency rollback has the request's id."""
-    named = {event.before.get("finding"), event.after.get("finding")}
+    """Whether the event names the finding. The finding about an emergency rollback has the id of its request."""
+    ids = {event.before.get("finding"), event.after.get("finding")}
     if finding.kind == EMERGENCY_ROLLBACK:
-        named |= {event.before.get("request"), event.after.get("request")}
-    return finding.id in named
+        ids |= {event.before.get("request"), event.after.get("request")}
+    return finding.id in ids
 
 
 def _model_of(subject: str) -> str | None:

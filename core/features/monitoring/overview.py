@@ -1,4 +1,4 @@
-"""Overview: what serves now, what waits for a decision, what changed lately, what is at risk."""
+"""The overview: models in Production, open requests, recent activity, and risks."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ from core.features.lineage.version_data import data_of
 from core.features.monitoring.reconcile import find_differences, find_unfinished
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi
+from core.texts import text
 
 _RECENT = 12
 _FAILED_JOBS = 5
-# As many versions as a sparkline shows.
+# The number of versions in a sparkline.
 _TREND = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """One registered model and what is in Production of it.
+    """One registered model and its version in Production.
 
-    *trend* gives each KPI over the newest versions, oldest first; None where a version has none.
+    *trend* gives each KPI over the newest versions, oldest first; None where a version does not have the KPI.
     """
 
     model: str
@@ -54,9 +55,10 @@ class Serving:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """*registry_problem* is set where MLflow does not answer; then *serving* is empty and the rest still holds.
+    """The content of the page Overview.
 
-    *findings* are the open ones, by due date; a difference that one of them tells is no *risk* beside it.
+    *registry_problem* is set where MLflow does not answer; then *serving* is empty and the rest is still valid.
+    *findings* are the open ones, by due date. A difference with an open finding is not repeated in *risks*.
     """
 
     serving: tuple[Serving, ...]
@@ -70,7 +72,7 @@ class Overview:
 
 
 def overview(stores: Stores, actor: Actor) -> Overview:
-    """A constant number of registry calls, whatever the number of models and versions."""
+    """Read the overview with a constant number of registry calls, whatever the number of models and versions."""
     stores.audit.require(actor, Action.MODEL_READ)
     problem: str | None = None
     serving: tuple[Serving, ...] = ()
@@ -80,17 +82,17 @@ def overview(stores: Stores, actor: Actor) -> Overview:
         risks = find_differences(stores, actor)
     except CoreError as error:
         problem = str(error)
-    recent = stores.jobs.list(limit=50)
+    recent_jobs = stores.jobs.list(limit=50)
     findings = stores.findings.list()
-    told = {(one.kind, one.subject, one.expected, one.found) for one in findings}
-    new = tuple(one for one in risks if (one.kind, one.subject, one.expected, one.found) not in told)
+    reported = {(f.kind, f.subject, f.expected, f.found) for f in findings}
+    unreported = tuple(d for d in risks if (d.kind, d.subject, d.expected, d.found) not in reported)
     return Overview(
         serving=serving,
         waiting=stores.decisions.list(statuses=(RequestStatus.OPEN,)),
         changes=stores.audit.search(outcome=Outcome.SUCCESS.value, limit=_RECENT),
-        risks=(*new, *_unreadable(serving)),
+        risks=(*unreported, *_unreadable(serving)),
         findings=findings,
-        failed_jobs=tuple(job for job in recent if job.status is JobStatus.FAILED)[:_FAILED_JOBS],
+        failed_jobs=tuple(job for job in recent_jobs if job.status is JobStatus.FAILED)[:_FAILED_JOBS],
         registry_problem=problem,
         tables=len(stores.catalog.tables()),
     )
@@ -100,13 +102,15 @@ def _serving(stores: Stores) -> tuple[Serving, ...]:
     by_model: dict[str, list[ModelVersion]] = {model.name: [] for model in stores.models.models()}
     for version in stores.models.versions():
         by_model.setdefault(version.model, []).append(version)
-    shown = [v for versions in by_model.values() for v in _shown(versions)]
+    shown = [v for versions in by_model.values() for v in _newest_and_production(versions)]
     runs = stores.runs.get_many([v.run_id for v in shown if v.run_id])
-    decided = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
-    return tuple(_serving_model(stores, model, versions, runs, decided) for model, versions in sorted(by_model.items()))
+    approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
+    return tuple(
+        _serving_model(stores, model, versions, runs, approved) for model, versions in sorted(by_model.items())
+    )
 
 
-def _shown(versions: list[ModelVersion]) -> list[ModelVersion]:
+def _newest_and_production(versions: list[ModelVersion]) -> list[ModelVersion]:
     """The newest versions and the one in Production, newest first."""
     return versions[:_TREND] + [v for v in versions[_TREND:] if v.stage is Stage.PRODUCTION]
 
@@ -116,14 +120,14 @@ def _serving_model(
     model: str,
     versions: list[ModelVersion],
     runs: dict[str, Run],
-    decided: tuple[PromotionRequest, ...],
+    approved: tuple[PromotionRequest, ...],
 ) -> Serving:
     production = next((v for v in versions if v.stage is Stage.PRODUCTION), None)
     newest = [runs.get(v.run_id or "") for v in reversed(versions[:_TREND])]
     names = sorted({name for run in newest if run for name in run.metrics if is_kpi(name)})
     run = runs.get(production.run_id or "") if production else None
     data = data_of(stores, run, production)[0] if production else None
-    last = next((r for r in decided if production and r.key == production.key and r.to is Stage.PRODUCTION), None)
+    last = next((r for r in approved if production and r.key == production.key and r.to is Stage.PRODUCTION), None)
     return Serving(
         model=model,
         versions=len(versions),
@@ -138,15 +142,17 @@ def _serving_model(
 
 
 def _unreadable(serving: tuple[Serving, ...]) -> tuple[Difference, ...]:
-    """Models in Production whose data nobody can show any more."""
+    """Models in Production whose training data is not readable."""
     return tuple(
         Difference(
             kind="data not readable",
-            subject=str(one.production.key),
-            expected=f"{one.data} can be read" if one.data else "a data version",
-            found=one.verdict.verdict.value if one.verdict else "unknown",
-            detail=one.verdict.reason if one.verdict else "The run names no data version that is registered here.",
+            subject=str(model.production.key),
+            expected=text("{data} is readable", data=str(model.data)) if model.data else text("a data version"),
+            found=model.verdict.verdict.value if model.verdict else text("unknown"),
+            detail=model.verdict.reason
+            if model.verdict
+            else text("The run records no data version that is registered here."),
         )
-        for one in serving
-        if one.production is not None and (one.verdict is None or not one.verdict.is_readable)
+        for model in serving
+        if model.production is not None and (model.verdict is None or not model.verdict.is_readable)
     )

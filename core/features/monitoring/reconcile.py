@@ -1,4 +1,4 @@
-"""Reconciles: what differs between the registry and the decisions, and what never finished."""
+"""Reconciles: finds and resolves differences between the registry and the decisions, and unfinished actions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from core.features.promotion.evaluate_gates import changed_facts, read_candidate
 from core.features.promotion.reason import require_reason
 from core.features.promotion.request_promotion import find_request
 from core.features.stores import Stores
+from core.texts import text
 
 STAGE = "stage differs"
 SEVERAL = "several in Production"
@@ -44,49 +45,60 @@ UNFINISHED_ACTION = "unfinished action"
 
 
 def find_differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
-    """Unfinished decisions and actions, rows that the log does not bear out, stages moved behind the decisions' back.
+    """Return unfinished decisions and actions, then tampered rows, then stages changed outside ModelLedger.
 
-    In that order; nothing is repaired.
+    Nothing is repaired.
 
-    Raises RegistryUnavailable: what the registry says cannot be guessed.
+    Raises:
+        RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    return (*find_unfinished(stores), *_tampered(stores), *_moved(stores))
+    return (*find_unfinished(stores), *_tampered(stores), *_stage_differences(stores))
 
 
 def find_unfinished(stores: Stores) -> tuple[Difference, ...]:
-    """Decisions and actions that were begun and never ended; work that a live job is doing is not among them."""
+    """Return unfinished decisions and actions, without the work of live jobs."""
     requests = stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))
-    of_requests = tuple(
+    decisions = tuple(
         Difference(
             kind=UNFINISHED_REQUEST,
             subject=str(request.key),
             expected=", ".join(f"{number}: {stage}" for number, stage in sorted(request.intended.items())),
-            found="no outcome",
-            detail=f"{request.decided_by} approved {request.key} for {request.to.value}; it was begun and not ended.",
+            found=text("no outcome"),
+            detail=text(
+                "{actor} approved {version} for {stage}. The decision was begun and not finished.",
+                actor=request.decided_by,
+                version=str(request.key),
+                stage=request.to.value,
+            ),
             request_id=request.id,
         )
         for request in requests
     )
-    live = {job.result.get("operation") for job in stores.jobs.list(live_only=True)}
-    known = {request.id for request in requests}
-    return of_requests + tuple(
+    live_operations = {job.result.get("operation") for job in stores.jobs.list(live_only=True)}
+    unfinished_ids = {request.id for request in requests}
+    return decisions + tuple(
         Difference(
             kind=UNFINISHED_ACTION,
             subject=event.subject,
-            expected="an outcome",
-            found="intent only",
-            detail=f"{event.actor} began {event.action} at {event.time:%Y-%m-%d %H:%M:%S} UTC; no outcome was written: "
-            "it died, or it is still at it.",
+            expected=text("an outcome"),
+            found=text("intent only"),
+            detail=text(
+                "{actor} began {action} at {time:%Y-%m-%d %H:%M:%S} UTC, and no outcome was written. The process ended "
+                "in between, or it still runs.",
+                actor=event.actor,
+                action=event.action,
+                time=event.time,
+            ),
             request_id=event.operation,
         )
         for event in stores.audit.unfinished()
-        if event.operation not in live and event.before.get("request") not in known
+        if event.operation not in live_operations and event.before.get("request") not in unfinished_ids
     )
 
 
 def _tampered(stores: Stores) -> Iterator[Difference]:
-    """Requests, approvals and findings that were changed in the database past the log."""
+    """Requests, approvals and findings whose rows were changed in the database, bypassing the log."""
     for row in stores.bound.rewritten():
         yield Difference(
             kind=TAMPERED_FINDING if row.what == "finding" else TAMPERED_DECISION,
@@ -99,15 +111,19 @@ def _tampered(stores: Stores) -> Iterator[Difference]:
 
 
 def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
-    """Finishes or undoes an unfinished decision.
+    """Finish or undo an unfinished decision.
 
-    Where the registry shows some or all of the intended stages the rest is carried out and the request is approved, as
-    was decided; where it shows none, or the version is gone, the decision is taken back; where it shows some and the
-    evidence has changed since, it is taken back and has expired. Raises AlreadyDecided where it is not unfinished.
+    - The registry shows some or all of the intended stages: the rest is changed and the request is approved.
+    - The registry shows none of them, or the version was deleted: the decision is undone.
+    - The registry shows some of them, and the evidence changed since: the previous version is restored, and the
+      request has expired.
+
+    Raises:
+        AlreadyDecided: the request is not unfinished.
     """
     request = find_request(stores, actor, Action.RECONCILE_RESOLVE, request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
-    # A rollback that died was never held by an outcome; of a request that was asked for the decision was not.
+    # No event holds the row of a rollback that died. For a request, no event holds the decision.
     always = everything if request.kind is RequestKind.ROLLBACK else what_was_decided
     binds = of_request(request.id, always=always)
     with stores.audit.recording(
@@ -117,10 +133,14 @@ def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: st
         with stores.decisions.lock(request.model) as lock:
             request = stores.decisions.get(request_id)
             if request.status is not RequestStatus.UNFINISHED:
-                raise AlreadyDecided(f"Request {request.id} is {request.status.value}; nothing is unfinished.")
+                raise AlreadyDecided(
+                    "Request {request_id} is {status}. Only an unfinished request can be resolved.",
+                    request_id=request.id,
+                    status=request.status.value,
+                )
             versions = stores.models.versions(request.model)
             record.before["stages"] = stage_names(stages_of(versions))
-            done = _resolved(stores, request, lock, versions, actor)
+            done = _finish_or_undo(stores, request, lock, versions, actor)
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
                 _close(stores, actor, event, f"resolved by {actor.name}")
@@ -128,69 +148,72 @@ def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: st
     return done
 
 
-def _resolved(
+def _finish_or_undo(
     stores: Stores, request: PromotionRequest, lock: ModelLock, versions: tuple[ModelVersion, ...], actor: Actor
 ) -> PromotionRequest:
-    now = stages_of(versions)
+    stages = stages_of(versions)
     intended = {int(number): Stage(stage) for number, stage in request.intended.items()}
-    taken = [number for number, stage in intended.items() if now.get(number) is stage]
-    if not taken:
-        return undo_decision(stores, request, f"undone by {actor.name}: the registry was not changed")
-    if request.version not in now:
+    changed_stages = [number for number, stage in intended.items() if stages.get(number) is stage]
+    if not changed_stages:
+        return undo_decision(stores, request, text("undone by {actor}: the registry was not changed", actor=actor.name))
+    if request.version not in stages:
         lock.confirm()
-        restore_production(stores, request, now, lock)
-        return undo_decision(stores, request, f"undone by {actor.name}: the version is not in the registry any more")
-    # Where all of it was taken the evidence was the one that was approved: what changed since is a finding.
-    changed = (
-        None if len(taken) == len(intended) else changed_facts(request.evidence, read_candidate(stores, request.key))
-    )
+        restore_production(stores, request, stages, lock)
+        why = text("undone by {actor}: the version is no longer in the registry", actor=actor.name)
+        return undo_decision(stores, request, why)
+    # If all stages changed, the evidence was checked before. A later change of the evidence is a finding.
+    is_complete = len(changed_stages) == len(intended)
+    changed = None if is_complete else changed_facts(request.evidence, read_candidate(stores, request.key))
     lock.confirm()
     if changed is not None:
-        restore_production(stores, request, now, lock)
+        restore_production(stores, request, stages, lock)
         return expire_request(stores, request, changed)
-    # What is in Production now may be another one than when it was decided: there must be one at the end.
-    wanted = {number: stage for number, stage in intended.items() if number in now}
-    return finish_decision(stores, request, wanted | intended_stages(versions, request.version, request.to), lock)
+    # Another version may be in Production now than at the decision. At the end exactly one must be there.
+    remaining = {number: stage for number, stage in intended.items() if number in stages}
+    return finish_decision(stores, request, remaining | intended_stages(versions, request.version, request.to), lock)
 
 
 def close_action(stores: Stores, actor: Actor, operation: str, *, reason: str) -> Event:
-    """Writes the missing outcome of an action that died, with what was found: failed, unless its decision stands.
+    """Write the missing outcome of an unfinished action: failed, unless its decision took effect.
 
-    Raises RequestNotFound.
+    Raises:
+        RequestNotFound: no unfinished action has this id.
     """
     intent = next((event for event in stores.audit.unfinished() if event.operation == operation), None)
     if intent is None:
-        raise RequestNotFound(f"No unfinished request or action {operation!r}; `reconcile` lists them.", id=operation)
+        raise RequestNotFound("There is no unfinished request or action {id!r}. `reconcile` lists them.", id=operation)
     with stores.audit.recording(
         actor, Action.RECONCILE_RESOLVE, intent.subject, reason=reason, before={"operation": operation}
     ) as record:
-        why = f"closed by {actor.name}: {require_reason(reason)}"
+        why = text("closed by {actor}: {reason}", actor=actor.name, reason=require_reason(reason))
         closed = _close(stores, actor, intent, why)
         record.after = {"sequence": closed.sequence, "outcome": closed.outcome.value}
     return closed
 
 
-def _of(stores: Stores, intent: Event) -> PromotionRequest | None:
-    """The request that an intent was about, where it stands as that intent set out to leave it."""
+def _decision_of(stores: Stores, intent: Event) -> PromotionRequest | None:
+    """The request of an intent, where the intended change took effect."""
     try:
         request = stores.decisions.get(str(intent.before.get("request")))
     except RequestNotFound:
         return None
     if intent.action == Action.PROMOTION_REQUEST.value:
         return request
-    own = request.decided_by == intent.actor and request.decided_at is not None and request.decided_at >= intent.time
-    return request if own and request.status in (RequestStatus.APPROVED, RequestStatus.REJECTED) else None
+    is_own = request.decided_by == intent.actor and request.decided_at is not None and request.decided_at >= intent.time
+    return request if is_own and request.status in (RequestStatus.APPROVED, RequestStatus.REJECTED) else None
 
 
 def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
-    """The outcome that is missing: success where what was begun is found done, else failed."""
-    done = _of(stores, intent)
+    """Write the missing outcome: success where the intended change took effect, else failed."""
+    done = _decision_of(stores, intent)
     return stores.audit.append(
         actor,
         intent.action,
         intent.subject,
         Outcome.SUCCESS if done else Outcome.FAILED,
-        reason=f"{why}; found: request {done.id} is {done.status.value}" if done else why,
+        reason=text("{why}; request {request_id} is {status}", why=why, request_id=done.id, status=done.status.value)
+        if done
+        else why,
         operation=intent.operation,
         before=intent.before,
         after={"request": done.id, "stages": dict(done.stages)} if done else None,
@@ -199,7 +222,7 @@ def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
 
 
 def _bound(intent: Event) -> Bind | None:
-    """The row that an action was about: what it may have changed before it died."""
+    """The row that an unfinished action may have changed."""
     if request := intent.before.get("request"):
         is_new = intent.action in (Action.PROMOTION_REQUEST.value, Action.PROMOTION_ROLLBACK.value)
         return of_request(str(request), always=everything if is_new else what_was_decided)
@@ -207,50 +230,54 @@ def _bound(intent: Event) -> Bind | None:
     return of_finding(str(finding), always=everything) if finding else None
 
 
-def _moved(stores: Stores) -> Iterator[Difference]:
-    """The last approved decision of each model against the registry's stages."""
+def _stage_differences(stores: Stores) -> Iterator[Difference]:
+    """Compare the last approved decision of each model with the stages in the registry."""
     versions = stores.models.versions()
-    decided = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
-    busy = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
-    for model in sorted({v.model for v in versions} | {request.model for request in decided}):
-        if model in busy:
-            continue  # told as an unfinished decision
-        last = max((r for r in decided if r.model == model), key=_decided_at, default=None)
-        now = {v.version: v.stage for v in versions if v.model == model}
+    approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
+    unfinished_models = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
+    for model in sorted({v.model for v in versions} | {request.model for request in approved}):
+        if model in unfinished_models:
+            continue  # reported as an unfinished decision
+        last = max((r for r in approved if r.model == model), key=_decided_at, default=None)
+        current = {v.version: v.stage for v in versions if v.model == model}
         expected = {int(number): Stage(stage) for number, stage in last.stages.items()} if last else {}
-        yield from _compared(model, expected, now, last)
+        yield from _compare_stages(model, expected, current, last)
 
 
-def _compared(
-    model: str, expected: dict[int, Stage], now: dict[int, Stage], last: PromotionRequest | None
+def _compare_stages(
+    model: str, expected: dict[int, Stage], current: dict[int, Stage], last: PromotionRequest | None
 ) -> Iterator[Difference]:
-    by = f"decision {last.id} of {last.decided_by}" if last else "no decision was ever made"
-    serving = [number for number, stage in now.items() if stage is Stage.PRODUCTION]
-    if len(serving) > 1:
+    decision = (
+        text("Decision {request_id} of {actor} was the last on this model.", request_id=last.id, actor=last.decided_by)
+        if last
+        else text("No decision was ever made on this model.")
+    )
+    in_production = [number for number, stage in current.items() if stage is Stage.PRODUCTION]
+    if len(in_production) > 1:
         yield Difference(
             kind=SEVERAL,
             subject=model,
-            expected="one version in Production",
-            found=", ".join(map(str, sorted(serving))),
-            detail="More than one version is in Production; roll back to the one that should serve.",
+            expected=text("one version in Production"),
+            found=", ".join(map(str, sorted(in_production))),
+            detail=text("More than one version is in Production. Roll back to the version that should be there."),
         )
-    for number in sorted(expected.keys() | now.keys()):
+    for number in sorted(expected.keys() | current.keys()):
         wanted = expected.get(number, Stage.NONE)
-        if number not in now:
+        if number not in current:
             yield Difference(
                 kind=MISSING,
                 subject=f"{model}/{number}",
                 expected=wanted.value,
-                found="not in the registry",
-                detail=f"The version was deleted from the registry; {by} knew it.",
+                found=text("not in the registry"),
+                detail=text("The version was deleted from the registry. {decision}", decision=decision),
             )
-        elif now[number] is not wanted:
+        elif current[number] is not wanted:
             yield Difference(
                 kind=STAGE,
                 subject=f"{model}/{number}",
                 expected=wanted.value,
-                found=now[number].value,
-                detail=f"The stage was changed outside ModelLedger: {by}.",
+                found=current[number].value,
+                detail=text("The stage was changed outside ModelLedger. {decision}", decision=decision),
             )
 
 
