@@ -158,7 +158,7 @@ def test_data_is_shown_with_its_hash_then_and_now(decided: Stores, auditor: Acto
     facts = dict(rows(decided, auditor, "Data: iris_training_data@2"))  # type: ignore[arg-type]
     assert facts["Rows"] == "150"
     assert facts["SHA-256 of the rows, at training"] == facts["SHA-256 of the rows, now"]
-    assert facts["Verdict"] == "the rows are those that were trained on"
+    assert facts["Verdict"] == "the rows are those of the training"
     assert ("species", "string", "yes") in rows(decided, auditor, "Schema of iris_training_data@2")
 
 
@@ -215,18 +215,18 @@ def test_open_findings_stand_in_it_with_owner_and_due_date(decided: Stores, audi
 
 def test_what_came_out_when_it_was_made_again_stands_in_it(decided: Stores, auditor: Actor) -> None:
     said = {section.title: section for section in build_dossier(collect_evidence(decided, auditor, KEY)).sections}
-    assert said["Made again"].paragraphs == (
-        "Nobody has trained this version again to see whether it comes out the same.",
+    assert said["Reproductions"].paragraphs == (
+        "This version was never reproduced.",
     )
     reproduce(decided, auditor, KEY)
-    (row,) = rows(decided, auditor, "Made again")
+    (row,) = rows(decided, auditor, "Reproductions")
     assert row[1:3] == ("auditor", "reproduced")
 
 
 def test_a_version_that_nobody_decided_on_has_its_dossier_too(sample_stores: Stores, auditor: Actor) -> None:
     dossier = build_dossier(collect_evidence(sample_stores, auditor, KEY))
     said = {section.title: section.paragraphs for section in dossier.sections}
-    assert said["Decisions"] == ("No decision was ever asked for.",)
+    assert said["Decisions"] == ("No stage was ever requested.",)
     assert said["Predictions"] == ("No prediction of this version is recorded.",)
     assert export_dossier(sample_stores, auditor, KEY, as_="pdf").data
 

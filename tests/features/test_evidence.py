@@ -14,6 +14,7 @@ from core.entities import Actor, ModelVersionKey, PromotionRequest, RequestStatu
 from core.errors import AlreadyDecided, EvidenceChanged
 from core.features.monitoring.reconcile import find_differences, resolve_request
 from core.features.promotion import decide
+from core.features.promotion import roll_back as rolling_back
 from core.features.promotion.apply_decision import begin_decision
 from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import list_approvals, request_promotion
@@ -84,7 +85,8 @@ def tampering_after(stores: Stores, tamper: Tamper, monkeypatch: pytest.MonkeyPa
         tamper(stores, request.version)
         return begun
 
-    monkeypatch.setattr(decide, "begin_decision", begin_then)
+    for module in (decide, rolling_back):
+        monkeypatch.setattr(module, "begin_decision", begin_then)
 
 
 @CHANGES

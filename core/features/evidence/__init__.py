@@ -1,1 +1,1 @@
-"""Dossiers, bundles, signed heads and the search of the audit log."""
+"""Dossiers, bundles, signed heads, and search of the audit log."""

@@ -1,4 +1,4 @@
-"""Annex IV of the EU AI Act (Regulation (EU) 2024/1689) against what a dossier holds; what is missing is said so."""
+"""Annex IV of the EU AI Act (Regulation (EU) 2024/1689): which of its points a dossier covers, and what is missing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from core.texts import text
+
 
 class Cover(str, Enum):
-    """How much of a point the dossier answers. There is no "fully": each point also asks what no log can know."""
+    """How much of a point the dossier covers. Never fully: each point also requires facts that no log can hold."""
 
     PARTLY = "partly"
     MISSING = "missing"
 
 
 class Fact(str, Enum):
-    """What a dossier may hold; coverage is judged by what this one does hold."""
+    """The facts that a dossier may contain."""
 
     PURPOSE = "purpose"
     DATA = "data version"
@@ -33,7 +35,7 @@ class Fact(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of the annex, whether the dossier answers it, where, and what has to be written elsewhere."""
+    """One point of the annex: how far the dossier covers it, in which section, and what the provider must add."""
 
     number: str
     asks: str
@@ -42,88 +44,117 @@ class Point:
     missing: str
 
 
-# Number, what it asks in our words, the facts that answer it with the section they stand in, and what no log knows.
+# Number, requirement in our words, the facts that cover it with their sections, and what no log can hold.
 _POINTS: tuple[tuple[str, str, Mapping[Fact, str], str], ...] = (
     (
         "1(a)",
-        "Intended purpose, provider, version and its relation to earlier ones",
-        {Fact.PURPOSE: "Purpose", Fact.HISTORY: "Versions of the model"},
-        "The provider's name.",
+        text("Intended purpose, provider, version and its relation to earlier versions"),
+        {Fact.PURPOSE: text("Purpose"), Fact.HISTORY: text("Versions of the model")},
+        text("The name of the provider."),
     ),
-    ("1(b)", "Interaction with hardware, software and other AI systems", {}, "How the model is connected where used."),
+    (
+        "1(b)",
+        text("Interaction with hardware, software and other AI systems"),
+        {},
+        text("How the model is connected to other systems."),
+    ),
     (
         "1(c)",
-        "Versions of software and requirements for updates",
-        {Fact.ENVIRONMENT: "Environment"},
-        "Firmware, if any.",
+        text("Versions of software and requirements for updates"),
+        {Fact.ENVIRONMENT: text("Environment")},
+        text("Firmware, if any."),
     ),
-    ("1(d)", "Forms in which the system is put into service", {}, "Packages, downloads or interfaces offered."),
-    ("1(e)", "Hardware on which it is intended to run", {}, "The hardware."),
-    ("1(f)", "Pictures of the product it is part of", {}, "Pictures and markings, where it is part of a product."),
-    ("1(g)", "User interface given to the deployer", {}, "A description of that interface."),
-    ("1(h)", "Instructions for use", {}, "The instructions."),
+    (
+        "1(d)",
+        text("Forms in which the system is put into service"),
+        {},
+        text("Packages, downloads or interfaces offered."),
+    ),
+    ("1(e)", text("Hardware on which the system is intended to run"), {}, text("The hardware.")),
+    (
+        "1(f)",
+        text("Pictures of the product that contains the system"),
+        {},
+        text("Pictures and markings, if it is part of a product."),
+    ),
+    ("1(g)", text("User interface provided to the deployer"), {}, text("A description of the interface.")),
+    ("1(h)", text("Instructions for use"), {}, text("The instructions.")),
     (
         "2(a)",
-        "Methods and steps of development, third-party tools",
-        {Fact.CODE: "Code", Fact.PARAMS: "Training", Fact.ENVIRONMENT: "Environment"},
-        "Pre-trained parts, where there are any.",
+        text("Methods and steps of development, third-party tools"),
+        {Fact.CODE: text("Code"), Fact.PARAMS: text("Training"), Fact.ENVIRONMENT: text("Environment")},
+        text("Pre-trained components, if any."),
     ),
     (
         "2(b)",
-        "Design: logic, choices and assumptions, what is optimised for",
-        {Fact.PARAMS: "Training"},
-        "The rationale of the design, assumptions about persons, trade-offs.",
+        text("Design: logic, choices, assumptions and optimisation target"),
+        {Fact.PARAMS: text("Training")},
+        text("The rationale of the design, assumptions about persons, trade-offs."),
     ),
     (
         "2(c)",
-        "Architecture and computing resources used",
-        {Fact.SIGNATURE: "Inputs and outputs"},
-        "Computing resources.",
+        text("Architecture and computing resources used"),
+        {Fact.SIGNATURE: text("Inputs and outputs")},
+        text("Computing resources."),
     ),
     (
         "2(d)",
-        "Data: where it came from, scope, how it was selected, labelled and cleaned",
-        {Fact.DATA: "Data", Fact.DATA_READABLE: "Data"},
-        "How the data was obtained, selected and labelled before it was ingested.",
+        text("Data: origin, scope, selection, labelling and cleaning"),
+        {Fact.DATA: text("Data"), Fact.DATA_READABLE: text("Data")},
+        text("How the data was obtained, selected and labelled before ingest."),
     ),
-    ("2(e)", "Human oversight measures", {Fact.DECISIONS: "Decisions"}, "Oversight while the system is used."),
-    ("2(f)", "Changes determined in advance", {Fact.GATES: "Gates"}, "Changes planned in advance."),
+    ("2(e)", text("Human oversight measures"), {Fact.DECISIONS: text("Decisions")}, text("Oversight in use.")),
+    ("2(f)", text("Changes determined in advance"), {Fact.GATES: text("Gates")}, text("Changes planned in advance.")),
     (
         "2(g)",
-        "Validation and testing: data, metrics, reports with date and signature",
-        {Fact.METRICS: "KPIs", Fact.GATES: "Gates", Fact.DECISIONS: "Decisions"},
-        "Robustness and discriminatory impact, where they were not measured as KPIs.",
+        text("Validation and testing: data, metrics, reports with date and signature"),
+        {Fact.METRICS: text("KPIs"), Fact.GATES: text("Gates"), Fact.DECISIONS: text("Decisions")},
+        text("Robustness and discriminatory impact, if not measured as KPIs."),
     ),
-    ("2(h)", "Cybersecurity measures", {}, "The measures."),
+    ("2(h)", text("Cybersecurity measures"), {}, text("The measures.")),
     (
         "3",
-        "Monitoring, functioning and control; accuracy and its limits; input data",
-        {Fact.METRICS: "KPIs", Fact.PREDICTIONS: "Predictions", Fact.SIGNATURE: "Inputs and outputs"},
-        "Accuracy for specific groups, foreseeable unintended outcomes, oversight in use.",
+        text("Monitoring, functioning and control; accuracy and its limits; input data"),
+        {Fact.METRICS: text("KPIs"), Fact.PREDICTIONS: text("Predictions"), Fact.SIGNATURE: text("Inputs and outputs")},
+        text("Accuracy for specific groups, foreseeable unintended outcomes, oversight in use."),
     ),
-    ("4", "Appropriateness of the performance metrics", {Fact.METRICS: "KPIs"}, "Why these metrics fit the purpose."),
-    ("5", "Risk management system (Article 9)", {}, "The risk management system."),
+    (
+        "4",
+        text("Appropriateness of the performance metrics"),
+        {Fact.METRICS: text("KPIs")},
+        text("Why the metrics fit the purpose."),
+    ),
+    ("5", text("Risk management system (Article 9)"), {}, text("The risk management system.")),
     (
         "6",
-        "Changes through the lifecycle",
-        {Fact.DECISIONS: "Decisions", Fact.HISTORY: "Versions of the model"},
-        "Changes outside the model, for example to the system around it.",
+        text("Changes through the lifecycle"),
+        {Fact.DECISIONS: text("Decisions"), Fact.HISTORY: text("Versions of the model")},
+        text("Changes outside the model, for example to the surrounding system."),
     ),
-    ("7", "Harmonised standards applied", {}, "The list of standards or other solutions."),
-    ("8", "EU declaration of conformity (Article 47)", {}, "A copy of the declaration."),
-    ("9", "Post-market monitoring (Article 72)", {}, "The monitoring system and its plan."),
+    ("7", text("Harmonised standards applied"), {}, text("A list of standards or other solutions.")),
+    ("8", text("EU declaration of conformity (Article 47)"), {}, text("A copy of the declaration.")),
+    ("9", text("Post-market monitoring (Article 72)"), {}, text("The monitoring system and plan.")),
 )
 
 
-def coverage(held: frozenset[Fact]) -> tuple[Point, ...]:
-    """Every point of the annex, in its order."""
-    return tuple(_judged(number, asks, answers, missing, held) for number, asks, answers, missing in _POINTS)
+def coverage(recorded: frozenset[Fact]) -> tuple[Point, ...]:
+    """Return every point of the annex, in its order."""
+    return tuple(
+        _point(number, requirement, sections, missing, recorded) for number, requirement, sections, missing in _POINTS
+    )
 
 
-def _judged(number: str, asks: str, answers: Mapping[Fact, str], missing: str, held: frozenset[Fact]) -> Point:
-    found = {fact: section for fact, section in answers.items() if fact in held}
-    absent = [fact.value for fact in answers if fact not in held]
-    cover = Cover.MISSING if not found else Cover.PARTLY
-    lacking = f"Not recorded for this version: {', '.join(absent)}. " if absent else ""
-    where = ", ".join(dict.fromkeys(found.values())) or "nowhere in this dossier"
-    return Point(number=number, asks=asks, cover=cover, where=where, missing=f"{lacking}{missing}")
+def _point(
+    number: str, requirement: str, sections: Mapping[Fact, str], missing: str, recorded: frozenset[Fact]
+) -> Point:
+    covered = [section for fact, section in sections.items() if fact in recorded]
+    absent = [fact.value for fact in sections if fact not in recorded]
+    if absent:
+        missing = text("Not recorded for this version: {facts}. {missing}", facts=", ".join(absent), missing=missing)
+    return Point(
+        number=number,
+        asks=requirement,
+        cover=Cover.PARTLY if covered else Cover.MISSING,
+        where=", ".join(dict.fromkeys(covered)) or text("not in this dossier"),
+        missing=missing,
+    )

@@ -1,4 +1,4 @@
-"""The material of a dossier: everything that is known about a model version, read once."""
+"""Collects the evidence about a model version, read once: the content of a dossier and a bundle."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from core.features.runs.models import ModelSummary, ModelVersionView, list_model
 from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
+from core.texts import text
 
-# Exports say nothing about the model; left out, a dossier made twice is the same although the first one was recorded.
+# Exports say nothing about the model. Without them, a second dossier equals the first although its export is an event.
 _NOT_ABOUT_THE_MODEL = (Action.AUDIT_EXPORT.value, Action.AUDIT_VERIFY.value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataEvidence:
-    """A data version that the model claims: *recorded* is the hash of its rows then, *recomputed* the one now."""
+    """A data version that the model claims. *recorded* is its content hash at training, *recomputed* the one now."""
 
     key: TableVersion
     verdict: str
@@ -52,7 +53,7 @@ class DataEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEvidence:
-    """What a dossier is written from. *differences* are those that no finding stands for yet."""
+    """All evidence about a model version. *differences* are those without an open finding."""
 
     view: ModelVersionView
     model: ModelSummary
@@ -71,7 +72,11 @@ class ModelEvidence:
 
 
 def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelEvidence:
-    """Reads everything once, the rows of the data included. Raises ModelVersionNotFound, RegistryUnavailable."""
+    """Read all evidence once, including the rows of the data.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable.
+    """
     view = show_model_version(stores, actor, key)
     (model,) = list_models(stores, actor, model=key.model)
     recorded = (view.run.tags if view.run else view.version.tags).get("delta.content_sha256")
@@ -80,25 +85,29 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
     try:
         batches = tuple(batch for batch in list_batches(stores, actor) if batch.key == key)
     except CoreError as error:
-        problems.append(f"The predictions could not be read: {error}")
-    requests = tuple(r for r in stores.decisions.list(model=key.model) if r.version == key.version or _moved(r, key))
-    # The export that this is gathered for is itself unfinished now; it says nothing about the model.
+        problems.append(text("The predictions could not be read: {problem}", problem=str(error)))
+    requests = tuple(
+        r for r in stores.decisions.list(model=key.model) if r.version == key.version or _changed_stage(r, key)
+    )
+    # The export that collects this evidence is itself unfinished now. It says nothing about the model.
     exports = {event.operation for event in stores.audit.unfinished() if event.action in _NOT_ABOUT_THE_MODEL}
     used = [item.source.key for item in view.data if item.source.key]
-    subjects = {str(key), key.model, *map(str, used), *(one.table for one in used)}
-    opened = tuple(f for f in stores.findings.list() if f.subject in subjects)
-    found = {(f.kind, f.subject, f.expected, f.found) for f in opened}
-    about = [d for d in find_differences(stores, actor) if d.subject in (str(key), key.model)]
+    subjects = {str(key), key.model, *map(str, used), *(version.table for version in used)}
+    findings = tuple(f for f in stores.findings.list() if f.subject in subjects)
+    reported = {(f.kind, f.subject, f.expected, f.found) for f in findings}
+    differences = [d for d in find_differences(stores, actor) if d.subject in (str(key), key.model)]
     return ModelEvidence(
         view=view,
         model=model,
-        registered=next((one for one in stores.models.models() if one.name == key.model), None),
-        data=tuple(_data(stores, item.source.key, item, recorded) for item in view.data if item.source.key),
+        registered=next((model for model in stores.models.models() if model.name == key.model), None),
+        data=tuple(_data_evidence(stores, item.source.key, item, recorded) for item in view.data if item.source.key),
         requests=tuple(reversed(requests)),
         batches=tuple(sorted(batches, key=lambda batch: batch.time)),
-        findings=opened,
+        findings=findings,
         differences=tuple(
-            d for d in about if d.request_id not in exports and (d.kind, d.subject, d.expected, d.found) not in found
+            d
+            for d in differences
+            if d.request_id not in exports and (d.kind, d.subject, d.expected, d.found) not in reported
         ),
         events=related_events(stores, key, used),
         problems=tuple(problems),
@@ -106,79 +115,84 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
 
 
 def related_events(stores: Stores, key: ModelVersionKey, data: Iterable[TableVersion] = ()) -> tuple[Event, ...]:
-    """Events about the version, its model's decisions and its data, oldest first; each action with all its events."""
+    """Return the events about the version, its model's decisions and its data, oldest first.
+
+    Each action comes with its intent and its outcome.
+    """
     subjects = [str(key), key.model, *map(str, data)]
-    found = {e.sequence: e for subject in subjects for e in stores.audit.search(subject=subject, limit=None)}
+    events = {e.sequence: e for subject in subjects for e in stores.audit.search(subject=subject, limit=None)}
     for event in stores.audit.search(text=f'"{key.model}/', limit=None):
-        found.setdefault(event.sequence, event)
+        events.setdefault(event.sequence, event)
     for request in stores.decisions.list(model=key.model):
         for event in stores.audit.search(subject=str(request.key), limit=None):
-            found.setdefault(event.sequence, event)
-    for operation in {event.operation for event in found.values()}:
+            events.setdefault(event.sequence, event)
+    for operation in {event.operation for event in events.values()}:
         for event in stores.audit.search(operation=operation, limit=None):
-            found.setdefault(event.sequence, event)
-    return tuple(found[number] for number in sorted(found) if found[number].action not in _NOT_ABOUT_THE_MODEL)
+            events.setdefault(event.sequence, event)
+    return tuple(events[number] for number in sorted(events) if events[number].action not in _NOT_ABOUT_THE_MODEL)
 
 
 def replaced_version(material: ModelEvidence) -> tuple[str | None, Mapping[str, float]]:
-    """The version that was in Production when this one was decided on, and its metrics as the gates saw them."""
-    decided = [r for r in material.requests if r.version == material.key.version and r.to is Stage.PRODUCTION]
-    approved = [r for r in decided if r.status is RequestStatus.APPROVED]
-    for request in (*reversed(approved), *reversed(decided)):
-        seen = request.evidence.get("production") or {}
-        if seen.get("model_version"):
-            return str(seen["model_version"]), seen.get("metrics") or {}
+    """Return the version that was in Production at the decision on this one, with its metrics as the gates saw them."""
+    requests = [r for r in material.requests if r.version == material.key.version and r.to is Stage.PRODUCTION]
+    approved = [r for r in requests if r.status is RequestStatus.APPROVED]
+    for request in (*reversed(approved), *reversed(requests)):
+        production = request.evidence.get("production") or {}
+        if production.get("model_version"):
+            return str(production["model_version"]), production.get("metrics") or {}
     return None, {}
 
 
 def compare_kpis(material: ModelEvidence) -> list[tuple[str, float, float | None, str]]:
-    """KPI, this version's value, the replaced one's, and whether that is better."""
-    _, rival = replaced_version(material)
+    """Return KPI, the value of this version, the value of the replaced version, and which is better."""
+    _, baseline = replaced_version(material)
     rows = []
     for name in sorted(filter(is_kpi, material.view.metrics)):
-        value, other = material.view.metrics[name], rival.get(name)
-        rows.append((name, value, None if other is None else float(other), _word(name, value, other)))
+        value, other = material.view.metrics[name], baseline.get(name)
+        rows.append((name, value, None if other is None else float(other), _comparison(name, value, other)))
     return rows
 
 
-def _word(name: str, value: float, other: float | str | None) -> str:
+def _comparison(name: str, value: float, other: float | str | None) -> str:
     if other is None or not math.isfinite(float(other)) or not math.isfinite(value):
-        return "nothing to compare with"
+        return text("nothing to compare with")
     if value == float(other):
-        return "the same"
-    return "better" if (value < float(other)) == is_lower_better(name) else "worse"
+        return text("the same")
+    return text("better") if (value < float(other)) == is_lower_better(name) else text("worse")
 
 
-def _moved(request: PromotionRequest, key: ModelVersionKey) -> bool:
-    """Whether carrying the request out changed this version's stage."""
+def _changed_stage(request: PromotionRequest, key: ModelVersionKey) -> bool:
+    """Whether applying the request changed the stage of this version."""
     return str(key.version) in request.intended or request.previous == key.version
 
 
-def _data(stores: Stores, key: TableVersion, view: DataView, recorded: str | None) -> DataEvidence:
-    verdict = f"{view.verdict.verdict.value}: {view.verdict.reason}" if view.verdict else (view.problem or "unknown")
-    known = DataEvidence(
+def _data_evidence(stores: Stores, key: TableVersion, view: DataView, recorded: str | None) -> DataEvidence:
+    verdict = view.problem or text("unknown")
+    if view.verdict:
+        verdict = text("{verdict}: {reason}", verdict=view.verdict.verdict.value, reason=view.verdict.reason)
+    evidence = DataEvidence(
         key=key,
         verdict=verdict,
         source_of_truth=view.source.source_of_truth,
         findings=view.source.findings,
         recorded=recorded,
     )
-    return (
-        known
-        if view.problem
-        else _looked_at(stores, known, is_readable=bool(view.verdict and view.verdict.is_readable))
-    )
+    if view.problem:
+        return evidence
+    return _read_data(stores, evidence, is_readable=bool(view.verdict and view.verdict.is_readable))
 
 
-def _looked_at(stores: Stores, known: DataEvidence, *, is_readable: bool) -> DataEvidence:
-    """Adds commit, schema, rows and the hash of the rows as they are now, as far as they can be read."""
+def _read_data(stores: Stores, evidence: DataEvidence, *, is_readable: bool) -> DataEvidence:
+    """Add commit, schema, number of rows and the present hash of the rows, as far as they are readable."""
     try:
-        table = stores.catalog.resolve(known.key.table)
-        commit = next((c for c in stores.engine.history(table) if c.version == known.key.version), None)
-        known = replace(known, commit=commit, snapshot=stores.engine.snapshot(table, version=known.key.version))
+        table = stores.catalog.resolve(evidence.key.table)
+        commit = next((c for c in stores.engine.history(table) if c.version == evidence.key.version), None)
+        evidence = replace(
+            evidence, commit=commit, snapshot=stores.engine.snapshot(table, version=evidence.key.version)
+        )
         if is_readable:
-            content = stores.engine.content(table, version=known.key.version)
-            known = replace(known, rows=content.rows, recomputed=content.sha256)
+            content = stores.engine.content(table, version=evidence.key.version)
+            evidence = replace(evidence, rows=content.rows, recomputed=content.sha256)
     except CoreError as error:
-        return replace(known, problem=str(error))
-    return known
+        return replace(evidence, problem=str(error))
+    return evidence

@@ -1,4 +1,4 @@
-"""The dossier of a model version: what is known about it, as sections that a PDF and a page show alike."""
+"""The dossier of a model version: its evidence as sections, which PDF and HTML show alike."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.entities import ModelVersionKey
-from core.features.evidence import dossier_sections as parts
+from core.features.evidence import decision_sections, model_sections
 from core.features.evidence.annex_iv import Fact, coverage
 from core.features.evidence.collect import ModelEvidence
-from core.features.evidence.dossier_sections import Section, plain
+from core.features.evidence.section import Section, plain
 from core.learning.kpis import is_kpi
+from core.texts import text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dossier:
-    """*as_of* is the time of the newest thing in it, not of its making: the same state gives the same dossier."""
+    """*as_of* is the time of the newest fact, not the time of the export: the same state gives the same dossier."""
 
     key: ModelVersionKey
     title: str
@@ -23,57 +24,57 @@ class Dossier:
     sections: tuple[Section, ...]
 
 
-def build_dossier(material: ModelEvidence) -> Dossier:
-    """The sections, in the order in which an auditor asks. Reads nothing."""
+def build_dossier(evidence: ModelEvidence) -> Dossier:
+    """Build the sections, in the order of an audit. Reads nothing."""
     sections = (
-        parts.summary(material),
-        parts.purpose(material),
-        *parts.data(material),
-        parts.code(material),
-        parts.environment(material),
-        parts.training(material),
-        parts.signature(material),
-        parts.kpis(material),
-        parts.reproductions(material),
-        parts.gates(material),
-        parts.decisions(material),
-        parts.predictions(material),
-        parts.findings(material),
-        parts.versions(material),
-        parts.files(material),
-        parts.events(material),
-        parts.annex(coverage(_held(material))),
+        model_sections.summary(evidence),
+        model_sections.purpose(evidence),
+        *model_sections.data(evidence),
+        model_sections.code(evidence),
+        model_sections.environment(evidence),
+        model_sections.training(evidence),
+        model_sections.signature(evidence),
+        model_sections.kpis(evidence),
+        model_sections.reproductions(evidence),
+        decision_sections.gates(evidence),
+        decision_sections.decisions(evidence),
+        decision_sections.predictions(evidence),
+        decision_sections.findings(evidence),
+        model_sections.versions(evidence),
+        model_sections.files(evidence),
+        decision_sections.events(evidence),
+        decision_sections.annex(coverage(_recorded_facts(evidence))),
     )
-    title = plain(f"Dossier of {material.key}")
-    return Dossier(key=material.key, title=title, as_of=_as_of(material), sections=sections)
+    title = plain(text("Dossier of {version}", version=str(evidence.key)))
+    return Dossier(key=evidence.key, title=title, as_of=_as_of(evidence), sections=sections)
 
 
-def _held(material: ModelEvidence) -> frozenset[Fact]:
-    view, run = material.view, material.view.run
-    described = bool((material.registered and material.registered.description) or view.version.description)
+def _recorded_facts(evidence: ModelEvidence) -> frozenset[Fact]:
+    view, run = evidence.view, evidence.view.run
+    has_description = bool((evidence.registered and evidence.registered.description) or view.version.description)
     facts = {
-        Fact.PURPOSE: described,
-        Fact.DATA: bool(material.data),
-        Fact.DATA_READABLE: any(one.recomputed for one in material.data),
+        Fact.PURPOSE: has_description,
+        Fact.DATA: bool(evidence.data),
+        Fact.DATA_READABLE: any(data.recomputed for data in evidence.data),
         Fact.CODE: bool(run and run.tags.get("mlflow.source.git.commit")),
         Fact.ENVIRONMENT: bool(view.info and view.info.requirements),
         Fact.SIGNATURE: bool(view.info and view.info.inputs),
         Fact.PARAMS: bool(run and run.params),
         Fact.METRICS: any(map(is_kpi, view.metrics)),
-        Fact.GATES: any(request.gates for request in material.requests),
-        Fact.DECISIONS: any(request.decided_by for request in material.requests),
-        Fact.PREDICTIONS: bool(material.batches),
-        Fact.HISTORY: len(material.model.versions) > 1,
+        Fact.GATES: any(request.gates for request in evidence.requests),
+        Fact.DECISIONS: any(request.decided_by for request in evidence.requests),
+        Fact.PREDICTIONS: bool(evidence.batches),
+        Fact.HISTORY: len(evidence.model.versions) > 1,
     }
-    return frozenset(fact for fact, is_held in facts.items() if is_held)
+    return frozenset(fact for fact, is_recorded in facts.items() if is_recorded)
 
 
-def _as_of(material: ModelEvidence) -> datetime:
-    times: list[datetime | None] = [material.view.version.created]
-    times += [event.time for event in material.events]
-    times += [batch.time for batch in material.batches]
-    times += [request.decided_at or request.requested_at for request in material.requests]
-    times += list(material.view.late_metrics.values())
-    if material.view.run is not None:
-        times.append(material.view.run.ended)
+def _as_of(evidence: ModelEvidence) -> datetime:
+    times: list[datetime | None] = [evidence.view.version.created]
+    times += [event.time for event in evidence.events]
+    times += [batch.time for batch in evidence.batches]
+    times += [request.decided_at or request.requested_at for request in evidence.requests]
+    times += list(evidence.view.late_metrics.values())
+    if evidence.view.run is not None:
+        times.append(evidence.view.run.ended)
     return max(time for time in times if time is not None)

@@ -1,4 +1,4 @@
-"""Typesets a dossier: as a tagged PDF by typst, and as one HTML file. Both show the same sections."""
+"""Renders a dossier as a tagged PDF, by typst, and as one HTML file. Both show the same sections."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import typst
 
 from core.errors import EngineFailed
 from core.features.evidence.dossier import Dossier
-from core.features.evidence.dossier_sections import Section
+from core.features.evidence.section import Section
+from core.texts import text
 
 _TEMPLATE = Path(__file__).with_name("dossier.typ")
-# PDF/UA-1: tags, title, language and reading order are checked by the compiler itself.
+# PDF/UA-1: the compiler checks tags, title, language and reading order.
 _STANDARD: Literal["ua-1"] = "ua-1"
 
 _STYLE = """
@@ -31,28 +32,32 @@ td { overflow-wrap: anywhere; }
 
 
 def render_pdf(dossier: Dossier) -> bytes:
-    """PDF/UA-1 in typst's own fonts, without network: the same dossier gives the same bytes. Raises EngineFailed."""
+    """Return a PDF/UA-1 with typst's own fonts, made without network. The same dossier gives the same bytes.
+
+    Raises:
+        EngineFailed: typst cannot make the PDF.
+    """
     try:
-        return _compiled(dossier, ascii_only=False)
+        return _compile(dossier, ascii_only=False)
     except typst.TypstError as error:
         if "could not be displayed" not in error.message:
-            raise EngineFailed(f"The PDF could not be made: {error.message}") from error
+            raise EngineFailed("The PDF could not be made: {problem}", problem=error.message) from error
     try:
-        # A letter that the embedded fonts lack is shown by its number rather than as an empty box.
-        return _compiled(dossier, ascii_only=True)
+        # The embedded fonts lack a character. Its number is shown instead of an empty box.
+        return _compile(dossier, ascii_only=True)
     except typst.TypstError as error:
-        raise EngineFailed(f"The PDF could not be made: {error.message}") from error
+        raise EngineFailed("The PDF could not be made: {problem}", problem=error.message) from error
 
 
 def render_html(dossier: Dossier) -> str:
-    """One file, nothing loaded from elsewhere; every text is escaped."""
+    """Return one HTML file that loads nothing else. Every text is escaped."""
     title = escape(dossier.title)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{title}</h1>\n<p>State of {escape(_when(dossier))}.</p>\n"
+        f"<h1>{title}</h1>\n<p>{escape(_state_line(dossier))}</p>\n"
         + "".join(map(_html_section, dossier.sections))
         + "</main>\n</body>\n</html>\n"
     )
@@ -60,7 +65,7 @@ def render_html(dossier: Dossier) -> str:
 
 def _html_section(section: Section) -> str:
     parts = [f"<section>\n<h2>{escape(section.title)}</h2>\n"]
-    parts += [f"<p>{escape(text)}</p>\n" for text in section.paragraphs]
+    parts += [f"<p>{escape(paragraph)}</p>\n" for paragraph in section.paragraphs]
     if section.header:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in section.header)
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in section.rows)
@@ -70,28 +75,33 @@ def _html_section(section: Section) -> str:
     return "".join([*parts, "</section>\n"])
 
 
-def _compiled(dossier: Dossier, *, ascii_only: bool) -> bytes:
+def _compile(dossier: Dossier, *, ascii_only: bool) -> bytes:
     moment = dossier.as_of
     document = {
         "title": dossier.title,
         "as_of": [moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second],
-        "as_of_text": _when(dossier),
+        "as_of_text": _as_of_text(dossier),
+        "state": _state_line(dossier),
         "sections": [asdict(section) for section in dossier.sections],
     }
-    text = json.dumps(document, ensure_ascii=False)
+    content = json.dumps(document, ensure_ascii=False)
     if ascii_only:
-        text = "".join(c if ord(c) < 127 or c in "‹›–…" else f"‹U+{ord(c):04X}›" for c in text)
-    made = typst.compile(
+        content = "".join(c if ord(c) < 127 or c in "‹›–…" else f"‹U+{ord(c):04X}›" for c in content)
+    pdf = typst.compile(
         _TEMPLATE.read_bytes(),
         format="pdf",
-        sys_inputs={"dossier": text},
+        sys_inputs={"dossier": content},
         pdf_standards=_STANDARD,
         timestamp=int(moment.timestamp()),
         ignore_system_fonts=True,
     )
-    assert isinstance(made, bytes)
-    return made
+    assert isinstance(pdf, bytes)
+    return pdf
 
 
-def _when(dossier: Dossier) -> str:
+def _state_line(dossier: Dossier) -> str:
+    return text("State of {time}. Made by ModelLedger; the same state gives the same file.", time=_as_of_text(dossier))
+
+
+def _as_of_text(dossier: Dossier) -> str:
     return f"{dossier.as_of:%Y-%m-%d %H:%M:%S} UTC"

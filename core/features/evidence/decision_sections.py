@@ -1,0 +1,118 @@
+"""The sections of a dossier about decisions: gates, requests, predictions, findings, events, and Annex IV."""
+
+from __future__ import annotations
+
+from core.entities import PromotionRequest
+from core.features.evidence.annex_iv import Point
+from core.features.evidence.collect import ModelEvidence
+from core.features.evidence.section import Section, make_section, plain
+from core.texts import text
+
+
+def gates(evidence: ModelEvidence) -> Section:
+    requests = [request for request in evidence.requests if request.version == evidence.key.version]
+    return make_section(
+        text("Gates"),
+        header=(text("Request"), text("Gate"), text("Passed"), text("Detail")),
+        rows=[
+            (request.id, gate.name, text("yes") if gate.passed else text("NO"), gate.detail)
+            for request in requests
+            for gate in request.gates
+        ],
+        empty=text("No gate was evaluated: no stage was requested for this version."),
+    )
+
+
+def decisions(evidence: ModelEvidence) -> Section:
+    return make_section(
+        text("Decisions"),
+        header=(text("Request"), text("Change"), text("Status"), text("Requested by"), text("Decided by")),
+        rows=[
+            (
+                request.id,
+                text(
+                    "{kind} of {version} to {stage}",
+                    kind=request.kind.value,
+                    version=str(request.key),
+                    stage=request.to.value,
+                ),
+                request.status.value,
+                f"{request.requested_by}, {plain(request.requested_at)}: {request.request_reason}",
+                _decided(request),
+            )
+            for request in evidence.requests
+        ],
+        empty=text("No stage was ever requested."),
+    )
+
+
+def _decided(request: PromotionRequest) -> str:
+    if request.decided_by:
+        return f"{request.decided_by}, {plain(request.decided_at)}: {request.reason}"
+    return request.reason or text("not decided")
+
+
+def predictions(evidence: ModelEvidence) -> Section:
+    return make_section(
+        text("Predictions"),
+        header=(text("Batch"), text("Data"), text("Written to"), text("Rows"), text("Time"), text("Actor")),
+        rows=[(b.batch_id, b.source, b.into, b.rows, b.time, b.actor) for b in evidence.batches],
+        empty=text("No prediction of this version is recorded."),
+    )
+
+
+def findings(evidence: ModelEvidence) -> Section:
+    rows: list[tuple[object, ...]] = [
+        (f.kind, f.subject, f.severity.value, f"{f.owner}, {f.due:%Y-%m-%d}", f.expected, f.found, f.detail)
+        for f in evidence.findings
+    ]
+    rows += [
+        (d.kind, d.subject, text("not assessed"), text("not assigned"), d.expected, d.found, d.detail)
+        for d in evidence.differences
+    ]
+    return make_section(
+        text("Open findings"),
+        header=(
+            text("Kind"),
+            text("Subject"),
+            text("Severity"),
+            text("Owner and due date"),
+            text("Expected"),
+            text("Found"),
+            text("Detail"),
+        ),
+        rows=rows,
+        empty=text("None. Registry and decisions agree about this version, and no finding about it is open."),
+    )
+
+
+def events(evidence: ModelEvidence) -> Section:
+    return make_section(
+        text("Audit log"),
+        text("Each row is one event of the audit log. The evidence bundle holds the events with their proofs."),
+        header=(
+            text("No."),
+            text("Time"),
+            text("Actor"),
+            text("Action"),
+            text("Subject"),
+            text("Outcome"),
+            text("Reason"),
+        ),
+        rows=[
+            (e.sequence, e.time, f"{e.actor} ({e.role})", e.action, e.subject, e.outcome.value, e.reason)
+            for e in evidence.events
+        ],
+    )
+
+
+def annex(points: tuple[Point, ...]) -> Section:
+    return make_section(
+        text("Coverage of Annex IV of the EU AI Act"),
+        text(
+            "This table shows which technical documentation required by Annex IV of Regulation (EU) 2024/1689 the "
+            "dossier contains. No point is complete: the last column names what the provider must add."
+        ),
+        header=(text("Point"), text("Required"), text("Coverage"), text("Section"), text("To be added")),
+        rows=[(p.number, p.asks, p.cover.value, p.where, p.missing) for p in points],
+    )
