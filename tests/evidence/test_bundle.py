@@ -215,9 +215,7 @@ def test_open_findings_stand_in_it_with_owner_and_due_date(decided: Stores, audi
 
 def test_what_came_out_when_it_was_made_again_stands_in_it(decided: Stores, auditor: Actor) -> None:
     said = {section.title: section for section in build_dossier(collect_evidence(decided, auditor, KEY)).sections}
-    assert said["Reproductions"].paragraphs == (
-        "This version was never reproduced.",
-    )
+    assert said["Reproductions"].paragraphs == ("This version was never reproduced.",)
     reproduce(decided, auditor, KEY)
     (row,) = rows(decided, auditor, "Reproductions")
     assert row[1:3] == ("auditor", "reproduced")
@@ -276,7 +274,7 @@ def test_a_bundle_proves_itself_with_the_standard_library_and_cryptography_alone
         check=False,
     )
     assert known.returncode == 0, known.stderr
-    assert known.stdout.splitlines()[0] == "The bundle holds."
+    assert known.stdout.splitlines()[0] == "The bundle is valid."
     source = (folder / "verify.py").read_text()
     assert "import core" not in source
     assert "from core" not in source
@@ -308,7 +306,7 @@ def test_a_bundle_is_checked_against_a_key_that_was_got_elsewhere(
     own = str(public_key(decided, auditor))
     assert check_zip(bundle, (own,)).signer_known
     other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-    with pytest.raises(Refused, match=r"key\.txt: the bundle is not signed with a key that is known here"):
+    with pytest.raises(Refused, match=r"key\.txt: the bundle is signed with an unknown key"):
         check_zip(bundle, (other,))
     proof = verify_bundle(decided, auditor, bundle, keys=(other,))
     assert (proof.signer_known, proof.key) == (True, own)
@@ -340,14 +338,14 @@ def test_a_bundle_signed_anew_with_a_fresh_key_is_refused_here_and_unknown_elsew
     bundle: Path, decided: Stores, auditor: Actor
 ) -> None:
     forged = repacked(bundle, signed_anew(decided.heads.key.name, lambda files: files.update({"data.json": b"[]\n"})))
-    with pytest.raises(BadBundle, match=r"key\.txt: the bundle is not signed with a key that is known here"):
+    with pytest.raises(BadBundle, match=r"key\.txt: the bundle is signed with an unknown key"):
         verify_bundle(decided, auditor, forged)
     done = subprocess.run(
         [sys.executable, "-I", bundle_check.__file__, str(forged)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
     assert done.stdout.splitlines()[0].startswith("SIGNER UNKNOWN.")
-    assert "The bundle holds" not in done.stdout
+    assert "The bundle is valid" not in done.stdout
     known = [sys.executable, "-I", bundle_check.__file__, str(forged), "--key", str(decided.heads.key)]
     done = subprocess.run(known, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -362,7 +360,7 @@ def test_what_somebody_put_beside_verify_is_not_run_but_refused_by_name(
     with zipfile.ZipFile(io.BytesIO(decided_bundle)) as archive:
         archive.extractall(folder)
     (folder / planted).parent.mkdir(exist_ok=True)
-    (folder / planted).write_text("print('The bundle holds.')\nraise SystemExit(0)\n")
+    (folder / planted).write_text("print('The bundle is valid.')\nraise SystemExit(0)\n")
     done = subprocess.run([sys.executable, "verify.py"], capture_output=True, text=True, cwd=folder, check=False)
     assert "holds" not in done.stdout
     assert done.returncode == 1
@@ -381,7 +379,7 @@ def test_a_file_that_is_not_of_the_bundle_is_refused_wherever_it_hides(
         check_folder(tmp_path)
     (tmp_path / planted).unlink()
     (tmp_path / planted).symlink_to(tmp_path / "key.txt")
-    with pytest.raises(Refused, match=re.escape(f"{planted}: it is no plain file")):
+    with pytest.raises(Refused, match=re.escape(f"{planted}: it is not a regular file")):
         check_folder(tmp_path)
 
 
@@ -417,7 +415,7 @@ def test_a_manifest_written_anew_without_the_key_is_refused(bundle: Path, decide
         files["decisions.json"] = b"[]"
         listed_again(files)
 
-    with pytest.raises(BadBundle, match=r"manifest\.json: it is not the manifest that was signed"):
+    with pytest.raises(BadBundle, match=r"manifest\.json: it is not the signed manifest"):
         verify_bundle(decided, auditor, repacked(bundle, forge))
 
 
@@ -434,7 +432,7 @@ def test_an_event_that_was_altered_with_its_hash_has_no_proof(bundle: Path, deci
         name = decided.heads.key.name
         files["manifest.note"] = decided.heads.sign(f"{name}\nmodelledger bundle manifest\n{digest}\n").encode()
 
-    with pytest.raises(BadBundle, match=r"events\.jsonl: event \d+ is not proven"):
+    with pytest.raises(BadBundle, match=r"events\.jsonl: the proof of event \d+ does not show"):
         verify_bundle(decided, auditor, repacked(bundle, forge))
 
 

@@ -47,7 +47,7 @@ def test_an_export_kept_elsewhere_locates_a_rewritten_event(logged: Stores, audi
     by_hand(logged, "DELETE FROM heads; UPDATE events SET reason = 'x', hash = 'y' WHERE sequence = 7")
     verdict = verify_audit_log(logged, auditor, [kept])
     assert (verdict.ok, verdict.first_broken, verdict.last_broken) == (False, 7, 7)
-    assert "Event 7 is not the one in the export" in verdict.detail
+    assert "Event 7 differs from the export" in verdict.detail
 
 
 def test_a_text_that_is_neither_head_nor_export_is_refused(logged: Stores, auditor: Actor) -> None:
@@ -74,7 +74,7 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
-        (['{"sequence": ' + "[" * 100_000], "Line 1 of the export is no event"),
+        (['{"sequence": ' + "[" * 100_000], "Line 1 of the export is not an event"),
         (["x" * 200_000], "neither a signed head nor an export"),
         (["{}"] * 101, "at most 100 at once"),
     ],

@@ -97,7 +97,9 @@ def test_event_of_the_address_opens_with_before_and_after(opened: Opened, three:
 
 
 def test_event_that_is_not_there_is_told_with_the_newest(opened: Opened, three: Stores) -> None:
-    assert "There is no event 99; the newest is 3" in opened("audit", audit_event="99").error[0].value.replace("\\", "")
+    assert "There is no event 99. The newest event is 3" in opened("audit", audit_event="99").error[0].value.replace(
+        "\\", ""
+    )
 
 
 def test_many_events_are_turned_over_page_by_page(opened: Opened, stores: Stores, scientist: Actor) -> None:
@@ -166,7 +168,7 @@ def test_a_bundle_is_verified_and_one_that_was_changed_is_refused_by_its_file(
         for name in old.namelist():
             new.writestr(name, old.read(name) + (b" " if name == "decisions.json" else b""))
     test = opened("audit", "auditor", audit_tab="Verify")
-    for content, words in ((whole, "The bundle holds"), (changed.getvalue(), "decisions.json")):
+    for content, words in ((whole, "The bundle is valid"), (changed.getvalue(), "decisions.json")):
         test.file_uploader(key="audit_bundle").set_value(("bundle.zip", content, "application/zip")).run()
         press(test, "Check the bundle")
         assert words in said(test).replace("\\", "")

@@ -1,4 +1,4 @@
-"""Evidence to take away: the dossier of a model version, and a bundle that proves itself without ModelLedger."""
+"""Exports evidence: the dossier of a model version, and a bundle that can be verified without ModelLedger."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from core.learning.artifact_files import file_sha256, files_below
 
 Format = Literal["pdf", "html"]
 
-# Copied into the bundle as they are; larger files and the model itself are listed with their SHA-256 only.
+# Copied into the bundle as they are. Larger files and the model itself are listed with their SHA-256 only.
 _COPIED = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
-_LARGEST_COPY_BYTES = 1_000_000
+_MAX_COPY_BYTES = 1_000_000
 _README = """Evidence bundle about {subject}
 
-dossier.pdf, dossier.html   what is known about it, for people
-decisions.json              requests and decisions with the evidence the gates saw
-data.json                   the data versions it was trained on: commit, schema, rows, hashes
-mlflow/                     what MLflow holds: model version, run, metric history, descriptions of the artifact
-events.jsonl                the events of the audit log about it, each with its proof of inclusion
-head.txt, head-in-words.txt the signed head of the log that the proofs lead to
-key.txt                     the public key of the log
+dossier.pdf, dossier.html   report on the model version
+decisions.json              requests and decisions, with the evidence that the gates saw
+data.json                   data versions used for training: commit, schema, rows, hashes
+mlflow/                     metadata from MLflow: model version, run, metric history, files of the artifact
+events.jsonl                events of the audit log about the model version, each with its proof of inclusion
+head.txt, head-in-words.txt signed head of the log, to which the proofs lead
+key.txt                     public key of the log
 manifest.json, .note        SHA-256 of every file, signed
-verify.py                   checks all of this (Python 3.11 and the package cryptography):
+verify.py                   verifies the bundle (needs Python 3.11 and the package cryptography):
                             python -I verify.py --key NAME+ID+KEY
 
-NAME+ID+KEY is the public key of the log, and it has to come from elsewhere: from the installation (`audit key`, or the
-Audit page) or from whoever keeps its heads. Without it, verify.py says that the signer is unknown and ends with exit
-code 3: somebody who changes files can sign all of them anew with a key of their own.
+NAME+ID+KEY is the public key of the log. Get it from another source than this bundle: from the installation (`audit
+key`, or the page Audit) or from the person who keeps its signed heads. Without the key, verify.py reports SIGNER
+UNKNOWN and ends with exit code 3, because anybody who changes files can sign them again with another key.
 
-A verify.py that somebody altered proves nothing: where it matters, take it from an installation that you trust.
+An altered verify.py proves nothing. If in doubt, use the verify.py of an installation that you trust.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFile:
-    """A file to hand over. *sha256* is in the audit log too."""
+    """An exported file. The audit log holds its *sha256* too."""
 
     name: str
     data: bytes
@@ -65,57 +65,72 @@ class ExportedFile:
 
 
 def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> ExportedFile:
-    """The dossier as PDF or HTML; the export is recorded. Raises ModelVersionNotFound, RegistryUnavailable."""
+    """Return the dossier as PDF or HTML. The export is recorded.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable.
+    """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
         dossier = _dossier(stores, collect_evidence(stores, actor, key))
-        made = _exported_file(
+        exported = _exported_file(
             f"{file_name(key)}.{as_}", render_pdf(dossier) if as_ == "pdf" else render_html(dossier).encode()
         )
-        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data)}
-    return made
+        record.after = {"file": exported.name, "sha256": exported.sha256, "bytes": len(exported.data)}
+    return exported
 
 
 def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> ExportedFile:
-    """Dossier, events with proofs, signed head, MLflow metadata and verify.py as one zip; the export is recorded.
+    """Return dossier, events with proofs, signed head, MLflow metadata and verify.py as one ZIP file.
 
-    The same state gives the same bytes. Raises AuditBroken, ModelVersionNotFound, RegistryUnavailable.
+    The export is recorded. The same state gives the same bytes.
+
+    Raises:
+        AuditBroken, ModelVersionNotFound, RegistryUnavailable.
     """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
-        material = collect_evidence(stores, actor, key)
-        dossier, head = _dossier(stores, material), _head(stores)
+        evidence = collect_evidence(stores, actor, key)
+        dossier, head = _dossier(stores, evidence), _head(stores)
         files = {
             "README.txt": _README.format(subject=visible(key)).encode(),
             "dossier.pdf": render_pdf(dossier),
             "dossier.html": render_html(dossier).encode(),
-            "decisions.json": _json(stores, [asdict(request) for request in material.requests]),
-            "data.json": _json(stores, [asdict(one) for one in material.data]),
-            bundle_check.EVENTS: _events(stores, material.events, head),
+            "decisions.json": _json(stores, [asdict(request) for request in evidence.requests]),
+            "data.json": _json(stores, [asdict(data) for data in evidence.data]),
+            bundle_check.EVENTS: _events(stores, evidence.events, head),
             bundle_check.HEAD: head.note.encode(),
             "head-in-words.txt": printable(head).encode(),
             bundle_check.KEY: f"{head.key}\n".encode(),
             "verify.py": Path(bundle_check.__file__).read_bytes(),
-            **_mlflow(stores, material),
+            **_mlflow(stores, evidence),
         }
-        made = _exported_file(f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of))
-        record.after = {"file": made.name, "sha256": made.sha256, "bytes": len(made.data), "head": head.size}
-    return made
+        exported = _exported_file(
+            f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of)
+        )
+        record.after = {
+            "file": exported.name,
+            "sha256": exported.sha256,
+            "bytes": len(exported.data),
+            "head": head.size,
+        }
+    return exported
 
 
 def verify_bundle(stores: Stores, actor: Actor, path: Path, *, keys: Iterable[str] = ()) -> bundle_check.Proof:
-    """What a bundle proves, signed by this log's own key, a trusted one or one of *keys*.
+    """Return the proof of a bundle that is signed with this log's own key, a trusted key or one of *keys*.
 
-    Raises BadBundle with the file's name: it was altered, or signed by nobody who is known here.
+    Raises:
+        BadBundle: a file was altered, or the signer is unknown. *file* is the name of the file.
     """
     stores.audit.require(actor, Action.AUDIT_VERIFY)
-    known = tuple(str(key) for key in (*(VerifierKey.parse(one) for one in keys), *stores.heads.keys))
+    trusted = tuple(str(key) for key in (*map(VerifierKey.parse, keys), *stores.heads.keys))
     try:
-        return bundle_check.check_folder(path, known) if path.is_dir() else bundle_check.check_zip(path, known)
+        return bundle_check.check_folder(path, trusted) if path.is_dir() else bundle_check.check_zip(path, trusted)
     except bundle_check.Refused as error:
-        raise BadBundle(f"The bundle is refused. {error}.", file=error.file) from error
+        raise BadBundle("The bundle is refused. {problem}.", problem=str(error), file=error.file) from error
 
 
 def _head(stores: Stores) -> SignedHead:
-    """The last head where nothing but exports happened since, so that the same state gives the same bundle."""
+    """The last head if only exports followed it, so that the same state gives the same bundle; else a new head."""
     last = stores.heads.last()
     if last is not None:
         stores.heads.confirm(last)
@@ -129,7 +144,7 @@ def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> byte
     tree = stores.heads.tree(head.size)
     if tree.root() != head.root:
         raise AuditBroken(
-            "The audit log is not the one whose head was signed; verify it before evidence is taken away."
+            "The audit log differs from its signed head. Verify the audit log before you export evidence."
         )
     lines = []
     for event in events:
@@ -138,18 +153,19 @@ def _events(stores: Stores, events: tuple[Event, ...], head: SignedHead) -> byte
         text = event_text({**asdict(event), "before": canonical(event.before), "after": canonical(event.after)})
         if hashlib.sha256(text.encode()).hexdigest() != event.hash:
             raise AuditBroken(
-                f"Event {event.sequence} of the audit log was altered: its content does not give its hash."
+                "Event {sequence} of the audit log was altered: its content does not give its hash.",
+                sequence=event.sequence,
             )
-        proof = [one.hex() for one in tree.inclusion(event.sequence - 1)]
+        proof = [node.hex() for node in tree.inclusion(event.sequence - 1)]
         lines.append(in_json(json.dumps({"text": text, "hash": event.hash, "proof": proof}, ensure_ascii=False)))
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _mlflow(stores: Stores, material: ModelEvidence) -> dict[str, bytes]:
-    run = material.view.run
+def _mlflow(stores: Stores, evidence: ModelEvidence) -> dict[str, bytes]:
+    run = evidence.view.run
     files = {
-        "mlflow/model_version.json": _json(stores, asdict(material.view.version)),
-        "mlflow/registered_model.json": _json(stores, asdict(material.registered) if material.registered else None),
+        "mlflow/model_version.json": _json(stores, asdict(evidence.view.version)),
+        "mlflow/registered_model.json": _json(stores, asdict(evidence.registered) if evidence.registered else None),
     }
     if run is not None:
         history = {name: [asdict(p) for p in stores.runs.metric_history(run.run_id, name)] for name in run.metrics}
@@ -157,22 +173,22 @@ def _mlflow(stores: Stores, material: ModelEvidence) -> dict[str, bytes]:
         files["mlflow/metric_history.json"] = _json(stores, history)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
-            model = stores.models.download(material.key, Path(folder))
+            model = stores.models.download(evidence.key, Path(folder))
         except CoreError as error:
-            # Lost evidence is evidence: the bundle says so in its place.
+            # A lost artifact is evidence too: the bundle names the problem in its place.
             return {**files, "mlflow/artifact_problem.txt": f"{visible(error)}\n".encode()}
         listed = []
         for file in files_below(model):
             name = file.relative_to(model).as_posix()
             size = file.stat().st_size
             listed.append({"path": name, "bytes": size, "sha256": file_sha256(file)})
-            if name in _COPIED and size <= _LARGEST_COPY_BYTES and _holds_no_secret(stores, file):
+            if name in _COPIED and size <= _MAX_COPY_BYTES and _holds_no_secret(stores, file):
                 files[f"mlflow/artifact/{name}"] = file.read_bytes()
     return {**files, "mlflow/artifact_files.json": _json(stores, listed)}
 
 
 def _holds_no_secret(stores: Stores, file: Path) -> bool:
-    """A copy is a copy: what cannot be given away as it is stays away, and its hash is listed all the same."""
+    """Whether the file can be copied unchanged. A file with a secret is not copied; its hash is listed all the same."""
     text = file.read_text(encoding="utf-8", errors="replace")
     return bool(stores.audit.redacted(text) == text)
 
@@ -202,26 +218,26 @@ def _exported_file(name: str, data: bytes) -> ExportedFile:
 
 
 def _json(stores: Stores, value: Any) -> bytes:
-    told = stores.audit.redacted(settled(value))
-    return in_json(json.dumps(told, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
+    document = stores.audit.redacted(settled(value))
+    return in_json(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _dossier(stores: Stores, material: ModelEvidence) -> Dossier:
-    """The dossier, without a secret that a tag or an address brought along."""
-    made, redacted = build_dossier(material), stores.audit.redacted
+def _dossier(stores: Stores, evidence: ModelEvidence) -> Dossier:
+    """The dossier, without secrets from tags and addresses."""
+    dossier, redacted = build_dossier(evidence), stores.audit.redacted
     sections = tuple(
         replace(
-            one,
-            title=redacted(one.title),
-            paragraphs=tuple(redacted(one.paragraphs)),
-            rows=tuple(tuple(redacted(row)) for row in one.rows),
+            section,
+            title=redacted(section.title),
+            paragraphs=tuple(redacted(section.paragraphs)),
+            rows=tuple(tuple(redacted(row)) for row in section.rows),
         )
-        for one in made.sections
+        for section in dossier.sections
     )
-    return replace(made, title=redacted(made.title), sections=sections)
+    return replace(dossier, title=redacted(dossier.title), sections=sections)
 
 
 def file_name(key: ModelVersionKey) -> str:
-    """A name that no file system and no spreadsheet stumbles over, whatever the model is called."""
+    """Return a file name that is safe on every file system, whatever the name of the model."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in key.model)
     return f"{safe.strip('-') or 'model'}-{key.version}"

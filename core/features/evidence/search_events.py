@@ -1,4 +1,4 @@
-"""Proves: searches, verifies and exports the audit log."""
+"""Searches and exports the events of the audit log."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from core.features.stores import Stores
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedEvents:
+    """The number of exported events and the hash of the newest one."""
+
     events: int
     head: str
 
@@ -39,7 +41,7 @@ def search_audit(
     limit: int | None = 100,
     before_sequence: int | None = None,
 ) -> tuple[Event, ...]:
-    """Events that match all that is given, newest first."""
+    """Return the events that match all given values, newest first."""
     stores.audit.require(actor, Action.AUDIT_READ, subject or "")
     return stores.audit.search(
         subject=subject,
@@ -56,20 +58,31 @@ def search_audit(
 
 
 def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tuple[Event, ...]]:
-    """One event by its number, and the others of the same operation, oldest first. Raises NotFound."""
+    """Return one event by its number, and the other events of the same operation, oldest first.
+
+    Raises:
+        NotFound: there is no event with this number.
+    """
     stores.audit.require(actor, Action.AUDIT_READ)
-    found = stores.audit.search(before_sequence=sequence + 1, limit=1)
-    if not found or found[0].sequence != sequence:
-        raise NotFound(f"There is no event {sequence}; the newest is {stores.audit.head()[0]}.", sequence=sequence)
-    event = found[0]
+    newest = stores.audit.search(before_sequence=sequence + 1, limit=1)
+    if not newest or newest[0].sequence != sequence:
+        raise NotFound(
+            "There is no event {sequence}. The newest event is {newest}.",
+            sequence=sequence,
+            newest=stores.audit.head()[0],
+        )
+    event = newest[0]
     others = stores.audit.search(operation=event.operation, limit=20)
-    return event, tuple(sorted((one for one in others if one.sequence != sequence), key=lambda one: one.sequence))
+    return event, tuple(sorted((e for e in others if e.sequence != sequence), key=lambda e: e.sequence))
 
 
 def export_audit(stores: Stores, actor: Actor, file: Path) -> ExportedEvents:
-    """Writes every event, oldest first: CSV where the file's name ends so, else JSON lines. Raises BadFile.
+    """Write every event to *file*, oldest first: as CSV if the name ends in .csv, else as JSON lines.
 
-    A line of the JSON is the canonical form that was hashed, plus its hash. The export itself is recorded first.
+    A line of JSON is the canonical form that was hashed, plus its hash. The intent of the export is recorded first.
+
+    Raises:
+        BadFile: the file cannot be written.
     """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, "audit log", before={"file": file.name}) as record:
         last, head = stores.audit.head()
@@ -78,13 +91,15 @@ def export_audit(stores: Stores, actor: Actor, file: Path) -> ExportedEvents:
             with file.open("w", encoding="utf-8", newline="") as out:
                 count = _write_csv(events, out) if file.suffix.lower() == ".csv" else _write_lines(events, out)
         except OSError as error:
-            raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
+            raise BadFile(
+                "{file} cannot be written ({reason}). Choose another file.", file=str(file), reason=error.strerror
+            ) from error
         record.after = {"events": count, "head": head}
     return ExportedEvents(events=count, head=head)
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """An event as flat text, safe for a spreadsheet."""
+    """Return an event as flat text that is safe in a spreadsheet."""
     return {name: cell(_text(value)) for name, value in asdict(event).items()}
 
 

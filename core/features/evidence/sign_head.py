@@ -1,4 +1,4 @@
-"""Attests: signs heads of the audit log, and verifies the log against heads and exports that were kept elsewhere."""
+"""Signs heads of the audit log, and verifies the log against heads and exports kept elsewhere."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from core.audit.proofs.verification import LogVerdict, verify_log
 from core.entities import Actor
 from core.errors import BadHead
 from core.features.stores import Stores
+from core.texts import text
 
-_LOOK_EVERY_S = 60.0
-# A signed head is some hundred characters, a printed one a page.
-_LONGEST_HEAD = 100_000
-_MOST_KEPT = 100
+_CHECK_EVERY_S = 60.0
+# A signed head has some hundred characters, a printed one a page.
+_MAX_HEAD_LENGTH = 100_000
+_MAX_FILES = 100
 
 
 def sign_head(stores: Stores, actor: Actor) -> SignedHead:
-    """Signs the log as it is and hands the head out; its export is recorded, and the head covers that intent.
+    """Sign the present log and export the head. The export is recorded, and the head covers the intent of the export.
 
-    Raises AuditBroken where the log does not go on from its last head, BadSettings where there is no usable key.
+    Raises:
+        AuditBroken: the log does not continue its last head.
+        BadSettings: there is no usable key.
     """
     with stores.audit.recording(actor, Action.AUDIT_EXPORT, "signed head") as record:
         head = stores.heads.make("export")
@@ -34,13 +37,13 @@ def sign_head(stores: Stores, actor: Actor) -> SignedHead:
 
 
 def public_key(stores: Stores, actor: Actor) -> VerifierKey:
-    """The key with which anybody can check this log's heads."""
+    """Return the public key that verifies this log's heads."""
     stores.audit.require(actor, Action.AUDIT_READ)
     return stores.heads.key
 
 
 def printable_head(head: SignedHead) -> str:
-    """Text to print: what the head says in words, and the head itself."""
+    """Return a text to print: an explanation of the head, and the head itself."""
     return printable(head)
 
 
@@ -53,52 +56,62 @@ def verify_audit_log(
     incremental: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LogVerdict:
-    """Recomputes chain and tree and compares them with what was kept elsewhere; where all holds, signs a head.
+    """Recompute the chain and the tree, and compare them with files kept elsewhere. A valid log is signed.
 
-    *kept*: texts of signed heads, as exported or as printed, or of whole exports (JSON lines); an export locates
-    a difference to the event. *keys*: public keys beside the log's own. Requests, approvals and findings are compared
-    with what the log holds of them; a head says what the log is, and is signed whatever stands in those tables.
-    Raises BadHead.
+    *kept* are the texts of signed heads, as exported or printed, or of whole exports (JSON lines). An export locates
+    the first event that differs. *keys* are public keys beside the log's own. Requests, approvals and findings are
+    compared with their snapshots in the log; a head covers the log alone and is signed whatever these tables hold.
+
+    Raises:
+        BadHead: a file is neither a signed head nor an export, or there are too many files.
     """
     stores.audit.require(actor, Action.AUDIT_VERIFY)
     verifiers = tuple(VerifierKey.parse(key) for key in keys)
-    texts = list(kept)
-    if len(texts) > _MOST_KEPT:
-        raise BadHead(f"{len(texts)} files were given; compare with at most {_MOST_KEPT} at once.")
-    if any(len(text) > _LONGEST_HEAD and not _is_export(text) for text in texts):
+    files = list(kept)
+    if len(files) > _MAX_FILES:
         raise BadHead(
-            "One of the files is neither a signed head nor an export of events: name what was taken away here."
+            "{count} files were given. Compare with at most {max_files} at once.",
+            count=len(files),
+            max_files=_MAX_FILES,
         )
-    heads = tuple(stores.heads.open(extract_note(text), keys=verifiers) for text in texts if not _is_export(text))
+    if any(len(file) > _MAX_HEAD_LENGTH and not _is_export(file) for file in files):
+        raise BadHead(
+            "One of the files is neither a signed head nor an export of events. Choose a file that was exported here."
+        )
+    heads = tuple(stores.heads.open(extract_note(file), keys=verifiers) for file in files if not _is_export(file))
     verdict = verify_log(stores.audit, stores.heads, against=heads, incremental=incremental, on_progress=on_progress)
-    for text in filter(_is_export, texts):
-        verdict = _compared_with_export(stores, verdict, text)
-    return _compared_with_rows(stores, verdict)
+    for file in filter(_is_export, files):
+        verdict = _compare_with_export(stores, verdict, file)
+    return _compare_with_rows(stores, verdict)
 
 
-def extract_note(text: str) -> str:
-    """The signed note in *text*: all of it, or what stands between the rules of a printed head."""
-    lines = text.replace("\r\n", "\n").splitlines(keepends=True)
-    rules = [place for place, line in enumerate(lines) if line.startswith("-----")]
-    if len(rules) >= 2:
-        lines = lines[rules[0] + 1 : rules[1]]
+def extract_note(content: str) -> str:
+    """Return the signed note in *content*: all of it, or the part between the lines of dashes of a printed head."""
+    lines = content.replace("\r\n", "\n").splitlines(keepends=True)
+    dashes = [index for index, line in enumerate(lines) if line.startswith("-----")]
+    if len(dashes) >= 2:
+        lines = lines[dashes[0] + 1 : dashes[1]]
     return "".join(lines)
 
 
 class HeadSchedule:
-    """Signs a head every so many hours, while something was appended; asks the database once a minute at most."""
+    """Signs a head every `head_every_h` hours if the log grew. Reads the database at most once a minute."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._looked: float | None = None
+        self._checked_at: float | None = None
 
     def sign_if_due(self) -> SignedHead | None:
-        """Raises AuditBroken where the log does not go on from its last head."""
+        """Sign a head and return it, or return None where none is due.
+
+        Raises:
+            AuditBroken: the log does not continue its last head.
+        """
         every = timedelta(hours=self._stores.settings.head_every_h)
         now = time.monotonic()
-        if not every or (self._looked is not None and now - self._looked < _LOOK_EVERY_S):
+        if not every or (self._checked_at is not None and now - self._checked_at < _CHECK_EVERY_S):
             return None
-        self._looked = now
+        self._checked_at = now
         last = self._stores.heads.last()
         signed = last.head.checkpoint.time if last else None
         if signed is not None and datetime.now(UTC) - signed < every:
@@ -108,32 +121,38 @@ class HeadSchedule:
         return self._stores.heads.make("schedule")
 
 
-def _is_export(text: str) -> bool:
-    return text.lstrip().startswith("{")
+def _is_export(content: str) -> bool:
+    return content.lstrip().startswith("{")
 
 
-def _compared_with_rows(stores: Stores, verdict: LogVerdict) -> LogVerdict:
-    """Names the rows beside the log that are not what it holds of them."""
+def _compare_with_rows(stores: Stores, verdict: LogVerdict) -> LogVerdict:
+    """Add the rows that differ from their snapshots in the log to the verdict."""
     rewritten = stores.bound.rewritten()
     sentences = (*verdict.findings, *(row.detail for row in rewritten))
     return replace(verdict, ok=not sentences, findings=sentences, rewritten=rewritten)
 
 
-def _compared_with_export(stores: Stores, verdict: LogVerdict, text: str) -> LogVerdict:
-    """Names the first event of an earlier export that the log does not hold like that."""
+def _compare_with_export(stores: Stores, verdict: LogVerdict, export: str) -> LogVerdict:
+    """Add the first event of an earlier export that differs from the log to the verdict."""
     # Not splitlines(): a reason may hold U+2028, which JSON leaves as it is.
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line for line in export.split("\n") if line.strip()]
     now = iter(stores.audit.hashes(after_sequence=0, until_sequence=len(lines)))
     for number, line in enumerate(lines, start=1):
         try:
-            told = json.loads(line)
-            sequence, event_hash = told["sequence"], told["hash"]
+            event = json.loads(line)
+            sequence, event_hash = event["sequence"], event["hash"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadHead(f"Line {number} of the export is no event; name a file that `audit export` wrote.") from error
+            raise BadHead(
+                "Line {line} of the export is not an event. Choose a file that `audit export` wrote.", line=number
+            ) from error
         if sequence != number:
-            raise BadHead(f"Line {number} of the export is event {sequence}: the export itself is not complete.")
+            raise BadHead(
+                "Line {line} of the export is event {sequence}: the export is not complete.",
+                line=number,
+                sequence=sequence,
+            )
         if next(now, None) != event_hash:
-            finding = f"Event {number} is not the one in the export of {len(lines)} events."
+            finding = text("Event {number} differs from the export of {count} events.", number=number, count=len(lines))
             return replace(
                 verdict,
                 ok=False,
