@@ -1,4 +1,4 @@
-"""python -m core COMMAND."""
+"""Runs the command line: python -m core COMMAND."""
 
 import sys
 

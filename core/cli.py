@@ -1,6 +1,6 @@
-"""The command line: the same services without a browser. Stable: jobs and schedules of users build on it.
+"""The command line. Its commands, options and JSON keys are stable, because users' scripts rely on them.
 
-Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage. With --json stdout holds one JSON document.
+Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage. With --json, stdout is one JSON document.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="ModelLedger: which data made a model, who let it into production and why.",
+    help="Track the data, models and decisions behind production models.",
 )
 data.add_to(app)
 models.add_to(app)
@@ -36,18 +36,18 @@ work.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; nothing but the answer goes to stdout."""
+    """Run one command and return its exit code. Only the result goes to stdout."""
     configure_logs()
     start_request()
     try:
         app(args=arguments)
     except CoreError as error:
-        _say(str(error))
+        _print_error(str(error))
         return 1
-    except SystemExit as ended:  # how Typer says that it is done (0), was refused (1) or was called wrongly (2)
+    except SystemExit as ended:  # raised by Typer: 0 done, 1 refused, 2 wrong usage
         return ended.code if isinstance(ended.code, int) else 1
     return 0
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(line(secret_free()(" ".join(message.split()))), file=sys.stderr)

@@ -1,1 +1,1 @@
-"""The commands, by what they are about; each module has add_to(app)."""
+"""The commands of the command line, one module per subject. Each module has add_to(app)."""

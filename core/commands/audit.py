@@ -1,4 +1,4 @@
-"""Commands about the audit log: audit log, audit verify, audit export, audit head, audit key."""
+"""Commands for the audit log: audit log, audit verify, audit export, audit head, audit key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.features.history import as_of
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="The audit log: read it, verify its chain, export it.")
+    group = typer.Typer(no_args_is_help=True, help="Read, verify and export the audit log.")
     group.command("log")(log)
     group.command("verify")(verify)
     group.command("export")(export)
@@ -27,18 +27,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def log(
-    subject: Annotated[str | None, typer.Option(help="Only events of this subject.")] = None,
-    action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DATE", help="Only from this day (UTC) or time on.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only until the end of this day, or a time.")
+    subject: Annotated[str | None, typer.Option(help="Show only events of this subject.")] = None,
+    action: Annotated[str | None, typer.Option(help="Show only this action.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Show only events of this actor.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Show only events since this day (UTC) or time.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Show only events until this day or time.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many events, the newest.")] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Events, oldest first."""
+    """List events, oldest first."""
     events = search_events.search_audit(
         get_stores(),
         get_actor(as_),
@@ -55,25 +55,25 @@ def log(
 def verify(
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A signed head or an export that was kept elsewhere; may be repeated."),
+        typer.Option(metavar="FILE", help="Compare with this signed head or export. May be repeated."),
     ] = None,
     key: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A public key beside the log's own; may be repeated.")
+        list[Path] | None, typer.Option(metavar="FILE", help="Accept this public key too. May be repeated.")
     ] = None,
     incremental: Annotated[
-        bool, typer.Option("--incremental", help="Only what was appended since the last verification.")
+        bool, typer.Option("--incremental", help="Verify only events since the last verification.")
     ] = False,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Recomputes chain and tree, compares heads, decisions and findings; exit code 1 where anything does not hold."""
+    """Verify the log, and compare requests and findings with it. Exit code 1 if invalid."""
     verdict = sign_head.verify_audit_log(
         get_stores(),
         get_actor(as_),
-        [_text(file) for file in against or []],
-        keys=[_text(file) for file in key or []],
+        [_read_text(file) for file in against or []],
+        keys=[_read_text(file) for file in key or []],
         incremental=incremental,
-        on_progress=_telling(),
+        on_progress=_progress(),
     )
     write_answer(
         {
@@ -99,18 +99,20 @@ def verify(
 
 def head(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where the head goes, with what it says in words.")
+        Path | None, typer.Argument(metavar="[FILE]", help="Write the head and an explanation to this file.")
     ] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Signs the log as it is now; keep the head where nobody who runs ModelLedger can change it."""
+    """Sign the log. Keep the head where no ModelLedger user can change it."""
     signed = sign_head.sign_head(get_stores(), get_actor(as_))
     if file is not None:
         try:
             file.write_text(sign_head.printable_head(signed), encoding="utf-8")
         except OSError as error:
-            raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
+            raise BadFile(
+                "{file} cannot be written ({reason}). Choose another file.", file=str(file), reason=error.strerror
+            ) from error
     if not as_json and file is None:
         print(sign_head.printable_head(signed), end="")
         return
@@ -129,39 +131,41 @@ def head(
 
 
 def key(as_: As = None, as_json: Json = False) -> None:
-    """The public key that checks this log's heads: NAME+ID+KEY."""
-    found = sign_head.public_key(get_stores(), get_actor(as_))
-    write_answer({"key": str(found), "sha256": found.fingerprint}, as_json=as_json)
+    """Print the public key that verifies this log's heads."""
+    public_key = sign_head.public_key(get_stores(), get_actor(as_))
+    write_answer({"key": str(public_key), "sha256": public_key.fingerprint}, as_json=as_json)
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written as JSON lines, or CSV by its ending.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Output file: CSV if the name ends in .csv, else JSON lines.")
+    ],
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Writes all events and the head to a file."""
+    """Write all events to a file."""
     exported = search_events.export_audit(get_stores(), get_actor(as_), file)
     write_answer({"file": str(file), "events": exported.events, "head": exported.head}, as_json=as_json)
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadFile(f"{file} cannot be read ({reason}).") from error
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise BadFile("{file} cannot be read ({reason}).", file=str(file), reason=reason) from error
 
 
-def _telling() -> Callable[[int, int], None] | None:
-    """Progress for a person at a terminal; a script sees nothing of it."""
+def _progress() -> Callable[[int, int], None] | None:
+    """Show progress on a terminal only, not in scripts."""
     if not sys.stderr.isatty():
         return None
 
-    def tell(seen: int, total: int) -> None:
-        end = "\n" if seen >= total else ""
-        print(f"\rverified {seen} of {total} events", end=end, file=sys.stderr, flush=True)
+    def show(verified: int, total: int) -> None:
+        end = "\n" if verified >= total else ""
+        print(f"\rVerified {verified} of {total} events", end=end, file=sys.stderr, flush=True)
 
-    return tell
+    return show
 
 
 def _event(event: Event) -> dict[str, Any]:

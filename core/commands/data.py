@@ -1,4 +1,4 @@
-"""Commands about tables: tables, history, show, diff, sql, ingest."""
+"""Commands for tables: tables, history, show, diff, sql, ingest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.delta.catalog import split_version
 from core.entities import Commit, Field
 from core.features.data import browse, ingest
 
-TableName = Annotated[str, typer.Argument(metavar="TABLE", help="A registered name, a path or a URI.")]
+TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Registered name, path or URI.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,13 +22,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def tables(as_: As = None, as_json: Json = False) -> None:
-    """Tables with their latest version and rows."""
-    found = browse.list_tables(get_stores(), get_actor(as_))
+    """List tables with their latest version and number of rows."""
+    listed = browse.list_tables(get_stores(), get_actor(as_))
     write_answer(
         [
             {"name": t.name, "uri": t.uri, "version": t.version, "rows": t.rows}
             | ({"problem": t.problem} if t.problem else {})
-            for t in found
+            for t in listed
         ],
         as_json=as_json,
     )
@@ -36,22 +36,22 @@ def tables(as_: As = None, as_json: Json = False) -> None:
 
 def history(
     table: TableName,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, newest first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many commits.")] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Commits of a table, newest first."""
+    """List the commits of a table, newest first."""
     commits = browse.table_history(get_stores(), get_actor(as_), table, limit=limit)
     write_answer([_commit(commit) for commit in commits], as_json=as_json)
 
 
 def show(
-    table: Annotated[str, typer.Argument(metavar="TABLE[@N]")],
-    rows: Annotated[int, typer.Option(min=0, help="Rows in the sample.")] = 5,
+    table: Annotated[str, typer.Argument(metavar="TABLE[@N]", help="Table, and version if not the latest.")],
+    rows: Annotated[int, typer.Option(min=0, help="Number of sample rows.")] = 5,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """One version of a table: rows, files, schema, whether it can still be read, first rows."""
+    """Show one version of a table: schema, size, readability and sample rows."""
     name, version = split_version(table)
     view = browse.show_version(get_stores(), get_actor(as_), name, version, rows=rows)
     snapshot = view.snapshot
@@ -73,22 +73,26 @@ def show(
 
 def diff(
     table: TableName,
-    a: Annotated[int, typer.Argument(metavar="A", min=0)],
-    b: Annotated[int, typer.Argument(metavar="B", min=0)],
+    a: Annotated[int, typer.Argument(metavar="A", min=0, help="First version.")],
+    b: Annotated[int, typer.Argument(metavar="B", min=0, help="Second version.")],
     key: Annotated[str | None, typer.Option(metavar="COL", help="Column that identifies a row.")] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """What differs between two versions of a table."""
-    found = browse.compare_versions(get_stores(), get_actor(as_), table, a, b, key=key)
+    """Show the differences between two versions of a table."""
+    difference = browse.compare_versions(get_stores(), get_actor(as_), table, a, b, key=key)
     write_answer(
         {
             "schema": {
-                "added": [_field(field) for field in found.fields_added],
-                "removed": [_field(field) for field in found.fields_removed],
-                "changed": [{"name": c.name, "before": c.before, "after": c.after} for c in found.fields_changed],
+                "added": [_field(field) for field in difference.fields_added],
+                "removed": [_field(field) for field in difference.fields_removed],
+                "changed": [{"name": c.name, "before": c.before, "after": c.after} for c in difference.fields_changed],
             },
-            "rows": {"added": found.rows_added, "removed": found.rows_removed, "changed": found.rows_changed},
+            "rows": {
+                "added": difference.rows_added,
+                "removed": difference.rows_removed,
+                "changed": difference.rows_changed,
+            },
         },
         as_json=as_json,
     )
@@ -96,13 +100,13 @@ def diff(
 
 def sql(
     query: Annotated[
-        str, typer.Argument(metavar="SELECT", help="One SELECT; FROM table VERSION AS OF n reads an older version.")
+        str, typer.Argument(metavar="SELECT", help="One SELECT. FROM table VERSION AS OF n reads version n.")
     ],
-    rows: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 10_000,
+    rows: Annotated[int, typer.Option(min=1, help="Return at most this many rows.")] = 10_000,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """SQL over any version of any registered table."""
+    """Run a SQL query over any version of the registered tables."""
     result = browse.query(get_stores(), get_actor(as_), query, max_rows=rows)
     if not as_json:
         write_answer(result.rows.to_pylist(), as_json=False)
@@ -110,7 +114,7 @@ def sql(
     write_answer(
         {
             "columns": list(result.columns),
-            "rows": [list(row.values()) for row in _unnamed(result.rows)],
+            "rows": [list(row.values()) for row in _rows_by_position(result.rows)],
             "versions_read": [{"table": v.table, "version": v.version} for v in result.versions_read],
             "truncated": result.truncated,
         },
@@ -120,21 +124,21 @@ def sql(
 
 def ingest_file(
     table: TableName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet.")],
-    mode: Annotated[Literal["append", "overwrite"], typer.Option()] = "append",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file.")],
+    mode: Annotated[Literal["append", "overwrite"], typer.Option(help="Add the rows, or replace all rows.")] = "append",
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Saves a file as a new version of a table."""
+    """Save a file as a new version of a table."""
     result = ingest.ingest_file(
         get_stores(), get_actor(as_, "scientist"), table=table, path=file, name=file.name, mode=mode, reason=reason
     )
     write_answer({"table": result.table, "version": result.version, "rows_added": result.rows_added}, as_json=as_json)
 
 
-def _unnamed(rows: Any) -> list[dict[int, Any]]:
-    """Rows by position: two columns of a query may bear one name."""
+def _rows_by_position(rows: Any) -> list[dict[int, Any]]:
+    """Rows with column positions as keys: two columns of a query may have the same name."""
     return rows.rename_columns([str(i) for i in range(rows.num_columns)]).to_pylist()  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""Commands about evidence: dossier, bundle, verify-bundle."""
+"""Commands for evidence: dossier, bundle, verify-bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.escaping import line
 from core.features.evidence import export_evidence
 from core.features.evidence.export_evidence import ExportedFile
 
-Model = Annotated[str, typer.Argument(metavar="MODEL/N")]
+Model = Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,11 +24,13 @@ def add_to(app: typer.Typer) -> None:
 
 def dossier(
     model: Model,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written as PDF, or as HTML by its ending.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Output file: HTML if the name ends in .html, else PDF.")
+    ],
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Everything that is known about a model version, for people; the same state gives the same file."""
+    """Write a report on a model version as PDF or HTML."""
     kind: export_evidence.Format = "html" if file.suffix.lower() in (".html", ".htm") else "pdf"
     _write(
         export_evidence.export_dossier(get_stores(), get_actor(as_), parse_model_version(model), as_=kind),
@@ -39,42 +41,44 @@ def dossier(
 
 def bundle(
     model: Model,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written as zip.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Output file (ZIP).")],
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Dossier, events with their proofs, signed head and MLflow's metadata: proves itself without ModelLedger."""
+    """Write an evidence bundle that can be verified without ModelLedger."""
     _write(
         export_evidence.export_bundle(get_stores(), get_actor(as_), parse_model_version(model)), file, as_json=as_json
     )
 
 
 def verify_bundle(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle, or the folder it was unpacked into.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Bundle, or its unpacked folder.")],
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A public key of another log (`audit key` there) that counts too."),
+        typer.Option(metavar="FILE", help="Accept this public key of another log too."),
     ] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Says what a bundle proves; refuses it where it was altered, or no key that is known here signed it."""
+    """Verify a bundle and show what it proves."""
     try:
-        known = key.read_text(encoding="utf-8") if key else None
+        keys = key.read_text(encoding="utf-8").split() if key else []
     except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"{key} cannot be read; name a file that holds the public key.") from error
-    proof = export_evidence.verify_bundle(get_stores(), get_actor(as_), file, keys=known.split() if known else ())
+        raise BadFile("{file} cannot be read. Choose a file that holds the public key.", file=str(key)) from error
+    proof = export_evidence.verify_bundle(get_stores(), get_actor(as_), file, keys=keys)
     if not as_json:
         print("\n- ".join([f"{proof.verdict} Proven:", *map(line, proof.proved)]))
-        print("\n- ".join(["Not proven by this:", *map(line, proof.not_proved)]))
+        print("\n- ".join(["Not proven:", *map(line, proof.not_proved)]))
         return
     answer = {"ok": True, "key": proof.key, "proved": list(proof.proved), "not_proved": list(proof.not_proved)}
     write_answer(answer, as_json=as_json)
 
 
-def _write(made: ExportedFile, file: Path, *, as_json: bool) -> None:
+def _write(exported: ExportedFile, file: Path, *, as_json: bool) -> None:
     try:
-        file.write_bytes(made.data)
+        file.write_bytes(exported.data)
     except OSError as error:
-        raise BadFile(f"{file} cannot be written ({error.strerror}); name another file.") from error
-    write_answer({"file": str(file), "bytes": len(made.data), "sha256": made.sha256}, as_json=as_json)
+        raise BadFile(
+            "{file} cannot be written ({reason}). Choose another file.", file=str(file), reason=error.strerror
+        ) from error
+    write_answer({"file": str(file), "bytes": len(exported.data), "sha256": exported.sha256}, as_json=as_json)

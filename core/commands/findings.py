@@ -1,4 +1,4 @@
-"""Commands about findings: list them, look for new ones, open, assign and close."""
+"""The command findings: list, inspect for, open, assign and close findings."""
 
 from __future__ import annotations
 
@@ -20,55 +20,64 @@ def add_to(app: typer.Typer) -> None:
 
 
 def findings(
-    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
-    look: Annotated[bool, typer.Option("--look", help="Compare the registry with log and decisions first.")] = False,
-    open_: Annotated[str | None, typer.Option("--open", metavar="SUBJECT", help="Open one by hand.")] = None,
-    severity: Annotated[Severity, typer.Option(help="Of the one that is opened.")] = Severity.MEDIUM,
-    assign: Annotated[str | None, typer.Option(metavar="ID", help="Change its owner or due date.")] = None,
-    close: Annotated[str | None, typer.Option(metavar="ID", help="Close it, with a reason.")] = None,
-    owner: Annotated[str, typer.Option(metavar="NAME")] = "",
-    due: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show closed findings too.")] = False,
+    look: Annotated[bool, typer.Option("--look", help="Inspect the registry for new findings first.")] = False,
+    open_: Annotated[
+        str | None, typer.Option("--open", metavar="SUBJECT", help="Open a finding about this subject.")
+    ] = None,
+    severity: Annotated[Severity, typer.Option(help="Severity of the opened finding.")] = Severity.MEDIUM,
+    assign: Annotated[
+        str | None, typer.Option(metavar="ID", help="Change the owner or due date of this finding.")
+    ] = None,
+    close: Annotated[str | None, typer.Option(metavar="ID", help="Close this finding.")] = None,
+    owner: Annotated[str, typer.Option(metavar="NAME", help="Owner, with --open or --assign.")] = "",
+    due: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Due date, with --assign.")] = None,
     reason: OptionalReason = "",
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """What somebody has to look into, by due date."""
+    """List findings by due date, or open, assign or close one."""
     stores, actor = get_stores(), get_actor(as_)
-    if sum(chosen is not None for chosen in (open_, assign, close)) > 1:
-        raise BadParameter("Choose one of --open, --assign and --close.")
-    if as_of is not None and (look or any(chosen is not None for chosen in (open_, assign, close))):
-        raise BadParameter("--as-of only shows what stood then; leave --look, --open, --assign and --close away.")
+    changes = [option for option in (open_, assign, close) if option is not None]
+    if len(changes) > 1:
+        raise BadParameter("Use only one of --open, --assign and --close.")
+    if as_of is not None and (look or changes):
+        raise BadParameter("--as-of only shows findings. Do not combine it with --look, --open, --assign or --close.")
     if open_ is not None:
-        done = service.open_finding(
+        finding = service.open_finding(
             stores, actor, subject=open_, detail=reason, severity=severity, owner=owner or "manager"
         )
     elif assign is not None:
-        until = _day(due) if due else stores.findings.get(assign).due
-        done = service.assign_finding(stores, actor, assign, owner=owner, due=until, reason=reason)
+        due_at = _end_of_day(due) if due else stores.findings.get(assign).due
+        finding = service.assign_finding(stores, actor, assign, owner=owner, due=due_at, reason=reason)
     elif close is not None:
-        done = service.close_finding(stores, actor, close, reason=reason)
+        finding = service.close_finding(stores, actor, close, reason=reason)
     else:
         if look:
             service.inspect_registry(stores, actor)
         if as_of is None:
-            found = service.list_findings(stores, actor, include_closed=everything)
+            listed = service.list_findings(stores, actor, include_closed=everything)
         else:
-            found = findings_at(stores, actor, parse_moment(as_of), include_closed=everything)
-        write_answer([_answer(one) for one in found], as_json=as_json)
+            listed = findings_at(stores, actor, parse_moment(as_of), include_closed=everything)
+        write_answer([_document(finding) for finding in listed], as_json=as_json)
         return
-    write_answer(_answer(done), as_json=as_json)
+    write_answer(_document(finding), as_json=as_json)
 
 
-def _day(text: str) -> datetime:
-    """The end of a day, in UTC. Raises BadParameter."""
+def _end_of_day(text: str) -> datetime:
+    """Parse a day and return its end, in UTC.
+
+    Raises:
+        BadParameter: *text* is not a day.
+    """
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
     except ValueError as error:
-        raise BadParameter(f"{text!r} is no day; write YYYY-MM-DD.", due=text) from error
+        raise BadParameter("{due!r} is not a valid day. Write YYYY-MM-DD.", due=text) from error
 
 
-def _answer(finding: Finding) -> dict[str, Any]:
+def _document(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "kind": finding.kind,

@@ -1,4 +1,4 @@
-"""The command on who people are: allow-demo, the way back where a sign-in provider is gone."""
+"""The command allow-demo: accept demo identities again after the sign-in provider was removed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def add_to(app: typer.Typer) -> None:
 
 
 def allow_demo(reason: Reason, as_: As = None, as_json: Json = False) -> None:
-    """Takes demo identities again after the sign-in provider was taken out of the settings; by an admin's token."""
+    """Accept demo identities again after the sign-in provider was removed."""
     allow(get_stores(), get_actor(as_), reason=reason)
     write_answer({"demo_identities": True}, as_json=as_json)

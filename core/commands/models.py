@@ -1,4 +1,4 @@
-"""Commands about models: models, train, runs, compare, lineage, impact, score, reproduce."""
+"""Commands for models: models, train, runs, compare, lineage, impact, score, reproduce."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def models(
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Registered models with their versions, stages, metrics and data."""
+    """List registered models with their versions."""
     if as_of is not None:
         state = asof.state_at(get_stores(), get_actor(as_), asof.parse_moment(as_of))
-        write_answer([_model_then(model) for model in state.models], as_json=as_json)
+        write_answer([_model_as_of_document(model) for model in state.models], as_json=as_json)
         return
-    found = registered.list_models(get_stores(), get_actor(as_))
+    listed = registered.list_models(get_stores(), get_actor(as_))
     write_answer(
         [
             {
@@ -64,23 +64,24 @@ def models(
                     for v in model.versions
                 ],
             }
-            for model in found
+            for model in listed
         ],
         as_json=as_json,
     )
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe to train.")],
     table: Annotated[
-        str | None, typer.Option(metavar="TABLE[@N]", help="Default: the recipe's table, its latest version.")
+        str | None,
+        typer.Option(metavar="TABLE[@N]", help="Training data. Default: latest version of the recipe's table."),
     ] = None,
     param: Params = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Trains a recipe on a pinned version and registers the model."""
+    """Train a recipe and register the model."""
     name, version = (None, None) if table is None else split_version(table)
     result = train_model(
         get_stores(),
@@ -106,54 +107,60 @@ def train(
 
 
 def runs(
-    experiment: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 100,
+    experiment: Annotated[str | None, typer.Option(help="Show only runs of this experiment.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many runs.")] = 100,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Runs with their parameters, metrics and data version."""
+    """List runs, newest first."""
     page = list_runs(get_stores(), get_actor(as_), experiments=(experiment,) if experiment else (), limit=limit)
     write_answer([_run(run) for run in page.runs], as_json=as_json)
 
 
 def compare(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…")],
-    baseline: Annotated[str | None, typer.Option(metavar="RUN", help="Default: the run in Production.")] = None,
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Run ids.")],
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Run to compare with. Default: the one in Production.")
+    ] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Runs side by side, and what differs."""
-    found = comparing.compare_runs(get_stores(), get_actor(as_), run_ids, baseline=baseline)
+    """Compare runs and show what differs."""
+    comparison = comparing.compare_runs(get_stores(), get_actor(as_), run_ids, baseline=baseline)
     write_answer(
         {
-            "runs": [_run(run) for run in found.runs],
-            "baseline": found.baseline.run_id if found.baseline else None,
-            "deltas": {run_id: dict(values) for run_id, values in found.deltas.items()},
-            "differing_params": list(found.differing_params),
-            "differing_metrics": list(found.differing_metrics),
+            "runs": [_run(run) for run in comparison.runs],
+            "baseline": comparison.baseline.run_id if comparison.baseline else None,
+            "deltas": {run_id: dict(values) for run_id, values in comparison.deltas.items()},
+            "differing_params": list(comparison.differing_params),
+            "differing_metrics": list(comparison.differing_metrics),
         },
         as_json=as_json,
     )
 
 
 def lineage(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N")],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """A model version back to its run, data, code and decisions, and forward to its predictions."""
+    """Trace a model version back to its data and forward to its predictions."""
     if as_of is not None:
         then = lineage_as_of.lineage_at(
             get_stores(), get_actor(as_), parse_model_version(model), asof.parse_moment(as_of)
         )
-        write_answer(_lineage_then(*then), as_json=as_json)
+        write_answer(_lineage_as_of_document(*then), as_json=as_json)
         return
-    found = origin.origin_of_model(get_stores(), get_actor(as_), parse_model_version(model))
+    current = origin.origin_of_model(get_stores(), get_actor(as_), parse_model_version(model))
     write_answer(
         {
-            "model": {"name": found.version.model, "version": found.version.version, "stage": found.version.stage},
-            "run": None if found.run is None else _run(found.run),
+            "model": {
+                "name": current.version.model,
+                "version": current.version.version,
+                "stage": current.version.stage,
+            },
+            "run": None if current.run is None else _run(current.run),
             "data": [
                 {
                     "table": d.table,
@@ -161,21 +168,25 @@ def lineage(
                     "source_of_truth": d.source_of_truth,
                     "findings": list(d.findings),
                 }
-                for d in found.data
+                for d in current.data
             ],
-            "code": dict(found.code),
-            "decisions": [_node(n) for n in found.graph.nodes if n.kind is NodeKind.DECISION],
-            "predictions": [_node(n) for n in found.graph.nodes if n.kind is NodeKind.BATCH],
+            "code": dict(current.code),
+            "decisions": [_node(n) for n in current.graph.nodes if n.kind is NodeKind.DECISION],
+            "predictions": [_node(n) for n in current.graph.nodes if n.kind is NodeKind.BATCH],
         },
         as_json=as_json,
     )
 
 
-def impact(table: Annotated[str, typer.Argument(metavar="TABLE@N")], as_: As = None, as_json: Json = False) -> None:
-    """What a data version reached: models trained on it and predictions made with them or from it."""
+def impact(
+    table: Annotated[str, typer.Argument(metavar="TABLE@N", help="Table and version.")],
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """List models and predictions that depend on a data version."""
     name, version = split_version(table)
     if version is None:
-        raise BadParameter(f"Say which version of {name}: {name}@N.", name="TABLE@N")
+        raise BadParameter("Name the version of {table}: {table}@N.", table=name, name="TABLE@N")
     graph = build_graph.impact_of_version(get_stores(), get_actor(as_), name, version)
     write_answer(
         {
@@ -187,16 +198,14 @@ def impact(table: Annotated[str, typer.Argument(metavar="TABLE@N")], as_: As = N
 
 
 def score(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Whatever is in Production; MODEL/N scores that version.")
-    ],
-    table: Annotated[str, typer.Argument(metavar="TABLE[@N]")],
-    into: Annotated[str, typer.Option("--into", metavar="TABLE", help="Where the predictions go.")] = "predictions",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model in Production, or MODEL/N for that version.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE[@N]", help="Table, and version if not the latest.")],
+    into: Annotated[str, typer.Option("--into", metavar="TABLE", help="Table for the predictions.")] = "predictions",
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Scores a version of a table and saves the predictions as one commit."""
+    """Score a version of a table and save the predictions."""
     name, version = split_version(table)
     key = parse_model_version(model) if "/" in model else None
     batch = score_rows(
@@ -224,7 +233,7 @@ def score(
     )
 
 
-def _model_then(model: asof.ModelAsOf) -> dict[str, Any]:
+def _model_as_of_document(model: asof.ModelAsOf) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [
@@ -246,32 +255,32 @@ def _model_then(model: asof.ModelAsOf) -> dict[str, Any]:
 
 
 def reproduce(
-    version: Annotated[str, typer.Argument(metavar="MODEL/N")],
+    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
     tolerance: Annotated[
-        float, typer.Option(help="By how much a KPI may differ, relative or absolute, and still count.")
+        float, typer.Option(help="Largest accepted difference of a KPI, relative or absolute.")
     ] = reproducing.TOLERANCE,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Trains a version again on its pinned data and compares; nothing is registered. Diverged or impossible exits 1."""
+    """Train a version again and compare. Exit code 1 if it differs."""
     key = parse_model_version(version)
-    found = reproducing.reproduce(get_stores(), get_actor(as_), key, tolerance=tolerance, reason=reason)
-    write_answer(reproducing.serialize(found), as_json=as_json)
-    if found.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
-        print(f"{key} is not reproduced: {found.why}", file=sys.stderr)
+    reproduction = reproducing.reproduce(get_stores(), get_actor(as_), key, tolerance=tolerance, reason=reason)
+    write_answer(reproducing.serialize(reproduction), as_json=as_json)
+    if reproduction.verdict not in (Reproduced.REPRODUCED, Reproduced.WITHIN_TOLERANCE):
+        print(f"{key} is not reproduced: {reproduction.why}", file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _lineage_then(version: asof.VersionAsOf, graph: Lineage) -> dict[str, Any]:
-    """With the keys of today's; what the log does not hold is empty."""
+def _lineage_as_of_document(version: asof.VersionAsOf, graph: Lineage) -> dict[str, Any]:
+    """The lineage with the same keys as the present one. Facts that the log does not hold are empty."""
     run = {"run_id": version.run_id, "user": version.trained_by, "metrics": dict(version.metrics)}
     data = version.data
-    held = {"source_of_truth": "audit log", "findings": []}
+    provenance = {"source_of_truth": "audit log", "findings": []}
     return {
         "model": {"name": version.model, "version": version.version, "stage": version.stage},
         "run": run if version.run_id else None,
-        "data": [{"table": data.table, "version": data.version, **held}] if data else [],
+        "data": [{"table": data.table, "version": data.version, **provenance}] if data else [],
         "code": {},
         "decisions": [_node(n) for n in graph.nodes if n.kind is NodeKind.DECISION],
         "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],

@@ -1,4 +1,4 @@
-"""Options that many commands share, and what they stand for."""
+"""Options that many commands share, and the stores, actor and values that they stand for."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from core.redact import everywhere
 from core.settings import secret_free
 
 Params = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the estimator; may be repeated.")
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Parameter of the estimator. May be repeated.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Who acts; the default may only read.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="USER", help="Act as this user. The default user can only read.")
+]
 Decider = Annotated[
-    str | None, typer.Option("--as", metavar="USER", help="Who acts.", default_factory=lambda: _no_default())
+    str | None, typer.Option("--as", metavar="USER", help="Act as this user.", default_factory=lambda: _no_default())
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the audit log.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", metavar="DATE", help="As it stood then, from the log: 2027-03-31, or a time in ISO 8601."),
+    typer.Option("--as-of", metavar="DATE", help="Show the state at this day (2027-03-31) or ISO 8601 time."),
 ]
-OptionalReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")]
+OptionalReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the audit log.")]
 
 __all__ = [
     "As",
@@ -49,7 +51,7 @@ __all__ = [
     "write_answer",
 ]
 
-# The token that the command line acts by.
+# The environment variable with the token by which the command line acts.
 TOKEN = "MODELLEDGER_TOKEN"  # noqa: S105 — the name of the variable
 
 _MODEL_VERSION = re.compile(r"^(?P<model>.+)/(?P<version>\d+)$", re.DOTALL)
@@ -57,60 +59,73 @@ _MODEL_VERSION = re.compile(r"^(?P<model>.+)/(?P<version>\d+)$", re.DOTALL)
 
 @cache
 def get_stores() -> Stores:
-    """The stores that the settings name, opened once per process."""
+    """Return the stores of the settings, opened once per process."""
     return open_stores()
 
 
 def get_actor(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:
-    """Who acts: the token's owner; where no sign-in provider is or was in force, who --as says, or *default*.
+    """Return the actor: the token's owner, or without a sign-in provider the user of --as, or *default*.
 
-    Raises NotSignedIn: --as where one is, and a token that is missing, unknown, expired or revoked.
+    Raises:
+        NotSignedIn: a provider is enabled and --as was given, or the token is missing, unknown, expired or revoked.
     """
-    text, stores = os.environ.get(TOKEN, ""), get_stores()
+    token, stores = os.environ.get(TOKEN, ""), get_stores()
     if stores.settings.has_sign_in:
         enable_provider(stores, channel="cli")
     elif not is_provider_enabled(stores):
-        return demo_identity(stores, name or default, channel="cli") if name or not text else _by_token(text)
+        return demo_identity(stores, name or default, channel="cli") if name or not token else _token_actor(token)
     if name is not None:
         raise NotSignedIn(
-            f"--as is not taken, because people sign in here by a provider: put a token into {TOKEN}; an admin issues "
-            "one."
+            "--as is not accepted, because a sign-in provider is enabled. Put a token into {variable}; an admin issues "
+            "tokens.",
+            variable=TOKEN,
         )
-    if not text:
-        raise NotSignedIn(f"Nobody is signed in: put a token into {TOKEN}; an admin issues one with `token issue`.")
-    return _by_token(text)
+    if not token:
+        raise NotSignedIn(
+            "You are not signed in. Put a token into {variable}; an admin issues tokens with `token issue`.",
+            variable=TOKEN,
+        )
+    return _token_actor(token)
 
 
 def parse_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
-    """NAME=VALUE texts as a mapping. Raises BadParameter for a text that is none."""
-    found = {}
+    """Parse NAME=VALUE texts.
+
+    Raises:
+        BadParameter: a text has another form.
+    """
+    values = {}
     for text in pairs or ():
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise BadParameter(f"{text!r} is no parameter; write NAME=VALUE.", name=text)
-        found[name] = value
-    return found
+            raise BadParameter("{name!r} is not a valid parameter. Write NAME=VALUE.", name=text)
+        values[name] = value
+    return values
 
 
 def write_answer(document: Any, *, as_json: bool) -> None:
-    """Prints *document* on stdout, as one JSON document or laid out for a person, without a secret in its texts."""
+    """Print *document* on stdout, as one JSON document or laid out for people, without secrets."""
     output.write_answer(everywhere(output.plain(document), secret_free()), as_json=as_json)
 
 
-def _by_token(text: str) -> Actor:
-    return get_stores().tokens.actor(text, datetime.now(UTC))
+def _token_actor(token: str) -> Actor:
+    return get_stores().tokens.actor(token, datetime.now(UTC))
 
 
 def _no_default() -> str | None:
-    """Who decides is said: by --as, or by a token."""
+    """Decisions have no default user: --as or a token is needed."""
     if os.environ.get(TOKEN) or is_provider_enabled(get_stores()):
         return None
-    raise typer.BadParameter("is needed: who acts.", param_hint="'--as'")
+    raise typer.BadParameter("required: name the user who decides.", param_hint="'--as'")
 
 
 def parse_model_version(text: str) -> ModelVersionKey:
-    """MODEL/N. Raises BadName."""
+    """Parse MODEL/N.
+
+    Raises:
+        BadName: *text* has another form.
+    """
     match = _MODEL_VERSION.match(text)
     if match is None:
-        raise BadName(f"{text!r} is no model version; write MODEL/N, for example iris_classifier/3.", name=text)
+        raise BadName("{name!r} is not a valid model version. Write MODEL/N, for example iris_classifier/3.", name=text)
     return ModelVersionKey(model=match["model"], version=int(match["version"]))

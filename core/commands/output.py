@@ -1,4 +1,4 @@
-"""Answers of the command line: one JSON document, or the same for people."""
+"""Output of the command line: one JSON document, or the same content laid out for people."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rich.text import Text
 
 from core.escaping import in_json, line
 
-_WIDEST = 10_000
-# So few columns stay readable where their texts are broken.
-_FEW = 4
+_MAX_WIDTH = 10_000
+# A table with this many columns stays readable when its cells are wrapped.
+_WRAPPABLE_COLUMNS = 4
 
 
 def iso(moment: datetime | None) -> str | None:
-    """ISO 8601 in UTC, milliseconds, with Z."""
+    """Return ISO 8601 in UTC with milliseconds and Z."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plain(value: Any) -> Any:
-    """*value* as JSON can hold it: NaN and infinities as the strings NaN, Infinity, -Infinity; times in ISO 8601."""
+    """Convert *value* to JSON types: NaN and infinities to the strings NaN, Infinity, -Infinity; times to ISO 8601."""
     match value:
         case Enum():
             return value.value
@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 
 
 def write_answer(document: Any, *, as_json: bool) -> None:
-    """Prints *document* on stdout: as one JSON document, or laid out for a person."""
+    """Print *document* on stdout: as one JSON document, or laid out for people."""
     document = plain(document)
     if as_json:
         sys.stdout.write(in_json(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
@@ -63,7 +63,7 @@ def write_answer(document: Any, *, as_json: bool) -> None:
     elif _is_table(document):
         _write_table(console, document)
     elif isinstance(document, list):
-        console.print(Text("\n".join(map(line, document)) or "Nothing."))
+        console.print(Text("\n".join(map(line, document)) or "No results."))
     else:
         console.print(Text(line(document)))
 
@@ -73,39 +73,39 @@ def _is_table(value: Any) -> bool:
 
 
 def _write_record(console: Console, record: Mapping[str, Any], *, indent: str = "") -> None:
-    """One line for each key; what holds a table, or a record too long for its line, is laid out below its key."""
+    """One line per key. A table, or a record that is too long for its line, is laid out below its key."""
     width = max((len(line(key)) for key in record), default=0)
     for key, value in record.items():
-        if rows := _by_name(value):
+        if rows := _table_rows(value):
             console.print(Text(f"{indent}{line(key)}:"))
             _write_table(console, rows, indent=f"{indent}  ")
             continue
-        told = f"{indent}{line(key):<{width}}  {_cell(value)}"
-        if isinstance(value, Mapping) and len(told) > console.width:
+        row_text = f"{indent}{line(key):<{width}}  {_cell(value)}"
+        if isinstance(value, Mapping) and len(row_text) > console.width:
             console.print(Text(f"{indent}{line(key)}:"))
             _write_record(console, value, indent=f"{indent}  ")
         else:
-            console.print(Text(told), soft_wrap=True)
+            console.print(Text(row_text), soft_wrap=True)
 
 
-def _by_name(value: Any) -> list[Mapping[str, Any]]:
-    """The rows of a table, or of a mapping from names to records; empty where it is neither."""
+def _table_rows(value: Any) -> list[Mapping[str, Any]]:
+    """The rows of a table, or of a mapping from names to records; empty for any other value."""
     if isinstance(value, Mapping) and value and all(isinstance(item, Mapping) for item in value.values()):
         return [{"name": name, **item} for name, item in value.items()]
     return value if _is_table(value) else []
 
 
 def _write_table(console: Console, rows: Sequence[Mapping[str, Any]], *, indent: str = "") -> None:
-    """One line for each where they fit beside each other; else one record below the other, so that nothing is cut."""
+    """One line per row where all columns fit; else one record below the other, so that nothing is cut."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     grid = Grid(box=None, pad_edge=False)
     for column in columns:
         grid.add_column(Text(line(column), style="bold"), overflow="fold")
     for row in rows:
         grid.add_row(*(Text(_cell(row.get(column))) for column in columns))
-    has_tables = any(_by_name(value) for row in rows for value in row.values())
-    natural = console.measure(grid, options=console.options.update(max_width=_WIDEST)).maximum + len(indent)
-    if not has_tables and (natural <= console.width or len(columns) <= _FEW):
+    has_tables = any(_table_rows(value) for row in rows for value in row.values())
+    natural_width = console.measure(grid, options=console.options.update(max_width=_MAX_WIDTH)).maximum + len(indent)
+    if not has_tables and (natural_width <= console.width or len(columns) <= _WRAPPABLE_COLUMNS):
         console.print(Padding(grid, (0, 0, 0, len(indent))))
         return
     for number, row in enumerate(rows):

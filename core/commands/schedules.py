@@ -1,4 +1,4 @@
-"""Commands on schedules: schedule, schedules, unschedule."""
+"""Commands for schedules: schedule, schedules, unschedule."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 def schedule(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe to train.")],
     cron: Annotated[
-        str | None, typer.Option(metavar="LINE", help="Minute, hour, day, month, weekday; in UTC: '30 2 * * 1'.")
+        str | None, typer.Option(metavar="LINE", help="Train at these times (cron, UTC), for example '30 2 * * 1'.")
     ] = None,
-    on_new_data: Annotated[bool, typer.Option("--on-new-data", help="Whenever its table gets new rows.")] = False,
+    on_new_data: Annotated[
+        bool, typer.Option("--on-new-data", help="Train whenever the table has a new version.")
+    ] = False,
     param: Params = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Retrains a recipe without a person; it acts by the token in MODELLEDGER_TOKEN and ends with it."""
+    """Train a recipe on a schedule, acting by MODELLEDGER_TOKEN."""
     trigger = save_trigger(
         get_stores(),
         get_actor(as_, "scientist"),
@@ -46,26 +48,26 @@ def schedule(
         params=parse_parameters(param),
         reason=reason,
     )
-    write_answer(_answer(trigger), as_json=as_json)
+    write_answer(_document(trigger), as_json=as_json)
 
 
 def schedules(as_: As = None, as_json: Json = False) -> None:
-    """All schedules, and whether each is on."""
-    write_answer([_answer(trigger) for trigger in list_triggers(get_stores(), get_actor(as_))], as_json=as_json)
+    """List schedules."""
+    write_answer([_document(trigger) for trigger in list_triggers(get_stores(), get_actor(as_))], as_json=as_json)
 
 
 def unschedule(
-    schedule_id: Annotated[str, typer.Argument(metavar="ID")],
+    schedule_id: Annotated[str, typer.Argument(metavar="ID", help="Schedule id.")],
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Deletes a schedule; what it has started goes on."""
+    """Delete a schedule. Jobs that it started continue."""
     delete_trigger(get_stores(), get_actor(as_, "scientist"), schedule_id, reason=reason)
     write_answer({"id": schedule_id, "deleted": True}, as_json=as_json)
 
 
-def _answer(trigger: Trigger) -> dict[str, Any]:
+def _document(trigger: Trigger) -> dict[str, Any]:
     return {
         "id": trigger.id,
         "recipe": trigger.arguments.get("recipe"),

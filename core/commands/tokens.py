@@ -1,4 +1,4 @@
-"""Commands on tokens: token issue, token list, token revoke."""
+"""Commands for tokens: token issue, token list, token revoke."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from core.features.admin import tokens
 
 
 def add_to(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Tokens by which the command line acts: MODELLEDGER_TOKEN.")
+    group = typer.Typer(no_args_is_help=True, help="Issue, list and revoke tokens for MODELLEDGER_TOKEN.")
     for name, command in (("issue", issue), ("list", list_all), ("revoke", revoke)):
         group.command(name)(command)
     app.add_typer(group, name="token")
 
 
 def issue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who or what acts by it.")],
-    role: Annotated[Role, typer.Option(help="The one role it holds.")],
-    days: Annotated[int, typer.Option(help=f"How long it holds, up to {tokens.MAX_DAYS} days.")] = 90,
-    allow_decisions: Annotated[bool, typer.Option("--allow-decisions", help="Needed for role manager.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Person or program that acts by the token.")],
+    role: Annotated[Role, typer.Option(help="Role of the token.")],
+    days: Annotated[int, typer.Option(help=f"Days until the token expires, at most {tokens.MAX_DAYS}.")] = 90,
+    allow_decisions: Annotated[
+        bool, typer.Option("--allow-decisions", help="Confirm that a manager's token may decide on promotions.")
+    ] = False,
     first: Annotated[
-        bool, typer.Option("--first", help="The first admin's, on the server itself, while there is no token yet.")
+        bool, typer.Option("--first", help="Issue the first admin's token, while there is no token.")
     ] = False,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Issues a token; its text is printed this once and kept nowhere."""
+    """Issue a token and print its text, which is not stored."""
     if first:
         if role is not Role.ADMIN or as_ is not None:
-            raise typer.BadParameter("--first makes an admin's token and takes no --as: use --role admin.")
+            raise typer.BadParameter("--first issues an admin's token: use --role admin, and do not use --as.")
         token, text = tokens.issue_first_token(get_stores(), name=name, days=days, reason=reason)
     else:
         token, text = tokens.issue_token(
@@ -46,26 +48,26 @@ def issue(
             allow_decisions=allow_decisions,
             reason=reason,
         )
-    # The one answer whose secret is what was asked for.
-    output.write_answer(_answer(token) | {"token": text}, as_json=as_json)
+    # The only output that contains a secret on purpose.
+    output.write_answer(_document(token) | {"token": text}, as_json=as_json)
 
 
 def list_all(as_: As = None, as_json: Json = False) -> None:
-    """All tokens ever issued, without their texts."""
-    write_answer([_answer(token) for token in tokens.list_tokens(get_stores(), get_actor(as_))], as_json=as_json)
+    """List all tokens ever issued, without their texts."""
+    write_answer([_document(token) for token in tokens.list_tokens(get_stores(), get_actor(as_))], as_json=as_json)
 
 
 def revoke(
-    token_id: Annotated[str, typer.Argument(metavar="ID")],
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="Token id.")],
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Ends a token at once, for jobs and schedules that were set up by it too."""
-    write_answer(_answer(tokens.revoke_token(get_stores(), get_actor(as_), token_id, reason=reason)), as_json=as_json)
+    """Revoke a token at once, also for its jobs and schedules."""
+    write_answer(_document(tokens.revoke_token(get_stores(), get_actor(as_), token_id, reason=reason)), as_json=as_json)
 
 
-def _answer(token: Token) -> dict[str, Any]:
+def _document(token: Token) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,

@@ -1,4 +1,4 @@
-"""Commands that run things: demo, doctor, serve, worker, perform."""
+"""Commands that run programs: demo, doctor, serve, worker, sql-endpoint, perform."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(as_json: Json = False) -> None:
-    """Builds the sample workspace; a second call changes nothing."""
-    made = build_sample(get_stores(), tell=lambda line: print(line, file=sys.stderr))
-    write_answer({"made": list(made), "home": str(get_stores().settings.home)}, as_json=as_json)
+    """Build the sample workspace."""
+    built = build_sample(get_stores(), notify=lambda line: print(line, file=sys.stderr))
+    write_answer({"made": list(built), "home": str(get_stores().settings.home)}, as_json=as_json)
 
 
 def doctor(as_json: Json = False) -> None:
-    """Each connection and setting: ok, or what to do."""
+    """Check all connections and settings."""
     checks = run_checks(load_settings(), open_stores)
     if as_json:
         write_answer([asdict(check) for check in checks], as_json=True)
     else:
-        write_answer([_in_words(check) for check in checks], as_json=False)
+        write_answer([_check_row(check) for check in checks], as_json=False)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
 
-def _in_words(check: Check) -> dict[str, str]:
-    """One line of `doctor` for a person: what it is, or what to do; and where a setting that was made came from."""
+def _check_row(check: Check) -> dict[str, str]:
+    """One row of `doctor` for people: the state or the advice, and the source of a setting."""
     origin = f" ({check.source})" if check.source not in ("", "default") else ""
     return {
         "": "ok" if check.ok else "not ok",
@@ -63,20 +63,18 @@ def _in_words(check: Check) -> dict[str, str]:
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
-    address: Annotated[
-        str, typer.Option(help="Where to listen; loopback unless a sign-in provider is configured.")
-    ] = "127.0.0.1",
-    with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Start a worker beside the app.")] = True,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    address: Annotated[str, typer.Option(help="Address to listen on. Only loopback without sign-in.")] = "127.0.0.1",
+    with_worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Start a worker too.")] = True,
 ) -> None:
-    """Serves the app and a worker; builds the sample workspace on a first start of the embedded default."""
+    """Serve the app and start a worker."""
     settings = load_settings()
     if settings.has_sign_in:
         enable_provider(get_stores(), channel="serve")
     else:
         refuse_demo(get_stores())
     if settings.is_embedded and settings.sample:
-        build_sample(get_stores(), tell=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
+        build_sample(get_stores(), notify=lambda line: print(f"Sample workspace: {line}", file=sys.stderr))
     raise typer.Exit(
         serve_app(
             port=port,
@@ -90,7 +88,7 @@ def serve(
 
 
 def worker() -> None:
-    """Runs jobs and triggers, signs heads of the audit log, opens findings, until it is stopped."""
+    """Run jobs and schedules, sign the audit log and inspect the registry."""
     configure_logs(default_level="info")
     stores = get_stores()
     schedule = HeadSchedule(stores)
@@ -102,30 +100,28 @@ def worker() -> None:
         try:
             inspection.inspect_if_due()
         except Unavailable as error:
-            # MLflow away must not keep jobs that need only Delta: looked again when it is due.
+            # An outage of MLflow must not stop jobs that need only Delta. The next inspection tries again.
             _LOG.warning("the registry cannot be inspected now", error=str(error))
 
     run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: clean_up(stores, job))
 
 
 def sql_endpoint(
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 10_000,
-    host: Annotated[str, typer.Option(help="Where to listen. It asks nobody who they are: see docs/spark.md.")] = (
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 10_000,
+    host: Annotated[str, typer.Option(help="Address to listen on. There is no sign-in: see docs/spark.md.")] = (
         "127.0.0.1"
     ),
     shared: Annotated[
         bool,
-        typer.Option(
-            "--shared", help="Others may reach it: account and firewall decide who reads what (docs/spark.md)."
-        ),
+        typer.Option("--shared", help="Accept connections from other machines (see docs/spark.md)."),
     ] = False,
 ) -> None:
-    """Serves the registered tables to BI tools over Spark's Thrift server, VERSION AS OF included (needs Java 17)."""
+    """Serve the tables to BI tools over Spark's Thrift server. Needs Java 17."""
     serve_sql(load_settings(), host=host, port=port, shared=shared, tell=lambda line: print(line, file=sys.stderr))
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:
-    """Does one claimed job; the worker's child process."""
+    """Run one claimed job in a child process of the worker."""
     configure_logs(default_level="info")
     stores = get_stores()
     status = run_job(

@@ -41,29 +41,29 @@ def refused(answer: Any, words: str) -> None:
 
 @pytest.mark.parametrize("name", ["auditor", "manager", "manager2", "admin"])
 def test_demo_identities_stay_gone_where_the_caller_names_no_provider(root: str, command: Command, name: str) -> None:
-    refused(command("approve", "x", "--as", name, "--reason", "r"), "--as is not taken")
-    refused(command("tables", "--as", name), "--as is not taken")
-    refused(command("tables"), "Nobody is signed in")
-    refused(command("approve", "x", "--reason", "r"), "Nobody is signed in")
-    with pytest.raises(Forbidden, match="demo identities are not taken"):
+    refused(command("approve", "x", "--as", name, "--reason", "r"), "--as is not accepted")
+    refused(command("tables", "--as", name), "--as is not accepted")
+    refused(command("tables"), "You are not signed in")
+    refused(command("approve", "x", "--reason", "r"), "You are not signed in")
+    with pytest.raises(Forbidden, match="demo identities are not accepted"):
         demo_identity(open_stores(), name, channel="cli")
 
 
 def test_the_pages_show_nothing_there(root: str, opened: Opened) -> None:  # noqa: F811
     test = opened("admin", "admin")
-    assert "demo identities are not taken" in said(test)
+    assert "demo identities are not accepted" in said(test)
     assert not test.title
     assert not test.selectbox
 
 
 def test_a_server_of_demo_identities_does_not_start_there(root: str, command: Command) -> None:
-    refused(command("serve", "--port", "1"), "demo identities are not taken")
+    refused(command("serve", "--port", "1"), "demo identities are not accepted")
 
 
 def test_a_token_acts_there_all_the_same(root: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELLEDGER_TOKEN", root)
     assert command("token", "list").code == 0
-    refused(command("tables", "--as", "manager"), "--as is not taken")
+    refused(command("tables", "--as", "manager"), "--as is not accepted")
 
 
 def test_that_it_is_in_force_is_one_event_whoever_says_it_again(root: str, command: Command) -> None:
@@ -77,7 +77,7 @@ def test_that_it_is_in_force_is_one_event_whoever_says_it_again(root: str, comma
 def test_an_admins_token_brings_them_back_with_a_reason_in_the_log(
     root: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(command("allow-demo", "--as", "admin", "--reason", "r"), "--as is not taken")
+    refused(command("allow-demo", "--as", "admin", "--reason", "r"), "--as is not accepted")
     monkeypatch.setenv("MODELLEDGER_TOKEN", root)
     refused(command("allow-demo", "--reason", " "), "A reason is required")
     done = command("allow-demo", "--reason", "the provider is gone for good", "--json")
@@ -112,7 +112,7 @@ def test_where_no_provider_ever_was_there_is_nothing_to_bring_back(home: Path, c
     stores = open_stores()
     now = datetime.now(UTC)
     made = stores.tokens.issue(name="a", role=Role.ADMIN, issued_by="admin", now=now, expires=now + timedelta(days=1))
-    with pytest.raises(Refused, match="taken here as it is"):
+    with pytest.raises(Refused, match="demo identities are accepted already"):
         allow_demo(stores, stores.tokens.actor(made[1], now), reason="r")
 
 

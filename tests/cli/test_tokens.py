@@ -59,15 +59,15 @@ def refused(answer: Any, words: str) -> None:
 
 
 def test_without_a_token_nothing_is_told(provider: None, command: Command) -> None:
-    refused(command("tables"), "Nobody is signed in")
-    refused(command("approve", "x", "--reason", "r"), "Nobody is signed in")
+    refused(command("tables"), "You are not signed in")
+    refused(command("approve", "x", "--reason", "r"), "You are not signed in")
 
 
 @pytest.mark.parametrize("name", ["auditor", "manager", "admin"])
 def test_demo_identities_are_gone(issue: Issue, command: Command, name: str) -> None:
     issue("ann", "manager", "--allow-decisions")
-    refused(command("tables", "--as", name), "--as is not taken")
-    refused(command("approve", "x", "--as", name, "--reason", "r"), "--as is not taken")
+    refused(command("tables", "--as", name), "--as is not accepted")
+    refused(command("approve", "x", "--as", name, "--reason", "r"), "--as is not accepted")
 
 
 def test_a_token_acts_under_its_name_and_role(issue: Issue, command: Command) -> None:
@@ -138,7 +138,9 @@ def test_a_decision_role_must_be_meant(issue: Issue, command: Command, monkeypat
 
 def test_there_is_one_first_token(issue: Issue, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELLEDGER_TOKEN", issue("ann", "auditor")["token"])
-    refused(command("token", "issue", "eve", "--role", "admin", "--first"), "A token was issued here before")
+    refused(
+        command("token", "issue", "eve", "--role", "admin", "--first"), "A token was issued on this database before"
+    )
     assert command("token", "issue", "eve", "--role", "scientist", "--first").code == 2
     events = command("audit", "log", "--subject", "token of eve", "--json").json
     assert [event["outcome"] for event in events] == ["denied"]

@@ -133,5 +133,5 @@ def test_the_command_line_shows_the_same(finding: Finding, evening: Moment, caps
     assert main(["findings", "--as-of", f"{evening(6):%Y-%m-%d}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--look"]) == 1
-    assert "--as-of only shows what stood then" in capsys.readouterr().err
+    assert "--as-of only shows findings" in capsys.readouterr().err
     get_stores.cache_clear()

@@ -54,7 +54,7 @@ def test_killed_after_it_the_log_has_both(stores: Stores) -> None:
         ("token of root", token.id),
         ("sign-in provider", None),
     ]
-    with pytest.raises(Forbidden, match="was issued here before"):
+    with pytest.raises(Forbidden, match="was issued on this database before"):
         issue_first_token(stores, name="again", days=1)
 
 

@@ -75,7 +75,7 @@ def test_a_schedule_of_a_demo_identity_ends_when_people_sign_in(sample_stores: S
     assert fire_due(sample_stores, tomorrow()) == ()
     assert [trigger.enabled for trigger in list_triggers(sample_stores, ANN)] == [False]
     (denied,) = sample_stores.audit.search(action="run.train", outcome="denied")
-    assert "acts by no token" in denied.reason
+    assert "has no token" in denied.reason
     assert sample_stores.jobs.list() == ()
 
 
@@ -84,7 +84,7 @@ def test_a_job_that_a_demo_identity_submitted_is_not_run(stores: Stores, scienti
     enable_provider(stores, channel="test")
     after = stores.jobs.submit("train", {"recipe": "none"}, ANN)
     scheduled = stores.jobs.submit("train", {"recipe": "none"}, ANN, trigger_id="t")
-    for job, words in ((before, "before people signed in here"), (scheduled, "acts by no token")):
+    for job, words in ((before, "before sign-in was enabled"), (scheduled, "has no token")):
         with pytest.raises(NotSignedIn, match=words):
             run_service(stores, actor_of(job), job.kind, job.arguments, Silent(), job=job)
         assert words in stores.audit.search(outcome="denied")[0].reason

@@ -77,7 +77,7 @@ def test_its_text_is_shown_once_and_kept_nowhere(opened: Opened, stores: Stores,
 
 def test_a_token_that_decides_must_be_meant(opened: Opened, stores: Stores) -> None:
     test = issued(opened("admin", "admin"), "robot", Role.MANAGER)
-    assert "say that it is meant" in said(test)
+    assert "Confirm that you want this" in said(test)
     assert texts_shown(test) == []
     assert stores.tokens.list() == ()
     issued(test, "robot", Role.MANAGER, meant=True)

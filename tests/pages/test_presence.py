@@ -129,7 +129,7 @@ def test_demo_identities_end_in_an_open_tab_too(home: Path, stores: Stores) -> N
     still_here = session.presence()
     still_here()
     enable_provider(stores, channel="test")
-    with pytest.raises(Exception, match="demo identities are not taken"):
+    with pytest.raises(Exception, match="demo identities are not accepted"):
         still_here()
 
 

@@ -1,1 +1,1 @@
-"""Tokens, sign-in, the sample workspace and the doctor."""
+"""Tokens, sign-in, the sample workspace, and the checks of the doctor."""

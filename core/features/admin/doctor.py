@@ -1,4 +1,4 @@
-"""Checks every setting and connection: ok, or what to do."""
+"""Checks every connection and lists every setting, each with advice where something is wrong."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from core.errors import CoreError
 from core.features.stores import Stores
 from core.redact import masked, redactor
 from core.settings import Settings
+from core.texts import text
 
 MASK = "***"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One setting or connection. *source* tells where a setting came from; *advice* is empty where all is well."""
+    """One setting or connection. *source* is the origin of a setting; *advice* is empty where all is well."""
 
     name: str
     ok: bool
@@ -30,7 +31,7 @@ class Check:
 
 
 def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) -> tuple[Check, ...]:
-    """Every connection first, then every setting. A connection that fails hides no other."""
+    """Return every connection, then every setting. A failed connection does not hide the others."""
     checks = [_home(settings.home)]
     try:
         stores = open_stores(settings)
@@ -43,7 +44,7 @@ def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) ->
 
 
 def list_settings(settings: Settings) -> tuple[Check, ...]:
-    """Every setting with its value and source; secrets are masked."""
+    """Return every setting with its value and source. Secrets are masked."""
     from_file = dotenv_values(".env") if Path(".env").is_file() else {}
     listed = []
     for name, field in type(settings).model_fields.items():
@@ -55,43 +56,66 @@ def list_settings(settings: Settings) -> tuple[Check, ...]:
         if extra.get("secret") and value:
             shown = masked(value) if isinstance(value, str) and "://" in value else MASK
         else:
-            shown = "not set" if value in (None, {}, "") else masked(value) if isinstance(value, str) else str(value)
+            shown = (
+                text("not set") if value in (None, {}, "") else masked(value) if isinstance(value, str) else str(value)
+            )
         listed.append(Check(name=variable, ok=True, detail=shown, source=source))
     return tuple(listed)
 
 
 def _home(home: Path) -> Check:
-    nearest = next(place for place in (home, *home.parents) if os.path.exists(place))
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-    advice = "" if writable else f"Make {home} writable or point MODELLEDGER_HOME at another folder."
-    return Check(name="home", ok=writable, detail=str(home), advice=advice)
+    nearest = next(folder for folder in (home, *home.parents) if os.path.exists(folder))
+    is_writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    advice = text("Make {home} writable, or set MODELLEDGER_HOME to another folder.", home=str(home))
+    return Check(name="home", ok=is_writable, detail=str(home), advice="" if is_writable else advice)
 
 
 def check_stores(stores: Stores) -> tuple[Check, ...]:
-    """Each connection of opened stores."""
+    """Check each connection of open stores."""
     settings = stores.settings
     checks = [
-        _check(stores, "database", lambda: f"{masked(settings.database)}, {stores.audit.head()[0]} events"),
+        _check(
+            stores,
+            "database",
+            lambda: text(
+                "{address}, {events} events", address=masked(settings.database), events=stores.audit.head()[0]
+            ),
+        ),
         _check(
             stores,
             "engine",
-            lambda: f"{stores.engine.name}: {stores.engine.check()}, {len(stores.catalog.tables())} tables",
+            lambda: text(
+                "{engine}: {state}, {tables} tables",
+                engine=stores.engine.name,
+                state=stores.engine.check(),
+                tables=len(stores.catalog.tables()),
+            ),
         ),
         *(_check_table(stores, table) for table in _registered(stores)),
         _check(
             stores,
             "mlflow tracking",
-            lambda: f"{masked(settings.tracking_uri)}, {len(stores.runs.experiments())} experiments",
+            lambda: text(
+                "{address}, {experiments} experiments",
+                address=masked(settings.tracking_uri),
+                experiments=len(stores.runs.experiments()),
+            ),
         ),
         _check(
-            stores, "mlflow registry", lambda: f"{masked(settings.registry_uri)}, {len(stores.models.models())} models"
+            stores,
+            "mlflow registry",
+            lambda: text(
+                "{address}, {models} models",
+                address=masked(settings.registry_uri),
+                models=len(stores.models.models()),
+            ),
         ),
     ]
     return tuple(checks)
 
 
 def engine_problem(stores: Stores) -> str | None:
-    """Why the engine cannot be used here, in one sentence with what to do; None where it can. Starts nothing."""
+    """Return why the engine cannot be used here and what to do, or None. Starts nothing."""
     try:
         stores.engine.check()
     except CoreError as error:
@@ -100,18 +124,22 @@ def engine_problem(stores: Stores) -> str | None:
 
 
 def _check_table(stores: Stores, table: Table) -> Check:
-    return _check(stores, f"table {table.name}", lambda: f"version {stores.engine.latest_version(table)}, {table.uri}")
+    return _check(
+        stores,
+        text("table {name}", name=table.name),
+        lambda: text("version {version}, {uri}", version=stores.engine.latest_version(table), uri=table.uri),
+    )
 
 
-def _check(stores: Stores, name: str, look: Callable[[], str]) -> Check:
+def _check(stores: Stores, name: str, connect: Callable[[], str]) -> Check:
     try:
-        return Check(name=name, ok=True, detail=stores.audit.redacted(look()))
+        return Check(name=name, ok=True, detail=stores.audit.redacted(connect()))
     except CoreError as error:
-        return Check(name=name, ok=False, detail="does not answer", advice=stores.audit.redacted(str(error)))
+        return Check(name=name, ok=False, detail=text("does not answer"), advice=stores.audit.redacted(str(error)))
 
 
 def _registered(stores: Stores) -> tuple[Table, ...]:
     try:
         return stores.catalog.tables()
     except CoreError:
-        return ()  # the same failure is already told by the check of the engine
+        return ()  # the check of the engine reports the same failure

@@ -1,4 +1,4 @@
-"""Builds the sample workspace: real data that scikit-learn ships, through the same services as a user's own."""
+"""Builds the sample workspace from data that scikit-learn ships, through the same services as user data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.entities import Actor, Event, Outcome, Role, TableVersion
 from core.features.data.ingest import ingest_data
 from core.features.stores import Stores
 from core.features.training.train import train
+from core.texts import text
 
 IRIS_TABLE = "iris_training_data"
 DIABETES_TABLE = "diabetes_training_data"
@@ -23,7 +24,7 @@ _REASON = "sample workspace"
 
 
 def iris_data() -> pa.Table:
-    """Fisher's iris: 150 rows, four lengths in cm and the species, shuffled so that any 50 hold all three."""
+    """Return Fisher's iris data: 150 rows, four lengths in cm and the species. Any 50 rows hold all three species."""
     from sklearn.datasets import load_iris
 
     bunch = load_iris(as_frame=True)
@@ -33,7 +34,7 @@ def iris_data() -> pa.Table:
 
 
 def diabetes_data() -> pa.Table:
-    """Efron's diabetes study: 442 rows, ten standardized baseline values and the progression a year later."""
+    """Return Efron's diabetes study: 442 rows, ten standardized baseline values and the progression a year later."""
     from sklearn.datasets import load_diabetes
 
     frame = load_diabetes(as_frame=True).frame.rename(columns={"target": "progression"})
@@ -46,36 +47,37 @@ def _shuffled(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(shuffle(frame, random_state=_SEED), preserve_index=False)
 
 
-# Table, recipe, its data, and the rows that each version adds.
+# Table, recipe, data, and the number of rows that each version adds.
 _PARTS: tuple[tuple[str, str, Callable[[], pa.Table], tuple[int, ...]], ...] = (
     (IRIS_TABLE, "iris_classifier", iris_data, (50, 50, 50)),
     (DIABETES_TABLE, "diabetes_progression", diabetes_data, (200, 242)),
 )
 
 
-def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
-    """Makes what of the sample was never made and returns what was made, in words; a second call makes nothing.
+def build_sample(stores: Stores, *, notify: Callable[[str], None] = lambda line: None) -> tuple[str, ...]:
+    """Build the missing parts of the sample and return one line for each. A second call builds nothing.
 
-    Each version is ingested and trained on before the next is added, as it would have happened. Interrupted, it
-    goes on where it stopped. What was made is known by the audit log: a version or a model that somebody took away
-    since is not made again behind their back, nor one that is there and that the log does not tell of.
+    Each version is ingested and trained on before the next one is added. After an interruption, the next call
+    continues.
+    The audit log tells which parts were built before: a part that was deleted since is not built again, and a part
+    that exists without an event is left alone. *notify* is called with each line.
     """
-    made: list[str] = []
+    lines: list[str] = []
 
-    def done(line: str) -> None:
-        made.append(line)
-        tell(line)
+    def report(line: str) -> None:
+        lines.append(line)
+        notify(line)
 
-    ingested, trained = _told_by_the_log(stores)
+    ingested, trained = _parts_in_log(stores)
     for name, recipe, load, sizes in _PARTS:
         table = stores.catalog.place(name)
         latest = stores.engine.latest_version(table) if stores.engine.exists(table) else -1
-        there = {str(v.data) for v in stores.models.versions() if v.data and v.data.table == name}
+        registered = {str(v.data) for v in stores.models.versions() if v.data and v.data.table == name}
         first_row = 0
         for version, size in enumerate(sizes):
             key = str(TableVersion(table=name, version=version))
             if version > latest and key in ingested:
-                break  # taken away since; nothing can be trained on it or added after it
+                break  # deleted since: nothing can be trained on this version or added after it
             if version > latest:
                 rows = load().slice(first_row, size)
                 result = ingest_data(
@@ -87,24 +89,24 @@ def build_sample(stores: Stores, *, tell: Callable[[str], None] = lambda line: N
                     mode="append",
                     reason=_REASON,
                 )
-                done(f"{result.table}@{result.version}: {result.rows_added} rows")
-            if key not in trained | there:
+                report(text("{data}: {rows} rows", data=key, rows=result.rows_added))
+            if key not in trained | registered:
                 training = train(stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason=_REASON)
-                done(f"{training.model} trained on {training.data}")
+                report(text("{model} trained on {data}", model=str(training.model), data=str(training.data)))
             first_row += size
-    return tuple(made)
+    return tuple(lines)
 
 
-def _told_by_the_log(stores: Stores) -> tuple[set[str], set[str]]:
+def _parts_in_log(stores: Stores) -> tuple[set[str], set[str]]:
     """The data versions that the sample ever ingested, and those that it ever trained on, as TABLE@N."""
 
-    def found(action: Action) -> tuple[Event, ...]:
+    def sample_events(action: Action) -> tuple[Event, ...]:
         events = stores.audit.search(
             actor=SAMPLE_ACTOR.name, action=action.value, outcome=Outcome.SUCCESS.value, limit=None
         )
         return tuple(event for event in events if event.reason == _REASON)
 
     return (
-        {event.subject for event in found(Action.DATA_INGEST)},
-        {str(event.after.get("data")) for event in found(Action.RUN_TRAIN)},
+        {event.subject for event in sample_events(Action.DATA_INGEST)},
+        {str(event.after.get("data")) for event in sample_events(Action.RUN_TRAIN)},
     )

@@ -186,7 +186,7 @@ def _manifest(read: Read, names: set[str]) -> dict[str, Any]:
     if not is_known:
         raise Refused(MANIFEST, f"it is not a manifest of the format {FORMAT}")
     for name in sorted(names - set(files) - _UNLISTED):
-        raise Refused(name, "it is not listed in the manifest: it was added later")
+        raise Refused(name, "it was added: the manifest does not list it")
     for name, facts in sorted(files.items()):
         if name not in names:
             raise Refused(name, "it is missing")

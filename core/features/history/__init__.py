@@ -1,1 +1,1 @@
-"""The state as of an earlier date."""
+"""The state at an earlier time, from the audit log."""

@@ -132,7 +132,8 @@ def parse_moment(text: str, *, is_start: bool = False) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadParameter(
-            f"{text!r} is not a valid date. Write a day in UTC (2027-03-31) or a time (2027-03-31T12:00:00Z).",
+            "{value!r} is not a valid date. Write a day in UTC (2027-03-31) or a time (2027-03-31T12:00:00Z).",
+            value=text,
             name="as-of",
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -42,7 +42,7 @@ def show_finding_at(stores: Stores, actor: Actor, finding_id: str, moment: datet
     finding = _replay(stores, moment).get(finding_id)
     if finding is None:
         stores.findings.get(finding_id)  # raises NotFound where the finding never existed
-        raise NotFound(f"Finding {finding_id} was opened after {moment:%Y-%m-%d}.", finding_id=finding_id)
+        raise NotFound("Finding {finding_id} was opened after {moment:%Y-%m-%d}.", finding_id=finding_id, moment=moment)
     view = view_finding(stores, finding)
     return replace(view, events=tuple(event for event in view.events if event.time <= moment))
 

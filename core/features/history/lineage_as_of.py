@@ -1,4 +1,4 @@
-"""Lineage of a model version as it stood at a date: data, run, decision and predictions, from the log alone."""
+"""Lineage of a model version at an earlier time: data, run, decision and predictions, from the audit log alone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from core.errors import ModelVersionNotFound
 from core.features.history.as_of import StateAsOf, VersionAsOf, state_at
 from core.features.lineage.build_graph import batch_node, model_node
 from core.features.stores import Stores
+from core.texts import text
 
 
 def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionAsOf, Lineage]:
-    """A version and where it came from and went, as it stood at *moment*. Raises ModelVersionNotFound, Forbidden."""
+    """Return a version and its lineage as they were at *moment*.
+
+    Raises:
+        ModelVersionNotFound: the version did not exist yet.
+        Forbidden.
+    """
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     state = state_at(stores, actor, moment)
     graph = lineage_of_state(state, key)
@@ -21,10 +27,16 @@ def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datet
 
 
 def lineage_of_state(state: StateAsOf, key: ModelVersionKey) -> Lineage:
-    """What was known of *key* then. Raises ModelVersionNotFound where it was not there yet."""
+    """Build the lineage of *key* from a state.
+
+    Raises:
+        ModelVersionNotFound: the version did not exist yet.
+    """
     version = state.version(key)
     if version is None:
-        raise ModelVersionNotFound(f"{key} was not there at {state.moment:%Y-%m-%d %H:%M} UTC.", key=str(key))
+        raise ModelVersionNotFound(
+            "{key} did not exist at {moment:%Y-%m-%d %H:%M} UTC.", key=str(key), moment=state.moment
+        )
     root = model_node(key)
     nodes = [
         Node(id=root, kind=NodeKind.MODEL, label=str(key), subject=str(key), detail={"stage": version.stage.value})
@@ -36,7 +48,9 @@ def lineage_of_state(state: StateAsOf, key: ModelVersionKey) -> Lineage:
         if batch.model_version == str(key):
             node = batch_node(batch.batch_id)
             detail = {"scored": batch.source, "by": batch.actor, "time": batch.time.isoformat(timespec="seconds")}
-            label = batch.into if batch.rows is None else f"{batch.into} ({batch.rows} rows)"
+            label = batch.into
+            if batch.rows is not None:
+                label = text("{table} ({rows} rows)", table=batch.into, rows=batch.rows)
             nodes.append(Node(id=node, kind=NodeKind.BATCH, label=label, subject=batch.batch_id, detail=detail))
             edges.append(Edge(source=root, target=node, label="predicted"))
     return Lineage(root=root, nodes=tuple(nodes), edges=tuple(edges))
@@ -44,7 +58,7 @@ def lineage_of_state(state: StateAsOf, key: ModelVersionKey) -> Lineage:
 
 def _add_origin(version: VersionAsOf, root: str, nodes: list[Node], edges: list[Edge]) -> None:
     if version.run_id is None:
-        problem = "it was registered outside ModelLedger, and no pass had noted its run by then"
+        problem = text("registered outside ModelLedger; no inspection had recorded the run by then")
         nodes.append(Node(id="run unknown", kind=NodeKind.RUN, label="unknown", subject="", problem=problem))
         edges.append(Edge(source="run unknown", target=root, label="registered as"))
         return
