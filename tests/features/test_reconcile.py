@@ -59,7 +59,7 @@ def test_only_a_manager_resolves_with_a_reason_and_once(
         resolve_request(sample_stores, manager, asked.id, reason="")
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.UNFINISHED
     resolve_request(sample_stores, manager, asked.id, reason="restart")
-    with pytest.raises(AlreadyDecided, match="nothing is unfinished"):
+    with pytest.raises(AlreadyDecided, match="Only an unfinished request can be resolved"):
         resolve_request(sample_stores, manager, asked.id, reason="again")
     with pytest.raises(RequestNotFound):
         resolve_request(sample_stores, manager, "nope", reason="restart")

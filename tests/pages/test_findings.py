@@ -216,7 +216,7 @@ def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_
     over = (datetime.now(UTC) - timedelta(days=3)).date()
     next(one for one in refused.date_input if one.label.startswith("Due")).set_value(over)
     refused = press(refused, "Change owner or due date", Why="late")
-    assert f"{over} is over" in plain(refused)
+    assert f"{over} is in the past" in plain(refused)
     assert sample_stores.findings.get(moved.id).due == moved.due
     next(one for one in refused.text_input if one.label == "Owner" and one.form_id.endswith(moved.id)).set_value("ana")
     day = (datetime.now(UTC) + timedelta(days=30)).date()
