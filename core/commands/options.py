@@ -25,11 +25,12 @@ Params = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Parameter of the estimator. May be repeated.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-As = Annotated[
-    str | None, typer.Option("--as", metavar="USER", help="Act as this user. The default user can only read.")
-]
+As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Act as this user, where sign-in is off.")]
 Decider = Annotated[
-    str | None, typer.Option("--as", metavar="USER", help="Act as this user.", default_factory=lambda: _no_default())
+    str | None,
+    typer.Option(
+        "--as", metavar="USER", help="Act as this user, where sign-in is off.", default_factory=lambda: _no_default()
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the audit log.")]
 AsOf = Annotated[

@@ -76,9 +76,13 @@ def read_baseline(stores: Stores) -> Baseline:
 
 
 def extend_baseline(
-    stores: Stores, versions: Sequence[ModelVersion], runs: Mapping[str, Run], before: Baseline, closely: Iterable[str]
+    stores: Stores,
+    versions: Sequence[ModelVersion],
+    runs: Mapping[str, Run],
+    baseline: Baseline,
+    closely: Iterable[str],
 ) -> Baseline:
-    """Record the facts that are missing in the baseline; for the versions named in *closely* also the artifact.
+    """Record the facts that are missing in *baseline*; for the versions named in *closely* also the artifact.
 
     A version whose run has not ended is left for a later inspection.
     """
@@ -89,20 +93,20 @@ def extend_baseline(
         if run is not None and run.status not in _ENDED:
             continue
         facts = _facts(stores, version, run)
-        if str(version.key) in with_artifact and "artifact" not in before.of(version):
+        if str(version.key) in with_artifact and "artifact" not in baseline.of(version):
             facts["artifact"] = artifact_sha256(stores, version)[0]
-            if run is not None and "metrics" not in before.of(version):
+            if run is not None and "metrics" not in baseline.of(version):
                 facts["late"] = _late_metrics(stores, run)
-        missing = {name: value for name, value in facts.items() if name not in before.of(version)}
+        missing = {name: value for name, value in facts.items() if name not in baseline.of(version)}
         if missing:
             new[str(version.key)] = missing
-    aliases = {model: by_alias for model, by_alias in aliases_of(versions).items() if model not in before.aliases}
+    aliases = {model: by_alias for model, by_alias in aliases_of(versions).items() if model not in baseline.aliases}
     names = list(new)
     for start in range(0, len(names), _VERSIONS_PER_EVENT):
         _record(stores, {name: new[name] for name in names[start : start + _VERSIONS_PER_EVENT]}, {})
     if aliases:
         _record(stores, {}, aliases)
-    return read_baseline(stores) if new or aliases else before
+    return read_baseline(stores) if new or aliases else baseline
 
 
 def aliases_of(versions: Iterable[ModelVersion]) -> dict[str, dict[str, int]]:

@@ -11,8 +11,15 @@ from typing import Any
 
 from core.audit.canonical_json import settled
 from core.entities import Difference, ModelVersion, RequestStatus, Run, Stage
-from core.features.monitoring import baseline
-from core.features.monitoring.baseline import Baseline
+from core.features.monitoring.baseline import (
+    Baseline,
+    aliases_of,
+    artifact_sha256,
+    evidence_tags,
+    extend_baseline,
+    read_baseline,
+    version_identity,
+)
 from core.features.stores import Stores
 from core.texts import text
 
@@ -53,23 +60,23 @@ def find_outside_changes(stores: Stores) -> tuple[Difference, ...]:
         RegistryUnavailable: the registry does not answer.
     """
     versions = stores.models.versions()
-    before = baseline.read_baseline(stores)
+    before = read_baseline(stores)
     findings = stores.findings.list(include_closed=True)
     reported = {finding.subject for finding in findings if finding.kind == ARTIFACT}
     closely = _choose(versions, before, reported)
     ids = [v.run_id for v in versions] + [facts.get("run_id") for facts in before.versions.values()]
     runs = stores.runs.get_many([run_id for run_id in ids if run_id], fresh=True)
-    known = baseline.extend_baseline(stores, versions, runs, before, closely)
+    baseline = extend_baseline(stores, versions, runs, before, closely)
     return (
-        *_gaps(versions, known),
-        *_aliases(stores, versions, known),
+        *_gaps(versions, baseline),
+        *_aliases(stores, versions, baseline),
         *(
             difference
             for version in versions
-            for difference in _compare_version(stores, version, runs.get(version.run_id or ""), known)
+            for difference in _compare_version(stores, version, runs.get(version.run_id or ""), baseline)
         ),
-        *_lost_runs(versions, runs, known),
-        *_artifacts(stores, [version for version in versions if str(version.key) in closely], known),
+        *_lost_runs(versions, runs, baseline),
+        *_artifacts(stores, [version for version in versions if str(version.key) in closely], baseline),
     )
 
 
@@ -85,18 +92,18 @@ def _choose(versions: Sequence[ModelVersion], before: Baseline, reported: set[st
     return always | set(chosen)
 
 
-def _gaps(versions: Iterable[ModelVersion], known: Baseline) -> Iterator[Difference]:
+def _gaps(versions: Iterable[ModelVersion], baseline: Baseline) -> Iterator[Difference]:
     """Report deleted version numbers: known from the log, or missing below the highest number."""
     numbers: dict[str, set[int]] = {}
     for version in versions:
         numbers.setdefault(version.model, set()).add(version.version)
-    for name in known.versions:
+    for name in baseline.versions:
         model, _, number_text = name.rpartition("/")
         if int(number_text) not in numbers.setdefault(model, set()):
             yield _number_gone(model, int(number_text), text("The version is known from the audit log."))
     for model, existing in numbers.items():
         for number in range(1, max(existing, default=0)):
-            if number not in existing and f"{model}/{number}" not in known.versions:
+            if number not in existing and f"{model}/{number}" not in baseline.versions:
                 yield _number_gone(model, number, text("Higher version numbers exist."))
 
 
@@ -110,13 +117,13 @@ def _number_gone(model: str, number: int, source: str) -> Difference:
     )
 
 
-def _aliases(stores: Stores, versions: Sequence[ModelVersion], known: Baseline) -> Iterator[Difference]:
+def _aliases(stores: Stores, versions: Sequence[ModelVersion], baseline: Baseline) -> Iterator[Difference]:
     """Compare `production` and `staging` with the decisions, and other aliases with their first recorded version."""
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     decided = {request.model: request.stages for request in sorted(approved, key=lambda r: str(r.decided_at))}
     unfinished_models = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
-    for model, current in baseline.aliases_of(versions).items():
-        first = known.aliases.get(model, current)
+    for model, current in aliases_of(versions).items():
+        first = baseline.aliases.get(model, current)
         for alias in sorted(current.keys() | first.keys() | _STAGE_ALIASES.keys()):
             stage = _STAGE_ALIASES.get(alias)
             if stage is None:
@@ -145,11 +152,13 @@ def _version_text(version: int | None) -> str:
     return text("no version") if version is None else text("version {version}", version=version)
 
 
-def _compare_version(stores: Stores, version: ModelVersion, run: Run | None, known: Baseline) -> Iterator[Difference]:
-    facts, subject = known.of(version), str(version.key)
+def _compare_version(
+    stores: Stores, version: ModelVersion, run: Run | None, baseline: Baseline
+) -> Iterator[Difference]:
+    facts, subject = baseline.of(version), str(version.key)
     yield from _replaced(stores, version, facts)
     if "marks" in facts:
-        yield from _compare_tags(subject, facts["marks"], baseline.evidence_tags(stores, version.tags), subject)
+        yield from _compare_tags(subject, facts["marks"], evidence_tags(stores, version.tags), subject)
     if run is None or run.is_deleted:
         if version.run_id:
             yield _run_gone(subject, version.run_id, run)
@@ -167,15 +176,13 @@ def _compare_version(stores: Stores, version: ModelVersion, run: Run | None, kno
     if "tags" in facts:
         # The data version was compared above, from whichever claim.
         before = {name: value for name, value in facts["tags"].items() if name not in _DATA_TAGS}
-        after = {
-            name: value for name, value in baseline.evidence_tags(stores, run.tags).items() if name not in _DATA_TAGS
-        }
+        after = {name: value for name, value in evidence_tags(stores, run.tags).items() if name not in _DATA_TAGS}
         yield from _compare_tags(subject, before, after, f"run {run.run_id}")
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
     """Another version under a known number: the model was deleted and made again, or its row altered."""
-    current = baseline.version_identity(stores, version)
+    current = version_identity(stores, version)
     differing = [name for name, value in current.items() if name in facts and facts[name] != value]
     if differing:
         yield _difference(
@@ -227,10 +234,10 @@ def _compare_tags(
         )
 
 
-def _lost_runs(versions: Iterable[ModelVersion], runs: Mapping[str, Run], known: Baseline) -> Iterator[Difference]:
+def _lost_runs(versions: Iterable[ModelVersion], runs: Mapping[str, Run], baseline: Baseline) -> Iterator[Difference]:
     """Deleted runs of versions that were deleted themselves."""
     existing = {str(version.key) for version in versions}
-    for name, facts in known.versions.items():
+    for name, facts in baseline.versions.items():
         run_id = facts.get("run_id")
         run = runs.get(run_id or "")
         if name not in existing and run_id and (run is None or run.is_deleted):
@@ -247,13 +254,13 @@ def _run_gone(subject: str, run_id: str, run: Run | None) -> Difference:
     )
 
 
-def _artifacts(stores: Stores, versions: Iterable[ModelVersion], known: Baseline) -> Iterator[Difference]:
+def _artifacts(stores: Stores, versions: Iterable[ModelVersion], baseline: Baseline) -> Iterator[Difference]:
     """Compare the artifacts with the hash that was approved, else with the first recorded hash."""
     for version in versions:
-        facts = known.of(version)
+        facts = baseline.of(version)
         if "artifact" not in facts:
             continue  # its run has not ended
-        sha256, problem = baseline.artifact_sha256(stores, version)
+        sha256, problem = artifact_sha256(stores, version)
         if sha256 is not None and sha256 == facts["artifact"]:
             continue
         if "approved_by" in facts:
