@@ -61,7 +61,7 @@ def test_a_finding_is_opened_assigned_and_closed_by_those_who_may(command: Comma
     ).json
     assert (moved["owner"], moved["due"][:10]) == ("Ada", "2077-01-31")
     past = command("findings", "--assign", made["id"], "--due", "2020-01-31", "--reason", "late", "--as", "auditor")
-    assert (past.code, "2020-01-31 is over" in past.err) == (1, True)
+    assert (past.code, "2020-01-31 is in the past" in past.err) == (1, True)
     refused = command("findings", "--close", made["id"], "--reason", "done", "--as", "auditor", "--json")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     silent = command("findings", "--close", made["id"], "--reason", " ", "--as", "manager", "--json")
