@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from core.access.sign_in_state import ProviderMark
+from core.access.sign_in_state import SignInState
 from core.access.tokens import SignOuts, Tokens
 from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.log import AuditLog
 from core.audit.proofs.checkpoint import VerifierKey
 from core.audit.proofs.signed_heads import Heads
-from core.audit.row_integrity import BoundRows
+from core.audit.row_integrity import RowIntegrity
 from core.database.engine import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
@@ -55,11 +55,11 @@ def open_stores(settings: Settings | None = None) -> Stores:
         ),
         decisions=Decisions(database, redact=redact),
         findings=Findings(database, redact=redact),
-        bound=BoundRows(database, audit),
+        row_integrity=RowIntegrity(database, audit),
         jobs=JobStore(database, settings.worker_lease_s, redact=redact),
         tokens=tokens,
         sign_outs=SignOuts(database),
-        provider=ProviderMark(audit, tokens),
+        provider=SignInState(audit, tokens),
     )
 
 

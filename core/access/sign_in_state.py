@@ -39,7 +39,7 @@ class EventLog(Protocol):
     ) -> Sequence[Event]: ...
 
 
-class ProviderMark:
+class SignInState:
     """The mark in one database. The newest of its events holds."""
 
     def __init__(self, audit: EventLog, tokens: Tokens) -> None:

@@ -1,9 +1,9 @@
-"""Canonical JSON: one value, one text, whatever the machine, so that a hash over it means something.
+"""Canonical JSON: each value has one text on every machine, so that hashes of the text can be compared.
 
-Keys are sorted; no white space; strings in Unicode normal form C; 1 and 1.0 are the same number and written 1; other
-floats are Python's shortest round-trip; NaN and the infinities are the strings "NaN", "Infinity", "-Infinity"; times
-are ISO 8601 in UTC with microseconds. What has no such text is refused with TypeError: bytes, a time without a zone
-(it would mean another instant on another machine), two keys that are one key in normal form C.
+Keys are sorted. There is no white space. Strings are in Unicode normal form C. 1 and 1.0 are both written 1; other
+floats are written as Python's shortest round-trip; NaN and the infinities are the strings "NaN", "Infinity" and
+"-Infinity". Times are ISO 8601 in UTC with microseconds. Values without a canonical text raise TypeError: bytes, a time
+without a zone (it means different instants on different machines), and two keys with the same normal form C.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from unicodedata import normalize
 
 _INTEGRAL_BELOW = 2**53
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-# No database and no UTF-8 holds all of these: NUL is refused by PostgreSQL, half a surrogate pair by any encoder.
+# PostgreSQL refuses NUL. No encoder accepts half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def canonical(value: Any) -> str:
-    """*value* as canonical JSON."""
+    """Return *value* as canonical JSON."""
     return _ENCODER.encode(settled(value))
 
 
 def storable(text: str) -> str:
-    """*text* in normal form C, with U+FFFD for what neither database can hold."""
+    """Return *text* in normal form C, with U+FFFD for each character that a database cannot store."""
     if text.isascii() and "\x00" not in text:
-        return text  # most texts are; a log of a million events is verified in half the time
+        return text  # most texts: halves the time to verify a log of a million events
     return normalize("NFC", _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def settled(value: Any) -> Any:
-    """*value* made of None, bool, int, float, str, list and dict alone, each in its one form."""
+    """Return *value* built of None, bool, int, float, str, list and dict only, each in its canonical form."""
     if type(value) is str:
         return storable(value)
     match value:
@@ -72,7 +72,7 @@ def _number(value: float) -> int | float | str:
 
 
 def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
-    found = {storable(str(settled(key))): settled(item) for key, item in value.items()}
-    if len(found) != len(value):
+    items = {storable(str(settled(key))): settled(item) for key, item in value.items()}
+    if len(items) != len(value):
         raise TypeError("two keys are the same in Unicode normal form C")
-    return found
+    return items

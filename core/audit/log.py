@@ -1,4 +1,4 @@
-"""The audit log: append-only, each event chained to the one before by SHA-256 over canonical JSON."""
+"""The audit log: append-only events, each chained to the previous event by SHA-256 over canonical JSON."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from core.access.permissions import Action
 from core.access.permissions import require as require_permission
 from core.audit.canonical_json import canonical, storable
 from core.audit.open_operations import OpenIntents
-from core.audit.row_snapshots import BINDS, Bind, Rows
+from core.audit.row_snapshots import SNAPSHOT, Rows, RowSnapshot
 from core.database.engine import Database
 from core.database.tables import events
 from core.entities import Actor, ChainVerdict, Event, Outcome
 from core.errors import Forbidden, Refused
 from core.logs import bound_contextvars, get_logger
 from core.redact import everywhere, redactor
+from core.texts import text
 
 GENESIS = "0" * 64
 _LOG = get_logger(__name__)
 _CHUNK = 5_000
 _HASH_CHUNK = 20_000
-# Any number of our own; it serialises appends on PostgreSQL.
+# An arbitrary number: the advisory lock that serializes appends on PostgreSQL.
 _APPEND_LOCK = 7_310_946_222
 
 
 @dataclass(kw_only=True)
 class Recording:
-    """What the body of `recording` may still say: *subject*, *before* and *after* go into the outcome."""
+    """The part of an outcome that the body of `recording` may still set: *subject*, *before* and *after*."""
 
     operation: str
     subject: str
@@ -48,7 +49,7 @@ class AuditLog:
     """Events in one database. Reading and appending are safe from any number of processes."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
-        """*redact* takes secrets out of reasons (the words of an error, say) and of what is noted before and after."""
+        """*redact* masks secrets in subjects, in reasons (which may be error messages), in *before* and *after*."""
         self._database = database
         self._redact = redact or redactor()
         self._open = OpenIntents(
@@ -56,7 +57,7 @@ class AuditLog:
         )
 
     def redacted(self, value: Any) -> Any:
-        """*value* as the log keeps it: without secrets in any of its texts."""
+        """Return *value* as the log holds it: with the secrets in its texts masked."""
         return everywhere(value, self._redact)
 
     def append(
@@ -70,12 +71,13 @@ class AuditLog:
         operation: str | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
-        binds: Bind | None = None,
-        was: Rows | None = None,
+        snapshot: RowSnapshot | None = None,
+        rows_before: Rows | None = None,
     ) -> Event:
-        """Adds one event; it is durable when this returns. *binds*: the rows that it holds, as they stand right then.
+        """Append one event, durable when the call returns.
 
-        *was*: those rows as they stood when the action began; what changed since is held. Raises DatabaseUnavailable.
+        *snapshot* names the rows that the event holds, *rows_before* is their state when the action began: the event
+        holds the fields that changed since. Raises DatabaseUnavailable.
         """
         with self._database.write() as connection:
             return self.append_within(
@@ -88,13 +90,13 @@ class AuditLog:
                 operation=operation,
                 before=before,
                 after=after,
-                binds=binds,
-                was=was,
+                snapshot=snapshot,
+                rows_before=rows_before,
             )
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A writing transaction that holds the log: what else is written in it happens with its events, or neither."""
+        """Open a writing transaction that locks the log: its other writes and its events are committed together."""
         with self._database.write() as connection:
             self._hold(connection)
             yield connection
@@ -111,15 +113,15 @@ class AuditLog:
         operation: str | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
-        binds: Bind | None = None,
-        was: Rows | None = None,
+        snapshot: RowSnapshot | None = None,
+        rows_before: Rows | None = None,
     ) -> Event:
-        """The same within a caller's writing transaction: both happen, or neither."""
+        """Append one event within the caller's writing transaction: both are committed, or neither."""
         self._hold(connection)
         sequence, previous = _head(connection)
-        if binds is not None:
-            # Read behind the lock: of two events about a row the later one holds the later state.
-            after = {**(after or {}), BINDS: binds.changes(was, connection)}
+        if snapshot is not None:
+            # Read behind the lock: of two events about a row, the later event holds the later state.
+            after = {**(after or {}), SNAPSHOT: snapshot.changes(rows_before, connection)}
         values: dict[str, Any] = {
             "sequence": sequence + 1,
             "time": datetime.now(UTC),
@@ -140,7 +142,7 @@ class AuditLog:
         return _event(values)
 
     def require(self, actor: Actor, action: Action, subject: str = "") -> None:
-        """permissions.require; a refusal is written as one denied event before Forbidden is raised."""
+        """Require the permission. A refusal is recorded as one denied event before Forbidden is raised."""
         try:
             require_permission(actor, action)
         except Forbidden as error:
@@ -157,12 +159,13 @@ class AuditLog:
         *,
         reason: str = "",
         before: Mapping[str, Any] | None = None,
-        binds: Bind | None = None,
+        snapshot: RowSnapshot | None = None,
     ) -> Iterator[Recording]:
-        """Requires the permission, writes the intent, and on leaving the outcome: success, denied or failed.
+        """Require the permission, write the intent and, at the end of the block, the outcome.
 
-        *binds*: the rows that the outcome holds, however it ends (core/audit/row_snapshots.py).
-        A process that dies in between leaves the intent without an outcome: see `unfinished`.
+        The outcome is success, denied (the block raised Refused) or failed (any other exception). *snapshot* names the
+        rows that the outcome holds in each case. A process that dies within the block leaves an intent without an
+        outcome: see `unfinished`.
         """
         self.require(actor, action, subject)
         record = Recording(operation=uuid4().hex, subject=subject, before=dict(before or {}))
@@ -177,7 +180,7 @@ class AuditLog:
                 operation=record.operation,
                 before=before,
             )
-            was = binds.read(connection) if binds else None
+            rows_before = snapshot.read(connection) if snapshot else None
 
         def close(outcome: Outcome, why: str) -> None:
             self.append(
@@ -189,8 +192,8 @@ class AuditLog:
                 operation=record.operation,
                 before=record.before,
                 after=record.after,
-                binds=binds,
-                was=was,
+                snapshot=snapshot,
+                rows_before=rows_before,
             )
             _LOG.info("action ended", outcome=outcome.value)
 
@@ -222,17 +225,18 @@ class AuditLog:
         before_sequence: int | None = None,
         within: Connection | None = None,
     ) -> tuple[Event, ...]:
-        """Events that match all that is given, newest first; *text* may stand anywhere in them, *actions*: any of.
+        """Return the events that match every given condition, newest first, at most *limit*.
 
-        *within*: as a caller's transaction sees them.
+        *text* may be anywhere in an event. An event matches *actions* if it has any of them. *within* is a caller's
+        transaction to read in.
         """
         query = sa.select(events).order_by(events.c.sequence.desc())
         exact = {"subject": subject, "actor": actor, "action": action, "outcome": outcome, "operation": operation}
         for name, value in exact.items():
             if value:
                 query = query.where(events.c[name] == value)
-        if wanted := [one.value for one in actions]:
-            query = query.where(events.c.action.in_(wanted))
+        if codes := [action.value for action in actions]:
+            query = query.where(events.c.action.in_(codes))
         if since is not None:
             query = query.where(events.c.time >= since)
         if until is not None:
@@ -240,15 +244,15 @@ class AuditLog:
         if before_sequence is not None:
             query = query.where(events.c.sequence < before_sequence)
         if text:
-            places = (events.c[name] for name in ("subject", "reason", "before", "after", "actor", "action"))
-            query = query.where(sa.or_(*(place.icontains(text, autoescape=True) for place in places)))
+            columns = (events.c[name] for name in ("subject", "reason", "before", "after", "actor", "action"))
+            query = query.where(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
         if limit is not None:
             query = query.limit(limit)
         with nullcontext(within) if within is not None else self._database.read() as connection:
             return tuple(_event(row) for row in connection.execute(query).mappings())
 
     def events(self, *, after_sequence: int = 0, limit: int | None = None) -> Iterator[Event]:
-        """Events oldest first, in chunks, so that any number fits."""
+        """Yield events, oldest first; read in chunks, so that memory does not grow with the log."""
         left = limit
         while left is None or left > 0:
             rows = self._chunk(after_sequence, _CHUNK if left is None else min(left, _CHUNK))
@@ -262,12 +266,12 @@ class AuditLog:
         return self._count(sa.true())
 
     def head(self) -> tuple[int, str]:
-        """Sequence number and hash of the newest event; (0, zeros) for an empty log."""
+        """Return the sequence number and the hash of the newest event; (0, zeros) for an empty log."""
         with self._database.read() as connection:
             return _head(connection)
 
     def hashes(self, *, after_sequence: int, until_sequence: int) -> Iterator[str]:
-        """Hashes alone, oldest first, as the database holds them: what Merkle proofs are made of."""
+        """Yield the hashes of events, oldest first, as the database holds them: the leaves of Merkle proofs."""
         while after_sequence < until_sequence:
             query = (
                 sa.select(events.c.sequence, events.c.hash)
@@ -279,7 +283,7 @@ class AuditLog:
                 rows = connection.execute(query).all()
             if not rows:
                 return
-            yield from [found for _, found in rows]
+            yield from [event_hash for _, event_hash in rows]
             after_sequence = rows[-1][0]
 
     def verify(
@@ -289,19 +293,22 @@ class AuditLog:
         on_event: Callable[[int, str], None] | None = None,
         start: tuple[int, str] = (0, GENESIS),
     ) -> ChainVerdict:
-        """Recomputes the chain and names the first event that does not hold.
+        """Recompute the chain and name the first event that breaks it.
 
-        *on_event* is told number and hash of each event that holds. *start* is the number and hash of an event up to
-        which the chain was verified before; events up to it are not read again.
-        What is appended meanwhile is left to the next time. Memory does not grow with the log.
-        Found: an event altered, removed, inserted or moved. Not found by the chain alone: a tail cut off, or a chain
-        rewritten from the start; that takes a head kept elsewhere.
+        *on_event* receives the number and the hash of each valid event, *on_progress* the number of verified events and
+        of all events. *start* is the number and the hash of the event up to which the chain was verified before; the
+        events up to it are not read again. Events appended meanwhile are left to the next verification.
+
+        The chain reveals an event that was altered, removed, inserted or moved. It does not reveal a tail that was cut
+        off or a chain that was rewritten from the start: only a signed head that is kept elsewhere does.
         """
         last, head = self.head()
         sequence, previous = start
         strays = self._count(events.c.sequence < 1)
         if strays:
-            return _broken(last, 1, f"{strays} events lie before number 1, outside the chain", previous)
+            return _broken(
+                last, 1, text("{count} events have numbers below 1, outside the chain", count=strays), previous
+            )
         while sequence < last and (rows := self._raw_chunk(sequence, min(_CHUNK, last - sequence))):
             for row in rows:
                 fault = _fault(row, sequence + 1, previous)
@@ -313,11 +320,17 @@ class AuditLog:
             if on_progress is not None:
                 on_progress(sequence, last)
         if previous != head:
-            return _broken(last, sequence + 1, "the log was changed while it was being verified", previous)
-        return ChainVerdict(ok=True, events=last, first_broken=None, detail=f"All {last} events hold.", head=previous)
+            return _broken(last, sequence + 1, text("the log was changed during the verification"), previous)
+        return ChainVerdict(
+            ok=True,
+            events=last,
+            first_broken=None,
+            detail=text("All {count} events are intact.", count=last),
+            head=previous,
+        )
 
     def unfinished(self) -> tuple[Event, ...]:
-        """Intents without an outcome, oldest first: going on now, or dead before they could say how they ended."""
+        """Return the intents without an outcome, oldest first: actions that still run, or whose process died."""
         return self._open.find()
 
     def _scan_unfinished(self) -> tuple[Event, ...]:
@@ -328,7 +341,7 @@ class AuditLog:
             return tuple(_event(row) for row in connection.execute(query).mappings())
 
     def _hold(self, connection: Connection) -> None:
-        """One appends at a time: SQLite has one writer anyway."""
+        """Let one transaction append at a time. SQLite has one writer anyway."""
         if self._database.is_postgres:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
 
@@ -338,7 +351,7 @@ class AuditLog:
             return int(connection.execute(query).scalar_one())
 
     def _raw_chunk(self, after: int, size: int) -> list[RowMapping]:
-        """Rows as the database holds them: a time that was tampered with must not be read as a time first."""
+        """Return rows as the database holds them: a tampered value may not be a valid time."""
         columns = [
             sa.type_coerce(column, sa.Text).label(column.name) for column in events.c if column.name != "sequence"
         ]
@@ -353,12 +366,12 @@ class AuditLog:
 
 
 def event_hash(values: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, over the canonical JSON of an event's columns but its hash; before and after as stored text."""
+    """Return the hex SHA-256 over an event's columns as canonical JSON; *before* and *after* are the stored texts."""
     return hashlib.sha256(event_text(values).encode()).hexdigest()
 
 
 def event_text(values: Mapping[str, Any]) -> str:
-    """The canonical JSON that an event's hash is taken over."""
+    """Return the canonical JSON of an event's columns without its hash: the input of the hash."""
     return canonical({name: value for name, value in values.items() if name != "hash"})
 
 
@@ -370,17 +383,22 @@ def _head(connection: Connection) -> tuple[int, str]:
 
 def _fault(row: Mapping[Any, Any], expected: int, previous: str) -> str | None:
     if row["sequence"] != expected:
-        return f"event {expected} is missing; the next one here is {row['sequence']}"
+        return text("event {number} is missing; the next event is {next}", number=expected, next=row["sequence"])
     if row["previous"] != previous:
-        return (
-            f"event {expected} does not follow the one before it: an event was removed, inserted or moved here, or "
-            "the one before was rewritten with its hash"
+        return text(
+            "event {number} does not follow the event before it: an event was removed, inserted or moved here, or the "
+            "event before was rewritten together with its hash",
+            number=expected,
         )
     try:
-        found = event_hash(row)
+        computed = event_hash(row)
     except TypeError:
-        found = ""
-    return None if row["hash"] == found else f"event {expected} was altered: its content does not give its hash"
+        computed = ""
+    return (
+        None
+        if row["hash"] == computed
+        else text("event {number} was altered: its hash does not match", number=expected)
+    )
 
 
 def _broken(events_in_all: int, position: int, detail: str, head: str) -> ChainVerdict:

@@ -1,4 +1,4 @@
-"""Intents without an outcome, remembered: each look reads only what was appended since the last one."""
+"""Open operations: intents without an outcome, kept between reads, so that each read takes only new events."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from core.entities import Event, Outcome
 
 
 class OpenIntents:
-    """The open intents of one log. *head* gives its end, *scan* all open intents, *after* the events behind a number.
+    """The open intents of one log.
 
-    The log is append-only, so what was once ended stays ended. Where the event that was last seen is not there as it
-    was, somebody changed the log by hand: then everything is read again.
+    *head* returns the number and the hash of the newest event, *scan* all open intents, *after* the events after a
+    number. The log is append-only, so an operation that ended stays ended. If the event that was read last has changed,
+    somebody changed the log by hand: then all events are read again.
     """
 
     def __init__(
@@ -24,22 +25,22 @@ class OpenIntents:
     ) -> None:
         self._head, self._scan, self._after = head, scan, after
         self._lock = threading.Lock()
-        self._seen: tuple[int, str] | None = None
+        self._last_read: tuple[int, str] | None = None
         self._open: dict[str, Event] = {}
 
     def find(self) -> tuple[Event, ...]:
-        """Oldest first."""
+        """Return the open intents, oldest first."""
         with self._lock:
-            if self._seen is None or not self._go_on(self._seen):
-                # The end is read first: what is appended before the scan is then merely seen twice.
-                self._seen = self._head()
+            if self._last_read is None or not self._read_new_events(self._last_read):
+                # The head is read first: events that are appended before the scan are then only read twice.
+                self._last_read = self._head()
                 self._open = {event.operation: event for event in self._scan()}
             return tuple(sorted(self._open.values(), key=lambda event: event.sequence))
 
-    def _go_on(self, seen: tuple[int, str]) -> bool:
-        """Reads what is new behind *seen*; False where the log is no longer the one that was seen."""
-        number, digest = seen
-        # One event before what is new: it has to be the one that was the end.
+    def _read_new_events(self, last_read: tuple[int, str]) -> bool:
+        """Read the events after *last_read*; return False where that event has changed."""
+        number, digest = last_read
+        # The first event of these must be the one that was read last.
         new = self._after(max(number - 1, 0))
         if number:
             last = next(new, None)
@@ -50,5 +51,5 @@ class OpenIntents:
                 self._open[event.operation] = event
             else:
                 self._open.pop(event.operation, None)
-            self._seen = (event.sequence, event.hash)
+            self._last_read = (event.sequence, event.hash)
         return True

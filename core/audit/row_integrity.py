@@ -1,7 +1,7 @@
-"""Compares the tables of requests, approvals and findings with what the log binds of them: who changed a row by hand.
+"""Row integrity: compares the rows of requests, approvals and findings with their snapshots in the audit log.
 
-Only what an event holds is compared: one that was written before events bound rows holds less, and nothing is made up
-for it. While an action is going on, or has died, what it may change is left out; it is told as unfinished elsewhere.
+An event without a snapshot says nothing about a row, so rows without any snapshot are not compared. While an action is
+unfinished, the fields that the action may change are not compared; reconcile reports the action itself.
 """
 
 from __future__ import annotations
@@ -18,255 +18,226 @@ from sqlalchemy.engine import Connection, RowMapping
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical, settled
 from core.audit.log import AuditLog
-from core.audit.row_snapshots import AS_ASKED, BINDS, approval_rows, finding_rows, request_rows
+from core.audit.row_snapshots import REQUESTED_FIELDS, SNAPSHOT, approval_rows, finding_rows, request_rows
 from core.database.engine import Database
 from core.database.tables import events
-from core.entities import Outcome, RequestKind, RequestStatus, Rewritten, Stage
+from core.entities import Outcome, TamperedRow
 from core.redact import MASK
+from core.texts import text
 
 _DECISIONS = (Action.PROMOTION_REQUEST, Action.PROMOTION_DECIDE, Action.PROMOTION_ROLLBACK, Action.RECONCILE_RESOLVE)
-_ABOUT = [action.value for action in (*_DECISIONS, Action.FINDING_OPEN, Action.RECONCILE_READ)]
-_OF_A_FINDING = ("kind", "severity", "owner", "expected", "found")
+_ACTIONS = [action.value for action in (*_DECISIONS, Action.FINDING_OPEN, Action.RECONCILE_READ)]
+# Compared even while an action that may change the rest of the row is unfinished.
+_STEADY_FIELDS = {"request": REQUESTED_FIELDS, "finding": ("id", "kind", "subject", "opened_by")}
 
 
 @dataclass
-class _Logged:
-    """What the log says of one row. *exists*: True or False as it says, None where it does not."""
+class _LoggedRow:
+    """The row as the log holds it. *exists* is None where no snapshot says whether the row exists."""
 
     values: dict[str, Any] = field(default_factory=dict)
     exists: bool | None = None
 
-    def bind(self, values: Mapping[str, Any] | None) -> None:
-        """What an action left: what it changed, or that there is no row."""
-        self.exists = values is not None
-        self.values = {} if values is None else self.values | dict(values)
-
-    def tell(self, **values: Any) -> None:
-        self.exists = True
-        self.values |= values
+    def apply(self, snapshot: Mapping[str, Any] | None) -> None:
+        """Take over what one action left: the changed fields, or None for no row."""
+        self.exists = snapshot is not None
+        self.values = {} if snapshot is None else self.values | dict(snapshot)
 
 
 @dataclass
-class _Fold:
-    """The log, folded up to the event *last* (its number and hash)."""
+class _Replay:
+    """The snapshots of the log, replayed up to the event *last* (its number and hash)."""
 
     last: tuple[int, str] | None = None
-    requests: dict[str, _Logged] = field(default_factory=dict)
+    requests: dict[str, _LoggedRow] = field(default_factory=dict)
     approvals: dict[str, dict[str, str] | None] = field(default_factory=dict)
-    findings: dict[str, _Logged] = field(default_factory=dict)
-    going_on: dict[str, set[str]] = field(default_factory=dict)
+    findings: dict[str, _LoggedRow] = field(default_factory=dict)
+    unfinished: dict[str, set[str]] = field(default_factory=dict)
 
 
-class BoundRows:
-    """The rows beside one log; each look reads only the events that were appended since the last one."""
+class RowIntegrity:
+    """The rows of one database against its log. Each comparison reads only the events since the one before."""
 
     def __init__(self, database: Database, log: AuditLog) -> None:
         self._database, self._log = database, log
         self._lock = threading.Lock()
-        self._fold = _Fold()
+        self._replay = _Replay()
 
-    def rewritten(self) -> tuple[Rewritten, ...]:
-        """Rows that are not what the log says, requests first: altered, deleted, or put in past the log."""
+    def tampered_rows(self) -> tuple[TamperedRow, ...]:
+        """Return the rows that were altered, deleted or inserted bypassing the log: requests, approvals, findings."""
         with self._lock, self._database.read() as connection:
-            self._read_on(connection)
-            fold = self._fold
-            pending = set().union(*fold.going_on.values())
+            self._read_new_events(connection)
+            replay = self._replay
+            pending = set().union(*replay.unfinished.values())
             requests = dict(request_rows(connection, sa.true()))
             approvals = approval_rows(connection, sa.true())
             findings = dict(finding_rows(connection, sa.true()))
             return (
-                *self._compared("request", fold.requests, requests, pending, AS_ASKED),
-                *self._approvals(approvals, requests, pending),
-                *self._compared("finding", fold.findings, findings, pending, ("id", "kind", "subject", "opened_by")),
+                *self._compare_rows("request", replay.requests, requests, pending),
+                *self._compare_approvals(approvals, requests, pending),
+                *self._compare_rows("finding", replay.findings, findings, pending),
             )
 
-    def _read_on(self, connection: Connection) -> None:
-        """Folds what is new; all of it again where the event that was the last is not there as it was."""
-        last = self._fold.last
+    def _read_new_events(self, connection: Connection) -> None:
+        """Replay the new events; all events where the last replayed event has changed."""
+        last = self._replay.last
         if last is not None:
-            found = connection.execute(sa.select(events.c.hash).where(events.c.sequence == last[0])).scalar()
-            if found != last[1]:
-                self._fold, last = _Fold(), None
+            event_hash = connection.execute(sa.select(events.c.hash).where(events.c.sequence == last[0])).scalar()
+            if event_hash != last[1]:
+                self._replay, last = _Replay(), None
         head = connection.execute(
             sa.select(events.c.sequence, events.c.hash).order_by(events.c.sequence.desc()).limit(1)
         ).first()
-        query = sa.select(events).where(events.c.action.in_(_ABOUT), events.c.subject != "registry")
+        query = sa.select(events).where(events.c.action.in_(_ACTIONS), events.c.subject != "registry")
         if last is not None:
             query = query.where(events.c.sequence > last[0])
-        for row in connection.execute(query.order_by(events.c.sequence)).mappings():
-            _fold_in(self._fold, row)
-        self._fold.last = None if head is None else (int(head.sequence), str(head.hash))
+        for event in connection.execute(query.order_by(events.c.sequence)).mappings():
+            _replay_event(self._replay, event)
+        self._replay.last = None if head is None else (int(head.sequence), str(head.hash))
 
-    def _compared(
+    def _compare_rows(
         self,
-        what: str,
-        logged: Mapping[str, _Logged],
+        kind: str,
+        logged_rows: Mapping[str, _LoggedRow],
         rows: Mapping[str, Mapping[str, Any]],
         pending: set[str],
-        steady: tuple[str, ...],
-    ) -> list[Rewritten]:
-        """*steady*: what is compared even while an action that may change the rest is not over."""
-        found = []
-        for one in sorted(logged.keys() | rows.keys()):
-            said, row = logged.get(one), rows.get(one)
+    ) -> list[TamperedRow]:
+        tampered = []
+        for row_id in sorted(logged_rows.keys() | rows.keys()):
+            logged, row = logged_rows.get(row_id), rows.get(row_id)
             if row is None:
-                if said is not None and said.exists:
-                    found.append(_missing(what, one, said.values))
-            elif said is None or (said.exists is False and one not in pending):
-                if what == "request" or one not in self._fold.requests:
-                    found.append(_put_in(what, one, row))
+                if logged is not None and logged.exists:
+                    tampered.append(_deleted(kind, row_id, logged.values))
+            elif logged is None or (logged.exists is False and row_id not in pending):
+                # A request and the finding about its review share an id: one event holds both.
+                if kind == "request" or row_id not in self._replay.requests:
+                    tampered.append(_inserted(kind, row_id, row))
             else:
-                names = [name for name in sorted(said.values) if name in row and (one not in pending or name in steady)]
-                differing = {n: (said.values[n], row[n]) for n in names if not self._is_so(said.values[n], row[n])}
+                differing = {
+                    name: (logged.values[name], row[name])
+                    for name in sorted(logged.values)
+                    if name in row
+                    and (row_id not in pending or name in _STEADY_FIELDS[kind])
+                    and not self._is_same(logged.values[name], row[name])
+                }
                 if differing:
-                    found.append(_altered(what, one, row, differing))
-        return found
+                    tampered.append(_altered(kind, row_id, row, differing))
+        return tampered
 
-    def _approvals(
+    def _compare_approvals(
         self, rows: Mapping[str, Mapping[str, str]], requests: Mapping[str, Mapping[str, Any]], pending: set[str]
-    ) -> list[Rewritten]:
-        found = []
-        for one, said in sorted(self._fold.approvals.items()):
-            if said is None or one in pending:
+    ) -> list[TamperedRow]:
+        tampered = []
+        for request_id, logged in sorted(self._replay.approvals.items()):
+            if logged is None or request_id in pending:
                 continue
-            there = {self._log.redacted(by): text for by, text in rows.get(one, {}).items()}
+            current = {self._log.redacted(by): approval for by, approval in rows.get(request_id, {}).items()}
             differing = {
-                by: (said.get(by), there.get(by))
-                for by in sorted(said.keys() | there.keys())
-                if said.get(by) != there.get(by) and MASK not in by
+                by: (logged.get(by), current.get(by))
+                for by in sorted(logged.keys() | current.keys())
+                if logged.get(by) != current.get(by) and MASK not in by
             }
             if differing:
-                row = requests.get(one) or self._fold.requests[one].values
-                found.append(_altered("approvals of request", one, row, differing))
-        return found
+                row = requests.get(request_id) or self._replay.requests[request_id].values
+                tampered.append(_altered("approvals of request", request_id, row, differing))
+        return tampered
 
-    def _is_so(self, said: Any, row: Any) -> bool:
-        # What the log masked as a secret it does not hold.
-        return MASK in canonical(said) or said == settled(self._log.redacted(row))
+    def _is_same(self, logged: Any, current: Any) -> bool:
+        # The log does not hold what was masked in it as a secret.
+        return MASK in canonical(logged) or logged == settled(self._log.redacted(current))
 
 
-def _fold_in(fold: _Fold, row: RowMapping) -> None:
-    before, after = json.loads(row["before"]), json.loads(row["after"])
-    requests = {str(told["request"]) for told in (before, after) if told.get("request")}
-    findings = {str(told["finding"]) for told in (before, after) if told.get("finding")}
-    for one in requests:
-        fold.requests.setdefault(one, _Logged())
-        fold.approvals.setdefault(one, None)
-    for one in findings:
-        fold.findings.setdefault(one, _Logged())
-    if row["outcome"] == Outcome.INTENT.value:
-        fold.going_on[row["operation"]] = requests | findings
+def _replay_event(replay: _Replay, event: RowMapping) -> None:
+    before, after = json.loads(event["before"]), json.loads(event["after"])
+    requests = {str(state["request"]) for state in (before, after) if state.get("request")}
+    findings = {str(state["finding"]) for state in (before, after) if state.get("finding")}
+    for request_id in requests:
+        replay.requests.setdefault(request_id, _LoggedRow())
+        replay.approvals.setdefault(request_id, None)
+    for finding_id in findings:
+        replay.findings.setdefault(finding_id, _LoggedRow())
+    if event["outcome"] == Outcome.INTENT.value:
+        replay.unfinished[event["operation"]] = requests | findings
         return
-    fold.going_on.pop(row["operation"], None)
-    binds = after.get(BINDS)
-    if binds is None:
-        _fold_unbound(fold, row, before, after, requests, findings)
+    replay.unfinished.pop(event["operation"], None)
+    snapshot = after.get(SNAPSHOT)
+    if snapshot is None:
         return
-    for one in requests:
-        fold.requests[one].bind(binds.get("request"))
-        known = {} if "id" in (binds.get("request") or {}) else fold.approvals[one]
-        # Who said yes before events bound rows is not known: then neither is who did not.
-        fold.approvals[one] = None if known is None else known | binds.get("approvals", {})
-    for one in requests | findings:
-        if "finding" in binds:
-            fold.findings.setdefault(one, _Logged()).bind(binds["finding"])
+    for request_id in requests:
+        replay.requests[request_id].apply(snapshot.get("request"))
+        # The snapshot with the id is the first: the request had no approvals before. Without it they are not known.
+        approvals = {} if "id" in (snapshot.get("request") or {}) else replay.approvals[request_id]
+        replay.approvals[request_id] = None if approvals is None else approvals | snapshot.get("approvals", {})
+    if "finding" in snapshot:
+        for finding_id in requests | findings:
+            replay.findings.setdefault(finding_id, _LoggedRow()).apply(snapshot["finding"])
 
 
-def _fold_unbound(
-    fold: _Fold,
-    row: RowMapping,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    requests: set[str],
-    findings: set[str],
-) -> None:
-    """An event that binds no row."""
-    for one in requests:
-        _tell_request(fold.requests[one], row, after)
-        fold.approvals[one] = None
-    for one in findings:
-        if row["outcome"] == Outcome.SUCCESS.value:
-            _tell_finding(fold.findings[one], row, before, after)
-
-
-def _tell_request(logged: _Logged, row: RowMapping, after: Mapping[str, Any]) -> None:
-    """From an event that binds no row: what it says all the same. What it may have changed unsaid is forgotten."""
-    logged.values = {name: value for name, value in logged.values.items() if name in AS_ASKED}
-    if row["outcome"] != Outcome.SUCCESS.value:
-        return
-    model, _, number = row["subject"].rpartition("/")
-    decided = {"decided_by": row["actor"], "stages": after.get("stages")}
-    match row["action"], after.get("decision"):
-        case Action.PROMOTION_REQUEST.value, _ if number.isdigit() and "to" in after:
-            asked = {"to_stage": after["to"], "requested_by": row["actor"], "kind": RequestKind.PROMOTION.value}
-            logged.tell(model=model, version=int(number), status=RequestStatus.OPEN.value, **asked)
-        case Action.PROMOTION_ROLLBACK.value, _ if number.isdigit():
-            asked = {"to_stage": Stage.PRODUCTION.value, "requested_by": row["actor"]}
-            logged.tell(model=model, version=int(number), kind=RequestKind.ROLLBACK.value, **asked)
-            logged.tell(status=RequestStatus.APPROVED.value, **decided)
-        case Action.PROMOTION_DECIDE.value, "approved":
-            logged.tell(status=RequestStatus.APPROVED.value, **decided)
-        case Action.PROMOTION_DECIDE.value, "rejected":
-            logged.tell(status=RequestStatus.REJECTED.value, decided_by=row["actor"])
-
-
-def _tell_finding(logged: _Logged, row: RowMapping, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """The same of a finding: opened, given to another owner, closed."""
-    told = {name: after[name] for name in _OF_A_FINDING if name in after}
-    if row["action"] == Action.RECONCILE_RESOLVE.value:
-        logged.tell(closed_by=after.get("closed_by", row["actor"]))
-    elif before.get("finding"):
-        logged.tell(**told)
-    elif row["action"] == Action.FINDING_OPEN.value:
-        logged.tell(subject=row["subject"], opened_by=row["actor"], closed_by=None, **told)
-
-
-def _altered(what: str, one: str, row: Mapping[str, Any], differing: Mapping[str, tuple[Any, Any]]) -> Rewritten:
-    words = [
-        f"{name} is {_word(now)} in the table, {_word(said)} in the log" for name, (said, now) in differing.items()
+def _altered(kind: str, row_id: str, row: Mapping[str, Any], differing: Mapping[str, tuple[Any, Any]]) -> TamperedRow:
+    changes = [
+        text(
+            "{field} is {current} in the table, {logged} in the log", field=name, current=_word(now), logged=_word(was)
+        )
+        for name, (was, now) in differing.items()
     ]
-    return Rewritten(
-        what=what,
-        id=one,
+    return TamperedRow(
+        kind=kind,
+        id=row_id,
         subject=_subject(row),
         fields=tuple(differing),
         expected=_listed(differing, 0),
         found=_listed(differing, 1),
-        detail=f"The {what} {one} ({_subject(row)}) was rewritten past the log: {'; '.join(words)}.",
+        detail=text(
+            "The {kind} {id} ({subject}) was changed bypassing the log: {changes}.",
+            kind=kind,
+            id=row_id,
+            subject=_subject(row),
+            changes="; ".join(changes),
+        ),
     )
 
 
-def _missing(what: str, one: str, said: Mapping[str, Any]) -> Rewritten:
-    return Rewritten(
-        what=what,
-        id=one,
-        subject=_subject(said),
+def _deleted(kind: str, row_id: str, logged: Mapping[str, Any]) -> TamperedRow:
+    return TamperedRow(
+        kind=kind,
+        id=row_id,
+        subject=_subject(logged),
         fields=(),
-        expected=f"{what} {one}",
+        expected=f"{kind} {row_id}",
         found="deleted from its table",
-        detail=f"The {what} {one} ({_subject(said)}) stands in the log and is missing from its table.",
+        detail=text(
+            "The {kind} {id} ({subject}) is in the log but missing from its table.",
+            kind=kind,
+            id=row_id,
+            subject=_subject(logged),
+        ),
     )
 
 
-def _put_in(what: str, one: str, row: Mapping[str, Any]) -> Rewritten:
-    return Rewritten(
-        what=what,
-        id=one,
+def _inserted(kind: str, row_id: str, row: Mapping[str, Any]) -> TamperedRow:
+    return TamperedRow(
+        kind=kind,
+        id=row_id,
         subject=_subject(row),
         fields=(),
         expected="an event of the log",
-        found=f"{what} {one}, put into its table past the log",
-        detail=f"The {what} {one} ({_subject(row)}) stands in its table and no event of the log tells of it.",
+        found=text("{kind} {id}, inserted into its table bypassing the log", kind=kind, id=row_id),
+        detail=text(
+            "The {kind} {id} ({subject}) is in its table but in no event of the log.",
+            kind=kind,
+            id=row_id,
+            subject=_subject(row),
+        ),
     )
 
 
 def _subject(values: Mapping[str, Any]) -> str:
-    """MODEL/N of a request, what a finding is about."""
+    """Return MODEL/N for a request, the finding's own subject for a finding."""
     return str(values["subject"]) if "subject" in values else f"{values.get('model')}/{values.get('version')}"
 
 
-def _listed(differing: Mapping[str, tuple[Any, Any]], which: int) -> str:
-    return ", ".join(f"{name}: {_word(both[which])}" for name, both in differing.items())
+def _listed(differing: Mapping[str, tuple[Any, Any]], position: int) -> str:
+    return ", ".join(f"{name}: {_word(pair[position])}" for name, pair in differing.items())
 
 
 def _word(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""What an event binds of the tables beside the log: a request with its approvals, or a finding, as it stood right then.
+"""Row snapshots: the copy of a request with its approvals, or of a finding, that an event of the log holds.
 
-Requests, approvals and findings lie in tables that whoever holds the database can change; the log cannot be changed
-unseen. So each event about one of them holds what it changed of the row: names and short words as they are, long texts
-by their SHA-256. `rewritten.py` compares them.
+The tables of requests, approvals and findings can be changed by anybody who can write to the database; the log cannot
+be changed unnoticed. So each event about a row holds the fields that its action changed: names and short values as they
+are, long texts as SHA-256. core.audit.row_integrity compares the rows with these snapshots.
 """
 
 from __future__ import annotations
@@ -19,57 +19,61 @@ from sqlalchemy.engine import Connection
 from core.audit.findings import absences
 from core.database.tables import approvals, findings, requests
 
-# Where it stands in what an event says of after.
-BINDS = "binds"
+# The key of the snapshot in an event's *after*.
+SNAPSHOT = "binds"
 
-# By their hash: long, and said elsewhere. A reason is the reason of its event.
+# Held by their hash: they are long. A reason is the reason of its event.
 _HASHED = ("gates", "evidence", "request_reason", "reason")
 _OBJECTS = ("intended", "stages")
-# When the pass saw a finding last changes with each pass and decides nothing.
-_UNBOUND = ("last_seen",)
-# What stays as it was asked; the rest of a request's row changes when it is decided.
-AS_ASKED = ("id", "kind", "model", "version", "to_stage", "requested_by", "requested_at", "request_reason", "evidence")
+# The time of the last inspection changes with each inspection and decides nothing.
+_LEFT_OUT = ("last_seen",)
+# Set by the request itself; the other fields of its row change with the decision.
+REQUESTED_FIELDS = (
+    *("id", "kind", "model", "version", "to_stage", "requested_by", "requested_at", "request_reason", "evidence"),
+)
 
 Rows = Mapping[str, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
-class Bind:
-    """What an event binds. *read* gives the rows, None for what is not there, as they stand in its transaction.
+class RowSnapshot:
+    """Which rows an event holds. *read* returns them by table as they are in a transaction, None for a missing row.
 
-    *always*: fields that are bound even where the action changed nothing of them.
+    *always* names the fields that the event holds even where the action did not change them.
     """
 
     read: Callable[[Connection], Rows]
     always: Callable[[str], bool] = lambda name: False
 
-    def changes(self, was: Rows | None, connection: Connection) -> dict[str, Any]:
-        """What differs from *was*, as the rows stood when the action began, and what is bound always.
+    def changes(self, rows_before: Rows | None, connection: Connection) -> dict[str, Any]:
+        """Return the fields that differ from *rows_before*, the rows when the action began, and those of *always*.
 
-        Only that: an action on a row that was altered by hand before must not vouch for what it did not write.
-        Where *was* is None nothing is known to differ.
+        Nothing else: an action must not confirm fields that somebody altered by hand before the action began.
+        Where *rows_before* is None, no field is known to differ.
         """
-        found: dict[str, Any] = {}
+        snapshot: dict[str, Any] = {}
         rows = self.read(connection)
-        for name, now in rows.items():
-            before = (rows if was is None else was).get(name)
-            if now is None:
-                found[name] = None
+        for table, row in rows.items():
+            before = (rows if rows_before is None else rows_before).get(table)
+            if row is None:
+                snapshot[table] = None
             elif before is None:
-                found[name] = dict(now)
+                snapshot[table] = dict(row)
             else:
-                found[name] = {key: value for key, value in now.items() if before.get(key) != value or self.always(key)}
-        return found
+                snapshot[table] = {
+                    name: value for name, value in row.items() if before.get(name) != value or self.always(name)
+                }
+        return snapshot
 
 
-def bound_row(after: Mapping[str, Any], table: str) -> Mapping[str, Any]:
-    """What an event that says *after* binds of its "request" or "finding"; empty where it binds none."""
-    binds = after.get(BINDS)
-    return (binds.get(table) or {}) if isinstance(binds, Mapping) else {}
+def snapshot_row(after: Mapping[str, Any], table: str) -> Mapping[str, Any]:
+    """Return the fields of "request" or "finding" in an event's *after*, empty where the event holds no such row."""
+    snapshot = after.get(SNAPSHOT)
+    return (snapshot.get(table) or {}) if isinstance(snapshot, Mapping) else {}
 
 
-def of_request(request_id: str, *, always: Callable[[str], bool] = lambda name: False) -> Bind:
-    """Binds a request, its approvals, and the finding that waits for its review."""
+def request_snapshot(request_id: str, *, always: Callable[[str], bool] = lambda name: False) -> RowSnapshot:
+    """Return the snapshot of a request, its approvals, and the finding about its review."""
 
     def read(connection: Connection) -> Rows:
         return {
@@ -78,53 +82,57 @@ def of_request(request_id: str, *, always: Callable[[str], bool] = lambda name: 
             "finding": dict(finding_rows(connection, findings.c.id == request_id)).get(request_id),
         }
 
-    return Bind(read, always)
+    return RowSnapshot(read, always)
 
 
-def what_was_decided(name: str) -> bool:
-    """For *always*: all that an action which died may have changed of a request, whoever ends it."""
-    return name not in AS_ASKED
+def finding_snapshot(finding_id: str, *, always: Callable[[str], bool] = lambda name: False) -> RowSnapshot:
+    """Return the snapshot of a finding."""
+
+    def read(connection: Connection) -> Rows:
+        return {"finding": dict(finding_rows(connection, findings.c.id == finding_id)).get(finding_id)}
+
+    return RowSnapshot(read, always)
 
 
-def of_finding(finding_id: str, *, always: Callable[[str], bool] = lambda name: False) -> Bind:
-    """Binds a finding."""
-    return Bind(lambda c: {"finding": dict(finding_rows(c, findings.c.id == finding_id)).get(finding_id)}, always)
+def is_decision_field(name: str) -> bool:
+    """For *always*: the fields of a request that an action which died may have changed, whoever ends the action."""
+    return name not in REQUESTED_FIELDS
 
 
-def everything(_: str) -> bool:
+def is_any_field(_: str) -> bool:
     """For *always*: the whole row."""
     return True
 
 
-def since_when_gone(name: str) -> bool:
-    """For *always*: what a pass changes of a finding that it does not see, or sees again."""
+def is_absence_field(name: str) -> bool:
+    """For *always*: the field that an inspection changes when a fact disappears or returns."""
     return name == "gone"
 
 
 def request_rows(connection: Connection, condition: sa.ColumnElement[bool]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Id and bound form of each request."""
-    for row in _raw(connection, requests, condition):
-        yield str(row["id"]), {name: _form(name, value) for name, value in row.items()}
+    """Yield the id and the snapshot form of each request."""
+    for row in _raw_rows(connection, requests, condition):
+        yield str(row["id"]), {name: _snapshot_form(name, value) for name, value in row.items()}
 
 
 def approval_rows(connection: Connection, condition: sa.ColumnElement[bool]) -> dict[str, dict[str, str]]:
-    """By request, who said yes: one text for each, with the time and the reason's hash."""
-    found: dict[str, dict[str, str]] = {}
-    for row in _raw(connection, approvals, condition):
-        found.setdefault(row["request_id"], {})[row["by"]] = f"at {row['at']}, reason {_sha256(row['reason'])}"
-    return found
+    """Return, by request id and approver, a text with the time of the approval and the hash of its reason."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in _raw_rows(connection, approvals, condition):
+        rows.setdefault(row["request_id"], {})[row["by"]] = f"at {row['at']}, reason {_sha256(row['reason'])}"
+    return rows
 
 
 def finding_rows(connection: Connection, condition: sa.ColumnElement[bool]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Id and bound form of each finding; *gone* is since when the pass sees it no more."""
-    since = {row["finding_id"]: row["since"] for row in _raw(connection, absences, sa.true())}
-    for row in _raw(connection, findings, condition):
-        form = {name: value for name, value in row.items() if name not in _UNBOUND}
-        yield str(row["id"]), form | {"gone": since.get(row["id"])}
+    """Yield the id and the snapshot form of each finding; *gone* is the time since when its fact is absent."""
+    gone_since = {row["finding_id"]: row["since"] for row in _raw_rows(connection, absences, sa.true())}
+    for row in _raw_rows(connection, findings, condition):
+        form = {name: value for name, value in row.items() if name not in _LEFT_OUT}
+        yield str(row["id"]), form | {"gone": gone_since.get(row["id"])}
 
 
-def _raw(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
-    """Rows as the database holds them: what was tampered with must not be read as a time or as JSON first."""
+def _raw_rows(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    """Return rows as the database holds them: a tampered value may not be a valid time or valid JSON."""
     columns = [
         column if isinstance(column.type, sa.Integer) else sa.type_coerce(column, sa.Text).label(column.name)
         for column in table.c
@@ -132,7 +140,7 @@ def _raw(connection: Connection, table: sa.Table, condition: sa.ColumnElement[bo
     return [dict(row) for row in connection.execute(sa.select(*columns).where(condition)).mappings()]
 
 
-def _form(name: str, value: Any) -> Any:
+def _snapshot_form(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name in _HASHED:

@@ -86,8 +86,8 @@ def verify(
             "verified_from": verdict.verified_from,
             "compared": verdict.compared,
             "rewritten": [
-                {"what": r.what, "id": r.id, "subject": r.subject, "fields": list(r.fields), "detail": r.detail}
-                for r in verdict.rewritten
+                {"what": r.kind, "id": r.id, "subject": r.subject, "fields": list(r.fields), "detail": r.detail}
+                for r in verdict.tampered_rows
             ],
             "signed_head": verdict.head.note if verdict.head else None,
         },

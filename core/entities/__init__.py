@@ -4,7 +4,7 @@ Times are aware and in UTC. A missing number is None, never a guess. Each noun s
 the one before it: Commit -> Run -> ModelVersion -> PromotionRequest (decision) -> PredictionBatch.
 """
 
-from core.entities.audit import ChainVerdict, Event, Outcome, Rewritten
+from core.entities.audit import ChainVerdict, Event, Outcome, TamperedRow
 from core.entities.data import (
     Commit,
     Field,
@@ -62,7 +62,6 @@ __all__ = [
     "Reproduction",
     "RequestKind",
     "RequestStatus",
-    "Rewritten",
     "Role",
     "Run",
     "RunStatus",
@@ -72,6 +71,7 @@ __all__ = [
     "Table",
     "TableDiff",
     "TableVersion",
+    "TamperedRow",
     "Task",
     "Token",
     "TokenState",

@@ -51,13 +51,14 @@ class ChainVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rewritten:
-    """A request, its approvals or a finding whose rows are not what the log says; *fields* names which differ.
+class TamperedRow:
+    """A request, its approvals or a finding whose row differs from its last snapshot in the log.
 
-    None are named where the whole row is missing, or was put in past the log. *detail* is a sentence.
+    *kind* is "request", "approvals of request" or "finding". *fields* names the fields that differ; the tuple is empty
+    where the whole row was deleted or inserted. *detail* is a sentence.
     """
 
-    what: str
+    kind: str
     id: str
     subject: str
     fields: tuple[str, ...]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.access.sign_in_state import ProviderMark
+from core.access.sign_in_state import SignInState
 from core.access.tokens import SignOuts, Tokens
 from core.audit.decisions import Decisions
 from core.audit.findings import Findings
 from core.audit.log import AuditLog
 from core.audit.proofs.signed_heads import Heads
-from core.audit.row_integrity import BoundRows
+from core.audit.row_integrity import RowIntegrity
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.entities import Table, TableVersion
@@ -31,11 +31,11 @@ class Stores:
     heads: Heads
     decisions: Decisions
     findings: Findings
-    bound: BoundRows
+    row_integrity: RowIntegrity
     jobs: JobStore
     tokens: Tokens
     sign_outs: SignOuts
-    provider: ProviderMark
+    provider: SignInState
 
     def pin(
         self, table: str, version: int | None = None, *, registered_only: bool = False

@@ -12,7 +12,7 @@ import streamlit as st
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
 from core.audit.proofs.verification import LogVerdict
-from core.audit.row_snapshots import bound_row
+from core.audit.row_snapshots import snapshot_row
 from core.entities import Event, Outcome
 from core.features.evidence.bundle_check import Proof
 from pages._ui import escaping, messages
@@ -41,7 +41,7 @@ def did(event: Event) -> str:
     """What *event* tells, in a word or two: "approved", "asked for Production". An unknown action is its own name."""
     if event.action == Action.PROMOTION_DECIDE.value and event.after.get("decision"):
         return str(event.after["decision"])
-    to = bound_row(event.after, "request").get("to_stage")
+    to = snapshot_row(event.after, "request").get("to_stage")
     if event.action == Action.PROMOTION_REQUEST.value and to:
         return f"asked for {to}"
     return _DID.get(event.action, event.action)

@@ -90,6 +90,6 @@ def test_a_promotion_is_asked_for_approved_and_proved_by_the_keyboard_alone(page
     press(page, page.get_by_role("link", name="Audit log"))
     turn_to(page, "Verify")
     press(page, page.get_by_role("button", name="Verify", exact=True))
-    expect(page.get_by_text("events hold").first).to_be_visible()
+    expect(page.get_by_text("events are intact").first).to_be_visible()
     (iris,) = [one for one in json.loads(served.command("models", "--json").stdout) if one["name"] == "iris_classifier"]
     assert {one["version"]: one["stage"] for one in iris["versions"]}[3] == "Production"

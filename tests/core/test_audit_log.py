@@ -146,7 +146,7 @@ def test_event_rewritten_with_its_hash_breaks_at_the_one_after_it(ten: AuditLog,
     by_hand(f"UPDATE events SET actor = 'somebody else', hash = '{digest}' WHERE sequence = 4")
     verdict = ten.verify()
     assert verdict.first_broken == 5
-    assert "the one before was rewritten" in verdict.detail
+    assert "the event before was rewritten" in verdict.detail
 
 
 def test_database_itself_refuses_to_change_or_delete_an_event(ten: AuditLog, database_url: str) -> None:

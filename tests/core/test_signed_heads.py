@@ -159,7 +159,7 @@ def test_a_file_that_holds_no_key_is_a_setting_to_correct(tmp_path: Path) -> Non
     file = tmp_path / "key.pem"
     file.write_text("no key")
     file.chmod(0o600)
-    with pytest.raises(BadSettings, match="no signing key"):
+    with pytest.raises(BadSettings, match="is not a signing key"):
         load_signing_key(file, "a")
 
 
@@ -223,7 +223,7 @@ def test_a_cut_tail_is_found_against_an_earlier_head(log: AuditLog, heads: Heads
     assert log.verify().ok
     verdict = verify_log(log, heads, against=(kept,))
     assert (verdict.ok, verdict.first_broken, verdict.last_broken) == (False, 18, 18)
-    assert "events 18 to 20 cut off" in verdict.detail
+    assert "events 18 to 20 were cut off" in verdict.detail
     assert verdict.head is None
 
 
@@ -314,13 +314,13 @@ def test_a_forged_head_in_the_database_is_told(log: AuditLog, heads: Heads, by_h
     assert heads.last() is None
     verdict = verify_log(log, heads)
     assert not verdict.ok
-    assert "not signed by this log's key" in verdict.detail
+    assert "this log's key did not sign" in verdict.detail
 
 
 def test_a_head_of_another_key_is_opened_only_where_the_key_is_named(heads: Heads, tmp_path: Path) -> None:
     other = load_signing_key(tmp_path / "other.pem", "bank.example/ledger")
     note = other.sign(heads.make("export").checkpoint.text)
-    with pytest.raises(BadHead, match="none of the keys"):
+    with pytest.raises(BadHead, match="not signed with a key of this log"):
         heads.open(note)
     assert heads.open(note, keys=(other.verifier,)).size == 20
 

@@ -61,12 +61,12 @@ def test_a_head_of_another_log_is_taken_only_with_its_key(logged: Stores, audito
     key = str(public_key(logged, auditor))
     logged.settings.signing_key_file.unlink()
     other = open_stores(logged.settings)
-    with pytest.raises(BadHead, match="none of the keys"):
+    with pytest.raises(BadHead, match="not signed with a key of this log"):
         verify_audit_log(other, auditor, [head.note])
     verdict = verify_audit_log(other, auditor, [head.note], keys=[key])
     # The head it kept itself is not signed by the new key: told, because a lost key is an incident too.
     assert not verdict.ok
-    assert "not signed by this log's key" in verdict.detail
+    assert "this log's key did not sign" in verdict.detail
     trusting = open_stores(logged.settings.model_copy(update={"head_keys": key}))
     assert verify_audit_log(trusting, auditor, [head.note]).ok
 

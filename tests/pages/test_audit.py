@@ -123,7 +123,7 @@ def verified(opened: Opened) -> AppTest:
 
 def test_untouched_log_is_verified(opened: Opened, three: Stores) -> None:
     test = verified(opened)
-    assert "All 3 events hold" in test.success[0].value
+    assert "All 3 events are intact" in test.success[0].value
     assert three.audit.head()[1] in test.code[0].value
 
 

@@ -1,4 +1,4 @@
-"""Heads of the audit log: made, signed and kept, each going on from the one before."""
+"""Signed heads of the audit log: made, stored and opened. Each head continues the head before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.errors import AuditBroken, BadHead
 
 @dataclass(frozen=True, kw_only=True)
 class SignedHead:
-    """A head with its signature as one text (*note*), ready to be kept elsewhere."""
+    """A head with its signature. *note* is the text of both, to be kept elsewhere."""
 
     checkpoint: Checkpoint
     note: str
@@ -46,7 +46,7 @@ class SignedHead:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptHead:
-    """A head as the database keeps it: with the tree's perfect subtrees, so that the next one goes on from here."""
+    """A head as the database stores it: with the tree's perfect subtrees, from which the next head continues."""
 
     head: SignedHead
     last_hash: str
@@ -59,7 +59,7 @@ class KeptHead:
 class Heads:
     """The signed heads of one log. The leaf of an event is its 32-byte hash, so a proof discloses no content.
 
-    *trusted*: keys beside the own one, of other instances on the same database or from before a change of the key.
+    *trusted* are further public keys: of other instances on the same database, and keys used before a change of key.
     """
 
     def __init__(
@@ -79,47 +79,53 @@ class Heads:
 
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
-        """The public keys whose signatures count here: this log's own first. Raises BadSettings."""
+        """The public keys whose signatures are accepted, this log's own key first. Raises BadSettings."""
         return (self.key, *self._trusted)
 
     def open(self, note: str, *, keys: tuple[VerifierKey, ...] = ()) -> SignedHead:
-        """A head that was exported before, by this log's key, a trusted one or one of *keys*. Raises BadHead."""
+        """Return an exported head that this log's key, a trusted key or one of *keys* signed. Raises BadHead."""
         text, key = open_note(note, (*self.keys, *keys))
         checkpoint = read_checkpoint(text)
         if checkpoint.origin != key.name:
             raise BadHead(
-                f"The head is of the log {checkpoint.origin} and signed as {key.name}; that is no log's head."
+                "This head names the log {log} but is signed as {key}. It is not a signed head of either log.",
+                log=checkpoint.origin,
+                key=key.name,
             )
         return SignedHead(checkpoint=checkpoint, note=note, key=key)
 
     def make(self, purpose: str) -> SignedHead:
-        """Signs the log as it is now; where nothing was appended since, the last head again.
+        """Sign the log as it is now; return the last head where no event was appended since.
 
-        Costs what was appended since the last head. Raises AuditBroken where the log does not go on from that head:
-        a log that lost or changed events is never signed.
+        The time grows with the number of events since the last head. Raises AuditBroken where the log does not
+        continue from that head: a log that lost or changed events is never signed.
         """
         size, last_hash = self._log.head()
         last = self.last()
         if last is not None:
-            self._require_goes_on(last, size)
+            self._require_continues(last, size)
             if last.head.size == size:
                 return last.head
         frontier = last.frontier() if last else Frontier()
         for text in self._log.hashes(after_sequence=frontier.size, until_sequence=size):
             frontier.add(leaf(text))
         if frontier.size != size:
-            raise AuditBroken(f"The audit log counts to {size} and holds {frontier.size} events; verify it.")
+            raise AuditBroken(
+                "The newest event of the audit log has number {size}, but the log has {count} events. Verify the log.",
+                size=size,
+                count=frontier.size,
+            )
         return self.keep(frontier, last_hash, purpose)
 
     def keep(self, frontier: Frontier, last_hash: str, purpose: str) -> SignedHead:
-        """Signs and keeps the head over *frontier*, whose last event has *last_hash*."""
+        """Sign and store the head over *frontier*, whose last event has the hash *last_hash*."""
         made = datetime.now(UTC).replace(microsecond=0)
         checkpoint = Checkpoint(origin=self.key.name, size=frontier.size, root=frontier.root(), time=made)
         note = self._signer.sign(checkpoint.text)
         values = {
             "size": frontier.size,
             "last_hash": last_hash,
-            "subtrees": " ".join(one.hex() for one in frontier.hashes),
+            "subtrees": " ".join(subtree.hex() for subtree in frontier.hashes),
             "note": note,
             "purpose": purpose,
             "made": made,
@@ -129,17 +135,17 @@ class Heads:
         return SignedHead(checkpoint=checkpoint, note=note, key=self.key, purpose=purpose)
 
     def sign(self, text: str) -> str:
-        """A signed note over *text* (lines, the last newline included) that is no head. Raises ValueError."""
+        """Return a signed note over *text* (whole lines) that cannot be read as a head. Raises ValueError."""
         if text.split("\n")[1:2] and text.split("\n")[1].isdecimal():
-            raise ValueError("a second line that is a number would make it a head")
+            raise ValueError("the text would be a head, because its second line is a number")
         return self._signer.sign(text)
 
     def confirm(self, kept: KeptHead) -> None:
-        """Raises AuditBroken where the log does not go on from *kept*."""
-        self._require_goes_on(kept, self._log.head()[0])
+        """Raise AuditBroken where the log does not continue from *kept*."""
+        self._require_continues(kept, self._log.head()[0])
 
     def last(self, *, purpose: str | None = None) -> KeptHead | None:
-        """The newest head that can be believed: signed by this log's key, its subtrees leading to its root."""
+        """Return the newest valid head: signed with an accepted key, and with subtrees that lead to its root."""
         query = sa.select(heads_table).order_by(heads_table.c.size.desc(), heads_table.c.number.desc())
         if purpose is not None:
             query = query.where(heads_table.c.purpose == purpose)
@@ -151,19 +157,19 @@ class Heads:
         return None
 
     def all(self) -> tuple[tuple[SignedHead, ...], int]:
-        """Every kept head that this log's key signed, smallest first, and how many rows are no such head."""
+        """Return the stored heads that an accepted key signed, smallest first, and the number of other rows."""
         with self._database.read() as connection:
             rows = list(connection.execute(sa.select(heads_table.c.note, heads_table.c.purpose)).mappings())
-        found, forged = [], 0
+        heads, forged = [], 0
         for row in rows:
             try:
-                found.append(self.open(row["note"]))
+                heads.append(self.open(row["note"]))
             except BadHead:
                 forged += 1
-        return tuple(sorted(found, key=lambda head: head.size)), forged
+        return tuple(sorted(heads, key=lambda head: head.size)), forged
 
     def tree(self, size: int) -> Tree:
-        """The tree over the first *size* events, for proofs. Event number s is leaf s - 1. Raises AuditBroken."""
+        """Return the tree over the first *size* events, for proofs. Event s is leaf s - 1. Raises AuditBroken."""
 
         def leaves(first: int, last: int) -> Iterator[bytes]:
             return map(leaf, self._log.hashes(after_sequence=first, until_sequence=last))
@@ -172,44 +178,51 @@ class Heads:
             return Tree(size, leaves)
         except ValueError as error:
             raise AuditBroken(
-                f"The audit log holds fewer than the {size} events that were signed; verify it."
+                "The audit log has fewer events than the {size} that were signed. Verify the log.", size=size
             ) from error
 
-    def _require_goes_on(self, last: KeptHead, size: int) -> None:
+    def _require_continues(self, last: KeptHead, size: int) -> None:
         if size < last.head.size:
             raise AuditBroken(
-                f"The audit log ends at event {size}, but a head over {last.head.size} events was signed "
-                f"({_when(last.head)}): its tail was cut off. No new head is signed."
+                "The audit log ends at event {size}, but a head over {signed} events was signed ({time}): the tail of "
+                "the log was cut off. No new head is signed.",
+                size=size,
+                signed=last.head.size,
+                time=_when(last.head),
             )
-        there = next(self._log.hashes(after_sequence=last.head.size - 1, until_sequence=last.head.size), GENESIS)
-        if there != last.last_hash:
+        last_hash = next(self._log.hashes(after_sequence=last.head.size - 1, until_sequence=last.head.size), GENESIS)
+        if last_hash != last.last_hash:
             raise AuditBroken(
-                f"Event {last.head.size} of the audit log is not the one that was signed ({_when(last.head)}): "
-                "the log was rewritten. No new head is signed; verify the log to find where."
+                "Event {number} of the audit log differs from the event that was signed ({time}): the log was "
+                "rewritten. No new head is signed. Verify the log to find the first difference.",
+                number=last.head.size,
+                time=_when(last.head),
             )
 
     def _kept(self, row: Mapping[Any, Any]) -> KeptHead | None:
         try:
             head = self.open(row["note"])
-            subtrees = tuple(bytes.fromhex(one) for one in row["subtrees"].split())
+            subtrees = tuple(bytes.fromhex(subtree) for subtree in row["subtrees"].split())
             kept = KeptHead(head=head, last_hash=row["last_hash"], subtrees=subtrees)
             return kept if head.size == row["size"] and kept.frontier().root() == head.root else None
         except (BadHead, ValueError):
-            return None  # not ours, or altered: `all` counts it, and the verification tells of it
+            return None  # a foreign or altered row: `all` counts it, and the verification reports it
 
 
 def leaf(event_hash: str) -> bytes:
-    """Leaf hash of an event, from its hash in hex. Raises AuditBroken."""
+    """Return the leaf hash of an event from its hash in hex. Raises AuditBroken."""
     try:
         return leaf_hash(bytes.fromhex(event_hash))
     except ValueError as error:
-        raise AuditBroken(f"The audit log holds {event_hash[:80]!r} where a hash should be; verify it.") from error
+        raise AuditBroken(
+            "The audit log has the invalid hash {hash!r}. Verify the log.", hash=event_hash[:80]
+        ) from error
 
 
 def printable(head: SignedHead) -> str:
-    """A head on paper: what it is, what it says, and the note itself."""
+    """Return a text to print: the name, the numbers and the note of a head."""
     root = head.root.hex()
-    groups = " ".join(root[place : place + 8] for place in range(0, len(root), 8))
+    groups = " ".join(root[start : start + 8] for start in range(0, len(root), 8))
     return (
         f"Head of the audit log {head.checkpoint.origin}\n\n"
         f"Events     {head.size}\n"
@@ -217,8 +230,8 @@ def printable(head: SignedHead) -> str:
         f"Signed     {_when(head)}\n"
         f"Key        {head.key}\n"
         f"Key SHA-256 {head.key.fingerprint}\n\n"
-        "Keep this where nobody who runs ModelLedger can change it. The log can later be verified against it:\n"
-        "python -m core audit verify --against FILE, where FILE holds the lines between the rules.\n\n"
+        "Keep this text where nobody who runs ModelLedger can change it. To verify the log against it later, save the\n"
+        "lines between the rules as FILE and run: python -m core audit verify --against FILE\n\n"
         f"{'-' * 72}\n{head.note}{'-' * 72}\n"
     )
 

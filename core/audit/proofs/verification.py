@@ -1,4 +1,4 @@
-"""Verifies the audit log: the chain, the signed heads kept here, and heads that were kept elsewhere, in one pass."""
+"""Verification of the audit log: its chain, the signed heads in the database and heads kept elsewhere, in one pass."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from core.audit.log import GENESIS, AuditLog
 from core.audit.proofs.merkle import Frontier
 from core.audit.proofs.signed_heads import Heads, SignedHead, leaf
-from core.entities import ChainVerdict, Rewritten
+from core.entities import ChainVerdict, TamperedRow
+from core.texts import text
 
-# Heads of this purpose were signed after every event up to them was recomputed.
+# The purpose of heads that were signed after every event up to them was recomputed.
 VERIFIED = "verify"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogVerdict:
-    """What a verification found.
+    """The result of a verification.
 
-    *first_broken* is the first event that can differ, *last_broken* the last one that may be the first difference:
-    the same number where it is located exactly. *verified_from*: events before it were not read again.
-    *findings* are sentences; an *ok* verdict has none. *head* is the head signed over what was verified. *rewritten*:
-    rows of decisions and findings that are not what the log holds of them; the sentence of each is among the findings.
+    The first difference is between the events *first_broken* and *last_broken*; the numbers are equal where it is
+    located exactly. Events before *verified_from* were not read again. *findings* are sentences, none if *ok*. *head*
+    is the head that was signed over the verified events. *tampered_rows* are rows of requests, approvals and findings
+    that differ from the log; their sentences are among *findings*.
     """
 
     ok: bool
@@ -33,50 +34,54 @@ class LogVerdict:
     chain: ChainVerdict
     compared: int
     head: SignedHead | None
-    rewritten: tuple[Rewritten, ...] = ()
+    tampered_rows: tuple[TamperedRow, ...] = ()
 
     @property
     def detail(self) -> str:
         if self.findings:
             return " ".join(self.findings)
-        since = f" Events before {self.verified_from} were verified earlier and not read again." * (
-            self.verified_from > 1
+        intact = text(
+            "All {count} events are intact. Signed heads that match: {heads}.", count=self.events, heads=self.compared
         )
-        heads = "1 signed head agrees" if self.compared == 1 else f"{self.compared} signed heads agree"
-        return f"All {self.events} events hold; {heads}.{since}"
+        if self.verified_from <= 1:
+            return intact
+        earlier = text(
+            "Events before {number} were verified earlier and were not read again.", number=self.verified_from
+        )
+        return f"{intact} {earlier}"
 
 
-class _Marks:
-    """Compares the growing tree with every head, at the head's size."""
+class _HeadComparison:
+    """Compares the growing tree with each head when the tree reaches the head's size."""
 
     def __init__(self, heads: Iterable[SignedHead], frontier: Frontier) -> None:
         self._frontier = frontier
-        self._waiting = sorted((h for h in heads if h.size >= frontier.size), key=lambda h: h.size)
-        self._at = 0
-        self.agreed = frontier.size
+        self._heads = sorted((head for head in heads if head.size >= frontier.size), key=lambda head: head.size)
+        self._position = 0
+        self.last_match = frontier.size
         self.compared = 0
-        self.differs: SignedHead | None = None
+        self.mismatch: SignedHead | None = None
         self._compare()
 
     @property
-    def left(self) -> list[SignedHead]:
-        """Heads over more events than were seen."""
-        return self._waiting[self._at :]
+    def larger_heads(self) -> list[SignedHead]:
+        """The heads over more events than the tree has."""
+        return self._heads[self._position :]
 
-    def see(self, sequence: int, event_hash: str) -> None:
+    def add_event(self, sequence: int, event_hash: str) -> None:
         self._frontier.add(leaf(event_hash))
-        if self._at < len(self._waiting) and self._waiting[self._at].size == sequence:
+        if self._position < len(self._heads) and self._heads[self._position].size == sequence:
             self._compare()
 
     def _compare(self) -> None:
-        while self._at < len(self._waiting) and self._waiting[self._at].size == self._frontier.size:
-            head = self._waiting[self._at]
-            self._at += 1
+        while self._position < len(self._heads) and self._heads[self._position].size == self._frontier.size:
+            head = self._heads[self._position]
+            self._position += 1
             self.compared += 1
             if head.root != self._frontier.root():
-                self.differs = self.differs or head
-            elif self.differs is None:
-                self.agreed = head.size
+                self.mismatch = self.mismatch or head
+            elif self.mismatch is None:
+                self.last_match = head.size
 
 
 def verify_log(
@@ -87,15 +92,16 @@ def verify_log(
     incremental: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LogVerdict:
-    """Recomputes chain and tree, and compares the tree with every head. Where all holds, a new head is signed.
+    """Recompute the chain and the tree, compare the tree with every head, and sign a new head if all is intact.
 
-    *incremental* goes on from the last head that a verification signed; a head of *against* that covers fewer events
-    makes it start from the first event all the same, because only that can prove it. So does a fault, to locate it.
+    *incremental* continues from the last head that a verification signed. A head of *against* over fewer events makes
+    the verification start from the first event, because only the whole log can prove that head. So does a fault, to
+    locate the fault.
     """
     if incremental:
-        found = _verify(log, heads, against, incremental=True, on_progress=on_progress)
-        if found.ok or found.verified_from == 1:
-            return found
+        verdict = _verify(log, heads, against, incremental=True, on_progress=on_progress)
+        if verdict.ok or verdict.verified_from == 1:
+            return verdict
     return _verify(log, heads, against, incremental=False, on_progress=on_progress)
 
 
@@ -109,32 +115,37 @@ def _verify(
 ) -> LogVerdict:
     kept, forged = heads.all()
     start = heads.last(purpose=VERIFIED) if incremental else None
-    if start is not None and (start.head.size > log.head()[0] or any(h.size < start.head.size for h in against)):
+    if start is not None and (start.head.size > log.head()[0] or any(head.size < start.head.size for head in against)):
         start = None
     frontier = start.frontier() if start else Frontier()
     begun = frontier.size
-    marks = _Marks((*kept, *against), frontier)
+    comparison = _HeadComparison((*kept, *against), frontier)
     chain = log.verify(
-        start=(begun, start.last_hash) if start else (0, GENESIS), on_event=marks.see, on_progress=on_progress
+        start=(begun, start.last_hash) if start else (0, GENESIS),
+        on_event=comparison.add_event,
+        on_progress=on_progress,
     )
     findings: list[str] = []
     first = last = None
     if not chain.ok:
         first = last = chain.first_broken
         findings.append(f"{chain.detail[:1].upper()}{chain.detail[1:]}.")
-    if marks.differs is not None and (first is None or marks.agreed + 1 <= first):
-        first, last = marks.agreed + 1, marks.differs.size
-        findings.append(_rewritten(first, marks.differs))
-    if chain.ok and marks.left:
-        gone = max(marks.left, key=lambda head: head.size)
-        findings.append(_cut(chain.events, gone))
+    if comparison.mismatch is not None and (first is None or comparison.last_match + 1 <= first):
+        first, last = comparison.last_match + 1, comparison.mismatch.size
+        findings.append(_rewritten(first, comparison.mismatch))
+    if chain.ok and comparison.larger_heads:
+        largest = max(comparison.larger_heads, key=lambda head: head.size)
+        findings.append(_cut(chain.events, largest))
         first = first if first is not None else chain.events + 1
         last = last if last is not None else chain.events + 1
     if forged:
         findings.append(
-            f"{forged} of the heads kept in the database {'is' if forged == 1 else 'are'} not signed by this log's key:"
-            " altered, or made with another key. Where another instance or an earlier key made them, name its public "
-            "key in MODELLEDGER_HEAD_KEYS."
+            text(
+                "Heads in the database that this log's key did not sign: {count}. They were altered or signed with "
+                "another key. If another instance or an earlier key signed them, name its public key in "
+                "MODELLEDGER_HEAD_KEYS.",
+                count=forged,
+            )
         )
     signed = None
     if not findings:
@@ -149,23 +160,41 @@ def _verify(
         last_broken=last,
         findings=tuple(findings),
         chain=chain,
-        compared=marks.compared,
+        compared=comparison.compared,
         head=signed,
     )
 
 
 def _rewritten(first: int, head: SignedHead) -> str:
-    where = f"event {first}" if first == head.size else f"one of the events {first} to {head.size}"
-    return (
-        f"The log is not the one whose head over {head.size} events was signed{_at(head)}: it was rewritten, and the "
-        f"first difference is {where}."
+    values = {"events": head.size, "time": _time(head), "first": first}
+    if first == head.size:
+        return text(
+            "The log does not match the head over {events} events that was signed {time}: the log was rewritten, and "
+            "the first difference is event {first}.",
+            **values,
+        )
+    return text(
+        "The log does not match the head over {events} events that was signed {time}: the log was rewritten, and the "
+        "first difference is one of the events {first} to {events}.",
+        **values,
     )
 
 
 def _cut(events: int, head: SignedHead) -> str:
-    gone = f"event {head.size}" if head.size == events + 1 else f"events {events + 1} to {head.size}"
-    return f"The log ends at event {events}, but a head over {head.size} events was signed{_at(head)}: {gone} cut off."
+    values = {"last": events, "events": head.size, "time": _time(head), "first": events + 1}
+    if head.size == events + 1:
+        return text(
+            "The log ends at event {last}, but a head over {events} events was signed {time}: event {first} was cut "
+            "off.",
+            **values,
+        )
+    return text(
+        "The log ends at event {last}, but a head over {events} events was signed {time}: the events {first} to "
+        "{events} were cut off.",
+        **values,
+    )
 
 
-def _at(head: SignedHead) -> str:
-    return f" at {head.checkpoint.time:%Y-%m-%d %H:%M:%S} UTC" if head.checkpoint.time else ""
+def _time(head: SignedHead) -> str:
+    time = head.checkpoint.time
+    return f"at {time:%Y-%m-%d %H:%M:%S} UTC" if time else "at an unknown time"

@@ -127,9 +127,9 @@ def _is_export(content: str) -> bool:
 
 def _compare_with_rows(stores: Stores, verdict: LogVerdict) -> LogVerdict:
     """Add the rows that differ from their snapshots in the log to the verdict."""
-    rewritten = stores.bound.rewritten()
-    sentences = (*verdict.findings, *(row.detail for row in rewritten))
-    return replace(verdict, ok=not sentences, findings=sentences, rewritten=rewritten)
+    tampered_rows = stores.row_integrity.tampered_rows()
+    sentences = (*verdict.findings, *(row.detail for row in tampered_rows))
+    return replace(verdict, ok=not sentences, findings=sentences, tampered_rows=tampered_rows)
 
 
 def _compare_with_export(stores: Stores, verdict: LogVerdict, export: str) -> LogVerdict:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import bound_row
+from core.audit.row_snapshots import snapshot_row
 from core.entities import Actor, Event, Finding, Outcome, Severity
 from core.errors import NotFound
 from core.features.history.requests_as_of import DECISIONS
@@ -62,7 +62,7 @@ def _replay(stores: Stores, moment: datetime) -> dict[str, Finding]:
 
 def _apply_event(findings: dict[str, Finding], event: Event) -> None:
     after, before = event.after, event.before
-    row = bound_row(after, "finding")
+    row = snapshot_row(after, "finding")
     # The finding about an emergency rollback has the id of the rollback's request.
     finding_id = str(after.get("finding") or before.get("finding") or after.get("request") or before.get("request"))
     if "id" in row:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import BINDS, bound_row
+from core.audit.row_snapshots import SNAPSHOT, snapshot_row
 from core.entities import (
     Actor,
     Approval,
@@ -65,7 +65,7 @@ def replay_requests(events: Iterable[Event]) -> dict[str, RequestAsOf]:
             intents[event.operation] = event
             continue
         request_id = str(event.after.get("request") or event.before.get("request") or "")
-        if not request_id or BINDS not in event.after:
+        if not request_id or SNAPSHOT not in event.after:
             continue
         # When a process dies, another actor writes the outcome. The intent names the original actor and reason.
         intent = intents.get(event.operation, event)
@@ -77,7 +77,7 @@ def replay_requests(events: Iterable[Event]) -> dict[str, RequestAsOf]:
 
 def _first_state(event: Event, intent: Event, request_id: str) -> RequestAsOf | None:
     """Build the request from the event that first holds its whole row. None for a refusal, which leaves no request."""
-    row = bound_row(event.after, "request")
+    row = snapshot_row(event.after, "request")
     model, _, number = event.subject.rpartition("/")
     if "id" not in row or not number.isdigit():
         return None
@@ -98,7 +98,7 @@ def _first_state(event: Event, intent: Event, request_id: str) -> RequestAsOf | 
 
 def _next_state(state: RequestAsOf, event: Event, intent: Event) -> RequestAsOf:
     """Apply what *event* changed of the request's row and of its approvals."""
-    row, request = bound_row(event.after, "request"), state.request
+    row, request = snapshot_row(event.after, "request"), state.request
     status = RequestStatus(row["status"]) if row.get("status") else request.status
     changes: dict[str, Any] = {"status": status}
     if status not in _PENDING and request.status is not status:
@@ -122,6 +122,6 @@ def _new_approvals(state: RequestAsOf, event: Event, intent: Event) -> list[Appr
     approvers = {approval.by for approval in state.approvals}
     return [
         Approval(request_id=state.request.id, by=name, at=event.time, reason=intent.reason)
-        for name in bound_row(event.after, "approvals")
+        for name in snapshot_row(event.after, "approvals")
         if name not in approvers
     ]

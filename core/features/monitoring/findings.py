@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
 from core.audit.findings import Change, Transaction
-from core.audit.row_snapshots import everything, of_finding, since_when_gone
+from core.audit.row_snapshots import finding_snapshot, is_absence_field, is_any_field
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
 from core.errors import BadParameter
 from core.features.monitoring import reconcile, registry_watch
@@ -124,7 +124,7 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         inspector = replace(INSPECTOR, channel=f"{actor.channel}, asked by {actor.name}")
 
     def record(connection: Transaction, finding: Finding, change: Change) -> None:
-        always = everything if change is Change.NEW else since_when_gone
+        always = is_any_field if change is Change.NEW else is_absence_field
         stores.audit.append_within(
             connection,
             inspector,
@@ -133,7 +133,7 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
             Outcome.SUCCESS,
             reason=finding.detail if change is Change.NEW else change.value,
             after=_finding_facts(finding) if change is Change.NEW else {"finding": finding.id},
-            binds=of_finding(finding.id, always=always),
+            snapshot=finding_snapshot(finding.id, always=always),
         )
 
     return stores.findings.renew(seen, by=INSPECTOR.name, at=now, asked_by=actor.name, tell=record)
@@ -171,7 +171,7 @@ def open_finding(
         finding.subject,
         reason=detail,
         before={"finding": finding.id},
-        binds=of_finding(finding.id),
+        snapshot=finding_snapshot(finding.id),
     ) as record:
         stores.findings.add(finding)
         record.after = _finding_facts(finding)
@@ -191,7 +191,7 @@ def assign_finding(stores: Stores, actor: Actor, finding_id: str, *, owner: str,
         before.subject,
         reason=reason,
         before=_finding_facts(before),
-        binds=of_finding(finding_id),
+        snapshot=finding_snapshot(finding_id),
     ) as record:
         require_reason(reason)
         if due != before.due and due < datetime.now(UTC):
@@ -215,7 +215,7 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
         before.subject,
         reason=reason,
         before=_finding_facts(before),
-        binds=of_finding(finding_id),
+        snapshot=finding_snapshot(finding_id),
     ) as record:
         reason = require_reason(reason)
         if before.kind == EMERGENCY_ROLLBACK:

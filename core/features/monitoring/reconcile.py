@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from core.access.permissions import Action
 from core.audit.decisions import ModelLock
-from core.audit.row_snapshots import Bind, everything, of_finding, of_request, what_was_decided
+from core.audit.row_snapshots import RowSnapshot, finding_snapshot, is_any_field, is_decision_field, request_snapshot
 from core.entities import (
     Actor,
     Difference,
@@ -99,9 +99,9 @@ def find_unfinished(stores: Stores) -> tuple[Difference, ...]:
 
 def _tampered(stores: Stores) -> Iterator[Difference]:
     """Requests, approvals and findings whose rows were changed in the database, bypassing the log."""
-    for row in stores.bound.rewritten():
+    for row in stores.row_integrity.tampered_rows():
         yield Difference(
-            kind=TAMPERED_FINDING if row.what == "finding" else TAMPERED_DECISION,
+            kind=TAMPERED_FINDING if row.kind == "finding" else TAMPERED_DECISION,
             subject=row.subject,
             expected=row.expected,
             found=row.found,
@@ -124,10 +124,10 @@ def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: st
     request = find_request(stores, actor, Action.RECONCILE_RESOLVE, request_id)
     before = {"request": request.id, "intended": dict(request.intended)}
     # No event holds the row of a rollback that died. For a request, no event holds the decision.
-    always = everything if request.kind is RequestKind.ROLLBACK else what_was_decided
-    binds = of_request(request.id, always=always)
+    always = is_any_field if request.kind is RequestKind.ROLLBACK else is_decision_field
+    snapshot = request_snapshot(request.id, always=always)
     with stores.audit.recording(
-        actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before, binds=binds
+        actor, Action.RECONCILE_RESOLVE, str(request.key), reason=reason, before=before, snapshot=snapshot
     ) as record:
         require_reason(reason)
         with stores.decisions.lock(request.model) as lock:
@@ -217,17 +217,17 @@ def _close(stores: Stores, actor: Actor, intent: Event, why: str) -> Event:
         operation=intent.operation,
         before=intent.before,
         after={"request": done.id, "stages": dict(done.stages)} if done else None,
-        binds=_bound(intent),
+        snapshot=_bound(intent),
     )
 
 
-def _bound(intent: Event) -> Bind | None:
+def _bound(intent: Event) -> RowSnapshot | None:
     """The row that an unfinished action may have changed."""
     if request := intent.before.get("request"):
         is_new = intent.action in (Action.PROMOTION_REQUEST.value, Action.PROMOTION_ROLLBACK.value)
-        return of_request(str(request), always=everything if is_new else what_was_decided)
+        return request_snapshot(str(request), always=is_any_field if is_new else is_decision_field)
     finding = intent.before.get("finding")
-    return of_finding(str(finding), always=everything) if finding else None
+    return finding_snapshot(str(finding), always=is_any_field) if finding else None
 
 
 def _stage_differences(stores: Stores) -> Iterator[Difference]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import of_request
+from core.audit.row_snapshots import request_snapshot
 from core.entities import Actor, Approval, GateResult, ModelVersionKey, PromotionRequest, RequestStatus, Stage
 from core.errors import GatesFailed, Overtaken
 from core.features.promotion.apply_decision import (
@@ -46,7 +46,12 @@ def approve(
     basis = stores.decisions.made(request.model) if seen_decisions is None else seen_decisions
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
-        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
+        actor,
+        Action.PROMOTION_DECIDE,
+        str(request.key),
+        reason=reason,
+        before=before,
+        snapshot=request_snapshot(request.id),
     ) as record:
         reason = require_reason(reason)
         refuse_own_request(stores, request, actor)
@@ -80,7 +85,12 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
-        actor, Action.PROMOTION_DECIDE, str(request.key), reason=reason, before=before, binds=of_request(request.id)
+        actor,
+        Action.PROMOTION_DECIDE,
+        str(request.key),
+        reason=reason,
+        before=before,
+        snapshot=request_snapshot(request.id),
     ) as record:
         reason = require_reason(reason)
         refuse_own_request(stores, request, actor)

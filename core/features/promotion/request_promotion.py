@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import of_request
+from core.audit.row_snapshots import request_snapshot
 from core.entities import Actor, Approval, ModelVersionKey, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import AlreadyDecided, RequestNotFound
 from core.features.promotion.evaluate_gates import GateEvaluation, evaluate_gates
@@ -67,7 +67,7 @@ def request_promotion(
     request_id = uuid4().hex[:12]
     before = {"to": to.value, "request": request_id}
     with stores.audit.recording(
-        actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before, binds=of_request(request_id)
+        actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before, snapshot=request_snapshot(request_id)
     ) as record:
         reason = require_reason(reason)
         for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import of_request
+from core.audit.row_snapshots import request_snapshot
 from core.entities import Actor, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import ModelVersionNotFound, NothingInProduction, Refused
 from core.features.promotion.apply_decision import (
@@ -52,7 +52,7 @@ def roll_back(
     basis = stores.decisions.made(model) if seen_decisions is None else seen_decisions
     before = {"to": to, "request": request_id}
     with stores.audit.recording(
-        actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before, binds=of_request(request_id)
+        actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before, snapshot=request_snapshot(request_id)
     ) as record:
         reason = require_reason(reason)
         with stores.decisions.lock(model) as lock:
