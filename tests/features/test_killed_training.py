@@ -53,6 +53,7 @@ def stores(sample: Path, scientist: Actor) -> Stores:
     return made
 
 
+@pytest.mark.slow
 def test_a_training_whose_worker_was_killed_is_ended_told_and_done_again_once(
     stores: Stores, start: Callable[[], subprocess.Popen[bytes]], scientist: Actor, auditor: Actor
 ) -> None:

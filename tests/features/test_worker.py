@@ -159,7 +159,7 @@ def test_cancelled_job_stops_and_is_killed_not_failed(jobs: JobStore, start: Sta
     assert killed.status is JobStatus.KILLED
     assert "manager asked to cancel" in texts(jobs, job)
     written = len(list((tmp_path / "steps").iterdir()))
-    time.sleep(0.5)
+    time.sleep(0.3)  # three steps of a child that went on
     assert len(list((tmp_path / "steps").iterdir())) == written
 
 
@@ -180,7 +180,8 @@ def test_job_that_is_cancelled_before_it_begins_ends_as_cancelled(jobs: JobStore
 
 
 def test_job_that_ignores_the_request_is_killed(jobs: JobStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_GRACE_S", 1.0)
+    monkeypatch.setattr(module, "_GRACE_S", 0.3)
+    monkeypatch.setattr(module, "_POLL_S", 0.05)
     job = jobs.submit("stubborn", {}, SCIENTIST)
 
     def command(job_id: str, attempt: int) -> list[str]:
@@ -190,8 +191,7 @@ def test_job_that_ignores_the_request_is_killed(jobs: JobStore, url: str, monkey
     worker = module._Worker(jobs, command, lambda: cancel(), lambda lost: tidied.append(lost.id), 0.0)
 
     def cancel() -> None:
-        if jobs.get(job.id).status is JobStatus.RUNNING:
-            time.sleep(1.5)
+        if jobs.get(job.id).result.get("deaf"):
             jobs.request_cancel(job.id, "manager")
 
     assert worker.work_once()
@@ -201,6 +201,7 @@ def test_job_that_ignores_the_request_is_killed(jobs: JobStore, url: str, monkey
     assert tidied == [job.id]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_its_job_and_another_worker_runs_it_again(
     jobs: JobStore, start: Start, tmp_path: Path
 ) -> None:
@@ -244,7 +245,7 @@ def test_child_of_another_attempt_does_nothing(jobs: JobStore, url: str, tmp_pat
     assert jobs.get(job.id).status is JobStatus.RUNNING
 
 
-@pytest.mark.parametrize("how", ["cancel", "kill the worker"])
+@pytest.mark.parametrize("how", ["cancel", pytest.param("kill the worker", marks=pytest.mark.slow)])
 def test_the_processes_of_a_job_end_with_it(jobs: JobStore, start: Start, how: str) -> None:
     worker = start()
     job = jobs.submit("family", {}, SCIENTIST)

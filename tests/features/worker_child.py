@@ -15,6 +15,7 @@ from typing import Any
 from core.database.engine import Database
 from core.entities import Actor, Job
 from core.errors import JobCancelled, TrainingFailed
+from core.jobs import worker
 from core.jobs.progress import Progress
 from core.jobs.store import JobStore
 from core.jobs.worker import run_job, run_worker
@@ -52,6 +53,7 @@ def work(actor: Actor, kind: str, arguments: Mapping[str, Any], progress: Progre
         ctypes.string_at(0)
     if kind == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        progress.remember(deaf="yes")
         time.sleep(600)
     if kind == "family":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -73,6 +75,7 @@ def main(role: str, database: str, lease_s: str, *rest: str) -> int:
     def lost(job: Job) -> None:
         jobs.write_line(job.id, f"tidied up after {job.result.get('run_id')}")
 
+    worker._POLL_S = 0.05
     return run_worker(jobs, command=command, between=lambda: None, on_lost=lost)
 
 
