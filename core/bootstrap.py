@@ -22,6 +22,7 @@ from core.features.stores import Stores
 from core.jobs.store import JobStore
 from core.redact import redactor
 from core.registry.aliases import AliasRegistry
+from core.registry.connection import Connection
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
 from core.registry.stages import StageRegistry
@@ -39,12 +40,13 @@ def open_stores(settings: Settings | None = None) -> Stores:
     database = Database(settings.database)
     redact = redactor(settings.secret_values)
     audit, tokens = AuditLog(database, redact=redact), Tokens(database)
+    runs, models = _mlflow(settings, redact)
     return Stores(
         settings=settings,
         catalog=Catalog(settings.tables, settings.home / "tables"),
         engine=_engine(settings),
-        runs=_runs(settings, redact),
-        models=_models(settings),
+        runs=runs,
+        models=models,
         audit=audit,
         heads=Heads(
             database,
@@ -109,22 +111,25 @@ def _protected(settings: Settings) -> tuple[Path, ...]:
     return settings.home, settings.signing_key_file, settings.secrets_file
 
 
-def _runs(settings: Settings, redact: Callable[[str], str]) -> Runs:
-    return Runs(
-        settings.tracking_uri,
-        timeout_s=settings.mlflow_timeout_s,
-        artifact_root=_artifact_root(settings),
-        protected=_protected(settings),
-        redact=redact,
-    )
+def _mlflow(settings: Settings, redact: Callable[[str], str]) -> tuple[Runs, ModelRegistry]:
+    """Return runs and registry. Where both are at one address they share a client, which is opened once."""
+    root, protected = _artifact_root(settings), _protected(settings)
 
+    def connection(registry_uri: str) -> Connection:
+        return Connection(
+            settings.tracking_uri,
+            registry_uri,
+            timeout_s=settings.mlflow_timeout_s,
+            artifact_root=root,
+            protected=protected,
+        )
 
-def _models(settings: Settings) -> ModelRegistry:
+    models_connection = connection(settings.registry_uri)
+    # If the registry is elsewhere and down, runs stay readable.
+    is_shared = settings.registry_uri == settings.tracking_uri
+    runs_connection = models_connection if is_shared else connection(settings.tracking_uri)
     make = StageRegistry if settings.registry_stages == "native" else AliasRegistry
-    return make(
-        settings.tracking_uri,
-        settings.registry_uri,
-        timeout_s=settings.mlflow_timeout_s,
-        artifact_root=_artifact_root(settings),
-        protected=_protected(settings),
+    return (
+        Runs(settings.tracking_uri, redact=redact, connection=runs_connection),
+        make(settings.tracking_uri, settings.registry_uri, connection=models_connection),
     )

@@ -45,8 +45,10 @@ class Runs:
         artifact_root: Path | None = None,
         protected: Sequence[Path] = (),
         redact: Callable[[str], str] | None = None,
+        connection: Connection | None = None,
     ) -> None:
-        self._connection = Connection(
+        """Open the store on first use, or read it through *connection*, which others share."""
+        self._connection = connection or Connection(
             tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
         self._cache = RunCache()

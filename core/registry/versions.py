@@ -54,8 +54,10 @@ class MlflowRegistry(ModelRegistry):
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
         protected: Sequence[Path] = (),
+        connection: Connection | None = None,
     ) -> None:
-        self._connection = Connection(
+        """Open the registry on first use, or read it through *connection*, which others share."""
+        self._connection = connection or Connection(
             tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
         self._cache: dict[str | None, _CachedVersions] = {}

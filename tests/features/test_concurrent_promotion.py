@@ -21,7 +21,7 @@ PROCESSES = 8
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_one_version_is_in_production_whatever_happens_at_once(
     sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor, rounds: int
 ) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from core.entities import Actor, PredictionBatch, Stage
+from core.bootstrap import open_stores
+from core.entities import Actor, PredictionBatch, Role, Stage
 from core.features.data.export_rows import batch_csv, version_csv
 from core.features.scoring.batch_rows import batch_page, batch_sample
-from core.features.scoring.score import score
+from core.features.scoring.score import list_batches, score
 from core.features.stores import Stores
+from core.settings import load_settings
 from tests.batches import rows_of_batch
+from tests.conftest import copy_sample
 
 ODD = pa.table(
     {
@@ -47,17 +51,25 @@ def test_an_older_version_is_exported_unchanged_up_to_the_requested_rows(sample_
     assert len(rows_of(version_csv(sample_stores, auditor, "iris_training_data", 2, most=120))) == 1 + 120
 
 
-@pytest.fixture
-def batch(sample_stores: Stores, scientist: Actor) -> PredictionBatch:
-    """150 rows, in a table that holds 50 rows of another batch as well."""
-    sample_stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
-    found = None
+@pytest.fixture(scope="module")
+def sample_home(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample workspace with two batches in one table, of 50 rows and of 150."""
+    home = tmp_path_factory.mktemp("scored") / "home"
+    copy_sample(sample_home, home)
+    stores = open_stores(load_settings(home=home, database_url=None))
+    scientist = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
+    stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
     for version in (0, 2):
-        found = score(
-            sample_stores, scientist, model="iris_classifier", table="iris_training_data", version=version, into="p"
-        )
-    assert found is not None
-    return found
+        score(stores, scientist, model="iris_classifier", table="iris_training_data", version=version, into="p")
+    return home
+
+
+@pytest.fixture
+def batch(sample_stores: Stores, auditor: Actor) -> PredictionBatch:
+    """The batch of 150 rows, in a table that holds 50 rows of another batch as well."""
+    newest, other = list_batches(sample_stores, auditor, into="p")
+    assert (newest.rows, other.rows) == (150, 50)
+    return newest
 
 
 def test_the_pages_of_a_batch_are_its_rows_each_once(

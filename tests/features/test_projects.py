@@ -358,6 +358,7 @@ def test_kubernetes_without_its_packages_names_them(stores: Stores, scientist: A
         project_of(there, find_recipe(there, "mine"))
 
 
+@pytest.mark.slow
 def test_the_code_of_a_run_is_the_projects_own_commit_or_none(stores: Stores, scientist: Actor) -> None:
     write_iris(stores)
     write_examples(stores.settings.home)

@@ -93,6 +93,7 @@ def schema(url: str) -> tuple[set[str], tuple[str, ...]]:
     return tables, revisions
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_two_instances_that_start_at_once_on_empty_databases_both_serve(
     home: Path, empty_team: dict[str, str], monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
