@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# A worker has about one core to itself: threads of scikit-learn's own would wait for each other. Read at its import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from core.bootstrap import open_stores
 from core.entities import Actor, Role
 from core.features.admin.sample import build_sample

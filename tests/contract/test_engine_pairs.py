@@ -20,12 +20,16 @@ from tests.contract.engines import DELTA_RS, SPARK, Kind, opened
 
 Opener = Callable[[Kind], DeltaEngine]
 
+
+def _marks(writer: Kind, reader: Kind) -> list[pytest.MarkDecorator]:
+    """What Spark reads of itself is a slow test: test_delta_engine.py has the same operations on one engine."""
+    if SPARK not in (writer, reader):
+        return []
+    return [pytest.mark.spark, pytest.mark.slow] if writer is reader else [pytest.mark.spark]
+
+
 PAIRS = [
-    pytest.param(
-        (writer, reader),
-        id=f"{writer.name} to {reader.name}",
-        marks=[pytest.mark.spark] if SPARK in (writer, reader) else [],
-    )
+    pytest.param((writer, reader), id=f"{writer.name} to {reader.name}", marks=_marks(writer, reader))
     for writer in (DELTA_RS, SPARK)
     for reader in (DELTA_RS, SPARK)
 ]
