@@ -143,7 +143,7 @@ def resolve_request(stores: Stores, actor: Actor, request_id: str, *, reason: st
             done = _finish_or_undo(stores, request, lock, versions, actor)
         for event in stores.audit.unfinished():
             if event.before.get("request") == request.id and event.operation != record.operation:
-                _close(stores, actor, event, f"resolved by {actor.name}")
+                _close(stores, actor, event, text("resolved by {actor}", actor=actor.name))
         record.after = {"request": done.id, "status": done.status.value, "stages": dict(done.stages)}
     return done
 

@@ -177,7 +177,7 @@ def _compare_version(
         # The data version was compared above, from whichever claim.
         before = {name: value for name, value in facts["tags"].items() if name not in _DATA_TAGS}
         after = {name: value for name, value in evidence_tags(stores, run.tags).items() if name not in _DATA_TAGS}
-        yield from _compare_tags(subject, before, after, f"run {run.run_id}")
+        yield from _compare_tags(subject, before, after, text("run {run_id}", run_id=run.run_id))
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
