@@ -14,7 +14,8 @@ from core.bootstrap import open_stores
 from core.entities import Actor, PredictionBatch, Role, Stage
 from core.features.data.export_rows import batch_csv, version_csv
 from core.features.scoring.batch_rows import batch_page, batch_sample
-from core.features.scoring.score import list_batches, score
+from core.features.scoring.batches import list_batches
+from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.batches import rows_of_batch
