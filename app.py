@@ -1,4 +1,4 @@
-"""ModelLedger: page config, who is here, and the navigation. No data and no rules in here."""
+"""ModelLedger: page configuration, the session's actor, and the navigation. It reads no data and decides nothing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import streamlit as st
 
 from pages._server import heap
 from pages._ui import navigation, session
+from pages._ui.texts import t
 
-_LOOK = Path(__file__).parent / ".streamlit"
+_IMAGES = Path(__file__).parent / ".streamlit"
 
 st.set_page_config(
-    page_title="ModelLedger",
-    page_icon=str(_LOOK / "favicon.png"),
+    page_title=t("ModelLedger"),
+    page_icon=str(_IMAGES / "favicon.png"),
     layout="wide",
     initial_sidebar_state="auto",
 )
-st.logo(str(_LOOK / "logo.svg"), icon_image=str(_LOOK / "favicon.png"), size="large")
+st.logo(str(_IMAGES / "logo.svg"), icon_image=str(_IMAGES / "favicon.png"), size="large")
 
 
-with session.opened() as actor:
+with session.app_run() as actor:
     page = navigation.for_actor(actor)
     try:
         page.run()

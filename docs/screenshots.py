@@ -40,11 +40,11 @@ PICTURES = (
     ("predictions", "predictions", "scientist", "light"),
     (
         "lineage",
-        "lineage?lineage_from=a+model+version&lineage_model=iris_classifier&lineage_version=2",
+        "lineage?lineage_from=Model+version&lineage_model=iris_classifier&lineage_version=2",
         "auditor",
         "light",
     ),
-    ("lineage-dark", "lineage?lineage_from=a+prediction+batch", "auditor", "dark"),
+    ("lineage-dark", "lineage?lineage_from=Prediction+batch", "auditor", "dark"),
     ("audit", "audit", "auditor", "light"),
     ("settings", "admin", "admin", "light"),
 )

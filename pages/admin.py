@@ -1,4 +1,4 @@
-"""Settings: connections, who is who, tokens, every setting with its source, and what each role may do."""
+"""Settings: connections, people and roles, tokens, every setting with its source, and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from core.entities import Role
 from core.features.admin.doctor import check_stores, list_settings
 from pages._admin import identity_views, token_forms
 from pages._ui import escaping, messages, session
+from pages._ui.texts import t
 
 actor = session.require(Action.SETTINGS_READ)
 stores = session.stores()
 
 
 def connections() -> None:
+    """Show whether each connection works, and what to do where it does not."""
     for check in check_stores(stores):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(
-                "ok" if check.ok else "not ok",
+                t("works") if check.ok else t("does not work"),
                 icon=":material/check:" if check.ok else ":material/error:",
                 color="green" if check.ok else "red",
             )
@@ -28,35 +30,42 @@ def connections() -> None:
 
 
 def tokens() -> None:
+    """Let an admin issue and revoke tokens."""
     if session.may(actor, Action.SETTINGS_WRITE):
-        with messages.telling():
+        with messages.show_errors():
             token_forms.draw(stores, actor)
     else:
-        st.info("An admin issues, lists and revokes tokens; the audit log shows each of these.")
+        st.info(t("Only admins can issue, list and revoke tokens. The audit log records each of these actions."))
 
 
 def settings() -> None:
-    st.caption("Set by environment variables or lines of .env, read when the app starts. Secrets are masked.")
-    rows = [{"Setting": s.name, "Value": s.detail, "From": s.source} for s in list_settings(stores.settings)]
+    """Show every setting with its source."""
+    st.caption(t("Environment variables or lines of .env, read when the app starts. Secrets are masked."))
+    rows = [
+        {t("Setting"): setting.name, t("Value"): setting.detail, t("Source"): setting.source}
+        for setting in list_settings(stores.settings)
+    ]
     escaping.table(rows, key="admin_settings")
 
 
 def grants() -> None:
+    """Show which role may do which action."""
     rows = [
-        {"Action": action.value} | {messages.word(role): "● yes" if action in GRANTS[role] else "" for role in Role}
+        {t("Action"): action.value}
+        | {messages.label(role): t("● yes") if action in GRANTS[role] else "" for role in Role}
         for action in Action
     ]
     escaping.table(pd.DataFrame(rows), style=messages.coloured, key="admin_grants")
 
 
-st.title("Settings")
-st.subheader("Connections")
+st.title(t("Settings"))
+st.subheader(t("Connections"))
 connections()
-st.subheader("Who is who")
+st.subheader(t("People and roles"))
 identity_views.draw(stores.settings)
-st.subheader("Tokens")
+st.subheader(t("Tokens"))
 tokens()
-st.subheader("Settings")
+st.subheader(t("Settings"))
 settings()
-st.subheader("Who may do what")
+st.subheader(t("Permissions"))
 grants()

@@ -1,4 +1,4 @@
-"""Models: registered models, their versions and stages, and the evidence behind each version."""
+"""Models: registered models, their versions and stages, and the evidence of each version."""
 
 from __future__ import annotations
 
@@ -12,62 +12,63 @@ from pages._audit import finding_views
 from pages._history import as_of
 from pages._models import evidence_downloads, model_views, reproduction
 from pages._ui import links, messages, pickers, session
+from pages._ui.texts import t
 
 actor = session.require(Action.MODEL_READ)
 stores = session.stores()
 
 
 def pick_version(model: ModelSummary) -> ModelVersionKey | None:
-    """The versions of a model, and the chosen one: Production where nobody chose, else the newest."""
+    """Show the versions of a model and return the chosen one. The default is Production, or else the newest."""
     model_views.versions_table(model, findings)
     if not model.versions:
-        st.info("This model has no version yet. Train it on the page **Training**.")
+        st.info(t("This model has no versions yet. Train it on the page **Training**."))
         return None
     numbers = [str(version.version) for version in model.versions]
-    words = {str(one.version): f"{one.version} · {messages.word(one.stage)}" for one in model.versions}
+    labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in model.versions}
     default = numbers.index(str(model.production)) if model.production is not None else 0
-    number = pickers.choose("Version", numbers, "models_version", words=words, index=default, of=model.name)
+    number = pickers.choose(t("Version"), numbers, "models_version", labels=labels, index=default, of=model.name)
     return ModelVersionKey(model=model.name, version=int(number)) if number else None
 
 
-st.title("Models")
-with messages.stopping():
-    then = as_of.state(stores, actor)
-    if then is not None:
-        as_of.models(then)
+st.title(t("Models"))
+with messages.stop_on_error():
+    state = as_of.state(stores, actor)
+    if state is not None:
+        as_of.show_models(state)
         st.stop()
     findings = list_findings(stores, actor)
     models = list_models(stores, actor)
     if not models:
-        st.info("No model is registered yet. Train one on the page **Training**; it takes a minute.")
+        st.info(t("No models yet. Train one on the page **Training**; a training takes about a minute."))
         st.stop()
     if len(models) > 1:
         model_views.models_table(models)
     name = pickers.model(models, "models_model")
-    model = next(one for one in models if one.name == name)
+    model = next(model for model in models if model.name == name)
     key = pick_version(model)
     if key is None:
         st.stop()
-    with st.spinner("Reading its evidence"):
+    with st.spinner(t("Reading the evidence")):
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
-    finding_views.brief(findings_about_version(findings, key))
+    finding_views.summary(findings_about_version(findings, key))
     ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
     with st.container(horizontal=True):
-        links.link("runs", "Compare its newest versions", runs=ids)
-        links.link("lineage", "Lineage", lineage_model=key.model, lineage_version=str(key.version))
-    evidence_downloads.downloads(stores, actor, key)
-    facts, again, signature, files = st.tabs(
-        ["Evidence", "Made again", "Signature and requirements", "Files"],
+        links.link("runs", t("Compare newest versions"), runs=ids)
+        links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
+    evidence_downloads.draw(stores, actor, key)
+    evidence, reproduce, signature, files = st.tabs(
+        [t("Evidence"), t("Reproduce"), t("Signature and requirements"), t("Files")],
         key="models_tab",
         bind="query-params",
         on_change="rerun",
     )
-    if facts.open:
-        with facts:
+    if evidence.open:
+        with evidence:
             model_views.evidence(view)
-    if again.open:
-        with again:
+    if reproduce.open:
+        with reproduce:
             reproduction.reproduction(stores, actor, key)
     if signature.open:
         with signature:

@@ -1,4 +1,4 @@
-"""Runs: compared in a table and in pictures, with the run in Production as the baseline."""
+"""Compare runs: in a table and in charts, with the run in Production as the baseline."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from core.features.runs.runs import list_experiments, list_runs
 from core.registry.runs import RunPage
 from pages._runs import run_details, run_tables, run_views
 from pages._ui import escaping, messages, pickers, session
+from pages._ui.texts import t, tn, translated
 
 PAGE_SIZE = 50
 PRODUCTION = "production"
@@ -25,23 +26,27 @@ stores = session.stores()
 
 
 def filtered() -> tuple[RunPage, str]:
-    """The filters, the page of runs that they leave, and the filters in a few letters."""
-    names = list_experiments(stores, actor)
-    text, data, experiment, status = st.columns([3, 3, 3, 2])
-    name = text.text_input("Name contains", key="runs_text", bind="query-params")
-    on = data.text_input("Trained on", placeholder="iris_training_data@2", key="runs_data", bind="query-params")
-    chosen = experiment.multiselect(
-        "Experiment", names, format_func=visible, key="runs_experiment", bind="query-params"
+    """Draw the filters; return the page of runs that match, and a short hash of the filters."""
+    experiments = list_experiments(stores, actor)
+    columns = st.columns([3, 3, 3, 2])
+    name = columns[0].text_input(t("Name contains"), key="runs_text", bind="query-params")
+    data = columns[1].text_input(
+        t("Trained on"), placeholder="iris_training_data@2", key="runs_data", bind="query-params"
     )
-    words = [one.value for one in RunStatus]
-    word = status.selectbox("Status", words, index=None, placeholder="any", key="runs_status", bind="query-params")
-    filters = _digest(name, on, sorted(chosen), word)
-    # MLflow's token is a bare count: behind other filters it would pass over runs that fit them.
+    chosen = columns[2].multiselect(
+        t("Experiment"), experiments, format_func=visible, key="runs_experiment", bind="query-params"
+    )
+    statuses = [status.value for status in RunStatus]
+    status = columns[3].selectbox(
+        t("Status"), statuses, index=None, placeholder=t("any"), key="runs_status", bind="query-params"
+    )
+    filters = _digest(name, data, sorted(chosen), status)
+    # MLflow's token is a plain count: with other filters it would skip runs that match them.
     made_for, _, token = st.query_params.get("runs_after", "").partition(".")
     if made_for != filters:
         st.query_params.pop("runs_after", None)
         token = ""
-    table, version = split_version(on) if on and on.strip() else (None, None)
+    table, version = split_version(data) if data and data.strip() else (None, None)
     page = list_runs(
         stores,
         actor,
@@ -49,13 +54,17 @@ def filtered() -> tuple[RunPage, str]:
         name=name or "",
         table=table,
         version=version,
-        status=RunStatus(word) if word else None,
+        status=RunStatus(status) if status else None,
         limit=PAGE_SIZE,
         token=token or None,
     )
     if not page.runs:
-        asked = name or on or chosen or word or "runs_after" in st.query_params
-        st.info("No run fits these filters." if asked else "No runs yet. Start one on the page Training.")
+        has_filter = name or data or chosen or status or "runs_after" in st.query_params
+        st.info(
+            t("No runs match these filters. Remove a filter to see more runs.")
+            if has_filter
+            else t("No runs yet. Start a training on the page **Training**.")
+        )
     return page, filters
 
 
@@ -64,51 +73,56 @@ def _digest(*filters: object) -> str:
 
 
 def turn(page: RunPage, filters: str) -> None:
-    """To the newest runs, or to those before the oldest shown."""
+    """Draw the buttons that lead to the newest runs and to older runs."""
     newest, older, _ = st.columns([1, 1, 4])
-    if newest.button("Newest", icon=":material/first_page:", disabled="runs_after" not in st.query_params):
+    if newest.button(t("Newest"), icon=":material/first_page:", disabled="runs_after" not in st.query_params):
         del st.query_params["runs_after"]
         st.rerun()
-    if older.button("Older", icon=":material/chevron_right:", disabled=page.next_token is None):
+    if older.button(t("Older"), icon=":material/chevron_right:", disabled=page.next_token is None):
         st.query_params["runs_after"] = f"{filters}.{page.next_token}"
         st.rerun()
 
 
 def compared(run_ids: list[str], baseline: str | None) -> Comparison:
-    """The comparison, without runs that are gone since the link was made; it says which."""
+    """Return the comparison. Runs of the address that were deleted in MLflow are reported and left out."""
     try:
         return compare_runs(stores, actor, run_ids, baseline)
     except RunNotFound as error:
-        gone = error.values["missing"]
-        st.warning("A run of this link is not in MLflow any more and is left out:")
-        escaping.text(", ".join(gone))
-        left = [run_id for run_id in run_ids if run_id not in gone]
-        return compare_runs(stores, actor, left, None if baseline in gone else baseline)
+        missing = error.values["missing"]
+        st.warning(t("These runs of the link are no longer in MLflow and are not shown:"))
+        escaping.text(", ".join(missing))
+        present = [run_id for run_id in run_ids if run_id not in missing]
+        return compare_runs(stores, actor, present, None if baseline in missing else baseline)
 
 
-st.title("Compare runs")
-with messages.stopping():
+st.title(t("Compare runs"))
+with messages.stop_on_error():
     page, filters = filtered()
-    here = [run.run_id for run in page.runs]
-    ticked = run_views.ticked_runs(page.runs, compare_runs(stores, actor, here).versions) if here else []
+    run_ids = [run.run_id for run in page.runs]
+    selected = run_views.selected_runs(page.runs, compare_runs(stores, actor, run_ids).versions) if run_ids else []
     turn(page, filters)
-    if not (here or ticked):
+    if not (run_ids or selected):
         st.stop()
     view = st.segmented_control(
-        "View",
+        t("View"),
         run_views.VIEWS,
         default=run_views.VIEWS[0],
+        format_func=translated,
         required=True,
         wrap=True,
         key="runs_view",
         bind="query-params",
     )
-    words = {PRODUCTION: "the run in Production"} | {run.run_id: run_tables.short(run) for run in page.runs}
-    baseline = pickers.choose("Baseline", list(words), "runs_baseline", words=words)
-    found = compared(ticked or here, None if baseline == PRODUCTION else baseline)
-    shown = "ticked runs" if ticked else "runs of this page; tick some to compare only those"
-    escaping.text(f"Comparing {len(found.runs)} {shown}. Baseline: {found.baseline_reason}.")
+    labels = {PRODUCTION: t("Run in Production")} | {run.run_id: run_tables.run_label(run) for run in page.runs}
+    baseline = pickers.choose(t("Baseline"), list(labels), "runs_baseline", labels=labels)
+    comparison = compared(selected or run_ids, None if baseline == PRODUCTION else baseline)
+    escaping.text(
+        tn("Comparing {n} selected run.", "Comparing {n} selected runs.", len(comparison.runs))
+        if selected
+        else t("Comparing all runs of this page. Select rows to compare only those runs.")
+    )
+    escaping.text(t("Baseline: {reason}.", reason=comparison.baseline_reason))
     if view == run_views.DETAILS:
-        run_details.details(stores, actor, found.runs)
+        run_details.details(stores, actor, comparison.runs)
     else:
-        run_views.picture(view or run_views.VIEWS[0], found)
+        run_views.chart(view or run_views.VIEWS[0], comparison)

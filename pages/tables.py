@@ -1,4 +1,4 @@
-"""Tables: versions, who wrote them, schema, rows at any version, what two versions differ in, ingest."""
+"""Tables: versions with their writers, schema and rows, the differences of two versions, and ingest."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from core.features.data.export_rows import version_csv
 from core.features.lineage.trained_on import versions_trained
 from pages._tables import diff_view, ingest_form, table_views
 from pages._ui import charts, escaping, export_button, messages, paging, pickers, session
+from pages._ui.texts import t, tn
 
 PAGE_ROWS = 50
 CHARTED = 200
-TABS = ("Rows", "History", "Compare versions")
 
 actor = session.require(Action.DATA_READ)
 stores = session.stores()
 
 
 def history(table: str, commits: tuple[Commit, ...]) -> None:
-    """Commits with what each added and which models were trained on it."""
+    """Show the commits with the rows that each added and the models trained on it."""
     try:
         trained = versions_trained(stores, actor, table)
     except CoreError as error:
         messages.show_error(error)
         trained = {}
-    with messages.telling():
+    with messages.show_errors():
         snapshots = table_snapshots(stores, actor, table, newest=CHARTED)
         table_views.history(commits, snapshots, trained)
         if len(snapshots) > 1:
             oldest_first = snapshots[::-1]
             figure = charts.line(
-                [s.version for s in oldest_first],
-                {"rows": [s.rows for s in oldest_first]},
-                title="Rows at each version",
-                x_title="version",
+                [snapshot.version for snapshot in oldest_first],
+                {t("rows"): [snapshot.rows for snapshot in oldest_first]},
+                title=t("Rows of each version"),
+                x_title=t("version"),
             )
-            charts.show(figure, alt=f"Rows of {table} over its versions", key="tables_growth", height=240)
+            charts.show(figure, alt=t("Rows of each version of {table}", table=table), key="tables_growth", height=240)
 
 
 def rows(table: str, version: int) -> None:
-    """One version as it stood: verdict, size, schema, rows."""
+    """Show one version: verdict, size, rows and schema."""
     of = f"{table}@{version}"
-    number = paging.asked("tables_page", of=of)
+    number = paging.requested_page("tables_page", of=of)
     view = show_version(stores, actor, table, version, rows=PAGE_ROWS, offset=(number - 1) * PAGE_ROWS)
     last = paging.last_page(view.rows, PAGE_ROWS)
     if last is not None and number > last:
@@ -56,52 +56,59 @@ def rows(table: str, version: int) -> None:
     if view.sample is None:
         st.warning(messages.plain(view.verdict.reason), icon=":material/block:")
     else:
-        total = "unknown" if view.rows is None else view.rows
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            paging.turn("tables_page", number, last=last, of=of)
+            paging.page_box("tables_page", number, last=last, of=of)
             export_button.csv_button(
                 lambda: version_csv(stores, actor, table, version), of.replace("@", "-v"), view.rows, key="tables_csv"
             )
+            shown = view.sample.num_rows
             st.caption(
-                f"{view.sample.num_rows} of {total} rows are shown.",
+                tn("{n:,} row is shown.", "{n:,} rows are shown.", shown)
+                if view.rows is None
+                else t("{shown:,} of {total:,} rows are shown.", shown=shown, total=view.rows),
                 width="content",
             )
         escaping.table(view.sample.to_pandas(), key="tables_rows")
-    with st.expander("Schema", icon=":material/schema:"):
+    with st.expander(t("Schema"), icon=":material/schema:"):
         table_views.schema(view)
 
 
 def ingest(at: DeltaGenerator, table: str | None) -> None:
-    """The form, for whoever may ingest; *table* is what is shown."""
+    """Draw the form for an actor who may ingest. *table* is the table that the page shows."""
     if session.may(actor, Action.DATA_INGEST):
-        with at.expander("Ingest a file", icon=":material/upload_file:", expanded=table is None), messages.telling():
+        with (
+            at.expander(t("Ingest a file"), icon=":material/upload_file:", expanded=table is None),
+            messages.show_errors(),
+        ):
             ingest_form.draw(stores, actor, table)
 
 
-st.title("Tables")
-with messages.stopping():
-    found = list_tables(stores, actor)
-# The form stands above the picker of the table that it offers first.
+st.title(t("Tables"))
+with messages.stop_on_error():
+    tables = list_tables(stores, actor)
+# The form is above the picker of the table, which is the form's default.
 above = st.container()
-if not found:
+if not tables:
     ingest(above, None)
-    st.info("There is no table yet. A data scientist ingests a CSV or Parquet file, and that makes version 0.")
+    st.info(t("No tables yet. A data scientist ingests a CSV or Parquet file, which becomes version 0 of a table."))
     st.stop()
-table_views.summary(found)
-with messages.stopping():
+table_views.summary(tables)
+with messages.stop_on_error():
     left, right = st.columns(2)
-    name = pickers.table(found, "tables_table", at=left)
+    name = pickers.table(tables, "tables_table", at=left)
     ingest(above, name)
     assert name is not None
     commits = table_history(stores, actor, name)
     version = pickers.data_version(commits, "tables_version", at=right)
-    shown, past, compared = st.tabs(TABS, key="tables_tab", bind="query-params", on_change="rerun")
-    if shown.open and version is not None:
-        with shown, messages.telling():
+    current, past, compared = st.tabs(
+        (t("Rows"), t("History"), t("Compare versions")), key="tables_tab", bind="query-params", on_change="rerun"
+    )
+    if current.open and version is not None:
+        with current, messages.show_errors():
             rows(name, version)
     if past.open:
         with past:
             history(name, commits)
     if compared.open:
-        with compared, messages.telling():
+        with compared, messages.show_errors():
             diff_view.draw(stores, actor, name, commits)

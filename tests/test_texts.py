@@ -15,68 +15,28 @@ from babel.messages.pofile import read_po
 from core.texts import LOCALE_DIR, languages
 from docs.extract_texts import CATALOGUE, ROOT, TextCall, error_names, extract, rendered, sources, text_calls
 
-# Words in pages that are not texts of ours: names and formats of other programs.
-NOT_TEXTS = {
-    "pages/_server/headers.py",  # names and values of HTTP headers
-}
-# Pages whose texts are not in the catalogue yet.
-NOT_YET = {
-    "app.py",
-    "pages/_admin/identity_views.py",
-    "pages/_admin/token_forms.py",
-    "pages/_audit/event_views.py",
-    "pages/_audit/finding_forms.py",
-    "pages/_audit/finding_views.py",
-    "pages/_audit/proof_forms.py",
-    "pages/_lineage/lineage_graph.py",
-    "pages/_models/evidence_downloads.py",
-    "pages/_models/model_views.py",
-    "pages/_models/reproduction.py",
-    "pages/_predictions/batch_charts.py",
-    "pages/_predictions/batch_views.py",
-    "pages/_promotions/promotion_forms.py",
-    "pages/_promotions/promotion_views.py",
-    "pages/_runs/run_charts.py",
-    "pages/_runs/run_details.py",
-    "pages/_runs/run_tables.py",
-    "pages/_runs/run_views.py",
-    "pages/_server/heap.py",
-    "pages/_server/server.py",
-    "pages/_tables/diff_view.py",
-    "pages/_tables/ingest_form.py",
-    "pages/_tables/table_views.py",
-    "pages/_training/training_forms.py",
-    "pages/_history/as_of.py",
-    "pages/_ui/cached_readers.py",
-    "pages/_ui/charts.py",
-    "pages/_ui/downloads.py",
-    "pages/_ui/escaping.py",
-    "pages/_ui/export_button.py",
-    "pages/_ui/jobs.py",
-    "pages/_ui/links.py",
-    "pages/_ui/messages.py",
-    "pages/_ui/navigation.py",
-    "pages/_ui/paging.py",
-    "pages/_ui/pickers.py",
-    "pages/_ui/session.py",
-    "pages/_ui/sign_in.py",
-    "pages/admin.py",
-    "pages/audit.py",
-    "pages/lineage.py",
-    "pages/models.py",
-    "pages/overview.py",
-    "pages/predictions.py",
-    "pages/promotions.py",
-    "pages/runs.py",
-    "pages/sql.py",
-    "pages/tables.py",
-    "pages/training.py",
+# Literals in pages that are no texts of ours: names, formats and examples, which stay in every language.
+NOT_TEXTS: dict[str, set[str]] = {
+    "pages/_audit/event_search.py": {"iris_classifier/3", "scientist"},
+    "pages/_audit/proof_forms.py": {"NAME+ID+KEY"},
+    "pages/_models/model_views.py": {"TrainRows", "TestRows", "Rows", "deleted in MLflow"},
+    "pages/_promotions/promotion_views.py": {"TrainRows", "TestRows"},
+    "pages/_runs/run_charts.py": {"DataV", "Cividis"},
+    "pages/_runs/run_tables.py": {"TrainRows", "TestRows", "NaN"},
+    "pages/_runs/run_views.py": {"TrainRows", "TestRows", "DataV", "ModelV"},
+    "pages/_server/headers.py": {"Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"},
+    "pages/_tables/table_views.py": {"Int64"},
+    "pages/_ui/charts.py": {"Source Sans, Source Sans Pro, sans-serif"},
+    "pages/_ui/sign_in.py": {"Forwarded", "Via", "Host"},
+    "pages/lineage.py": {"decided at"},
+    "pages/runs.py": {"iris_training_data@2"},
+    "pages/sql.py": {"Ctrl+Enter"},
 }
 NAMES = re.compile(
     r"""
-    [A-Z][A-Za-z]*-[A-Za-z-]+            # HTTP headers
+    X-[A-Za-z-]+                         # HTTP headers
     | YYYY.*                             # formats of times
-    | (Date|Number|Text|Progress)\w+     # names of classes
+    | \s?(SELECT|WHERE|VERSION\ AS\ OF)\b.*  # SQL
     """,
     re.VERBOSE,
 )
@@ -112,8 +72,9 @@ def fields(template: str) -> set[str]:
 
 
 def is_translated(node: ast.AST) -> bool:
+    """The first argument of an error is a template of the catalogue too; an assertion is for developers."""
     called = node.func if isinstance(node, ast.Call) else None
-    return isinstance(called, ast.Name) and called.id in TRANSLATES
+    return isinstance(called, ast.Name) and called.id in TRANSLATES | ERRORS | {"AssertionError"}
 
 
 def literals(node: ast.AST) -> Iterator[ast.Constant]:
@@ -165,17 +126,18 @@ def sentences(tree: ast.Module) -> Iterator[ast.Constant]:
             yield literal
 
 
-def untranslated(source: str) -> list[tuple[int, str]]:
-    """Line and text of each literal in a page that a person would see without a translation."""
+def untranslated(source: str, names: set[str] | None = None) -> list[tuple[int, str]]:
+    """Line and text of each literal in a page, apart from *names*, that a person would see without a translation."""
     tree = ast.parse(source)
-    found = [one for one in shown_literals(tree) if re.search(r"[A-Za-z]{2}", MATERIAL.sub("", str(one.value)))]
-    return sorted({(one.lineno, str(one.value)) for one in [*found, *sentences(tree)]})
+    shown = [node for node in shown_literals(tree) if re.search(r"[A-Za-z]{2}", MATERIAL.sub("", str(node.value)))]
+    found = {(node.lineno, str(node.value)) for node in [*shown, *sentences(tree)]}
+    return sorted((line, value) for line, value in found if value not in (names or set()))
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_text_of_a_page_goes_through_the_catalogue(path: Path) -> None:
-    if str(path.relative_to(ROOT)) not in NOT_TEXTS | NOT_YET:
-        assert not untranslated(path.read_text(encoding="utf-8"))
+    names = NOT_TEXTS.get(str(path.relative_to(ROOT)))
+    assert not untranslated(path.read_text(encoding="utf-8"), names), path
 
 
 @pytest.mark.parametrize(
@@ -227,6 +189,18 @@ def test_template_is_a_literal() -> None:
         for call in calls()
         if not call.is_error
         and not all(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in call.templates)
+    ]
+    assert not wrong
+
+
+@pytest.mark.xfail(strict=False, reason="several engineers convert the messages today")
+def test_message_of_an_error_is_a_literal() -> None:
+    wrong = [
+        f"{call.path}:{call.line} {call.name}({ast.unparse(call.call.args[0])[:60]})"
+        for call in calls()
+        if call.is_error
+        and call.call.args
+        and not (isinstance(call.call.args[0], ast.Constant) and isinstance(call.call.args[0].value, str))
     ]
     assert not wrong
 

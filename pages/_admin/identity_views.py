@@ -1,4 +1,4 @@
-"""Who gets which role, on a page: the sign-in provider and its groups, or the demo identities."""
+"""People and roles on a page: the sign-in providers and their groups, or the demo identities."""
 
 from __future__ import annotations
 
@@ -8,44 +8,51 @@ from core.access.identity import DEMO_ROLES
 from core.entities import Role
 from core.settings import Settings
 from pages._ui import escaping, messages
+from pages._ui.texts import t
 
 
 def draw(settings: Settings) -> None:
-    """Which provider signs people in and what makes somebody an auditor, a scientist, a manager, an admin."""
+    """Show the providers and which group gives which role, or the demo identities where no provider is configured."""
     if not settings.has_sign_in:
         st.info(
-            "No sign-in provider is configured: the demo identities are in force, and anybody at this machine may act "
-            "as any of them. An [auth] section in the secrets file ends that; docs/security.md shows one.",
+            t(
+                "No sign-in provider is configured, so anybody at this machine can act as any demo identity. To change "
+                "this, add an [auth] section to the secrets file; docs/security.md shows an example."
+            ),
             icon=":material/badge:",
         )
         escaping.table(
-            [{"Demo identity": name, "Role": messages.word(role)} for name, role in DEMO_ROLES.items()],
+            [{t("Demo identity"): name, t("Role"): messages.label(role)} for name, role in DEMO_ROLES.items()],
             style=messages.coloured,
-            alt="Demo identities and their roles",
+            alt=t("Demo identities and their roles"),
             key="admin_demo",
         )
         return
     escaping.table(
-        [{"Provider": name, "Described at": where} for name, where in settings.sign_in_providers.items()],
-        alt="Who signs people in",
+        [{t("Provider"): name, t("Metadata"): url} for name, url in settings.sign_in_providers.items()],
+        alt=t("Sign-in providers"),
         key="admin_providers",
     )
     st.caption(
-        f"People are named by the claim {messages.plain(settings.name_claim)}; their groups are in the claim "
-        f"{messages.plain(settings.roles_claim)}. A role that is given or taken there holds from the next sign-in on."
+        t(
+            "The claim {name_claim} holds a person's name, and the claim {roles_claim} their groups. A change of "
+            "groups takes effect with the next sign-in.",
+            name_claim=messages.plain(settings.name_claim),
+            roles_claim=messages.plain(settings.roles_claim),
+        )
     )
     if not settings.roles:
         st.warning(
-            "No group is mapped to a role, so nobody can do anything here: set MODELLEDGER\\_ROLES.",
+            t("No group is mapped to a role, so nobody can do anything. Set MODELLEDGER\\_ROLES."),
             icon=":material/warning:",
         )
         return
     escaping.table(
-        [{"Group": group, "Role": messages.word(Role(role))} for group, role in settings.roles.items()],
+        [{t("Group"): group, t("Role"): messages.label(Role(role))} for group, role in settings.roles.items()],
         style=messages.coloured,
-        alt="Groups of the provider and the roles that they give",
+        alt=t("Groups of the provider and their roles"),
         key="admin_roles",
     )
-    missing = [role.value for role in Role if role.value not in settings.roles.values()]
+    missing = [messages.word(role) for role in Role if role.value not in settings.roles.values()]
     if missing:
-        st.caption(f"No group gives the role {', '.join(missing)}.")
+        st.caption(t("No group is mapped to these roles: {roles}.", roles=", ".join(missing)))

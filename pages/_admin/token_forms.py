@@ -1,4 +1,4 @@
-"""Tokens on a page: the list, a form that issues one and shows its text this once, a form that revokes."""
+"""Tokens on a page: a form that issues a token and shows its text once, the list, and a form that revokes one."""
 
 from __future__ import annotations
 
@@ -15,91 +15,99 @@ from core.features.admin.tokens import MAX_DAYS, issue_token, list_tokens, revok
 from core.features.promotion.reason import require_reason
 from core.features.stores import Stores
 from pages._ui import escaping, messages
-
-_TIMES = ("Created", "Expires", "Revoked")
+from pages._ui.texts import t
 
 
 def draw(stores: Stores, actor: Actor) -> None:
-    """Issue, list, revoke: what was issued a moment ago is in the list, its text above it and nowhere else."""
+    """Draw the forms and the list. The text of a token is shown only in the run that issues it."""
     st.caption(
-        "The command line and scheduled jobs act by a token, put into the variable MODELLEDGER_TOKEN. Only its SHA-256 "
-        "is kept, so its text is shown once."
+        t(
+            "The command line and scheduled jobs use a token, in the variable MODELLEDGER_TOKEN. Only the SHA-256 of "
+            "the token is kept, so the token is shown once."
+        )
     )
     _issue(stores, actor)
-    found = list_tokens(stores, actor)
-    if not found:
-        st.info("No token was issued yet.")
+    tokens = list_tokens(stores, actor)
+    if not tokens:
+        st.info(t("No tokens yet. Issue one with the form above."))
         return
-    _table(found)
-    _revoke(stores, actor, [one for one in found if one.state(datetime.now(UTC)) is TokenState.VALID])
+    _table(tokens)
+    _revoke(stores, actor, [token for token in tokens if token.state(datetime.now(UTC)) is TokenState.VALID])
 
 
 def _issue(stores: Stores, actor: Actor) -> None:
-    roles = list(Role)
+    roles = [*Role]
     role = st.selectbox(
-        "Role of a new token",
+        t("Role of the new token"),
         roles,
-        format_func=lambda one: one.value,
+        format_func=messages.word,
         key="admin_token_role",
-        help="It may do what this role may do, and nothing else.",
+        help=t("The token can do what this role can do."),
     )
     decides = Action.PROMOTION_DECIDE in GRANTS[role]
     with st.form("admin_token_issue", clear_on_submit=True):
         left, right = st.columns([3, 1])
-        name = left.text_input("Name", max_chars=200, help="Who or what acts by it; it stands in the audit log.")
-        days = right.number_input("Days", 1, MAX_DAYS, 90, step=1, help=f"How long it holds, at most {MAX_DAYS}.")
-        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
-        meant = st.checkbox(
-            "It is meant to decide without a person",
+        name = left.text_input(
+            t("Name"), max_chars=200, help=t("The person or program that uses the token. The audit log shows it.")
+        )
+        days = right.number_input(
+            t("Days"), 1, MAX_DAYS, 90, step=1, help=t("Days until the token expires, at most {most}.", most=MAX_DAYS)
+        )
+        reason = st.text_input(t("Reason"), placeholder=t("Kept in the audit log"), max_chars=500)
+        allow_decisions = st.checkbox(
+            t("Allow decisions without a person"),
             disabled=not decides,
-            help=None
-            if decides
-            else "Only the role manager decides on promotions; a token of another role never does.",
+            help=None if decides else t("Only the role manager decides on promotions."),
         )
         if not decides:
-            st.caption(f"A token of the role {role.value} cannot approve, reject or roll back.")
-        asked = st.form_submit_button("Issue", type="primary", icon=":material/key:")
-    if asked:
-        with messages.telling():
-            token, text = issue_token(
+            st.caption(t("A token of the role {role} cannot approve, reject or roll back.", role=messages.word(role)))
+        is_pressed = st.form_submit_button(t("Issue token"), type="primary", icon=":material/key:")
+    if is_pressed:
+        with messages.show_errors():
+            token, secret = issue_token(
                 stores,
                 actor,
                 name=(name or "").strip(),
                 role=role,
                 days=int(days),
-                allow_decisions=meant,
+                allow_decisions=allow_decisions,
                 reason=reason or "",
             )
             st.success(
-                f"Token {token.id} of {messages.plain(token.name)}. Copy its text now: it is not shown again.",
+                t(
+                    "Token {id} of {name} was issued. Copy it now: it is not shown again.",
+                    id=token.id,
+                    name=messages.plain(token.name),
+                ),
                 icon=":material/key:",
             )
-            # In no state: the next run of this page knows nothing of it. A code block has a button that copies.
-            escaping.code(text)
+            # The token is in no state, so the next run cannot show it. A code block has a copy button.
+            escaping.code(secret)
 
 
-def _table(found: Sequence[Token]) -> None:
+def _table(tokens: Sequence[Token]) -> None:
     now = datetime.now(UTC)
+    created, expires, revoked = times = (t("Created"), t("Expires"), t("Revoked"))
     rows = [
         {
-            "State": messages.word(token.state(now)),
-            "Name": token.name,
-            "Role": messages.word(token.role),
-            "Issued by": token.issued_by,
-            "Created": token.created,
-            "Expires": token.expires,
-            "Revoked": token.revoked,
-            "Revoked by": token.revoked_by,
-            "Id": token.id,
+            t("State"): messages.label(token.state(now)),
+            t("Name"): token.name,
+            t("Role"): messages.label(token.role),
+            t("Issued by"): token.issued_by,
+            created: token.created,
+            expires: token.expires,
+            revoked: token.revoked,
+            t("Revoked by"): token.revoked_by,
+            t("Id"): token.id,
         }
-        for token in reversed(found)
+        for token in reversed(tokens)
     ]
     escaping.table(
-        pd.DataFrame(rows).astype(dict.fromkeys(_TIMES, "datetime64[ns, UTC]")),
+        pd.DataFrame(rows).astype(dict.fromkeys(times, "datetime64[ns, UTC]")),
         style=messages.coloured,
         placeholder="–",
-        column_config={name: messages.time_column(name) for name in _TIMES},
-        alt="Tokens, newest first",
+        column_config={name: messages.time_column(name) for name in times},
+        alt=t("Tokens, newest first"),
         key="admin_tokens",
     )
 
@@ -107,22 +115,32 @@ def _table(found: Sequence[Token]) -> None:
 def _revoke(stores: Stores, actor: Actor, valid: Sequence[Token]) -> None:
     if not valid:
         return
-    words = {one.id: f"{one.name} · {one.role.value} · until {messages.local(one.expires)} · {one.id}" for one in valid}
+    labels = {
+        token.id: " · ".join(
+            (
+                token.name,
+                messages.word(token.role),
+                t("until {time}", time=messages.local_time(token.expires)),
+                token.id,
+            )
+        )
+        for token in valid
+    }
     with st.form("admin_token_revoke", clear_on_submit=True):
         chosen = st.selectbox(
-            "Revoke a token",
-            list(words),
+            t("Token to revoke"),
+            list(labels),
             index=None,
-            format_func=lambda one: visible(words[one]),
-            placeholder="which one",
+            format_func=lambda token_id: visible(labels[token_id]),
+            placeholder=t("Choose a token"),
         )
-        reason = st.text_input("Why it ends", max_chars=500, placeholder="for the audit log")
-        asked = st.form_submit_button("Revoke", icon=":material/block:")
-    if not asked:
+        reason = st.text_input(t("Reason for revoking"), max_chars=500, placeholder=t("Kept in the audit log"))
+        is_pressed = st.form_submit_button(t("Revoke token"), icon=":material/block:")
+    if not is_pressed:
         return
     if chosen is None:
-        st.error("Choose the token that ends.", icon=":material/error:")
+        st.error(t("Choose the token to revoke."), icon=":material/error:")
         return
-    with messages.telling():
+    with messages.show_errors():
         revoke_token(stores, actor, chosen, reason=require_reason(reason or ""))
         st.rerun()

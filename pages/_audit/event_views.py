@@ -1,4 +1,4 @@
-"""The audit log on a page: events as a table, one with its before and after, and what a verification found."""
+"""The audit log on a page: events as a table, one event in full, and the result of a verification."""
 
 from __future__ import annotations
 
@@ -15,138 +15,166 @@ from core.audit.proofs.verification import LogVerdict
 from core.audit.row_snapshots import snapshot_row
 from core.entities import Event, Outcome
 from core.features.evidence.bundle_check import Proof
+from core.texts import text
 from pages._ui import escaping, messages
+from pages._ui.texts import t, translated
 
-# What was done, in the words of those who did it; the log keeps the action's own name.
-_DID: dict[str, str] = {
-    Action.DATA_INGEST: "ingested",
-    Action.RUN_TRAIN: "trained",
-    Action.RECIPE_WRITE: "wrote the recipe",
-    Action.MODEL_REPRODUCE: "made it again",
-    Action.PROMOTION_REQUEST: "asked for a stage",
-    Action.PROMOTION_DECIDE: "decided",
-    Action.PROMOTION_ROLLBACK: "rolled back",
-    Action.PREDICTION_SCORE: "scored",
-    Action.AUDIT_EXPORT: "took away",
-    Action.RECONCILE_READ: "noted",
-    Action.RECONCILE_RESOLVE: "resolved",
-    Action.JOB_CANCEL: "cancelled",
-    Action.TRIGGER_WRITE: "changed the schedule",
-    Action.FINDING_OPEN: "wrote a finding",
-    Action.SETTINGS_WRITE: "changed",
+# The verb for each action that changes something. The log keeps the action's code.
+_VERBS: dict[str, str] = {
+    Action.DATA_INGEST: text("ingested"),
+    Action.RUN_TRAIN: text("trained"),
+    Action.RECIPE_WRITE: text("saved the recipe"),
+    Action.MODEL_REPRODUCE: text("reproduced"),
+    Action.PROMOTION_REQUEST: text("requested promotion"),
+    Action.PROMOTION_DECIDE: text("decided"),
+    Action.PROMOTION_ROLLBACK: text("rolled back"),
+    Action.PREDICTION_SCORE: text("scored"),
+    Action.AUDIT_EXPORT: text("exported"),
+    Action.RECONCILE_READ: text("recorded a difference"),
+    Action.RECONCILE_RESOLVE: text("resolved"),
+    Action.JOB_CANCEL: text("cancelled"),
+    Action.TRIGGER_WRITE: text("changed the schedule"),
+    Action.FINDING_OPEN: text("recorded a finding"),
+    Action.SETTINGS_WRITE: text("changed"),
 }
+_DECISIONS = {"approved": text("approved"), "rejected": text("rejected")}
 
 
-def did(event: Event) -> str:
-    """What *event* tells, in a word or two: "approved", "asked for Production". An unknown action is its own name."""
-    if event.action == Action.PROMOTION_DECIDE.value and event.after.get("decision"):
-        return str(event.after["decision"])
-    to = snapshot_row(event.after, "request").get("to_stage")
-    if event.action == Action.PROMOTION_REQUEST.value and to:
-        return f"asked for {to}"
-    return _DID.get(event.action, event.action)
+def verb(event: Event) -> str:
+    """Return what the actor did, such as "approved". An action without a verb keeps its code."""
+    decision = event.after.get("decision")
+    if event.action == Action.PROMOTION_DECIDE.value and decision:
+        return translated(_DECISIONS.get(str(decision), str(decision)))
+    stage = bound_row(event.after, "request").get("to_stage")
+    if event.action == Action.PROMOTION_REQUEST.value and stage:
+        return t("requested {stage}", stage=stage)
+    return translated(_VERBS.get(event.action, event.action))
 
 
-def lately(events: Sequence[Event]) -> None:
-    """The newest events in words, one line each."""
+def recent_activity(events: Sequence[Event]) -> None:
+    """Show the newest events in words, one line each."""
     rows = [
-        {"When": event.time, "Who": event.actor, "Did": did(event), "To": event.subject, "Why": event.reason}
+        {
+            t("Time"): event.time,
+            t("Actor"): event.actor,
+            t("Action"): verb(event),
+            t("Subject"): event.subject,
+            t("Reason"): event.reason,
+        }
         for event in events
     ]
-    escaping.table(pd.DataFrame(rows), column_config={"When": messages.time_column("When")}, key="overview_changes")
+    times = {t("Time"): messages.time_column(t("Time"))}
+    escaping.table(pd.DataFrame(rows), column_config=times, key="overview_changes")
 
 
 def events_table(events: Sequence[Event], *, key: str, on_pick: Callable[[int], None]) -> None:
-    """One line per event, newest first; a click picks one."""
+    """Show one line per event, in the order given; a click on a line picks its event."""
+    number, when = t("No."), t("Time")
     rows = [
         {
-            "No.": event.sequence,
-            "Time": event.time,
-            "Who": event.actor,
-            "Did": event.action,
-            "To": event.subject,
-            "Outcome": messages.word(event.outcome),
-            "Reason": event.reason,
-            "As": messages.roles(event.role),
-            "By way of": event.channel,
+            number: event.sequence,
+            when: event.time,
+            t("Actor"): event.actor,
+            t("Action"): event.action,
+            t("Subject"): event.subject,
+            t("Outcome"): messages.label(event.outcome),
+            t("Reason"): event.reason,
+            t("Role"): messages.role_labels(event.role),
+            t("Channel"): event.channel,
         }
         for event in events
     ]
 
-    def picked() -> None:
-        chosen = st.session_state[key].selection.rows
-        if chosen:
-            on_pick(events[chosen[0]].sequence)
+    def pick_row() -> None:
+        selected = st.session_state[key].selection.rows
+        if selected:
+            on_pick(events[selected[0]].sequence)
 
     escaping.table(
         pd.DataFrame(rows),
         key=key,
         style=messages.coloured,
-        on_select=picked,
+        on_select=pick_row,
         selection_mode="single-row",
         height=min(36 * (len(rows) + 1) + 3, 460),
         column_config={
-            "No.": st.column_config.NumberColumn(format="%d", width="small"),
-            "Time": messages.time_column("Time"),
+            number: st.column_config.NumberColumn(format="%d", width="small"),
+            when: messages.time_column(when),
         },
-        alt="Events of the audit log, newest first",
+        alt=t("Events of the audit log, newest first"),
     )
 
 
-def event(found: Event, others: Sequence[Event]) -> None:
-    """One event in full: who, what, why, what changed, and its place in the chain."""
-    st.subheader(f"Event {found.sequence}")
+def event_detail(event: Event, others: Sequence[Event]) -> None:
+    """Show one event in full: actor, action, reason, changes, and its place in the hash chain.
+
+    *others* are the other events of the same action.
+    """
+    st.subheader(t("Event {number}", number=event.sequence))
     with st.container(horizontal=True, vertical_alignment="center"):
-        messages.badge(found.outcome)
-        who = f"{found.actor} ({messages.roles(found.role)})"
-        st.caption(f"{messages.plain(who)}: {messages.plain(found.action)}", width="content")
-        st.caption(messages.local(found.time, seconds=True), width="content")
-    escaping.text(f"{found.action} on {found.subject or 'nothing in particular'}")
-    if found.reason:
-        with st.chat_message("user", avatar=":material/format_quote:"):
-            escaping.text(found.reason)
-    _changes(found.before, found.after)
-    for other in others:
-        word = "began with" if other.outcome is Outcome.INTENT else "ended with"
-        st.caption(
-            f"The same action {word} event {other.sequence}: {messages.word(other.outcome)}, "
-            f"{messages.local(other.time, seconds=True)}"
-        )
-    if found.outcome is Outcome.INTENT and not others:
-        st.warning("No outcome was written: it is still going on, or it died.", icon=":material/warning:")
-    st.caption("Place in the chain")
-    escaping.code(f"hash      {found.hash}\nprevious  {found.previous}\noperation {found.operation}")
-
-
-def verdict(found: LogVerdict) -> None:
-    """What a verification found, with the position."""
-    if found.ok:
-        st.success(messages.plain(found.detail), icon=":material/verified:")
+        messages.badge(event.outcome)
+        actor = f"{event.actor} ({messages.role_labels(event.role)})"
+        st.caption(f"{messages.plain(actor)}: {messages.plain(event.action)}", width="content")
+        st.caption(messages.local_time(event.time, seconds=True), width="content")
+    if event.subject:
+        escaping.text(t("{action} on {subject}", action=event.action, subject=event.subject))
     else:
-        named = found.first_broken is None or f"vent {found.first_broken} " in found.detail
-        where = "" if named else f"Event {found.first_broken}: "
-        st.error(messages.plain(where + found.detail), icon=":material/gpp_bad:")
-    escaping.code(f"head {found.chain.head}")
+        escaping.text(event.action)
+    if event.reason:
+        with st.chat_message("user", avatar=":material/format_quote:"):
+            escaping.text(event.reason)
+    _changes(event.before, event.after)
+    for other in others:
+        parts = {
+            "number": other.sequence,
+            "outcome": messages.label(other.outcome),
+            "time": messages.local_time(other.time, seconds=True),
+        }
+        if other.outcome is Outcome.INTENT:
+            st.caption(t("The action began with event {number}: {outcome}, {time}", **parts))
+        else:
+            st.caption(t("The action ended with event {number}: {outcome}, {time}", **parts))
+    if event.outcome is Outcome.INTENT and not others:
+        st.warning(
+            t("No outcome is recorded: the action still runs, or its process ended in between."),
+            icon=":material/warning:",
+        )
+    st.caption(t("Place in the hash chain"))
+    escaping.code(f"hash      {event.hash}\nprevious  {event.previous}\noperation {event.operation}")
 
 
-def bundle(proof: Proof) -> None:
-    """What a bundle proved, and what it did not."""
-    told = st.success if proof.signer_known else st.warning
-    told(messages.plain(proof.verdict), icon=":material/verified:")
+def show_verdict(verdict: LogVerdict) -> None:
+    """Show the result of a verification, with the position of the first broken event."""
+    if verdict.ok:
+        st.success(messages.plain(verdict.detail), icon=":material/verified:")
+    else:
+        is_named = verdict.first_broken is None or f"vent {verdict.first_broken} " in verdict.detail
+        where = "" if is_named else messages.plain(t("Event {number}:", number=verdict.first_broken)) + " "
+        st.error(where + messages.plain(verdict.detail), icon=":material/gpp_bad:")
+    escaping.code(f"head {verdict.chain.head}")
+
+
+def show_bundle_check(proof: Proof) -> None:
+    """Show what a bundle proves, and what it does not prove."""
+    show = st.success if proof.signer_known else st.warning
+    show(messages.plain(proof.verdict), icon=":material/verified:")
     left, right = st.columns(2)
-    for place, title, sentences in ((left, "Proven", proof.proved), (right, "Not proven", proof.not_proved)):
-        place.markdown(f"**{title}**")
+    for column, heading, sentences in (
+        (left, t("Proven"), proof.proved),
+        (right, t("Not proven"), proof.not_proved),
+    ):
+        column.markdown(f"**{heading}**")
         for sentence in sentences:
-            place.markdown(f"- {messages.plain(sentence)}")
+            column.markdown(f"- {messages.plain(sentence)}")
 
 
 def day_start(day: date | None) -> datetime | None:
-    """The beginning of *day* where the viewer is."""
+    """Return the first moment of *day* in the viewer's time zone."""
     return None if day is None else datetime.combine(day, time.min, tzinfo=ZoneInfo(messages.viewer_zone()))
 
 
 def day_end(day: date | None) -> datetime | None:
-    """The last moment of *day* where the viewer is."""
+    """Return the last moment of *day* in the viewer's time zone."""
     start = day_start(None if day is None else day + timedelta(days=1))
     return None if start is None else start - timedelta(microseconds=1)
 
@@ -154,21 +182,21 @@ def day_end(day: date | None) -> datetime | None:
 def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> None:
     names = list(dict.fromkeys([*before, *after]))
     if not names:
-        st.caption("Nothing was noted of before and after.")
+        st.caption(t("The event records no values before or after the action."))
         return
     rows = [
         {
-            "What": name,
-            "Before": _shown(before.get(name)),
-            "After": _shown(after.get(name)),
-            "": "changed" if name in before and name in after and before[name] != after[name] else "",
+            t("Field"): name,
+            t("Before"): _value(before.get(name)),
+            t("After"): _value(after.get(name)),
+            t("Change"): t("changed") if name in before and name in after and before[name] != after[name] else "",
         }
         for name in names
     ]
-    escaping.table(pd.DataFrame(rows), placeholder="–", alt="What was before and what is after")
+    escaping.table(pd.DataFrame(rows), placeholder="–", alt=t("Values before and after the action"))
 
 
-def _shown(value: object) -> str | None:
+def _value(value: object) -> str | None:
     if value is None:
         return None
     return value if isinstance(value, str) else canonical(value)

@@ -1,4 +1,4 @@
-"""Forms about findings: look now, open one by hand, another owner or due date, close or review. One call each."""
+"""Forms for findings: compare now, open, assign, close or review. Each is one call of a service."""
 
 from __future__ import annotations
 
@@ -22,105 +22,143 @@ from core.features.stores import Stores
 from pages._audit import event_views, finding_views
 from pages._promotions import promotion_forms
 from pages._ui import messages, session
+from pages._ui.texts import t, tn
 
 _OPENED = "findings_opened"
-# The worker may be a little late: two passes may be missed before it is told.
+# The worker can be a little late: the warning appears after this many missed comparisons.
 _MISSED = 3
 
 
-def look_now(stores: Stores, actor: Actor) -> None:
-    """When the registry was compared last, and the button that does it now; an outage is told."""
+def compare_form(stores: Stores, actor: Actor) -> None:
+    """Show when the registry was last compared, and a button that compares it now."""
     last = last_inspection(stores, actor)
     every_s = stores.settings.inspect_every_s
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button("Look now", icon=":material/search_check:", key="findings_look")
+        is_pressed = st.button(t("Compare now"), icon=":material/search_check:", key="findings_look")
         if last is None:
-            st.caption("Nobody has looked yet. The worker looks when it starts, and then on a schedule.")
+            st.caption(t("Not compared yet. The worker compares at its start, and then on a schedule."))
         else:
-            by = "the worker" if last.by == INSPECTOR.name else messages.plain(last.by)
-            told = f"Looked at last {messages.local(last.at, seconds=True)} by {by}: {_seen(last)}."
-            st.caption(told, width="content")
+            actor_name = t("the worker") if last.by == INSPECTOR.name else messages.plain(last.by)
+            st.caption(
+                t(
+                    "Last comparison: {time}, by {actor}: {result}.",
+                    time=messages.local_time(last.at, seconds=True),
+                    actor=actor_name,
+                    result=_result(last),
+                ),
+                width="content",
+            )
     if last is not None and every_s and datetime.now(UTC) - last.at > timedelta(seconds=_MISSED * every_s):
         st.warning(
-            f"The worker should look every {every_s:g} s and has not: see that `python -m core worker` runs and that "
-            "MLflow answers it.",
+            t(
+                "The worker is set to compare every {seconds:g} s, but has not done so. Check that "
+                "`python -m core worker` runs and that MLflow answers it.",
+                seconds=every_s,
+            ),
             icon=":material/schedule:",
         )
-    if pressed:
-        with messages.telling(), st.spinner("Comparing the registry with log and decisions"):
-            new = inspect_registry(stores, actor)
-            told = "; ".join(finding_views.words(one) for one in new)
-            messages.say(f"New: {told}." if new else "Nothing new: all that differs is known already.")
+    if is_pressed:
+        with messages.show_errors(), st.spinner(t("Comparing the registry with the audit log and the decisions")):
+            opened = inspect_registry(stores, actor)
+            if opened:
+                titles = "; ".join(finding_views.title(finding) for finding in opened)
+                messages.notify(t("New findings: {titles}.", titles=titles))
+            else:
+                messages.notify(t("No new findings. Every difference is already recorded."))
             st.rerun()
 
 
-def open_by_hand(stores: Stores, actor: Actor) -> None:
-    """An auditor's own finding."""
+def open_form(stores: Stores, actor: Actor) -> None:
+    """Let an auditor open a finding."""
     if not session.may(actor, Action.FINDING_OPEN):
-        st.caption("An auditor opens a finding by hand.")
+        st.caption(t("Only auditors can open a finding by hand."))
         return
     number = st.session_state.setdefault(_OPENED, 0)
-    with st.expander("Open a finding by hand", icon=":material/add:"), st.form(f"findings_open_{number}"):
+    with st.expander(t("Open a finding"), icon=":material/add:"), st.form(f"findings_open_{number}"):
         row = st.columns(3)
-        subject = row[0].text_input("About", placeholder="iris_classifier/3, a table, a person", max_chars=300)
-        severities = list(Severity)
-        severity = row[1].selectbox("Severity", severities, format_func=messages.word)
-        owner = row[2].text_input("Owner", value="manager", max_chars=200)
-        detail = promotion_forms.reason("What is to be looked into")
-        if st.form_submit_button("Open", type="primary", icon=":material/add:"):
-            with messages.telling():
-                done = open_finding(
+        subject = row[0].text_input(
+            t("Subject"), placeholder=t("iris_classifier/3, a table or a person"), max_chars=300
+        )
+        severities = [*Severity]
+        severity = row[1].selectbox(t("Severity"), severities, format_func=messages.label)
+        owner = row[2].text_input(t("Owner"), value="manager", max_chars=200)
+        detail = promotion_forms.reason_field(t("What must be looked into"))
+        if st.form_submit_button(t("Open finding"), type="primary", icon=":material/add:"):
+            with messages.show_errors():
+                finding = open_finding(
                     stores, actor, subject=subject, detail=detail, severity=severity, owner=owner or "manager"
                 )
                 st.session_state[_OPENED] = number + 1
-                messages.say(
-                    f"Opened: {finding_views.words(done)}; {done.owner} has it, due {finding_views.due(done)}."
+                messages.notify(
+                    t(
+                        "Finding opened: {title}. Owner: {owner}. Due {due}.",
+                        title=finding_views.title(finding),
+                        owner=finding.owner,
+                        due=finding_views.due(finding),
+                    )
                 )
                 st.rerun()
 
 
-def assign(stores: Stores, actor: Actor, finding: Finding) -> None:
-    """Another owner or due date, with a reason."""
+def assign_form(stores: Stores, actor: Actor, finding: Finding) -> None:
+    """Let an auditor change the owner or the due date, with a reason."""
     if not session.may(actor, Action.FINDING_OPEN):
-        st.caption("An auditor gives it to another owner or moves its due date.")
+        st.caption(t("Only auditors can change the owner or the due date."))
         return
     day = finding.due.astimezone(ZoneInfo(messages.viewer_zone())).date()
     with st.form(f"findings_assign_{finding.id}"):
         left, right = st.columns(2)
-        owner = left.text_input("Owner", value=finding.owner, max_chars=200)
-        chosen = right.date_input("Due (end of the day)", value=day, format="YYYY-MM-DD")
-        why = promotion_forms.reason()
-        if st.form_submit_button("Change owner or due date", icon=":material/person_edit:"):
-            with messages.telling():
-                until = finding.due if chosen == day else event_views.day_end(chosen)
-                done = assign_finding(stores, actor, finding.id, owner=owner, due=until or finding.due, reason=why)
-                messages.say(f"{finding_views.words(done)}: {done.owner} has it, due {finding_views.due(done)}.")
+        owner = left.text_input(t("Owner"), value=finding.owner, max_chars=200)
+        chosen = right.date_input(t("Due (end of the day)"), value=day, format="YYYY-MM-DD")
+        reason = promotion_forms.reason_field()
+        if st.form_submit_button(t("Change owner or due date"), icon=":material/person_edit:"):
+            with messages.show_errors():
+                due = finding.due if chosen == day else event_views.day_end(chosen)
+                assigned = assign_finding(stores, actor, finding.id, owner=owner, due=due or finding.due, reason=reason)
+                messages.notify(
+                    t(
+                        "Finding changed: {title}. Owner: {owner}. Due {due}.",
+                        title=finding_views.title(assigned),
+                        owner=assigned.owner,
+                        due=finding_views.due(assigned),
+                    )
+                )
                 st.rerun()
 
 
-def close(stores: Stores, actor: Actor, finding: Finding) -> None:
-    """Closes it with what was found out; a rollback by one person is reviewed so, by somebody else."""
+def close_form(stores: Stores, actor: Actor, finding: Finding) -> None:
+    """Let a manager close the finding; a manager other than the actor reviews a rollback by one person."""
     is_review = finding.kind == EMERGENCY_ROLLBACK
     if not session.may(actor, Action.RECONCILE_RESOLVE):
-        st.caption("A manager other than who rolled back reviews it." if is_review else "A manager closes it.")
+        if is_review:
+            st.caption(t("A manager other than the one who rolled back reviews the rollback."))
+        else:
+            st.caption(t("Only managers can close a finding."))
         return
-    if is_review and (who := promotion_forms.own(stores, actor, finding.opened_by)):
-        st.info(f"{who} rolled it back alone; another manager has to review it.", icon=":material/group:")
+    if is_review and (person := promotion_forms.own_decision(stores, actor, finding.opened_by)):
+        st.info(
+            t("{person} rolled back without a second approval; another manager must review it.", person=person),
+            icon=":material/group:",
+        )
         return
     with st.form(f"findings_close_{finding.id}"):
-        why = promotion_forms.reason("What was found out")
-        if st.form_submit_button(
-            "Reviewed: close it" if is_review else "Close", type="primary", icon=":material/task_alt:"
-        ):
-            with messages.telling():
-                done = close_finding(stores, actor, finding.id, reason=why)
-                messages.say(f"{finding_views.words(done)} is {'reviewed' if is_review else 'closed'}.")
+        reason = promotion_forms.reason_field(t("Result of the investigation"))
+        label = t("Mark as reviewed") if is_review else t("Close finding")
+        if st.form_submit_button(label, type="primary", icon=":material/task_alt:"):
+            with messages.show_errors():
+                closed = close_finding(stores, actor, finding.id, reason=reason)
+                title = finding_views.title(closed)
+                messages.notify(
+                    t("Finding reviewed: {title}.", title=title)
+                    if is_review
+                    else t("Finding closed: {title}.", title=title)
+                )
                 st.rerun()
         if not is_review:
-            st.caption("Nothing is repaired by it. What goes away and comes back later is a new finding.")
+            st.caption(t("Closing repairs nothing. A difference that disappears and returns becomes a new finding."))
 
 
-def _seen(last: Look) -> str:
+def _result(last: Look) -> str:
     if last.seen == 0:
-        return "no difference"
-    return f"{last.seen} {'difference' if last.seen == 1 else 'differences'}, {last.new or 'none'} of them new"
+        return t("no difference")
+    return tn("{n} difference, {new} new", "{n} differences, {new} new", last.seen, new=last.new)

@@ -1,4 +1,4 @@
-"""Findings on a page: what they are called, by when they are due, as a table, in short, and one in full."""
+"""Findings on a page: their titles and due dates, the table, the summary, and one finding in full."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -20,244 +19,277 @@ from core.features.monitoring import reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR
 from core.features.monitoring.findings import BY_HAND, FindingView
 from core.features.promotion.review import EMERGENCY_ROLLBACK
+from core.texts import text
 from pages._audit import event_views
 from pages._ui import escaping, links, messages, pickers
+from pages._ui.texts import language, t, tn, translated
 
-TAB = "Findings"
-# What a person reads for each kind that core knows.
-WORDS = {
-    reconcile.STAGE: "Stage changed outside ModelLedger",
-    reconcile.SEVERAL: "Several versions in Production",
-    reconcile.MISSING: "Version deleted from the registry",
-    reconcile.TAMPERED_DECISION: "Decision changed bypassing the log",
-    reconcile.TAMPERED_FINDING: "Finding changed bypassing the log",
-    reconcile.UNFINISHED_REQUEST: "Decision begun and not ended",
-    reconcile.UNFINISHED_ACTION: "Action begun and not ended",
-    registry_watch.RUN_GONE: "Run deleted",
-    registry_watch.NUMBER_GONE: "Version deleted from the registry",
-    registry_watch.REPLACED: "Version replaced under its number",
-    registry_watch.METRIC: "Metric changed after its run",
-    registry_watch.DATA_VERSION_CHANGED: "Data version changed after training",
-    registry_watch.TAG: "Tag changed outside ModelLedger",
-    registry_watch.ARTIFACT: "Model files replaced",
-    registry_watch.SERVING_ALIAS: "Alias of what serves moved",
-    registry_watch.ALIAS: "Alias moved",
-    EMERGENCY_ROLLBACK: "Rolled back by one person",
-    BY_HAND: "Opened by hand",
+# The title of each kind of finding that core records.
+TITLES = {
+    reconcile.STAGE: text("Stage changed outside ModelLedger"),
+    reconcile.SEVERAL: text("Several versions in Production"),
+    reconcile.MISSING: text("Version deleted from the registry"),
+    reconcile.TAMPERED_DECISION: text("Decision changed bypassing the log"),
+    reconcile.TAMPERED_FINDING: text("Finding changed bypassing the log"),
+    reconcile.UNFINISHED_REQUEST: text("Decision unfinished"),
+    reconcile.UNFINISHED_ACTION: text("Action unfinished"),
+    registry_watch.RUN_GONE: text("Run deleted"),
+    registry_watch.NUMBER_GONE: text("Version deleted from the registry"),
+    registry_watch.REPLACED: text("Version replaced under the same number"),
+    registry_watch.METRIC: text("Metric changed after its run"),
+    registry_watch.DATA_VERSION_CHANGED: text("Data version changed after training"),
+    registry_watch.TAG: text("Tag changed outside ModelLedger"),
+    registry_watch.ARTIFACT: text("Model files replaced"),
+    registry_watch.SERVING_ALIAS: text("Alias of the Production version moved"),
+    registry_watch.ALIAS: text("Alias moved"),
+    EMERGENCY_ROLLBACK: text("Rolled back by one person"),
+    BY_HAND: text("Opened by hand"),
 }
 _UNFINISHED = (reconcile.UNFINISHED_REQUEST, reconcile.UNFINISHED_ACTION)
 _OF_A_MODEL = (reconcile.SEVERAL, registry_watch.SERVING_ALIAS, registry_watch.ALIAS)
 _VERSION = re.compile(r"(?P<model>.+)/(?P<number>\d+)")
-_ORDER = tuple(Severity)
+_BY_SEVERITY = tuple(Severity)
 
 
-def words(finding: Finding) -> str:
-    """What it is and what it is about."""
-    return f"{WORDS.get(finding.kind, finding.kind)}: {finding.subject}"
+def kind(finding: Finding) -> str:
+    """Return the title of the kind of finding."""
+    return translated(TITLES.get(finding.kind, finding.kind))
+
+
+def title(finding: Finding) -> str:
+    """Return the kind and the subject."""
+    return f"{kind(finding)}: {finding.subject}"
 
 
 def due(finding: Finding, at: datetime | None = None) -> str:
-    """By when, seen from *at* (default: now): "in 3 days", "overdue by 5 hours"; of a closed one that it is closed."""
+    """Return the time until the due date, seen from *at* (default: now): "in 3 days", "overdue by 5 hours"."""
     if not finding.is_open:
-        return "closed"
+        return t("closed")
     moment = at or datetime.now(UTC)
-    told = format_timedelta(finding.due - moment, granularity="hour", threshold=1.5, locale="en")
-    return f"overdue by {told}" if finding.is_overdue(moment) else f"in {told}"
+    duration = format_timedelta(finding.due - moment, granularity="hour", threshold=1.5, locale=language())
+    if finding.is_overdue(moment):
+        return t("overdue by {duration}", duration=duration)
+    return t("in {duration}", duration=duration)
 
 
-def count(findings: Sequence[Finding], at: datetime | None = None) -> None:
-    """How many of them are open, in the colour of the worst; late is what was so *at* that moment (default: now)."""
-    opened = [one for one in findings if one.is_open]
+def count_badge(findings: Sequence[Finding], at: datetime | None = None) -> None:
+    """Show how many findings are open and overdue at *at* (default: now), in the colour of the highest severity."""
+    opened = [finding for finding in findings if finding.is_open]
     if not opened:
-        st.badge("no open finding", icon=":material/check:", color="green")
+        st.badge(t("no open finding"), icon=":material/check:", color="green")
         return
-    late = sum(one.is_overdue(at or datetime.now(UTC)) for one in opened)
-    worst = min(opened, key=lambda one: _ORDER.index(one.severity))
-    told = f"{_number(len(opened))}, {late} overdue" if late else _number(len(opened))
-    messages.badge(worst.severity, told)
+    overdue = sum(finding.is_overdue(at or datetime.now(UTC)) for finding in opened)
+    label = tn("{n} open finding", "{n} open findings", len(opened))
+    if overdue:
+        label = t("{findings}, {overdue} overdue", findings=label, overdue=overdue)
+    messages.badge(_worst(opened).severity, label)
 
 
-def none_open(at: datetime | None) -> None:
-    """What an empty list means."""
+def empty_state(at: datetime | None) -> None:
+    """Explain an empty list of findings."""
     if at is not None:
-        st.info("No finding was open then.")
+        st.info(t("No finding was open on that day."))
         return
     st.info(
-        "No finding is open. A finding is opened where the registry or a run is not what was decided and logged here, "
-        "where a rollback by one person waits for a review, and by an auditor by hand; it stays until a manager closes "
-        "it with a reason."
+        t(
+            "No open findings. A finding is opened when the registry or a run differs from the recorded decisions, "
+            "when a rollback by one person needs a review, or by an auditor. It stays open until a manager closes it "
+            "with a reason."
+        )
     )
 
 
 def findings_table(
     findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None], at: datetime | None = None
 ) -> None:
-    """One line per finding, in the order given, as seen from *at* (default: now); a click picks one."""
+    """Show one line per finding, in the order given, seen from *at* (default: now); a click on a line picks it."""
+    opened, closed_by = t("Opened"), t("Closed by")
     rows = [
         {
-            "Severity": messages.word(one.severity),
-            "What": WORDS.get(one.kind, one.kind),
-            "About": one.subject,
-            "Due": due(one, at),
-            "Owner": one.owner,
-            "Expected": one.expected or None,
-            "Found": one.found or one.detail,
-            "Opened": one.opened_at,
-            "Closed by": one.closed_by,
-            "Id": one.id,
+            t("Severity"): messages.label(finding.severity),
+            t("Finding"): kind(finding),
+            t("Subject"): finding.subject,
+            t("Due"): due(finding, at),
+            t("Owner"): finding.owner,
+            t("Expected"): finding.expected or None,
+            t("Found"): finding.found or finding.detail,
+            opened: finding.opened_at,
+            closed_by: finding.closed_by,
+            t("Id"): finding.id,
         }
-        for one in findings
+        for finding in findings
     ]
 
-    def picked() -> None:
-        chosen = st.session_state[key].selection.rows
-        if chosen:
-            on_pick(findings[chosen[0]].id)
+    def pick_row() -> None:
+        selected = st.session_state[key].selection.rows
+        if selected:
+            on_pick(findings[selected[0]].id)
 
+    has_closed = any(not finding.is_open for finding in findings)
     escaping.table(
         pd.DataFrame(rows),
         style=messages.coloured,
         key=key,
-        on_select=picked,
+        on_select=pick_row,
         selection_mode="single-row",
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 330),
-        column_order=[name for name in rows[0] if name != "Closed by" or any(not one.is_open for one in findings)],
-        column_config={"Opened": messages.time_column("Opened")},
-        alt="Findings, by due date",
+        column_order=[name for name in rows[0] if name != closed_by or has_closed],
+        column_config={opened: messages.time_column(opened)},
+        alt=t("Findings, by due date"),
     )
 
 
 def pick(shown: Sequence[Finding], known: Sequence[Finding], key: str, *, at: datetime | None = None) -> str | None:
-    """The finding that the address names, or that is picked among *shown*; one of *known* may be named as well."""
-    asked = st.query_params.get(key)
-    offered = [*shown, *(one for one in known if one.id == asked and one not in shown)]
-    told = {one.id: f"{messages.word(one.severity)} · {words(one)} · {due(one, at)}" for one in offered}
-    return pickers.choose("Finding", list(told), key, words=told, index=None)
+    """Return the id of the finding that the address names or that is chosen among *shown*.
 
-
-def one(view: FindingView, *, key: str, on_event: Callable[[int], None], at: datetime | None = None) -> None:
-    """All of a finding: what was expected and what was found, who has to look into it by when, and what was done.
-
-    *at* is the moment that it is looked at (default: now).
+    The address can name any finding of *known*.
     """
-    found = view.finding
-    st.subheader(messages.plain(words(found)))
+    linked = st.query_params.get(key)
+    offered = [*shown, *(finding for finding in known if finding.id == linked and finding not in shown)]
+    labels = {
+        finding.id: f"{messages.label(finding.severity)} · {title(finding)} · {due(finding, at)}" for finding in offered
+    }
+    return pickers.choose(t("Finding"), list(labels), key, labels=labels, index=None)
+
+
+def detail(view: FindingView, *, key: str, on_event: Callable[[int], None], at: datetime | None = None) -> None:
+    """Show all of a finding, seen from *at* (default: now): what differs, owner, due date, history and events."""
+    finding = view.finding
+    st.subheader(messages.plain(title(finding)))
     with st.container(horizontal=True, vertical_alignment="center"):
-        messages.badge(found.severity)
-        icon, color = _due_mark(found, at or datetime.now(UTC))
-        st.badge(due(found, at), icon=icon, color=color)
-        owner = f"owner: {messages.plain(found.owner)}"
-        st.caption(f"{owner} · due {messages.local(found.due)}" if found.is_open else owner, width="content")
-    if found.detail:
-        escaping.text(found.detail)
-    if found.expected or found.found:
+        messages.badge(finding.severity)
+        _due_badge(finding, at or datetime.now(UTC))
+        facts = [t("owner: {name}", name=messages.plain(finding.owner))]
+        if finding.is_open:
+            facts.append(t("due {time}", time=messages.local_time(finding.due)))
+        st.caption(" · ".join(facts), width="content")
+    if finding.detail:
+        escaping.text(finding.detail)
+    if finding.expected or finding.found:
         left, right = st.columns(2)
-        for place, title, text in ((left, "Expected", found.expected), (right, "Found", found.found)):
-            place.markdown(f"**{title}**")
-            escaping.code(text, at=place)
-    st.caption(" · ".join(_history(found, is_today=at is None)))
-    if found.closed_by:
-        st.caption(f"Closed by {messages.plain(found.closed_by)}, {messages.local(found.closed_at)}, with these words:")
+        for column, heading, content in (
+            (left, t("Expected"), finding.expected),
+            (right, t("Found"), finding.found),
+        ):
+            column.markdown(f"**{heading}**")
+            escaping.code(content, at=column)
+    st.caption(" · ".join(_history(finding, is_today=at is None)))
+    if finding.closed_by:
+        st.caption(
+            t(
+                "Closed by {name}, {time}, with this reason:",
+                name=messages.plain(finding.closed_by),
+                time=messages.local_time(finding.closed_at),
+            )
+        )
         with st.chat_message("user", avatar=":material/format_quote:"):
-            escaping.text(found.reason or "")
-    lead_on(found, view.run_id)
+            escaping.text(finding.reason or "")
+    related_links(finding, view.run_id)
     if view.events:
-        st.markdown("**Its events in the audit log**")
-        event_views.events_table(view.events, key=f"{key}_events_{found.id}", on_pick=on_event)
+        st.markdown(f"**{t('Events of this finding in the audit log')}**")
+        event_views.events_table(view.events, key=f"{key}_events_{finding.id}", on_pick=on_event)
 
 
-def lead_on(finding: Finding, run_id: str | None = None) -> None:
-    """Links to what it is about."""
+def related_links(finding: Finding, run_id: str | None = None) -> None:
+    """Draw links to the subject of the finding."""
     with st.container(horizontal=True):
         version = _VERSION.fullmatch(finding.subject)
         if version:
             model, number = version["model"], version["number"]
-            links.link("models", "The model version", models_model=model, models_version=number)
+            links.link("models", t("Show model version"), models_model=model, models_version=number)
         elif finding.kind in _OF_A_MODEL:
-            links.link("models", "The model", models_model=finding.subject)
+            links.link("models", t("Show model"), models_model=finding.subject)
         if finding.kind == EMERGENCY_ROLLBACK:
-            links.link("promotions", "The rollback", promotions_request=finding.id)
+            links.link("promotions", t("Show rollback"), promotions_request=finding.id)
         elif finding.kind in _UNFINISHED:
-            links.link("promotions", "Resolve it", promotions_tab="Differences")
+            links.link("promotions", t("Resolve"), promotions_tab=t("Differences"))
         elif version:
-            links.link("promotions", "Its decisions", promotions_model=version["model"])
+            links.link("promotions", t("Show decisions"), promotions_model=version["model"])
         if run_id and finding.kind != registry_watch.RUN_GONE:
-            links.link("runs", "Its run", runs=run_id)
+            links.link("runs", t("Show run"), runs=run_id)
         with suppress(BadName):
             table_name, data = split_version(finding.subject)
             if data is not None:
-                links.link("tables", "The data version", tables_table=table_name, tables_version=str(data))
+                links.link("tables", t("Show data version"), tables_table=table_name, tables_version=str(data))
 
 
-def brief(findings: Sequence[Finding], *, most: int = 3, border: bool = False, at: datetime | None = None) -> None:
-    """The first few, each as a line that leads to it (with *border* as a card); then how many there are.
+def summary(findings: Sequence[Finding], *, most: int = 3, border: bool = False, at: datetime | None = None) -> None:
+    """Show the first *most* findings, each as a line with a link (with *border* as a card), then how many there are.
 
-    *at* is the moment that they are looked at (default: now): the links lead to how they stood then.
+    Seen from *at* (default: now): the links lead to the state at that date.
     """
     moment = at or datetime.now(UTC)
-    then = {"as_of": f"{at:%Y-%m-%d}"} if at else {}
+    address = {"as_of": f"{at:%Y-%m-%d}"} if at else {}
     for finding in findings[:most]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", border=border):
             messages.badge(finding.severity)
-            st.markdown(messages.plain(words(finding)), width="content")
-            told = due(finding, moment)
-            st.caption(told if finding.is_overdue(moment) else f"due {told}", width="content")
-            link(finding, "Look into it", **then)
+            st.markdown(messages.plain(title(finding)), width="content")
+            remaining = due(finding, moment)
+            st.caption(remaining if finding.is_overdue(moment) else t("due {time}", time=remaining), width="content")
+            link(finding, t("Show finding"), **address)
     if len(findings) > most:
-        links.link("audit", f"All {len(findings)} open findings", audit_tab=TAB, **then)
+        links.link("audit", t("All {number} open findings", number=len(findings)), audit_tab=t("Findings"), **address)
 
 
 def link(finding: Finding, label: str, **address: str) -> None:
-    """A link to the finding. *label* is Markdown."""
-    links.link("audit", label, audit_tab=TAB, finding=finding.id, **address)
+    """Draw a link to the finding. *label* is Markdown."""
+    links.link("audit", label, audit_tab=t("Findings"), finding=finding.id, **address)
 
 
-def marks(findings: Iterable[Finding]) -> str | None:
-    """How many are open and how bad the worst is, for a cell; None where there is none."""
-    opened = [one for one in findings if one.is_open]
+def open_label(findings: Iterable[Finding]) -> str | None:
+    """Return the highest severity and the number of open findings for a table cell; None where none is open."""
+    opened = [finding for finding in findings if finding.is_open]
     if not opened:
         return None
-    worst = min(opened, key=lambda one: _ORDER.index(one.severity))
-    return f"{messages.word(worst.severity)}, {len(opened)} open"
+    return t("{severity}, {number} open", severity=messages.label(_worst(opened).severity), number=len(opened))
 
 
-def emergency(findings: Iterable[Finding], request_id: str) -> Finding | None:
-    """The finding of a rollback by one person, open or closed; None where the request is no such rollback."""
-    return next((one for one in findings if one.kind == EMERGENCY_ROLLBACK and one.id == request_id), None)
+def emergency_finding(findings: Iterable[Finding], request_id: str) -> Finding | None:
+    """Return the finding of a rollback by one person, open or closed; None where the request is no such rollback."""
+    return next(
+        (finding for finding in findings if finding.kind == EMERGENCY_ROLLBACK and finding.id == request_id), None
+    )
 
 
-def review_word(finding: Finding | None) -> str | None:
-    """Whether a rollback by one person was looked at by somebody else."""
+def review_label(finding: Finding | None) -> str | None:
+    """Return for a table cell whether somebody else has reviewed a rollback by one person."""
     if finding is None:
         return None
-    return "▲ by one person, waits for a review" if finding.is_open else f"● reviewed by {visible(finding.closed_by)}"
+    if finding.is_open:
+        return t("▲ by one person, review pending")
+    return t("● reviewed by {name}", name=visible(finding.closed_by))
 
 
 def review_badge(finding: Finding) -> None:
-    """The same beside a model or a decision."""
+    """Show the same as a badge beside a model or a decision."""
     if finding.is_open:
-        st.badge("rolled back by one person, waits for a review", icon=":material/warning:", color="orange")
+        st.badge(t("rolled back by one person, review pending"), icon=":material/warning:", color="orange")
     else:
-        st.badge(f"reviewed by {messages.plain(finding.closed_by)}", icon=":material/check:", color="green")
+        st.badge(
+            t("reviewed by {name}", name=messages.plain(finding.closed_by)), icon=":material/check:", color="green"
+        )
 
 
-def _number(number: int) -> str:
-    return "1 open finding" if number == 1 else f"{number} open findings"
+def _worst(findings: Sequence[Finding]) -> Finding:
+    return min(findings, key=lambda finding: _BY_SEVERITY.index(finding.severity))
 
 
-def _due_mark(finding: Finding, at: datetime) -> tuple[str, Literal["green", "red", "gray"]]:
-    """Return the icon and the colour of the due date."""
+def _due_badge(finding: Finding, at: datetime) -> None:
+    label = due(finding, at)
     if not finding.is_open:
-        return ":material/check:", "green"
-    return (":material/alarm:", "red") if finding.is_overdue(at) else (":material/schedule:", "gray")
+        st.badge(label, icon=":material/check:", color="green")
+    elif finding.is_overdue(at):
+        st.badge(label, icon=":material/alarm:", color="red")
+    else:
+        st.badge(label, icon=":material/schedule:", color="gray")
 
 
 def _history(finding: Finding, *, is_today: bool) -> list[str]:
-    who = "ModelLedger's own pass" if finding.opened_by == INSPECTOR.name else messages.plain(finding.opened_by)
-    told = [f"Opened by {who}, {messages.local(finding.opened_at)}"]
+    opener = t("ModelLedger") if finding.opened_by == INSPECTOR.name else messages.plain(finding.opened_by)
+    facts = [t("Opened by {name}, {time}", name=opener, time=messages.local_time(finding.opened_at))]
     if is_today and finding.kind not in (BY_HAND, EMERGENCY_ROLLBACK):
-        told.append(f"last seen {messages.local(finding.last_seen)}")
+        facts.append(t("last seen {time}", time=messages.local_time(finding.last_seen)))
     if finding.gone is not None:
-        told.append(f"not seen any more since {messages.local(finding.gone)}")
-    return told
+        facts.append(t("not seen since {time}", time=messages.local_time(finding.gone)))
+    return facts

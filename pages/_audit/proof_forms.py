@@ -1,4 +1,4 @@
-"""Proof of the audit log on a page: verified against what was kept elsewhere, and taken away to be kept."""
+"""Proof of the audit log on a page: verify the log or a bundle against heads kept elsewhere, and export the log."""
 
 from __future__ import annotations
 
@@ -16,31 +16,37 @@ from core.features.evidence.sign_head import printable_head, public_key, sign_he
 from core.features.stores import Stores
 from pages._audit import event_views
 from pages._ui import downloads, escaping, session
+from pages._ui.texts import t
 
 
-def verify(stores: Stores, actor: Actor) -> None:
-    """Recomputes the whole chain and compares it with what was kept elsewhere."""
+def verify_log_form(stores: Stores, actor: Actor) -> None:
+    """Recompute the whole chain and compare it with heads and exports that were kept elsewhere."""
     st.write(
-        "Recomputes the hash of every event from its content and the hash before it. With a head or an export that was "
-        "kept elsewhere it also finds what the chain alone cannot: a tail cut off, or a log rewritten from the start."
+        t(
+            "Recomputes the hash of every event from its content and the hash of the event before it. Add a signed "
+            "head or an export that was kept elsewhere to find also a log that was cut or rewritten from the start."
+        )
     )
-    kept = st.file_uploader("Heads and exports kept elsewhere", accept_multiple_files=True, key="audit_kept")
+    kept = st.file_uploader(t("Heads and exports kept elsewhere"), accept_multiple_files=True, key="audit_kept")
     earlier = st.text_area(
-        "Earlier public keys, a line each",
+        t("Earlier public keys, one per line"),
         placeholder="NAME+ID+KEY",
-        help="Of heads that were signed before the key was changed. This log's own and trusted keys count anyway.",
+        help=t(
+            "For heads that were signed before the key was changed. The keys of this log and the trusted keys always "
+            "count."
+        ),
         key="audit_keys",
         height=68,
     )
-    only_new = st.toggle("Only what was appended since the last verification", key="audit_only_new")
-    if st.button("Verify", type="primary", icon=":material/verified:", key="audit_verify"):
-        bar = st.progress(0.0, text="reading")
-
-        def show_progress(verified: int, total: int) -> None:
-            bar.progress(verified / max(total, 1), text=f"{verified:,} of {total:,} events")
-
+    only_new = st.toggle(t("Only events since the last verification"), key="audit_only_new")
+    if st.button(t("Verify"), type="primary", icon=":material/verified:", key="audit_verify"):
+        bar = st.progress(0.0, text=t("Reading"))
         texts = [file.getvalue().decode("utf-8", errors="replace") for file in kept or []]
-        found = verify_audit_log(
+
+        def show_progress(count: int, total: int) -> None:
+            bar.progress(count / max(total, 1), text=t("{count:,} of {total:,} events", count=count, total=total))
+
+        verdict = verify_audit_log(
             stores,
             actor,
             texts,
@@ -49,48 +55,48 @@ def verify(stores: Stores, actor: Actor) -> None:
             on_progress=show_progress,
         )
         bar.empty()
-        event_views.verdict(found)
+        event_views.show_verdict(verdict)
     own = public_key(stores, actor)
-    st.caption("The public key with which anybody checks this log's heads, and its SHA-256:")
+    st.caption(t("The public key that verifies this log's heads, and its SHA-256:"))
     escaping.code(f"{own}\n{own.fingerprint}")
 
 
-def verify_taken_away(stores: Stores, actor: Actor) -> None:
-    """A bundle that somebody hands over: whether this log, or one that is trusted here, put it together."""
-    st.subheader("An evidence bundle")
-    brought = st.file_uploader("Bundle (zip)", type="zip", key="audit_bundle")
-    others = st.text_area("Its log's public key, where it is another's", placeholder="NAME+ID+KEY", height=68)
-    if st.button("Check the bundle", icon=":material/verified:", disabled=brought is None) and brought is not None:
-        with tempfile.TemporaryDirectory(prefix="modelledger-") as folder, st.spinner("Checking every file"):
+def verify_bundle_form(stores: Stores, actor: Actor) -> None:
+    """Check an uploaded evidence bundle: whether this log or a trusted log signed its contents."""
+    st.subheader(t("Evidence bundle"))
+    upload = st.file_uploader(t("Bundle (zip)"), type="zip", key="audit_bundle")
+    keys = st.text_area(t("Public key of the bundle's log, if it is another log"), placeholder="NAME+ID+KEY", height=68)
+    if st.button(t("Check bundle"), icon=":material/verified:", disabled=upload is None) and upload is not None:
+        with tempfile.TemporaryDirectory(prefix="modelledger-") as folder, st.spinner(t("Checking every file")):
             file = Path(folder) / "bundle.zip"
-            file.write_bytes(brought.getbuffer())
-            event_views.bundle(verify_bundle(stores, actor, file, keys=_lines(others)))
+            file.write_bytes(upload.getbuffer())
+            event_views.show_bundle_check(verify_bundle(stores, actor, file, keys=_lines(keys)))
 
 
 def _lines(text: str | None) -> list[str]:
     return [line.strip() for line in (text or "").splitlines() if line.strip()]
 
 
-def take_away(stores: Stores, actor: Actor) -> None:
-    """The log and its head as files; that they were taken is written down."""
+def export_form(stores: Stores, actor: Actor) -> None:
+    """Offer the log and its signed head as files; each export is recorded."""
     if not session.may(actor, Action.AUDIT_EXPORT):
-        st.info("An auditor or a manager takes the log away.")
+        st.info(t("Only auditors and managers can export the log."))
         return
-    downloads.tell()
-    st.write("Whoever keeps a copy elsewhere can prove later that this log was not rewritten.")
+    downloads.show_failures()
+    st.write(t("Keep a copy elsewhere: it can prove later that this log was not rewritten."))
     with st.container(horizontal=True):
-        for word, ending in (("JSON lines", ".jsonl"), ("CSV", ".csv")):
-            label, name = f"All events as {word}", f"audit-log{ending}"
+        for label, ending in ((t("All events as JSON lines"), ".jsonl"), (t("All events as CSV"), ".csv")):
+            name = f"audit-log{ending}"
             st.download_button(
                 label,
-                downloads.made(partial(_exported, stores, actor, ending)),
+                downloads.on_demand(partial(_exported, stores, actor, ending)),
                 name,
                 icon=":material/download:",
                 key=f"audit_export{ending}",
             )
         st.download_button(
-            "Signed head, to print",
-            downloads.made(lambda: printable_head(sign_head(stores, actor)).encode()),
+            t("Signed head for printing"),
+            downloads.on_demand(lambda: printable_head(sign_head(stores, actor)).encode()),
             "audit-head.txt",
             icon=":material/signature:",
             key="audit_head",
@@ -98,7 +104,7 @@ def take_away(stores: Stores, actor: Actor) -> None:
 
 
 def _exported(stores: Stores, actor: Actor, ending: str) -> bytes:
-    """The whole log as a file's content; it is written down that it was taken."""
+    """Return the whole log as the content of a file; the export is recorded."""
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         file = Path(folder) / f"audit{ending}"
         export_audit(stores, actor, file)

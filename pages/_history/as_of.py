@@ -1,4 +1,4 @@
-"""As of a date: the one picker, in the address, and what stood then as each page shows it."""
+"""As of a date: the date picker, and the state at that date as each page shows it."""
 
 from __future__ import annotations
 
@@ -15,166 +15,177 @@ from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._lineage import lineage_graph
 from pages._ui import escaping, messages, pickers
+from pages._ui.texts import t
 
 _KEY = "as_of"
 
 
-def moment() -> datetime | None:
-    """The picker: the end of the chosen day in UTC, so that a link shows everybody the same; None for today."""
+def date_picker() -> datetime | None:
+    """Return the end of the chosen day in UTC, so that a link shows everybody the same; None for today."""
     with st.sidebar:
         day = st.date_input(
-            "As of (end of the day, UTC)",
+            t("As of (end of the day, UTC)"),
             value=None,
             format="YYYY-MM-DD",
             max_value="today",
             key=_KEY,
             bind="query-params",
-            help="Shows what stood then, from the audit log. Empty: what stands now.",
+            help=t("Shows the state at the end of that day, from the audit log. Without a date: the present state."),
         )
     return end_of_day(day) if isinstance(day, date) else None
 
 
-def bound() -> datetime | None:
-    """The same picker where a page shows the log itself: a line says that it ends there."""
-    chosen = moment()
-    if chosen is not None:
+def date_limit() -> datetime | None:
+    """Draw the same picker on a page that shows the log itself, and a line that names the end of the events."""
+    limit = date_picker()
+    if limit is not None:
         st.info(
-            f"Events until the end of {chosen:%Y-%m-%d} (UTC), and findings as they stood then.",
+            t("Events until the end of {date:%Y-%m-%d} (UTC), and findings as they were then.", date=limit),
             icon=":material/history:",
         )
-    return chosen
+    return limit
 
 
 def state(stores: Stores, actor: Actor) -> StateAsOf | None:
-    """What stood on the chosen day, with a line that says so; None where no day is chosen."""
-    chosen = moment()
+    """Return the state on the chosen day, and show a line that explains it; None where no day is chosen."""
+    chosen = date_picker()
     if chosen is None:
         return None
-    found = state_at(stores, actor, chosen)
+    state = state_at(stores, actor, chosen)
     st.info(
-        f"As it stood at the end of {chosen:%Y-%m-%d} (UTC), read from the audit log up to event {found.events}. "
-        "What was changed outside ModelLedger is not in it. Clear the date in the sidebar to see today.",
+        t(
+            "State at the end of {date:%Y-%m-%d} (UTC), computed from the audit log up to event {event}. Changes made "
+            "outside ModelLedger are not included. Clear the date in the sidebar to see today.",
+            date=chosen,
+            event=state.events,
+        ),
         icon=":material/history:",
     )
-    return found
+    return state
 
 
-def overview(found: StateAsOf) -> None:
-    """What served then, what waited, what had been scored."""
-    st.subheader("In Production then")
-    if not found.models:
-        st.caption("No model was trained yet.")
-    for model in found.models:
+def show_overview(state: StateAsOf) -> None:
+    """Show what was in Production, which requests were pending, which findings were open and what had been scored."""
+    st.subheader(t("In Production on that day"))
+    if not state.models:
+        st.caption(t("No model had been trained."))
+    for model in state.models:
         with st.container(border=True):
-            _serving(model)
-    st.subheader("Waited for a decision")
+            _production(model)
+    st.subheader(t("Pending requests"))
     _table(
         [
             {
-                "Request": request.id,
-                "Model version": str(request.key),
-                "To": messages.word(request.to),
-                "Asked by": request.requested_by,
-                "Asked": request.requested_at,
-                "Why": request.request_reason,
+                t("Request"): request.id,
+                t("Model version"): str(request.key),
+                t("Stage"): messages.label(request.to),
+                t("Requested by"): request.requested_by,
+                t("Requested"): request.requested_at,
+                t("Reason"): request.request_reason,
             }
-            for request in found.waiting
+            for request in state.waiting
         ],
-        empty="Nothing waited.",
-        times=("Asked",),
+        empty=t("No request was pending."),
+        times=(t("Requested"),),
         key="as_of_waiting",
     )
-    st.subheader("Open findings")
-    if not found.findings:
-        st.caption("No finding was open.")
-    finding_views.brief(found.findings, border=True, at=found.moment)
-    st.subheader("Predictions made by then")
+    st.subheader(t("Open findings"))
+    if not state.findings:
+        st.caption(t("No finding was open."))
+    finding_views.summary(state.findings, border=True, at=state.moment)
+    st.subheader(t("Predictions up to that day"))
     _table(
         [
             {
-                "When": batch.time,
-                "Model version": batch.model_version,
-                "Read": batch.source,
-                "Wrote": batch.into,
-                "Rows": batch.rows,
-                "By": batch.actor,
+                t("Time"): batch.time,
+                t("Model version"): batch.model_version,
+                t("Data version"): batch.source,
+                t("Written to"): batch.into,
+                t("Rows"): batch.rows,
+                t("By"): batch.actor,
             }
-            for batch in reversed(found.batches)
+            for batch in reversed(state.batches)
         ],
-        empty="None.",
-        times=("When",),
+        empty=t("Nothing had been scored."),
+        times=(t("Time"),),
         key="as_of_batches",
     )
 
 
-def models(found: StateAsOf) -> None:
-    """The versions of one model as they stood, with the decision that put each into its stage."""
-    if not found.models:
-        st.caption("No model was trained yet.")
+def show_models(state: StateAsOf) -> None:
+    """Show the versions of one model at that date, with the decision that gave each its stage."""
+    if not state.models:
+        st.caption(t("No model had been trained."))
         return
-    name = pickers.choose("Model", [model.name for model in found.models], "models_model")
-    model = next((one for one in found.models if one.name == name), None)
+    name = pickers.choose(t("Model"), [model.name for model in state.models], "models_model")
+    model = next((model for model in state.models if model.name == name), None)
     if model is None:
         return
-    _serving(model)
-    finding_views.brief(findings_about_model(found.findings, model.name), at=found.moment)
+    _production(model)
+    finding_views.summary(findings_about_model(state.findings, model.name), at=state.moment)
     _table(
         [
             {
-                "Version": version.version,
-                "Stage": messages.word(version.stage),
-                "Trained on": str(version.data) if version.data else "not in the log",
-                "Trained": version.trained,
-                "Trained by": version.trained_by,
-                "Decided by": ", ".join(version.decision.decided_by) if version.decision else None,
-                "Decided": version.decision.time if version.decision else None,
-                "Why": version.decision.reason if version.decision else None,
-                "Event": version.decision.sequence if version.decision else None,
+                t("Version"): version.version,
+                t("Stage"): messages.label(version.stage),
+                t("Trained on"): str(version.data) if version.data else t("not in the log"),
+                t("Trained"): version.trained,
+                t("Trained by"): version.trained_by,
+                t("Decided by"): ", ".join(version.decision.decided_by) if version.decision else None,
+                t("Decided"): version.decision.time if version.decision else None,
+                t("Reason"): version.decision.reason if version.decision else None,
+                t("Event"): version.decision.sequence if version.decision else None,
                 **version.metrics,
             }
             for version in model.versions
         ],
-        empty="It had no version.",
-        times=("Trained", "Decided"),
+        empty=t("The model had no version."),
+        times=(t("Trained"), t("Decided")),
         key="as_of_versions",
     )
 
 
-def lineage(found: StateAsOf) -> None:
-    """A model version back to its data and forward to its decision and predictions, as it stood."""
-    keys = {str(v.key): v.key for model in found.models for v in model.versions}
-    chosen = pickers.choose("Model version", list(keys), "as_of_lineage")
+def show_lineage(state: StateAsOf) -> None:
+    """Show the lineage of a model version at that date: its data, its decision and its predictions."""
+    keys = {str(version.key): version.key for model in state.models for version in model.versions}
+    chosen = pickers.choose(t("Model version"), list(keys), "as_of_lineage")
     if chosen is None:
-        st.caption("No model was trained yet.")
+        st.caption(t("No model had been trained."))
         return
-    finding_views.brief(findings_about_version(found.findings, keys[chosen]), at=found.moment)
-    graph = lineage_of_state(found, keys[chosen])
+    finding_views.summary(findings_about_version(state.findings, keys[chosen]), at=state.moment)
+    graph = lineage_of_state(state, keys[chosen])
     lineage_graph.draw(graph, key="as_of_graph")
-    st.subheader("The same in words")
+    st.subheader(t("Lineage as a table"))
     escaping.table(lineage_graph.table(graph), key="as_of_words")
 
 
-def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    """The earlier of two bounds, either of which may be open."""
-    return min((bound for bound in (one, other) if bound is not None), default=None)
+def earlier_of(first: datetime | None, second: datetime | None) -> datetime | None:
+    """Return the earlier of two limits; None stands for no limit."""
+    return min((limit for limit in (first, second) if limit is not None), default=None)
 
 
-def _serving(model: ModelAsOf) -> None:
-    serving = model.production
+def _production(model: ModelAsOf) -> None:
+    production = model.production
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{messages.plain(model.name)}**", width="content")
-        if serving is None:
-            st.badge("nothing in Production", icon=":material/circle:", color="gray")
+        if production is None:
+            st.badge(t("no version in Production"), icon=":material/circle:", color="gray")
         else:
-            messages.badge(serving.stage)
-            st.markdown(f"version {serving.version}", width="content")
-    if serving is None or serving.decision is None:
+            messages.badge(production.stage)
+            st.markdown(t("version {version}", version=production.version), width="content")
+    if production is None or production.decision is None:
         return
-    decision = serving.decision
-    by = messages.plain(", ".join(decision.decided_by))
-    asked = f", asked for by {messages.plain(decision.requested_by)}" if decision.requested_by else ""
-    data = messages.plain(serving.data) if serving.data else "data that the log does not name"
-    st.caption(f"trained on {data} · since {messages.local(decision.time)} · approved by {by}{asked}")
+    decision = production.decision
+    facts = [
+        t("trained on {data}", data=messages.plain(production.data))
+        if production.data
+        else t("trained on data that the log does not name"),
+        t("since {time}", time=messages.local_time(decision.time)),
+        t("approved by {names}", names=messages.plain(", ".join(decision.decided_by))),
+    ]
+    if decision.requested_by:
+        facts.append(t("requested by {name}", name=messages.plain(decision.requested_by)))
+    st.caption(" · ".join(facts))
     escaping.text(decision.reason)
 
 

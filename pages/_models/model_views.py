@@ -16,59 +16,61 @@ from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._runs.run_tables import metric_names, number
 from pages._ui import escaping, messages, paging, pickers
+from pages._ui.texts import t
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
 PAGE_VERSIONS = 200
 
 
 def models_table(models: tuple[ModelSummary, ...]) -> None:
-    """One line per model: what serves and how good it is."""
+    """Show one line per model, with the version in Production and its KPIs."""
     rows = []
     for model in models:
-        serving = next((version for version in model.versions if version.version == model.production), None)
+        production = next((version for version in model.versions if version.version == model.production), None)
         rows.append(
             {
-                "Model": model.name,
-                "In Production": f"version {serving.version}" if serving else "nothing",
-                "KPIs in Production": _kpis(serving.metrics) if serving else None,
-                "Data in Production": ", ".join(map(str, serving.data)) if serving else None,
-                "Versions": len(model.versions),
-                "Last change": model.updated,
+                t("Model"): model.name,
+                t("In Production"): t("version {version}", version=production.version) if production else t("none"),
+                t("KPIs in Production"): _kpis(production.metrics) if production else None,
+                t("Data in Production"): ", ".join(map(str, production.data)) if production else None,
+                t("Versions"): len(model.versions),
+                t("Last change"): model.updated,
             }
         )
     escaping.table(
         pd.DataFrame(rows),
         placeholder="–",
-        column_config={"Last change": messages.time_column("Last change")},
-        alt="Registered models and what serves",
+        column_config={t("Last change"): messages.time_column(t("Last change"))},
+        alt=t("Registered models and their versions in Production"),
     )
 
 
 def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
-    """One line per version, newest first, page by page, with how many of *findings* are open on it."""
+    """Show one line per version, newest first, page by page, with the number of its open *findings*."""
     last = paging.last_page(len(model.versions), PAGE_VERSIONS) or 1
-    page = min(paging.asked("models_page", of=model.name), last)
+    page = min(paging.requested_page("models_page", of=model.name), last)
     shown = model.versions[(page - 1) * PAGE_VERSIONS : page * PAGE_VERSIONS]
-    marks = {
-        one.version: finding_views.marks(
-            findings_about_version(findings, ModelVersionKey(model=model.name, version=one.version))
+    open_findings = {
+        version.version: finding_views.open_label(
+            findings_about_version(findings, ModelVersionKey(model=model.name, version=version.version))
         )
-        for one in shown
+        for version in shown
     }
+    created = t("Created")
     names = sorted({name for version in shown for name in version.metrics}, key=_position)
     rows = [
         {
-            "Version": version.version,
-            "Stage": messages.word(version.stage),
-            **({"Findings": marks[version.version]} if any(marks.values()) else {}),
-            "Data version": ", ".join(map(str, version.data)) or "no data version",
+            t("Version"): version.version,
+            t("Stage"): messages.label(version.stage),
+            **({t("Findings"): open_findings[version.version]} if any(open_findings.values()) else {}),
+            t("Data version"): ", ".join(map(str, version.data)) or t("no data version"),
             **{name: version.metrics.get(name) for name in names},
-            "Run": version.run_name,
-            "Run id": version.run_id,
-            "By": version.user,
-            "Created": version.created,
-            "Aliases": ", ".join(version.aliases) or None,
-            "Problem": version.problem,
+            t("Run"): version.run_name,
+            t("Run id"): version.run_id,
+            t("By"): version.user,
+            created: version.created,
+            t("Aliases"): ", ".join(version.aliases) or None,
+            t("Problem"): version.problem,
         }
         for version in shown
     ]
@@ -81,85 +83,92 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             **{name: st.column_config.NumberColumn(format="%.4f") for name in names},
             "TrainRows": st.column_config.NumberColumn(format="%d"),
             "TestRows": st.column_config.NumberColumn(format="%d"),
-            "Created": messages.time_column("Created"),
+            created: messages.time_column(created),
         },
-        alt=f"Versions of {model.name}, newest first",
+        alt=t("Versions of {model}, newest first", model=model.name),
     )
     if last > 1:
-        paging.turn("models_page", page, last=last, of=model.name)
+        paging.page_box("models_page", page, last=last, of=model.name)
 
 
 def headline(view: ModelVersionView) -> None:
-    """Stage, data and format in one row, where to go from here, and every reason for doubt."""
+    """Show stage, data and format in one row, then a warning for each problem."""
     version = view.version
     st.subheader(messages.plain(version.key))
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(version.stage)
-        known = [str(one.source.key) for one in view.data if one.source.key]
-        st.caption(f"trained on {messages.plain(', '.join(known) or 'unknown data')}", width="content")
-        st.caption(f"stored as {view.info.format if view.info else 'unreadable'}", width="content")
-        st.caption(f"registered {messages.local(version.created)}", width="content")
+        data = ", ".join(str(used.source.key) for used in view.data if used.source.key)
+        if data:
+            st.caption(t("trained on {data}", data=messages.plain(data)), width="content")
+        else:
+            st.caption(t("trained on unknown data"), width="content")
+        if view.info:
+            st.caption(t("stored as {format}", format=view.info.format), width="content")
+        else:
+            st.caption(t("artifact unreadable"), width="content")
+        st.caption(t("registered {time}", time=messages.local_time(version.created)), width="content")
         if view.run is not None:
             messages.badge(view.run.status)
     if version.description:
         escaping.text(version.description)
-    for doubt in _doubts(view):
-        st.warning(messages.plain(doubt), icon=":material/warning:")
+    for problem in _problems(view):
+        st.warning(messages.plain(problem), icon=":material/warning:")
 
 
 def evidence(view: ModelVersionView) -> None:
-    """KPIs, data versions and the run that made it."""
+    """Show the KPIs, the run and the data versions."""
     if view.run is None:
-        st.info("There is no run to show.")
+        st.info(t("The run of this version is not available."))
     else:
-        rows = [{"KPI": name, "Value": number(view.metrics[name])} for name in metric_names([view.run])]
+        rows = [{t("KPI"): name, t("Value"): number(view.metrics[name])} for name in metric_names([view.run])]
         left, right = st.columns(2)
-        escaping.table(pd.DataFrame(rows), at=left, alt="KPIs of the run")
+        escaping.table(pd.DataFrame(rows), at=left, alt=t("KPIs of the run"))
         facts = {
-            "Run": view.run.name,
-            "Run id": view.run.run_id,
-            "Experiment": view.run.experiment,
-            "By": view.run.user,
-            "Started": messages.local(view.run.started),
-            "Ended": messages.local(view.run.ended),
-            "Code": view.run.tags.get("mlflow.source.git.commit", "no commit was logged"),
-            **{f"param {name}": value for name, value in view.run.params.items()},
+            t("Run"): view.run.name,
+            t("Run id"): view.run.run_id,
+            t("Experiment"): view.run.experiment,
+            t("By"): view.run.user,
+            t("Started"): messages.local_time(view.run.started),
+            t("Ended"): messages.local_time(view.run.ended),
+            t("Code"): view.run.tags.get("mlflow.source.git.commit") or t("no git commit was logged"),
+            **{t("param {name}", name=name): value for name, value in view.run.params.items()},
         }
-        escaping.table(_facts(facts), at=right, alt="The run behind this version")
-    st.markdown("**Data**")
-    data = pd.DataFrame([_data_row(one) for one in view.data])
-    escaping.table(data, style=messages.coloured, placeholder="–", alt="Data versions")
+        escaping.table(_facts(facts), at=right, alt=t("The run of this version"))
+    st.markdown(f"**{t('Data')}**")
+    data = pd.DataFrame([_data_row(used) for used in view.data])
+    escaping.table(data, style=messages.coloured, placeholder="–", alt=t("Data versions"))
 
 
 def signature(view: ModelVersionView) -> None:
-    """Inputs, outputs, requirements and how the model is stored; read from its files, without loading it."""
+    """Show inputs, outputs, requirements and format, read from the model's files without loading the model."""
     if view.info is None:
-        st.info("Its artifact cannot be read, so nothing is known of its signature.")
+        st.info(t("The signature is unknown because the artifact cannot be read."))
         return
-    escaping.text(f"Stored as {view.info.format}: {view.info.why}")
+    escaping.text(t("Stored as {format}: {reason}", format=view.info.format, reason=view.info.why))
     left, right = st.columns(2)
-    columns = [("input", column) for column in view.info.inputs] + [("output", column) for column in view.info.outputs]
-    rows = [{"Role": role, "Column": column.name, "Type": column.type} for role, column in columns]
-    left.markdown("**Signature**")
+    columns = [(t("input"), column) for column in view.info.inputs]
+    columns += [(t("output"), column) for column in view.info.outputs]
+    rows = [{t("Role"): role, t("Column"): column.name, t("Type"): column.type} for role, column in columns]
+    left.markdown(f"**{t('Signature')}**")
     if rows:
-        escaping.table(pd.DataFrame(rows), at=left, alt="Signature")
+        escaping.table(pd.DataFrame(rows), at=left, alt=t("Signature"))
     else:
-        left.info("The model has no signature.")
-    right.markdown("**Requirements**")
-    escaping.code("\n".join(view.info.requirements) or "none were stored", at=right)
-    st.markdown("**Made with**")
-    escaping.table(_facts(view.info.made_with), alt="Versions that the model was made with")
+        left.info(t("The model has no signature."))
+    right.markdown(f"**{t('Requirements')}**")
+    escaping.code("\n".join(view.info.requirements) or t("No requirements are stored."), at=right)
+    st.markdown(f"**{t('Library versions')}**")
+    escaping.table(_facts(view.info.made_with), alt=t("Versions of the libraries that made the model"))
 
 
 def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
-    """The artifact's files; a text is shown, any of them can be downloaded."""
+    """Show the files of the artifact; each can be downloaded, and the content of a text file is shown."""
     if not view.artifacts:
-        st.info("There are no files to show.")
+        st.info(t("The artifact has no files."))
         return
-    rows = [{"File": item.path, "Bytes": item.size_bytes} for item in view.artifacts if not item.is_folder]
-    escaping.table(pd.DataFrame(rows), alt="Files of the artifact")
-    names = [str(row["File"]) for row in rows]
-    path = pickers.choose("File", names, "models_file", of=str(view.version.key))
+    rows = [{t("File"): item.path, t("Bytes"): item.size_bytes} for item in view.artifacts if not item.is_folder]
+    escaping.table(pd.DataFrame(rows), alt=t("Files of the artifact"))
+    paths = [item.path for item in view.artifacts if not item.is_folder]
+    path = pickers.choose(t("File"), paths, "models_file", of=str(view.version.key))
     if path is None:
         return
     try:
@@ -168,37 +177,48 @@ def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
         messages.show_error(error)
         return
     name = path.rsplit("/", 1)[-1]
-    st.download_button("Download", content, file_name=name, icon=":material/download:", key="models_download")
+    st.download_button(t("Download"), content, file_name=name, icon=":material/download:", key="models_download")
     if name == "MLmodel" or name.endswith(_SHOWN_AS_TEXT):
         escaping.code(content.decode("utf-8", errors="replace"))
 
 
-def _doubts(view: ModelVersionView) -> list[str]:
-    found = [text for text in (view.run_problem, view.info_problem) if text]
-    found += [f"Run: {note}." for note in view.notes if note != "deleted in MLflow"]
+def _problems(view: ModelVersionView) -> list[str]:
+    problems = [problem for problem in (view.run_problem, view.info_problem) if problem]
+    problems += [t("Run: {note}.", note=note) for note in view.notes if note != "deleted in MLflow"]
     if view.info is not None and not view.info.is_safe:
-        found.append(f"It will not be loaded here: {view.info.why}")
-    found += [
-        f"The metric {name} was changed at {messages.local(time)}, after its run had ended."
+        problems.append(t("ModelLedger does not load this model: {reason}", reason=view.info.why))
+    problems += [
+        t(
+            "The metric {metric} was changed at {time}, after its run had ended.",
+            metric=name,
+            time=messages.local_time(time),
+        )
         for name, time in view.late_metrics.items()
     ]
-    for one in view.data:
-        found += [f"Data: {text}." for text in one.source.findings if one.source.key is not None]
-        if one.verdict is not None and not one.verdict.is_readable:
-            found.append(f"{one.source.key} can no longer be shown ({one.verdict.verdict.value}): {one.verdict.reason}")
-        elif one.problem:
-            found.append(f"Data: {one.problem}")
-    return found
+    for used in view.data:
+        if used.source.key is not None:
+            problems += [t("Data: {finding}.", finding=finding) for finding in used.source.findings]
+        if used.verdict is not None and not used.verdict.is_readable:
+            problems.append(
+                t(
+                    "The rows of {data} can no longer be read ({verdict}): {reason}",
+                    data=used.source.key,
+                    verdict=messages.word(used.verdict.verdict),
+                    reason=used.verdict.reason,
+                )
+            )
+        elif used.problem:
+            problems.append(t("Data: {problem}", problem=used.problem))
+    return problems
 
 
-def _data_row(one: DataView) -> dict[str, object]:
-    verdict = messages.word(one.verdict.verdict if one.verdict else Readability.UNKNOWN)
+def _data_row(used: DataView) -> dict[str, object]:
     return {
-        "Data version": str(one.source.key) if one.source.key else "unknown",
-        "Said by": one.source.source_of_truth,
-        "Rows can be shown": verdict,
-        "Why": one.problem or (one.verdict.reason if one.verdict else None),
-        "Contradicted by": "; ".join(one.source.findings) or None,
+        t("Data version"): str(used.source.key) if used.source.key else t("unknown"),
+        t("Claimed by"): used.source.source_of_truth,
+        t("Rows"): messages.label(used.verdict.verdict if used.verdict else Readability.UNKNOWN),
+        t("Reason"): used.problem or (used.verdict.reason if used.verdict else None),
+        t("Contradicted by"): "; ".join(used.source.findings) or None,
     }
 
 
@@ -214,4 +234,4 @@ def _position(name: str) -> tuple[int, str]:
 
 
 def _facts(facts: Mapping[str, object]) -> pd.DataFrame:
-    return pd.DataFrame([{"Fact": name, "Value": value} for name, value in facts.items()])
+    return pd.DataFrame([{t("Field"): name, t("Value"): value} for name, value in facts.items()])

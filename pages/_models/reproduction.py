@@ -1,4 +1,4 @@
-"""A model version made again, on a page: the button, the work while it runs, and every verdict the log keeps."""
+"""The reproduction of a model version on a page: the button, the running job, and every recorded verdict."""
 
 from __future__ import annotations
 
@@ -14,93 +14,101 @@ from core.features.jobs.jobs import list_jobs
 from core.features.stores import Stores
 from core.features.training.reproduce import TOLERANCE, past_reproductions, submit_reproduction
 from pages._ui import escaping, jobs, links, messages, session
+from pages._ui.texts import t
 
 _JOB = "models_again"
 
 
 def reproduction(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
-    """Asks for it, watches it, and shows the last verdict with its numbers and the earlier ones."""
+    """Offer the reproduction, show a running one, and show the last verdict with its numbers and the earlier ones."""
     st.write(
-        "Trains this version again on the rows, split, seed and parameters of its run, and compares every number and "
-        "the answer to every test row. Nothing is registered and nothing changes; the verdict goes into the audit log."
+        t(
+            "Trains this version again on the rows, split, seed and parameters of its run, and compares every metric "
+            "and the prediction for every test row. Nothing is registered and nothing changes; the verdict is recorded "
+            "in the audit log."
+        )
     )
     if session.may(actor, Action.MODEL_REPRODUCE):
-        if st.button("Make it again", type="primary", icon=":material/replay:", key="models_make_again"):
-            with messages.telling():
+        if st.button(t("Reproduce"), type="primary", icon=":material/replay:", key="models_make_again"):
+            with messages.show_errors():
                 job = submit_reproduction(stores, actor, key, tolerance=TOLERANCE)
                 st.query_params[_JOB] = job.id
     else:
-        who = " or ".join(role.value for role in roles_for(Action.MODEL_REPRODUCE))
-        st.info(f"It takes the role {who} to make a model again.")
+        roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_REPRODUCE))
+        st.info(t("Only these roles can reproduce a model version: {roles}.", roles=roles))
     _running(stores, actor, key)
     past = past_reproductions(stores, actor, key)
     if not past:
-        st.info("It was not made again yet.")
+        st.info(t("Not reproduced yet."))
         return
     _verdict(past[0])
     if past[1:]:
-        st.markdown("**Earlier**")
+        st.markdown(f"**{t('Earlier verdicts')}**")
         _earlier(past[1:])
 
 
 def _running(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
-    """The work on this version that the address names, or that somebody started and is not over."""
-    about = {"model": key.model, "model_version": key.version}
+    """Show the job on this version that the address names, or else a job that is not over."""
+    arguments = {"model": key.model, "model_version": key.version}
     job_id = st.query_params.get(_JOB)
     if not job_id:
         live = list_jobs(stores, actor, kind="reproduce", live_only=True)
-        job_id = next((job.id for job in live if about.items() <= job.arguments.items()), None)
+        job_id = next((job.id for job in live if arguments.items() <= job.arguments.items()), None)
     if job_id:
-        jobs.watch(stores, actor, job_id, key="models_again_watch", only=about)
+        jobs.watch(stores, actor, job_id, key="models_again_watch", only=arguments)
 
 
 def _verdict(event: Event) -> None:
-    found = event.after
-    st.markdown("**Last verdict**")
+    result = event.after
+    st.markdown(f"**{t('Last verdict')}**")
     with st.container(horizontal=True, vertical_alignment="center"):
-        messages.badge(_word(found))
-        st.caption(f"by {messages.plain(event.actor)}, {messages.local(event.time)}", width="content")
-        if found.get("data"):
-            st.caption(f"on {messages.plain(found['data'])}", width="content")
-        links.link("audit", f"Event {event.sequence}", audit_event=str(event.sequence))
-    escaping.text(found.get("why", ""))
-    metrics = found.get("metrics") or {}
+        messages.badge(_reproduced(result))
+        st.caption(
+            t("by {name}, {time}", name=messages.plain(event.actor), time=messages.local_time(event.time)),
+            width="content",
+        )
+        if result.get("data"):
+            st.caption(t("on {data}", data=messages.plain(result["data"])), width="content")
+        links.link("audit", t("Event {number}", number=event.sequence), audit_event=str(event.sequence))
+    escaping.text(result.get("why", ""))
+    metrics = result.get("metrics") or {}
     if metrics:
         rows = [
             {
-                "Number": name,
-                "Logged": _number(pair["logged"]),
-                "Again": _number(pair["again"]),
-                "": "same" if pair["logged"] == pair["again"] else "differs",
+                t("Metric"): name,
+                t("Logged"): _number(pair["logged"]),
+                t("Reproduced"): _number(pair["again"]),
+                t("Comparison"): t("same") if pair["logged"] == pair["again"] else t("different"),
             }
             for name, pair in metrics.items()
         ]
-        escaping.table(pd.DataFrame(rows), placeholder="–", alt="What the run logged and what came out again")
-    if found.get("changed"):
-        st.caption("Not as it was at the training: " + messages.plain("; ".join(found["changed"])))
+        escaping.table(pd.DataFrame(rows), placeholder="–", alt=t("Logged and reproduced metrics"))
+    if result.get("changed"):
+        changes = "; ".join(result["changed"])
+        st.caption(t("Changed since the training: {changes}", changes=messages.plain(changes)))
 
 
 def _earlier(events: tuple[Event, ...]) -> None:
     rows = [
         {
-            "Time": event.time,
-            "Verdict": messages.word(_word(event.after)),
-            "By": event.actor,
-            "Why": event.after.get("why"),
-            "Event": event.sequence,
+            t("Time"): event.time,
+            t("Verdict"): messages.label(_reproduced(event.after)),
+            t("By"): event.actor,
+            t("Reason"): event.after.get("why"),
+            t("Event"): event.sequence,
         }
         for event in events
     ]
     escaping.table(
         pd.DataFrame(rows),
         style=messages.coloured,
-        column_config={"Time": messages.time_column("Time")},
-        alt="Earlier verdicts",
+        column_config={t("Time"): messages.time_column(t("Time"))},
+        alt=t("Earlier verdicts"),
     )
 
 
-def _word(found: Mapping[str, Any]) -> Reproduced:
-    return Reproduced(str(found["verdict"]).replace("_", " "))
+def _reproduced(result: Mapping[str, Any]) -> Reproduced:
+    return Reproduced(str(result["verdict"]).replace("_", " "))
 
 
 def _number(value: object) -> str | None:

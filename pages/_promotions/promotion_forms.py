@@ -1,4 +1,4 @@
-"""Forms of the Promotions page: approve or reject, resolve, close. Each is one call of a service."""
+"""Forms of the Promotions page: approve or reject, resolve_request, close. Each is one call of a service."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from core.features.promotion.request_promotion import count_decisions, list_appr
 from core.features.promotion.review import approvals_needed, needs_review, production_approvals_needed
 from core.features.stores import Stores
 from pages._ui import messages, session
+from pages._ui.texts import t
 
 LONGEST_REASON = 4_000
 
 
-def reason(label: str = "Why", *, key: str | None = None) -> str:
-    """The reason that every decision needs."""
-    return st.text_area(label, max_chars=LONGEST_REASON, placeholder="Kept in the audit log, for good", key=key) or ""
+def reason_field(label: str | None = None, *, key: str | None = None) -> str:
+    """Draw the field for the reason that every decision needs, and return its text."""
+    placeholder = t("Kept permanently in the audit log")
+    return st.text_area(label or t("Reason"), max_chars=LONGEST_REASON, placeholder=placeholder, key=key) or ""
 
 
-def own(stores: Stores, actor: Actor, by: str) -> str | None:
-    """How *actor* is told that they did it themselves, where *by*, who did it, may be they; else None. Markdown."""
-    if by == actor.name:
-        return "You"
-    return (
-        f"{messages.plain(by)}, who may be the same person as you,"
-        if may_be_same_person(stores, by, actor.name)
-        else None
-    )
+def own_decision(stores: Stores, actor: Actor, name: str) -> str | None:
+    """Return how to name the person *name* where it is, or may be, *actor*; otherwise None. Markdown."""
+    if name == actor.name:
+        return t("You")
+    if may_be_same_person(stores, name, actor.name):
+        return t("{name}, who may be the same person as you,", name=messages.plain(name))
+    return None
 
 
-def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
-    """How many decisions on *model* there were when *form* was drawn the last time: what its reader stands on."""
+def decisions_when_drawn(stores: Stores, actor: Actor, model: str, form: str) -> int:
+    """Return the number of decisions on *model* when *form* was last drawn: the state that its reader saw."""
     key = f"promotions_sight_{form}_{model}"
     now = count_decisions(stores, actor, model)
     before = int(st.session_state.get(key, now))
@@ -45,98 +45,143 @@ def last_sight(stores: Stores, actor: Actor, model: str, form: str) -> int:
     return before
 
 
-def decide(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
-    """Approve or reject with a reason; never one's own request."""
+def decide_form(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
+    """Let a manager approve or reject with a reason; nobody decides on their own request."""
     if not session.may(actor, Action.PROMOTION_DECIDE):
-        st.info("It waits for a manager's decision.")
+        st.info(t("Only managers can decide on this request."))
         return
-    if who := own(stores, actor, request.requested_by):
-        st.info(f"{who} asked for this; somebody else has to decide.")
+    if person := own_decision(stores, actor, request.requested_by):
+        st.info(t("{person} made this request; another manager must decide.", person=person))
         return
     needed = approvals_needed(stores, request.key, request.to)
-    so_far = list_approvals(stores, actor, request)
+    approvals = list_approvals(stores, actor, request)
     if needed > 1:
-        names = ", ".join(messages.plain(one.by) for one in so_far) or "nobody yet"
-        st.info(f"{len(so_far)} of {needed} people have approved: {names}.", icon=":material/group:")
-    if len(so_far) < needed and actor.name in {one.by for one in so_far}:
-        st.caption("You have approved; somebody else has to as well.")
+        names = ", ".join(messages.plain(approval.by) for approval in approvals) or t("nobody yet")
+        st.info(
+            t("{count} of {needed} approvals: {names}.", count=len(approvals), needed=needed, names=names),
+            icon=":material/group:",
+        )
+    if len(approvals) < needed and actor.name in {approval.by for approval in approvals}:
+        st.caption(t("You approved this request. It needs the approval of another manager."))
         return
-    seen = last_sight(stores, actor, request.model, f"decide_{request.id}")
+    seen_decisions = decisions_when_drawn(stores, actor, request.model, f"decide_{request.id}")
     with st.form(f"promotions_decide_{request.id}"):
-        why = reason()
+        reason = reason_field()
         with st.container(horizontal=True):
-            yes = st.form_submit_button("Approve", type="primary", icon=":material/check:")
-            no = st.form_submit_button("Reject", icon=":material/close:")
-        st.caption("The gates are evaluated again when you approve; what is in Production then becomes Archived.")
-    if yes or no:
-        with messages.telling(), st.spinner("Looking at the evidence again"):
-            if yes:
-                done = approve(stores, actor, request.id, reason=why, seen_decisions=seen)
+            is_approved = st.form_submit_button(t("Approve"), type="primary", icon=":material/check:")
+            is_rejected = st.form_submit_button(t("Reject"), icon=":material/close:")
+        st.caption(
+            t("An approval evaluates the gates again. The version that is in Production now then becomes Archived.")
+        )
+    if is_approved or is_rejected:
+        with messages.show_errors(), st.spinner(t("Checking the evidence again")):
+            if is_approved:
+                decided = approve(stores, actor, request.id, reason=reason, seen_decisions=seen_decisions)
             else:
-                done = reject(stores, actor, request.id, reason=why)
-            messages.say(f"{done.key}: {done.status.value} for {done.to.value}.")
+                decided = reject(stores, actor, request.id, reason=reason)
+            messages.notify(
+                t(
+                    "Request {status}: {version} for {stage}.",
+                    version=decided.key,
+                    stage=messages.word(decided.to),
+                    status=messages.word(decided.status),
+                )
+            )
             st.rerun()
 
 
-def told_of_review(stores: Stores, model: str) -> None:
-    """Where policy asks for several people: that one may roll back all the same, and what follows from it."""
+def show_rollback_policy(stores: Stores, model: str) -> None:
+    """Explain a rollback by one person where the policy asks for several approvals."""
     needed = production_approvals_needed(stores, model)
     if needed > 1:
         st.info(
-            f"{needed} people have to approve before a version goes to Production. In an emergency you may roll back "
-            "alone: it is marked as done by one person, and waits for a review by another manager.",
+            t(
+                "A promotion to Production needs {needed} approvals. In an emergency you can roll back alone: the "
+                "rollback is marked as done by one person, and another manager must review it.",
+                needed=needed,
+            ),
             icon=":material/group:",
         )
 
 
-def target(targets: Mapping[int, bool]) -> int | None:
-    """The version to roll back to, of those that core allows, with whether it was once approved."""
-    words = {True: "was approved for Production", False: "never approved; another manager will review it"}
+def target_picker(targets: Mapping[int, bool]) -> int | None:
+    """Return the version to roll back to. *targets* maps each allowed version to whether it was once approved."""
+    labels = {
+        version: t("{version} · approved for Production", version=version)
+        if was_approved
+        else t("{version} · never approved; another manager must review the rollback", version=version)
+        for version, was_approved in targets.items()
+    }
     return st.selectbox(
-        "To version",
+        t("Version"),
         list(targets),
         index=None,
-        placeholder="the one that was in Production before",
-        format_func=lambda one: f"{one} · {words[targets[one]]}",
+        placeholder=t("The version that was in Production before"),
+        format_func=lambda version: labels[version],
     )
 
 
-def rolled_back(stores: Stores, done: PromotionRequest) -> str:
-    """What is said after a rollback."""
-    told = f"{done.key} is in Production again; {len(done.gates)} checks passed."
-    if needs_review(stores, done):
-        told += " You did it alone: another manager reviews it."
-    return told
+def rollback_message(stores: Stores, rollback: PromotionRequest) -> str:
+    """Return the notification after a rollback."""
+    values = {"version": rollback.key, "checks": len(rollback.gates)}
+    if needs_review(stores, rollback):
+        return t(
+            "{version} is in Production again. Passed checks: {checks}. You rolled back alone, so another manager must "
+            "review the rollback.",
+            **values,
+        )
+    return t("{version} is in Production again. Passed checks: {checks}.", **values)
 
 
-def finish(stores: Stores, actor: Actor, request_id: str, what: str) -> None:
-    """Finishes or undoes a decision that was begun and never ended."""
-    st.warning(messages.plain(what), icon=":material/warning:")
+def resolve_form(stores: Stores, actor: Actor, request_id: str, problem: str) -> None:
+    """Let a manager complete or undo an unfinished decision."""
+    st.warning(messages.plain(problem), icon=":material/warning:")
     if not session.may(actor, Action.RECONCILE_RESOLVE):
-        st.info("A manager resolves it: what the registry took is carried on, what it did not take is taken back.")
+        st.info(
+            t(
+                "Only managers can resolve this decision. It is completed if the registry has the new stage, and "
+                "undone if not."
+            )
+        )
         return
     with st.form(f"promotions_resolve_{request_id}"):
-        why = reason()
-        if st.form_submit_button("Resolve", type="primary", icon=":material/healing:"):
-            with messages.telling():
-                done = resolve_request(stores, actor, request_id, reason=why)
-                messages.say(f"{done.key} to {done.to.value} is {done.status.value} now.")
+        reason = reason_field()
+        if st.form_submit_button(t("Resolve"), type="primary", icon=":material/healing:"):
+            with messages.show_errors():
+                resolved = resolve_request(stores, actor, request_id, reason=reason)
+                messages.notify(
+                    t(
+                        "Request {status}: {version} for {stage}.",
+                        version=resolved.key,
+                        stage=messages.word(resolved.to),
+                        status=messages.word(resolved.status),
+                    )
+                )
                 st.rerun()
 
 
-def close(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
-    """Writes the outcome that an action which died could not write."""
-    words = {one.request_id: f"{one.subject}: {one.detail}" for one in actions if one.request_id}
-    if not words:
+def close_form(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
+    """Let a manager record the outcome of an unfinished action."""
+    labels = {action.request_id: f"{action.subject}: {action.detail}" for action in actions if action.request_id}
+    if not labels:
         return
     if not session.may(actor, Action.RECONCILE_RESOLVE):
-        st.info("A manager closes an action that died, with what was found out.")
+        st.info(t("Only managers can close an unfinished action."))
         return
     with st.form("promotions_close"):
-        chosen = st.selectbox("Close an action that died", list(words), format_func=lambda one: visible(words[one]))
-        why = reason()
-        if st.form_submit_button("Close", icon=":material/task_alt:"):
-            with messages.telling():
-                closed = close_action(stores, actor, chosen, reason=why)
-                messages.say(f"{closed.action} of {closed.subject} is recorded as {closed.outcome.value}.")
+        chosen = st.selectbox(
+            t("Unfinished action"), list(labels), format_func=lambda action_id: visible(labels[action_id])
+        )
+        reason = reason_field()
+        if st.form_submit_button(t("Close action"), icon=":material/task_alt:"):
+            with messages.show_errors():
+                closed = close_action(stores, actor, chosen, reason=reason)
+                messages.notify(
+                    t(
+                        "Recorded: {action} of {subject} is {outcome}.",
+                        action=closed.action,
+                        subject=closed.subject,
+                        outcome=messages.word(closed.outcome),
+                    )
+                )
                 st.rerun()

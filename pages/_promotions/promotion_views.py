@@ -1,4 +1,4 @@
-"""Promotions on a page: requests as a table, and one with its gates, its evidence and how it was decided."""
+"""Promotions on a page: the table of requests, and one request with its gates, evidence and decision."""
 
 from __future__ import annotations
 
@@ -13,202 +13,235 @@ from core.features.monitoring.findings import findings_about_model
 from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.runs.compare import direction
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from core.texts import text
 from pages._audit import finding_views
-from pages._runs.run_tables import coloured, marked, number
+from pages._runs.run_tables import coloured, delta_label, number
 from pages._ui import escaping, messages
+from pages._ui.texts import t, tn, translated
 
-_VERBS = {RequestKind.PROMOTION: "asked for", RequestKind.ROLLBACK: "rolled back to"}
+_KINDS = {RequestKind.PROMOTION: text("promotion"), RequestKind.ROLLBACK: text("rollback")}
 
 
-def requests_table(found: Sequence[PromotionRequest], findings: Sequence[Finding]) -> None:
-    """One line per request, newest first; a rollback by one person says whether it was reviewed."""
-    reviews = {one.id: finding_views.review_word(finding_views.emergency(findings, one.id)) for one in found}
+def requests_table(requests: Sequence[PromotionRequest], findings: Sequence[Finding]) -> None:
+    """Show one line per request, in the order given; a rollback by one person shows its review."""
+    reviews = {
+        request.id: finding_views.review_label(finding_views.emergency_finding(findings, request.id))
+        for request in requests
+    }
+    requested, decided = times = (t("Requested"), t("Decided"))
     rows = [
         {
-            "Status": messages.word(request.status),
-            "Model version": str(request.key),
-            "To": messages.word(request.to),
-            "Kind": request.kind.value,
-            **({"Review": reviews[request.id]} if any(reviews.values()) else {}),
-            "Gates": gates_word(request.gates),
-            "Asked by": request.requested_by,
-            "Asked": request.requested_at,
-            "Decided by": request.decided_by,
-            "Decided": request.decided_at,
-            "Reason": request.reason or request.request_reason,
-            "Id": request.id,
+            t("Status"): messages.label(request.status),
+            t("Model version"): str(request.key),
+            t("Stage"): messages.label(request.to),
+            t("Kind"): translated(_KINDS[request.kind]),
+            **({t("Review"): reviews[request.id]} if any(reviews.values()) else {}),
+            t("Gates"): gates_label(request.gates),
+            t("Requested by"): request.requested_by,
+            requested: request.requested_at,
+            t("Decided by"): request.decided_by,
+            decided: request.decided_at,
+            t("Reason"): request.reason or request.request_reason,
+            t("Id"): request.id,
         }
-        for request in found
+        for request in requests
     ]
     escaping.table(
         pd.DataFrame(rows),
         style=messages.coloured,
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 330),
-        column_config={name: messages.time_column(name) for name in ("Asked", "Decided")},
-        alt="Requests and rollbacks, newest first",
+        column_config={name: messages.time_column(name) for name in times},
+        alt=t("Requests and rollbacks, newest first"),
     )
 
 
-def words(request: PromotionRequest) -> str:
-    """One request in a list to choose from."""
-    return (
-        f"{messages.word(request.status)} · {request.key} to {request.to.value} · {request.requested_by} · {request.id}"
-    )
+def label(request: PromotionRequest) -> str:
+    """Return one line for a list of requests."""
+    target = f"{request.key} → {messages.word(request.to)}"
+    return f"{messages.label(request.status)} · {target} · {request.requested_by} · {request.id}"
 
 
-def look_first(findings: Sequence[Finding], found: PromotionRequest) -> None:
-    """Whoever decides is told what is open on the model and weighs most."""
-    grave = [
-        one for one in findings_about_model(findings, found.model) if one.is_open and one.severity is Severity.HIGH
+def warn_of_findings(findings: Sequence[Finding], request: PromotionRequest) -> None:
+    """Warn the manager of open findings of high severity on the model."""
+    high = [
+        finding
+        for finding in findings_about_model(findings, request.model)
+        if finding.is_open and finding.severity is Severity.HIGH
     ]
-    if not grave:
+    if not high:
         return
     st.warning(
-        f"High findings are open on {messages.plain(found.model)}; look at them before you decide.",
+        t(
+            "Findings of high severity are open on {model}. Check them before you decide.",
+            model=messages.plain(request.model),
+        ),
         icon=":material/priority_high:",
     )
-    finding_views.brief(grave)
+    finding_views.summary(high)
 
 
-def request(found: PromotionRequest, alone: Finding | None = None) -> None:
-    """Who asked for what and why, how it was decided, what the gates saw. *alone*: where one person rolled it back."""
-    st.subheader(f"{messages.plain(found.key)} to {found.to.value}")
+def request_detail(request: PromotionRequest, emergency: Finding | None = None) -> None:
+    """Show one request: who requested what and why, the decision, the gates and the evidence.
+
+    *emergency* is the finding of a rollback by one person.
+    """
+    st.subheader(
+        t("{version} for {stage}", version=messages.plain(request.key), stage=messages.plain(messages.word(request.to)))
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        messages.badge(found.status)
-        messages.badge(found.to)
-        verb = _VERBS[found.kind]
+        messages.badge(request.status)
+        messages.badge(request.to)
+        requester, when = messages.plain(request.requested_by), messages.local_time(request.requested_at)
+        if request.kind is RequestKind.ROLLBACK:
+            st.caption(t("rolled back by {name}, {time}", name=requester, time=when), width="content")
+        else:
+            st.caption(t("requested by {name}, {time}", name=requester, time=when), width="content")
+    _quote(request.request_reason)
+    if emergency is not None:
+        _review(emergency)
+    if request.decided_by and request.kind is RequestKind.PROMOTION:
         st.caption(
-            f"{messages.plain(found.requested_by)} {verb} it, {messages.local(found.requested_at)}", width="content"
+            t(
+                "{status} by {name}, {time}",
+                status=messages.word(request.status),
+                name=messages.plain(request.decided_by),
+                time=messages.local_time(request.decided_at),
+            )
         )
-    _said(found.requested_by, found.request_reason)
-    if alone is not None:
-        _review(alone)
-    if found.decided_by and found.kind is RequestKind.PROMOTION:
-        st.caption(f"{messages.plain(found.decided_by)}, {messages.local(found.decided_at)}: {found.status.value}")
-        _said(found.decided_by, found.reason or "")
-    elif found.status is RequestStatus.EXPIRED:
-        st.warning(messages.plain(f"Expired: {found.reason}."), icon=":material/schedule:")
-    st.markdown("**Gates**" + ("" if found.status is RequestStatus.OPEN else ", as they stood when it was decided"))
-    gates_table(found.gates)
-    st.markdown("**Evidence**, candidate beside Production")
-    evidence(found.evidence)
-    if found.stages:
-        st.markdown("**Stages after it**")
-        stages_table(found.stages)
+        _quote(request.reason or "")
+    elif request.status is RequestStatus.EXPIRED:
+        reason = messages.plain(request.reason)
+        st.warning(t("The request expired: {reason}.", reason=reason), icon=":material/schedule:")
+    if request.status is RequestStatus.OPEN:
+        st.markdown(f"**{t('Gates')}**")
+    else:
+        st.markdown(f"**{t('Gates at the time of the decision')}**")
+    gates_table(request.gates)
+    st.markdown(f"**{t('Evidence: candidate and Production')}**")
+    evidence(request.evidence)
+    if request.stages:
+        st.markdown(f"**{t('Stages after the decision')}**")
+        stages_table(request.stages)
 
 
 def gates_table(gates: Sequence[GateResult]) -> None:
-    """One line per gate: mark and word, and the numbers it saw."""
-    rows = [{"": gate_word(gate), "Gate": gate.name, "What it saw": gate.detail} for gate in gates]
+    """Show one line per gate: its result and the numbers that it compared."""
+    result, compared = t("Result"), t("Compared")
+    rows = [{result: gate_label(gate), t("Gate"): gate.name, compared: gate.detail} for gate in gates]
     escaping.table(
         pd.DataFrame(rows),
         style=messages.coloured,
         column_config={
-            "": st.column_config.TextColumn(width=90),
-            "What it saw": st.column_config.TextColumn(width="large"),
+            result: st.column_config.TextColumn(width=90),
+            compared: st.column_config.TextColumn(width="large"),
         },
-        alt="Gates and what each saw",
+        alt=t("Gates and the numbers that each compared"),
     )
 
 
-def gate_word(gate: GateResult) -> str:
-    return "● passed" if gate.passed else "✕ failed"
+def gate_label(gate: GateResult) -> str:
+    return t("● passed") if gate.passed else t("✕ failed")
 
 
-def gates_word(gates: Sequence[GateResult]) -> str:
-    """How many of them hold."""
+def gates_label(gates: Sequence[GateResult]) -> str:
+    """Return how many gates failed, for a table cell. No gates count as a failure."""
     failed = sum(not gate.passed for gate in gates)
-    return f"✕ {failed} of {len(gates)} failed" if failed or not gates else f"● all {len(gates)} passed"
+    if failed or not gates:
+        return t("✕ {failed} of {total} failed", failed=failed, total=len(gates))
+    return tn("● {n} passed", "● all {n} passed", len(gates))
 
 
 def evidence(found: Mapping[str, Any]) -> None:
-    """KPIs side by side with better and worse, then data, artifact and hashes."""
+    """Show the KPIs of candidate and Production beside each other, then data, artifact and hashes."""
     candidate, production = found.get("candidate", {}), found.get("production", {})
     mine, theirs = _numbers(candidate.get("metrics", {})), _numbers(production.get("metrics", {}))
-    rival = production.get("model_version") or "nothing in Production"
+    baseline = str(production.get("model_version") or t("no version in Production"))
     if production.get("model_version") and not production.get("serves", True):
-        rival = f"{rival} (served last)"
+        baseline = t("{version} (last in Production)", version=baseline)
     rows = []
     for name in sorted(mine.keys() | theirs.keys(), key=_position):
-        a, b = mine.get(name), theirs.get(name)
-        delta = a - b if a is not None and b is not None else None
-        parts = (number(a), marked(delta, direction(name, delta)))
+        value, reference = mine.get(name), theirs.get(name)
+        delta = value - reference if value is not None and reference is not None else None
+        parts = (number(value), delta_label(delta, direction(name, delta)))
         rows.append(
             {
-                "KPI": name,
-                str(rival): number(b),
-                str(candidate.get("model_version", "candidate")): "  ".join(filter(None, parts)),
+                t("KPI"): name,
+                baseline: number(reference),
+                str(candidate.get("model_version", t("candidate"))): "  ".join(filter(None, parts)),
             }
         )
     left, right = st.columns(2)
     if rows:
-        alt = "KPIs of the candidate beside those of Production"
+        alt = t("KPIs of the candidate beside those of Production")
         escaping.table(rows, at=left, style=coloured, alt=alt)
     else:
-        left.info("The run logged no metric.")
-    escaping.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt="What the evidence rests on")
+        left.info(t("The run logged no metrics."))
+    escaping.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt=t("Facts of the evidence"))
 
 
-def appraisal(seen: GateEvaluation) -> None:
-    """What the gates say before anybody has asked, and what they looked at."""
-    gates_table(seen.gates)
-    with st.expander("Evidence"):
-        evidence(seen.evidence)
-    if not seen.passed:
-        st.caption("You may ask all the same; it cannot be approved while a gate fails.")
+def gate_preview(preview: GateEvaluation) -> None:
+    """Show the gates' results before a request is made, and the evidence that they used."""
+    gates_table(preview.gates)
+    with st.expander(t("Evidence")):
+        evidence(preview.evidence)
+    if not preview.passed:
+        st.caption(t("You can still make the request. It cannot be approved while a gate fails."))
 
 
 def stages_table(stages: Mapping[str, str]) -> None:
+    """Show the stage of every version, newest first."""
     rows = [
-        {"Version": int(n), "Stage": messages.word(Stage(stages[n]))} for n in sorted(stages, key=int, reverse=True)
+        {t("Version"): int(version), t("Stage"): messages.label(Stage(stages[version]))}
+        for version in sorted(stages, key=int, reverse=True)
     ]
-    escaping.table(pd.DataFrame(rows), style=messages.coloured, width="content", alt="Stage of every version")
+    escaping.table(pd.DataFrame(rows), style=messages.coloured, width="content", alt=t("Stage of every version"))
 
 
-def differences_table(found: Sequence[Difference]) -> None:
+def differences_table(differences: Sequence[Difference]) -> None:
+    """Show one line per difference between the registry and the decisions."""
     rows = [
         {
-            "What": difference.kind,
-            "Where": difference.subject,
-            "Decided": difference.expected,
-            "Found": difference.found,
-            "In words": difference.detail,
-            "Id": difference.request_id,
+            t("Kind"): difference.kind,
+            t("Subject"): difference.subject,
+            t("Decided"): difference.expected,
+            t("Found"): difference.found,
+            t("Detail"): difference.detail,
+            t("Id"): difference.request_id,
         }
-        for difference in found
+        for difference in differences
     ]
-    escaping.table(pd.DataFrame(rows), placeholder="–", alt="Where registry and decisions differ")
+    escaping.table(pd.DataFrame(rows), placeholder="–", alt=t("Differences between the registry and the decisions"))
 
 
-def _review(alone: Finding) -> None:
-    """A rollback by one person: that it waits, or what who reviewed it found out."""
+def _review(emergency: Finding) -> None:
+    """Show that the review of a rollback by one person is pending, or its result."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        finding_views.review_badge(alone)
-        finding_views.link(alone, "The finding")
-    if not alone.is_open:
-        _said(str(alone.closed_by), alone.reason or "")
+        finding_views.review_badge(emergency)
+        finding_views.link(emergency, t("Show finding"))
+    if not emergency.is_open:
+        _quote(emergency.reason or "")
 
 
-def _said(who: str, text: str) -> None:
+def _quote(reason: str) -> None:
     with st.chat_message("user", avatar=":material/format_quote:"):
-        escaping.text(text or f"{who} gave no reason")
+        escaping.text(reason or t("No reason was given."))
 
 
 def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:
     candidate, production = found.get("candidate", {}), found.get("production", {})
     artifact = candidate.get("artifact", {})
     facts = {
-        "Data version": (_data(candidate.get("data")), _data(production.get("data"))),
-        "Its rows": (candidate.get("data_verdict"), None),
-        "Rows' SHA-256": (candidate.get("data_content_sha256"), None),
-        "Run": (candidate.get("run_id"), None),
-        "Run ended as": (candidate.get("run_status"), None),
-        "Stored as": (artifact.get("format"), None),
-        "Artifact's SHA-256": (artifact.get("sha256"), None),
-        "Fingerprint of all": (found.get("fingerprint"), None),
+        t("Data version"): (_data(candidate.get("data")), _data(production.get("data"))),
+        t("Rows"): (candidate.get("data_verdict"), None),
+        t("SHA-256 of the rows"): (candidate.get("data_content_sha256"), None),
+        t("Run"): (candidate.get("run_id"), None),
+        t("Status of the run"): (candidate.get("run_status"), None),
+        t("Stored as"): (artifact.get("format"), None),
+        t("SHA-256 of the artifact"): (artifact.get("sha256"), None),
+        t("SHA-256 of the evidence"): (found.get("fingerprint"), None),
     }
-    return [{"Fact": name, "Candidate": mine, "Production": theirs} for name, (mine, theirs) in facts.items()]
+    return [{t("Field"): name, t("Candidate"): mine, t("Production"): theirs} for name, (mine, theirs) in facts.items()]
 
 
 def _data(found: Mapping[str, Any] | None) -> str | None:
@@ -218,7 +251,7 @@ def _data(found: Mapping[str, Any] | None) -> str | None:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Undefined values are kept as words (canonical JSON); float() reads them back."""
+    """Canonical JSON writes undefined values as words; float() reads them."""
     return {name: float(value) for name, value in metrics.items()}
 
 

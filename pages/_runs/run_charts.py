@@ -1,4 +1,4 @@
-"""Pictures of runs: bars, any param against any KPI, parallel coordinates, a KPI over data versions."""
+"""Charts of runs: bars, a parameter against a KPI, parallel coordinates, and a KPI over data versions."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import plotly.graph_objects as go
 from core.entities import Run
 from core.features.runs.compare import Comparison
 from core.learning.kpis import is_lower_better
-from pages._runs.run_tables import data_label, header, number, short
+from pages._runs.run_tables import data_label, header, number, run_label
 from pages._ui import charts
 from pages._ui.charts import plain
+from pages._ui.texts import t
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 
 
 def colour(position: int) -> str:
-    """The colour of the nth group, in the viewer's theme."""
-    known = charts.colours()
-    return known[position % len(known)]
+    """Return the colour of the group at *position*, in the viewer's theme."""
+    palette = charts.colours()
+    return palette[position % len(palette)]
 
 
 def axis_label(run: Run, found: Comparison) -> str:
-    """What stands below a bar: the model version made from the run, else the beginning of its id."""
+    """Return the label below a bar: the model version of the run, or else the first characters of its id."""
     return plain(header(run, found)) if found.versions.get(run.run_id) else run.run_id[:8]
 
 
 def bars(found: Comparison, metric: str) -> go.Figure:
-    """One bar per run in the order of the table, told apart by data version; Production is a dashed line."""
+    """Return one bar per run in the order of the table, coloured by data version; the baseline is a dashed line."""
     figure = go.Figure()
     for position, label in enumerate(_data_labels(found.runs)):
         part = [run for run in found.runs if data_label(run) == label]
@@ -37,7 +38,7 @@ def bars(found: Comparison, metric: str) -> go.Figure:
             name=plain(label),
             x=[axis_label(run, found) for run in part],
             y=[_finite(run.metrics.get(metric)) for run in part],
-            text=[plain(short(run)) for run in part],
+            text=[plain(run_label(run)) for run in part],
             textposition="none",
             marker={"color": colour(position)},
             hovertemplate=f"%{{text}}<br>{plain(label)}<br>{plain(metric)} %{{y:.4f}}<extra></extra>",
@@ -51,7 +52,7 @@ def bars(found: Comparison, metric: str) -> go.Figure:
 
 
 def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
-    """One point per run: any param (or the data version) against any metric."""
+    """Return one point per run: a parameter (or the data version) against a metric."""
     figure = go.Figure()
     for position, label in enumerate(_data_labels(found.runs)):
         part = [run for run in found.runs if data_label(run) == label and _finite(run.metrics.get(metric)) is not None]
@@ -60,7 +61,7 @@ def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
             mode="markers",
             x=[_param(run, param) for run in part],
             y=[run.metrics[metric] for run in part],
-            text=[plain(short(run)) for run in part],
+            text=[plain(run_label(run)) for run in part],
             marker={"color": colour(position), "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 11},
             hovertemplate=(
                 f"%{{text}}<br>{plain(param)} %{{x}}<br>{plain(metric)} %{{y:.4f}}<extra>{plain(label)}</extra>"
@@ -72,7 +73,7 @@ def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
 
 
 def complete(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> list[Run]:
-    """The runs that have a data version and a value for each name: a line cannot go through what is missing."""
+    """Return the runs that have a data version and a value for each name: a line needs every value."""
     return [
         run
         for run in runs
@@ -83,7 +84,7 @@ def complete(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str])
 
 
 def parallel(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> go.Figure:
-    """One line per (complete) run through its data version, params and metrics; the last metric gives the colour."""
+    """Return one line per complete run through data version, parameters and metrics, coloured by the last metric."""
     dimensions = [_dimension(name, [_param(run, name) for run in runs]) for name in ("DataV", *params)]
     dimensions += [_dimension(name, [run.metrics[name] for run in runs]) for name in metrics]
     line: dict[str, object] = {"color": colour(0)}
@@ -101,19 +102,19 @@ def parallel(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str])
 
 
 def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
-    """A metric over the data versions that the runs were trained on; one line through the newest run of each."""
+    """Return a metric over the data versions of the runs, with a line through the newest run of each version."""
     figure = go.Figure()
-    known = [run for run in runs if run.data is not None and _finite(run.metrics.get(metric)) is not None]
-    tables = list(dict.fromkeys(run.data.table for run in known if run.data is not None))
+    plotted = [run for run in runs if run.data is not None and _finite(run.metrics.get(metric)) is not None]
+    tables = list(dict.fromkeys(run.data.table for run in plotted if run.data is not None))
     for position, table in enumerate(tables):
         part = sorted(
-            (run for run in known if run.data is not None and run.data.table == table),
+            (run for run in plotted if run.data is not None and run.data.table == table),
             key=lambda run: (run.data.version if run.data else -1, run.started is not None and run.started.timestamp()),
         )
         newest = {run.data.version: run for run in part if run.data is not None}
         shade = colour(position)
         figure.add_scatter(
-            name=plain(f"{table}, newest run"),
+            name=plain(t("{table}, newest run", table=table)),
             mode="lines",
             x=list(newest),
             y=[run.metrics[metric] for run in newest.values()],
@@ -125,20 +126,23 @@ def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
             mode="markers",
             x=[run.data.version for run in part if run.data is not None],
             y=[run.metrics[metric] for run in part],
-            text=[plain(short(run)) for run in part],
+            text=[plain(run_label(run)) for run in part],
             marker={"color": shade, "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 10},
             hovertemplate=f"%{{text}}<br>{plain(table)}@%{{x}}<br>{plain(metric)} %{{y:.4f}}<extra></extra>",
         )
-    figure.update_layout(xaxis_title="Data version", yaxis_title=_axis(metric))
-    figure.update_xaxes(dtick=1 if len({run.data.version for run in known if run.data}) <= 12 else None, tickformat="d")
+    figure.update_layout(xaxis_title=t("Data version"), yaxis_title=_axis(metric))
+    figure.update_xaxes(
+        dtick=1 if len({run.data.version for run in plotted if run.data}) <= 12 else None, tickformat="d"
+    )
     return figure
 
 
 def _add_baseline(figure: go.Figure, found: Comparison, metric: str) -> None:
-    """A dashed line where one run is the baseline of all."""
+    """Add a dashed line where all runs have the same baseline."""
     level = _finite(found.baseline.metrics.get(metric)) if found.baseline is not None else None
     if level is not None:
-        figure.add_hline(y=level, line_dash="dash", line_color="#808A93", annotation_text=f"Baseline {number(level)}")
+        label = t("Baseline {value}", value=number(level))
+        figure.add_hline(y=level, line_dash="dash", line_color="#808A93", annotation_text=label)
 
 
 def _data_labels(runs: Sequence[Run]) -> list[str]:
@@ -146,7 +150,7 @@ def _data_labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _axis(metric: str) -> str:
-    return plain(f"{metric} (lower is better)" if is_lower_better(metric) else metric)
+    return plain(t("{metric} (lower is better)", metric=metric) if is_lower_better(metric) else metric)
 
 
 def _finite(value: float | None) -> float | None:
@@ -156,17 +160,17 @@ def _finite(value: float | None) -> float | None:
 def _param(run: Run, name: str) -> float | str | None:
     if name == "DataV":
         return float(run.data.version) if run.data is not None else None
-    text = run.params.get(name)
-    if text is None:
+    value = run.params.get(name)
+    if value is None:
         return None
     try:
-        return float(text)
+        return float(value)
     except ValueError:
-        return text
+        return value
 
 
 def _dimension(name: str, values: Sequence[float | str | None]) -> dict[str, object]:
-    """Numbers as they are; texts numbered, with their words as ticks."""
+    """Return one axis: numbers as they are; texts numbered, with the texts as ticks."""
     if all(isinstance(value, float | int) for value in values):
         return {"label": plain(name), "values": list(values)}
     words = sorted({str(value) for value in values})

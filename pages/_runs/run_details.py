@@ -1,4 +1,4 @@
-"""One run on a page: what it logged, what was changed after it had ended, its files."""
+"""One run on a page: its parameters, metrics, tags and files, and the changes after its end."""
 
 from __future__ import annotations
 
@@ -11,44 +11,50 @@ import streamlit as st
 from core.entities import Actor, MetricPoint, Run
 from core.features.runs.runs import RunView, show_run
 from core.features.stores import Stores
-from pages._runs.run_tables import metric_names, number, short
+from pages._runs.run_tables import metric_names, number, run_label
 from pages._ui import charts, escaping, links, messages, pickers
+from pages._ui.texts import t
 
 
 def details(stores: Stores, actor: Actor, runs: Sequence[Run]) -> None:
-    """Which of the compared runs, and everything about it."""
-    words = {run.run_id: short(run) for run in runs}
-    run_id = pickers.choose("Run", list(words), "runs_detail", words=words)
+    """Let the viewer choose one of the compared runs, and show it in full."""
+    labels = {run.run_id: run_label(run) for run in runs}
+    run_id = pickers.choose(t("Run"), list(labels), "runs_detail", labels=labels)
     if run_id is None:
         return
     view = show_run(stores, actor, run_id)
     _headline(view)
     left, right = st.columns(2)
-    left.markdown("**Params**")
-    escaping.table(_pairs(view.run.params), at=left, alt="Params")
-    right.markdown("**Tags**")
-    escaping.table(_pairs(view.run.tags), at=right, alt="Tags")
-    st.markdown("**Metrics**")
+    left.markdown(f"**{t('Parameters')}**")
+    escaping.table(_pairs(view.run.params), at=left, alt=t("Parameters"))
+    right.markdown(f"**{t('Tags')}**")
+    escaping.table(_pairs(view.run.tags), at=right, alt=t("Tags"))
+    st.markdown(f"**{t('Metrics')}**")
     if view.history:
-        escaping.table(_points(view), column_config={"Time": messages.time_column("Time")}, alt="Metrics")
+        escaping.table(_points(view), column_config={t("Time"): messages.time_column(t("Time"))}, alt=t("Metrics"))
     else:
-        st.caption("It logged no metric.")
+        st.caption(t("The run logged no metrics."))
     _curves({name: points for name, points in view.history.items() if len({point.step for point in points}) > 1})
-    st.markdown("**Files**")
-    rows = [{"File": item.path, "Bytes": item.size_bytes} for item in view.artifacts if not item.is_folder]
+    st.markdown(f"**{t('Files')}**")
+    rows = [{t("File"): item.path, t("Bytes"): item.size_bytes} for item in view.artifacts if not item.is_folder]
     if rows:
-        escaping.table(pd.DataFrame(rows), alt="Files of the run")
+        escaping.table(pd.DataFrame(rows), alt=t("Files of the run"))
     else:
-        st.caption("It logged no file, or its files are gone.")
+        st.caption(t("The run logged no files, or its files were deleted."))
 
 
 def _headline(view: RunView) -> None:
     run = view.run
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(run.status)
-        st.caption(f"trained on {messages.plain(run.data) if run.data else 'unknown data'}", width="content")
-        st.caption(f"by {messages.plain(run.user or 'nobody known')}", width="content")
-        st.caption(f"{messages.local(run.started, seconds=True)} – {messages.local(run.ended)}", width="content")
+        if run.data:
+            st.caption(t("trained on {data}", data=messages.plain(run.data)), width="content")
+        else:
+            st.caption(t("trained on unknown data"), width="content")
+        st.caption(t("by {name}", name=messages.plain(run.user or t("an unknown user"))), width="content")
+        st.caption(
+            f"{messages.local_time(run.started, seconds=True)} – {messages.local_time(run.ended)}", width="content"
+        )
         for version in view.versions:
             links.link(
                 "models",
@@ -59,22 +65,26 @@ def _headline(view: RunView) -> None:
     for note in view.notes:
         st.warning(messages.plain(note), icon=":material/warning:")
     for name, points in view.late.items():
-        told = ", ".join(
-            f"{number(point.value)} at {messages.local(point.timestamp, seconds=True)}" for point in points
+        values = ", ".join(
+            t("{value} at {time}", value=number(point.value), time=messages.local_time(point.timestamp, seconds=True))
+            for point in points
         )
-        st.warning(messages.plain(f"{name} was changed after the run had ended: {told}."), icon=":material/history:")
+        st.warning(
+            messages.plain(t("{metric} was changed after the run had ended: {values}.", metric=name, values=values)),
+            icon=":material/history:",
+        )
 
 
 def _points(view: RunView) -> pd.DataFrame:
-    """Every logged value; those after the end are marked."""
+    """Return every logged value; a value that was logged after the end of the run has a mark."""
     return pd.DataFrame(
         [
             {
-                "Metric": name,
-                "Value": number(point.value),
-                "Step": point.step,
-                "Time": point.timestamp,
-                "When": "▲ after the run ended" if point in view.late.get(name, ()) else "during the run",
+                t("Metric"): name,
+                t("Value"): number(point.value),
+                t("Step"): point.step,
+                t("Time"): point.timestamp,
+                t("Logged"): t("▲ after the run ended") if point in view.late.get(name, ()) else t("during the run"),
             }
             for name in metric_names([view.run])
             for point in view.history[name]
@@ -83,7 +93,7 @@ def _points(view: RunView) -> pd.DataFrame:
 
 
 def _curves(histories: Mapping[str, Sequence[MetricPoint]]) -> None:
-    """Metrics that were logged at several steps, as lines."""
+    """Draw the metrics that were logged at several steps, as lines."""
     if not histories:
         return
     figure = go.Figure()
@@ -94,10 +104,10 @@ def _curves(histories: Mapping[str, Sequence[MetricPoint]]) -> None:
             y=[point.value for point in points],
             mode="lines+markers",
         )
-    figure.update_layout(xaxis_title="Step")
+    figure.update_layout(xaxis_title=t("Step"))
     figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
-    charts.show(figure, alt=f"{', '.join(histories)} over steps", key="runs_curves")
+    charts.show(figure, alt=t("{metrics} over steps", metrics=", ".join(histories)), key="runs_curves")
 
 
 def _pairs(values: Mapping[str, str]) -> pd.DataFrame:
-    return pd.DataFrame({"Name": list(values), "Value": list(values.values())})
+    return pd.DataFrame({t("Name"): list(values), t("Value"): list(values.values())})

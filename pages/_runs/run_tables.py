@@ -1,4 +1,4 @@
-"""Tables of runs: one row per run, and a comparison in which better and worse are coloured and marked."""
+"""Tables of runs: one row per run, and a comparison that marks and colours better and worse values."""
 
 from __future__ import annotations
 
@@ -12,33 +12,39 @@ from core.entities import ModelVersion, Run, Stage
 from core.features.runs.compare import Comparison, Direction
 from core.features.runs.runs import run_notes
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
+from core.texts import text
 from pages._ui import messages
+from pages._ui.texts import t, translated
 
-# A mark and a word: colour alone tells nothing to one reader in twelve.
-MARKS = {Direction.BETTER: "▲ better", Direction.WORSE: "▼ worse", Direction.SAME: "◆ same", Direction.UNKNOWN: ""}
+# A sign and a word, because one reader in twelve cannot tell the colours apart.
+_DIRECTIONS = {
+    Direction.BETTER: text("▲ better"),
+    Direction.WORSE: text("▼ worse"),
+    Direction.SAME: text("◆ same"),
+    Direction.UNKNOWN: "",
+}
 # At least 4:1 on white and on Streamlit's dark grey.
 BETTER_COLOUR, WORSE_COLOUR = "#1A8754", "#D9480F"
-NO_DATA = "no data version"
 
 
 def data_label(run: Run) -> str:
-    """TABLE@N, or that there is none."""
-    return str(run.data) if run.data is not None else NO_DATA
+    """Return the data version of the run, such as "iris@2", or that the run has none."""
+    return str(run.data) if run.data is not None else t("no data version")
 
 
-def short(run: Run) -> str:
-    """A run's name with enough of its id to tell two of one name apart."""
-    return f"{run.name or 'run'} ({run.run_id[:8]})"
+def run_label(run: Run) -> str:
+    """Return the run's name with the first characters of its id, because names are not unique."""
+    return f"{run.name or t('run')} ({run.run_id[:8]})"
 
 
 def header(run: Run, found: Comparison) -> str:
-    """A column's name, different for each run: two versions may come from one run, never the other way round."""
+    """Return the name of a run's column. It is unique: a model version has one run."""
     versions = found.versions.get(run.run_id, ())
-    return str(versions[0].key) if versions else short(run)
+    return str(versions[0].key) if versions else run_label(run)
 
 
 def number(value: float | None) -> str:
-    """A metric for people: undefined values in words, four digits otherwise."""
+    """Return a metric with four significant digits; undefined values as NaN or ∞."""
     if value is None:
         return "–"
     if math.isnan(value):
@@ -46,12 +52,12 @@ def number(value: float | None) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     shown = f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
-    # A real minus: a hyphen at the beginning of a cell is a formula to a spreadsheet.
+    # A minus sign instead of a hyphen: a spreadsheet reads a cell that begins with a hyphen as a formula.
     return f"−{shown[1:]}" if shown.startswith("-") else shown
 
 
 def metric_names(runs: Iterable[Run]) -> list[str]:
-    """Every metric of *runs*: the KPIs in their own order, then those of others, the row counts last."""
+    """Return every metric of *runs*: the KPIs in their own order, then other metrics, the row counts last."""
     names = {name for run in runs for name in run.metrics}
     known = [name for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS) if name in names]
     counts = [name for name in ("TrainRows", "TestRows") if name in names]
@@ -61,20 +67,20 @@ def metric_names(runs: Iterable[Run]) -> list[str]:
 def run_rows(
     runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], metrics: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per run; what cannot be believed is in the last column. The data version is always there."""
+    """Return one row per run, with doubts about it in the last column."""
     return pd.DataFrame(
         [
             {
-                "Run": run.name or run.run_id[:8],
-                "Data version": data_label(run),
-                "Model": ", ".join(_with_stage(version) for version in versions.get(run.run_id, ())) or None,
-                "Status": messages.word(run.status),
+                t("Run"): run.name or run.run_id[:8],
+                t("Data version"): data_label(run),
+                t("Model version"): ", ".join(_with_stage(version) for version in versions.get(run.run_id, ())) or None,
+                t("Status"): messages.label(run.status),
                 **{name: run.metrics.get(name) for name in metrics},
-                "Started": run.started,
-                "By": run.user,
-                "Experiment": run.experiment,
-                "Run id": run.run_id,
-                "Notes": "; ".join(run_notes(run)) or None,
+                t("Started"): run.started,
+                t("By"): run.user,
+                t("Experiment"): run.experiment,
+                t("Run id"): run.run_id,
+                t("Notes"): "; ".join(run_notes(run)) or None,
             }
             for run in runs
         ]
@@ -82,12 +88,12 @@ def run_rows(
 
 
 def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFrame:
-    """One row per param and metric, one column per run, the baseline's value and each delta with its mark."""
+    """Return one row per parameter and metric and one column per run, with the baseline and each difference from it."""
     shown = set(found.differing_params) | set(found.differing_metrics)
-    rows = [_fixed_row("Data version", found, data_label), _fixed_row("Status", found, _status)]
+    rows = [_fixed_row(t("Data version"), found, data_label), _fixed_row(t("Status"), found, _status)]
     rows += [_metric_row(name, found) for name in metric_names(found.runs) if not only_differences or name in shown]
     rows += [
-        _fixed_row(f"param {name}", found, _param(name))
+        _fixed_row(t("param {name}", name=name), found, _param(name))
         for name in found.params
         if not only_differences or name in shown
     ]
@@ -95,39 +101,40 @@ def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFram
 
 
 def coloured(rows: pd.DataFrame) -> Styler:
-    """The same rows; cells marked better or worse are coloured too, readable on light and on dark."""
+    """Colour the cells that are marked better or worse, readable on light and on dark."""
     return rows.style.map(_colour)
 
 
-def _colour(text: object) -> str:
-    if isinstance(text, str) and text.endswith(MARKS[Direction.BETTER]):
+def _colour(cell: object) -> str:
+    if isinstance(cell, str) and cell.endswith(translated(_DIRECTIONS[Direction.BETTER])):
         return f"color: {BETTER_COLOUR}; font-weight: 600"
-    if isinstance(text, str) and text.endswith(MARKS[Direction.WORSE]):
+    if isinstance(cell, str) and cell.endswith(translated(_DIRECTIONS[Direction.WORSE])):
         return f"color: {WORSE_COLOUR}; font-weight: 600"
     return ""
 
 
-def delta_text(found: Comparison, run_id: str, metric: str) -> str:
-    """ "+0.0213 ▲ better", or nothing where there is no baseline or no finite difference."""
+def _delta(found: Comparison, run_id: str, metric: str) -> str:
+    """Return "+0.0213 ▲ better", or an empty string where there is no baseline or no finite difference."""
     delta = found.deltas.get(run_id, {}).get(metric)
     if delta is None:
         return ""
-    return marked(delta, found.directions[run_id][metric])
+    return delta_label(delta, found.directions[run_id][metric])
 
 
-def marked(delta: float | None, meaning: Direction) -> str:
-    """A difference with its sign, and whether it is for the better; nothing where there is none."""
+def delta_label(delta: float | None, direction: Direction) -> str:
+    """Return a difference with its sign and whether it is better or worse; an empty string for None."""
     if delta is None:
         return ""
-    return MARKS[meaning] if meaning is Direction.SAME else f"{delta:+.3g} {MARKS[meaning]}".strip()
+    word = translated(_DIRECTIONS[direction])
+    return word if direction is Direction.SAME else f"{delta:+.3g} {word}".strip()
 
 
 def _status(run: Run) -> str:
-    return "; ".join(run_notes(run)) or run.status.value
+    return "; ".join(run_notes(run)) or messages.word(run.status)
 
 
 def _with_stage(version: ModelVersion) -> str:
-    return str(version.key) if version.stage is Stage.NONE else f"{version.key} {messages.word(version.stage)}"
+    return str(version.key) if version.stage is Stage.NONE else f"{version.key} {messages.label(version.stage)}"
 
 
 def _param(name: str) -> Callable[[Run], str]:
@@ -135,17 +142,17 @@ def _param(name: str) -> Callable[[Run], str]:
 
 
 def _fixed_row(label: str, found: Comparison, value: Callable[[Run], str]) -> dict[str, str]:
-    row = {"": label}
+    row = {t("Field"): label}
     if found.baseline is not None:
-        row["Baseline"] = value(found.baseline)
+        row[t("Baseline")] = value(found.baseline)
     return row | {header(run, found): value(run) for run in found.runs}
 
 
 def _metric_row(name: str, found: Comparison) -> dict[str, str]:
-    row = {"": name + (" (lower is better)" if is_lower_better(name) else "")}
+    row = {t("Field"): t("{metric} (lower is better)", metric=name) if is_lower_better(name) else name}
     if found.baseline is not None:
-        row["Baseline"] = number(found.baseline.metrics.get(name))
+        row[t("Baseline")] = number(found.baseline.metrics.get(name))
     for run in found.runs:
-        parts = (number(run.metrics.get(name)), delta_text(found, run.run_id, name))
+        parts = (number(run.metrics.get(name)), _delta(found, run.run_id, name))
         row[header(run, found)] = "  ".join(part for part in parts if part)
     return row

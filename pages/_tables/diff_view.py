@@ -1,4 +1,4 @@
-"""Compares two versions of a table on a page."""
+"""The comparison of two versions of a table, on a page."""
 
 from __future__ import annotations
 
@@ -11,35 +11,40 @@ from core.entities import Actor, Commit
 from core.features.data.browse import compare_versions, show_version
 from core.features.stores import Stores
 from pages._ui import escaping, pickers
+from pages._ui.texts import t
 
 
 def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) -> None:
-    """Pickers of both versions and a key, then what differs."""
+    """Draw the pickers of both versions and a key, then the differences."""
     if len(commits) < 2:
-        st.info("This table has one version; there is nothing to compare it with yet.")
+        st.info(t("This table has only one version. Ingest more rows to compare versions."))
         return
     left, right, third = st.columns(3)
-    before = pickers.data_version(commits, "tables_before", label="From", at=left, index=1)
-    after = pickers.data_version(commits, "tables_after", label="To", at=right)
+    before = pickers.data_version(commits, "tables_before", label=t("From"), at=left, index=1)
+    after = pickers.data_version(commits, "tables_after", label=t("To"), at=right)
     assert before is not None
     assert after is not None
     columns = [field.name for field in show_version(stores, actor, table, after, rows=0).snapshot.schema]
-    key = pickers.choose("Key (to see changed rows)", columns, "tables_key", at=third, index=None)
+    key = pickers.choose(t("Key (to count changed rows)"), columns, "tables_key", at=third, index=None)
     found = compare_versions(stores, actor, table, before, after, key=key)
     places = st.columns(3)
-    places[0].metric("Rows added", found.rows_added)
-    places[1].metric("Rows removed", found.rows_removed)
+    places[0].metric(t("Rows added"), found.rows_added)
+    places[1].metric(t("Rows removed"), found.rows_removed)
     places[2].metric(
-        "Rows changed",
+        t("Rows changed"),
         "–" if found.rows_changed is None else found.rows_changed,
-        help="Needs a key: without one a changed row counts as one removed and one added.",
+        help=t("Needs a key. Without a key a changed row counts as one removed and one added row."),
     )
     changes = [
-        *({"Column": f.name, "What": "added", "Before": "", "After": f.type} for f in found.fields_added),
-        *({"Column": f.name, "What": "removed", "Before": f.type, "After": ""} for f in found.fields_removed),
-        *({"Column": f.name, "What": "changed", "Before": f.before, "After": f.after} for f in found.fields_changed),
+        *(_change(field.name, t("added"), "", field.type) for field in found.fields_added),
+        *(_change(field.name, t("removed"), field.type, "") for field in found.fields_removed),
+        *(_change(field.name, t("changed"), field.before, field.after) for field in found.fields_changed),
     ]
     if changes:
         escaping.table(pd.DataFrame(changes), key="tables_diff")
     else:
-        st.caption("Both versions have the same columns.")
+        st.caption(t("Both versions have the same columns."))
+
+
+def _change(column: str, change: str, before: str, after: str) -> dict[str, str]:
+    return {t("Column"): column, t("Change"): change, t("Before"): before, t("After"): after}

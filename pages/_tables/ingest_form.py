@@ -1,4 +1,4 @@
-"""The ingest form: a file is previewed and checked against the table's schema before it is saved."""
+"""The ingest form: shows a preview of a file and checks it against the table's schema before the file is saved."""
 
 from __future__ import annotations
 
@@ -16,43 +16,54 @@ from core.escaping import visible
 from core.features.data.browse import list_tables
 from core.features.data.ingest import IngestPreview, ingest_file, preview_file
 from core.features.stores import Stores
+from core.texts import text
 from pages._ui import escaping, messages, pickers
+from pages._ui.texts import t, tn, translated
 
-MODES: dict[Literal["append", "overwrite"], str] = {
-    "append": "Append: add its rows",
-    "overwrite": "Overwrite: replace all rows (older versions stay readable)",
+Mode = Literal["append", "overwrite"]
+MODES: dict[Mode, str] = {
+    "append": text("Append the rows"),
+    "overwrite": text("Overwrite all rows (older versions stay readable)"),
 }
 
 
 def draw(stores: Stores, actor: Actor, shown: str | None) -> None:
-    """Table, mode, file; preview; save. Nothing is written before Save."""
-    names = [one.name for one in list_tables(stores, actor)]
+    """Draw table, mode, file, preview and the save button. Nothing is written before the button is pressed.
+
+    *shown* is the table that the page shows; it is the default.
+    """
+    names = [summary.name for summary in list_tables(stores, actor)]
     left, right = st.columns(2)
     table = left.selectbox(
-        "Into table",
+        t("Into table"),
         names,
         index=names.index(shown) if shown in names else 0 if names else None,
         format_func=visible,
         key=f"tables_ingest_into_{shown}",
         accept_new_options=True,
-        help="Type a new name to make a table.",
+        help=t("Type a new name to create a table."),
     )
-    mode = right.radio("Mode", list(MODES), format_func=MODES.__getitem__, key="tables_ingest_mode")
-    _saved()
-    # A browser keeps an uploader's file for as long as it has its key: a saved file would be offered again.
+    mode: Mode = right.radio(
+        t("Mode"), list(MODES), format_func=lambda mode: translated(MODES[mode]), key="tables_ingest_mode"
+    )
+    _show_saved()
+    # A file uploader keeps its file as long as its key stays: a saved file would be offered again.
     number = st.session_state.setdefault("tables_ingest_count", 0)
-    upload = st.file_uploader("CSV (UTF-8, with a header) or Parquet", key=f"tables_ingest_file_{number}")
+    upload = st.file_uploader(t("CSV file (UTF-8, with a header) or Parquet file"), key=f"tables_ingest_file_{number}")
     if upload is None or not table:
         return
     if not NAME.match(table):
-        st.error("A table's name starts with a letter or _, then letters, digits, _ and -.", icon=":material/error:")
+        st.error(
+            t("A table name starts with a letter or _ and holds only letters, digits, _ and -."),
+            icon=":material/error:",
+        )
         return
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        path = _kept(upload, Path(folder))
+        path = _temporary_file(upload, Path(folder))
         preview = preview_file(stores, actor, table=table, path=path, name=upload.name, mode=mode)
-        _show(preview, mode)
-        reason = st.text_input("Reason (kept in the audit log)", key="tables_ingest_reason", max_chars=500)
-        if st.button("Save as a new version", type="primary", icon=":material/save:", disabled=not preview.fits):
+        _show_preview(preview, mode)
+        reason = st.text_input(t("Reason (kept in the audit log)"), key="tables_ingest_reason", max_chars=500)
+        if st.button(t("Save as a new version"), type="primary", icon=":material/save:", disabled=not preview.fits):
             result = ingest_file(
                 stores,
                 actor,
@@ -63,38 +74,53 @@ def draw(stores: Stores, actor: Actor, shown: str | None) -> None:
                 reason=reason,
                 expected_version=-1 if preview.version is None else preview.version,
             )
-            st.session_state["tables_ingested"] = (
-                f"{result.table}@{result.version}: {result.rows_added} rows were saved."
+            st.session_state["tables_ingested"] = tn(
+                "{n} row was saved as {table}@{version}.",
+                "{n} rows were saved as {table}@{version}.",
+                result.rows_added,
+                table=result.table,
+                version=result.version,
             )
             st.session_state["tables_ingest_count"] = number + 1
-            # What was saved is what is shown next.
-            pickers.ask("tables_table", result.table)
-            pickers.ask("tables_version", str(result.version))
+            # The page shows the saved version next.
+            pickers.preselect("tables_table", result.table)
+            pickers.preselect("tables_version", str(result.version))
             st.rerun()
 
 
-def _kept(upload: UploadedFile, folder: Path) -> Path:
-    """The bytes under a name of ours: what a browser calls a file is never a path."""
+def _temporary_file(upload: UploadedFile, folder: Path) -> Path:
+    """Write the upload under a fixed name: the browser's file name is never used as a path."""
     path = folder / "upload"
     path.write_bytes(upload.getbuffer())
     return path
 
 
-def _show(preview: IngestPreview, mode: str) -> None:
-    where = "a new table" if preview.version is None else f"version {preview.version + 1}"
-    count = "1 row" if preview.rows == 1 else f"{preview.rows:,} rows"
-    st.markdown(f"**{count}** would make {where} of {messages.plain(preview.table)} ({mode}).")
+def _show_preview(preview: IngestPreview, mode: Mode) -> None:
+    count = tn("**{n}** row", "**{n:,}** rows", preview.rows)
+    table = messages.plain(preview.table)
+    if preview.version is None:
+        st.markdown(t("{rows} would become version 0 of the new table {table}.", rows=count, table=table))
+    else:
+        st.markdown(
+            t(
+                "{rows} would become version {version} of {table} ({mode}).",
+                rows=count,
+                version=preview.version + 1,
+                table=table,
+                mode=mode,
+            )
+        )
     escaping.table(
         pd.DataFrame(
             [
                 {
-                    "Column": c.name,
-                    "Fits": "● yes" if c.fits else "✕ no",
-                    "In the file": c.file_type or "",
-                    "In the table": c.table_type or "",
-                    "Note": c.note,
+                    t("Column"): column.name,
+                    t("Fits"): t("● yes") if column.fits else t("✕ no"),
+                    t("In the file"): column.file_type or "",
+                    t("In the table"): column.table_type or "",
+                    t("Note"): column.note,
                 }
-                for c in preview.columns
+                for column in preview.columns
             ]
         ),
         style=messages.coloured,
@@ -102,14 +128,14 @@ def _show(preview: IngestPreview, mode: str) -> None:
     )
     if not preview.fits:
         st.error(
-            messages.plain("The file does not fit the table. Correct it, or choose overwrite to change the schema."),
+            t("The file does not fit the table. Correct the file, or overwrite all rows to change the schema."),
             icon=":material/error:",
         )
-    st.caption("Its first rows:")
+    st.caption(t("First rows of the file:"))
     escaping.table(preview.sample.to_pandas(), key="tables_ingest_sample")
 
 
-def _saved() -> None:
-    told = st.session_state.pop("tables_ingested", None)
-    if told:
-        st.success(messages.plain(told), icon=":material/check:")
+def _show_saved() -> None:
+    sentence = st.session_state.pop("tables_ingested", None)
+    if sentence:
+        st.success(messages.plain(sentence), icon=":material/check:")

@@ -1,4 +1,4 @@
-"""What is shown of tables: the list, the history, one version's facts and schema."""
+"""Tables on a page: the list, the history, and the facts and the schema of one version."""
 
 from __future__ import annotations
 
@@ -10,73 +10,78 @@ import streamlit as st
 from core.entities import Commit, ModelVersionKey, Snapshot
 from core.features.data.browse import TableSummary, VersionView
 from pages._ui import escaping, messages
+from pages._ui.texts import t, tn
 
 
-def summary(found: Sequence[TableSummary]) -> None:
-    """The registered tables, one line each; a table that cannot be opened says why."""
+def summary(tables: Sequence[TableSummary]) -> None:
+    """Show the registered tables, one line each; a table that cannot be opened shows the reason."""
+    version, count, time, problem = t("Latest version"), t("Rows"), t("Last commit"), t("Problem")
     rows = [
         {
-            "Table": one.name,
-            "Version": one.version,
-            "Rows": one.rows,
-            "Last commit": one.timestamp,
-            "Where": one.uri,
-            "Problem": one.problem or "",
+            t("Table"): table.name,
+            version: table.version,
+            count: table.rows,
+            time: table.timestamp,
+            t("Location"): table.uri,
+            problem: table.problem or "",
         }
-        for one in found
+        for table in tables
     ]
-    frame = pd.DataFrame(rows).astype({"Version": "Int64", "Rows": "Int64"})
-    if not any(one.problem for one in found):
-        frame = frame.drop(columns="Problem")
-    escaping.table(frame, column_config={"Last commit": messages.time_column("Last commit")}, key="tables_summary")
+    frame = pd.DataFrame(rows).astype({version: "Int64", count: "Int64"})
+    if not any(table.problem for table in tables):
+        frame = frame.drop(columns=problem)
+    escaping.table(frame, column_config={time: messages.time_column(time)}, key="tables_summary")
 
 
 def history(
     commits: Sequence[Commit], snapshots: Sequence[Snapshot], trained: Mapping[int, Sequence[ModelVersionKey]]
 ) -> None:
-    """Commits newest first. User and metadata are what the writer claimed."""
+    """Show the commits in the order given. User and metadata are claims of the writer."""
+    time, added, removed, count = t("Time"), t("Rows added"), t("Rows removed"), t("Rows")
     rows_at = {snapshot.version: snapshot.rows for snapshot in snapshots}
     frame = pd.DataFrame(
         [
             {
-                "Version": commit.version,
-                "When": commit.timestamp,
-                "Operation": commit.operation,
-                "Who (claimed)": commit.claimed_by or "",
-                "Rows added": commit.rows_added,
-                "Rows removed": commit.rows_removed,
-                "Rows": rows_at.get(commit.version),
-                "Trained on it": ", ".join(map(str, trained.get(commit.version, ()))),
-                "Source": str(commit.metadata.get("modelledger.source", "")),
-                "Engine": commit.engine or "",
+                t("Version"): commit.version,
+                time: commit.timestamp,
+                t("Operation"): commit.operation,
+                t("User (claimed)"): commit.claimed_by or "",
+                added: commit.rows_added,
+                removed: commit.rows_removed,
+                count: rows_at.get(commit.version),
+                t("Models trained on it"): ", ".join(map(str, trained.get(commit.version, ()))),
+                t("Source"): str(commit.metadata.get("modelledger.source", "")),
+                t("Engine"): commit.engine or "",
             }
             for commit in commits
         ]
-    ).astype({"Rows added": "Int64", "Rows removed": "Int64", "Rows": "Int64"})
-    escaping.table(frame, placeholder="–", column_config={"When": messages.time_column("When")}, key="tables_history")
+    ).astype(dict.fromkeys((added, removed, count), "Int64"))
+    escaping.table(frame, placeholder="–", column_config={time: messages.time_column(time)}, key="tables_history")
 
 
 def facts(view: VersionView) -> None:
-    """Verdict, rows, files, size and time of a version."""
+    """Show verdict, rows, files, size and time of a version."""
     snapshot = view.snapshot
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(view.verdict.verdict)
-        rows = "unknown" if snapshot.rows is None else f"{snapshot.rows:,}"
-        when = messages.local(snapshot.timestamp, seconds=True)
-        size = "size unknown" if snapshot.size_bytes is None else f"{snapshot.size_bytes:,} bytes"
-        st.caption(
-            f"version **{snapshot.version}** · {rows} rows · {snapshot.files} files · {size} · {when}",
-            width="content",
-        )
+        parts = [
+            t("version **{version}**", version=snapshot.version),
+            t("unknown number of rows") if snapshot.rows is None else tn("{n} row", "{n:,} rows", snapshot.rows),
+            tn("{n} file", "{n} files", snapshot.files),
+            t("unknown size") if snapshot.size_bytes is None else tn("{n} byte", "{n:,} bytes", snapshot.size_bytes),
+            messages.local_time(snapshot.timestamp, seconds=True),
+        ]
+        st.caption(" · ".join(parts), width="content")
         if snapshot.features:
-            st.caption(f"features: {messages.plain(', '.join(snapshot.features))}", width="content")
+            st.caption(t("features: {names}", names=messages.plain(", ".join(snapshot.features))), width="content")
 
 
 def schema(view: VersionView) -> None:
+    """Show the columns of a version with their types."""
     escaping.table(
         pd.DataFrame(
             [
-                {"Column": field.name, "Type": field.type, "May be null": field.nullable}
+                {t("Column"): field.name, t("Type"): field.type, t("Nullable"): field.nullable}
                 for field in view.snapshot.schema
             ]
         ),

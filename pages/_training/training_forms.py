@@ -1,4 +1,4 @@
-"""Forms of the Training page: start, new recipe, new schedule; typed from the estimators' parameters."""
+"""Forms of the Training page: start a training, save a recipe, add a schedule. The estimators define the parameters."""
 
 from __future__ import annotations
 
@@ -20,38 +20,35 @@ from core.features.training.train import submit_training
 from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
 from core.learning.external_training import is_project
 from core.learning.projects.declaration import ProjectParameter
+from core.texts import text
 from pages._ui import escaping, jobs, links, messages, pickers
+from pages._ui.texts import t, translated
 
+_TASKS = {Task.CLASSIFICATION: text("classification"), Task.REGRESSION: text("regression")}
+# A schedule starts a training when the table has a new version, or by a cron expression.
+_ON_NEW_DATA, _BY_CRON = "data", "cron"
+_WHEN = {_ON_NEW_DATA: text("On a new data version"), _BY_CRON: text("By a cron expression (UTC)")}
 _VERSIONS = 200
 
 
 def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None:
-    """Recipe, table, version and parameters; returns the job once it is submitted."""
+    """Draw recipe, table, version and parameters; return the job when it is submitted."""
     left, middle, right = st.columns([3, 3, 4])
-    words = {recipe.name: recipe.name for recipe in recipes}
-    name = pickers.choose("Recipe", list(words), "training_recipe", words=words, at=left)
-    recipe = next(one for one in recipes if one.name == name)
+    name = pickers.choose(t("Recipe"), [recipe.name for recipe in recipes], "training_recipe", at=left)
+    recipe = next(recipe for recipe in recipes if recipe.name == name)
     tables = [table.name for table in list_tables(stores, actor)]
     if not tables:
-        st.info("There is no table to train on. Ingest a file on the page **Tables** first.")
+        st.info(t("No tables yet. Ingest a file on the page **Tables** first."))
         return None
+    # A newly chosen recipe selects its own table instead of the table of the recipe before.
     own = tables.index(recipe.table) if recipe.table in tables else 0
-    # Where another recipe is chosen, its own table, not the one of the recipe before.
-    table = pickers.choose("Table", tables, "training_table", at=middle, index=own, of=recipe.name)
+    table = pickers.choose(t("Table"), tables, "training_table", at=middle, index=own, of=recipe.name)
     if table is None:
         return None
     version = pickers.any_version(
         lambda most: table_history(stores, actor, table, limit=most), "training_version", most=_VERSIONS, at=right
     )
-    st.caption(
-        messages.plain(f"{recipe.description} Predicts {recipe.target} as the model {recipe.model}".strip())
-        + f" with {messages.plain(_title(recipe))}; "
-        + (
-            "what is kept for testing is the project's own affair."
-            if is_project(recipe.estimator)
-            else f"{recipe.test_fraction:.0%} of the rows are kept for testing."
-        )
-    )
+    st.caption(_description(recipe))
     offered = project_parameters(stores, actor, recipe)
     with st.form("training_start"):
         key = f"training_{recipe.name}"
@@ -59,8 +56,8 @@ def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None
             params = _project_parameters(offered, key=key)
         else:
             params = _parameters(recipe.estimator, recipe.params, key=key)
-        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
-        if st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
+        reason = st.text_input(t("Reason"), placeholder=t("Kept in the audit log"), max_chars=500)
+        if st.form_submit_button(t("Train"), type="primary", icon=":material/play_arrow:"):
             return submit_training(
                 stores, actor, recipe=recipe.name, table=table, version=version, params=params, reason=reason or ""
             )
@@ -68,31 +65,36 @@ def start(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Job | None
 
 
 def new_recipe(stores: Stores, actor: Actor) -> None:
-    """Table, target, features and estimator; the choices come from the table's own columns."""
+    """Draw the form for a recipe; the columns of the table are the choices."""
     tables = [table.name for table in list_tables(stores, actor)]
     if not tables:
-        st.info("There is no table yet. Ingest a file on the page **Tables** first.")
+        st.info(t("No tables yet. Ingest a file on the page **Tables** first."))
         return
     left, middle, right = st.columns(3)
-    table = left.selectbox("Table", tables, format_func=visible, key="training_new_table")
-    tasks = list(Task)
-    task = middle.selectbox("Task", tasks, format_func=lambda one: one.value, key="training_new_task")
-    kinds = {one.name: one.title for one in estimators_for(task)}
-    names = list(kinds)
+    table = left.selectbox(t("Table"), tables, format_func=visible, key="training_new_table")
+    tasks = [*Task]
+    task = middle.selectbox(t("Task"), tasks, format_func=_task, key="training_new_task")
+    titles = {estimator.name: estimator.title for estimator in estimators_for(task)}
+    names = list(titles)
     estimator = right.selectbox(
-        "Estimator", names, format_func=lambda one: kinds[one], key=f"training_new_{task.value}"
+        t("Estimator"),
+        names,
+        format_func=lambda name: translated(titles[name]),
+        key=f"training_new_{task.value}",
     )
     columns = [field.name for field in show_version(stores, actor, table).snapshot.schema]
     with st.form("training_recipe_form"):
-        name = st.text_input("Name", max_chars=64, help="Letters, digits, _ and -; the model gets this name.")
-        target = st.selectbox("Target", columns, format_func=visible, index=len(columns) - 1 if columns else None)
-        features = st.multiselect("Features", columns, format_func=visible, help="Empty: every column but the target.")
-        fraction = st.slider("Kept for testing", 0.05, 0.9, 0.3, 0.05)
-        seed = st.number_input("Seed", 0, 2**32 - 1, 0, help="The same seed and rows give the same split.")
+        name = st.text_input(t("Name"), max_chars=64, help=t("Letters, digits, _ and -. The model gets the same name."))
+        target = st.selectbox(t("Target"), columns, format_func=visible, index=len(columns) - 1 if columns else None)
+        features = st.multiselect(
+            t("Features"), columns, format_func=visible, help=t("Without a choice: every column except the target.")
+        )
+        fraction = st.slider(t("Test fraction"), 0.05, 0.9, 0.3, 0.05)
+        seed = st.number_input(t("Seed"), 0, 2**32 - 1, 0, help=t("The same seed and rows give the same split."))
         params = _parameters(estimator, {}, key=f"training_new_{estimator}")
-        description = st.text_input("Description", max_chars=500)
-        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
-        if st.form_submit_button("Save the recipe", type="primary", icon=":material/save:"):
+        description = st.text_input(t("Description"), max_chars=500)
+        reason = st.text_input(t("Reason"), placeholder=t("Kept in the audit log"), max_chars=500)
+        if st.form_submit_button(t("Save recipe"), type="primary", icon=":material/save:"):
             recipe = Recipe(
                 name=(name or "").strip(),
                 model=(name or "").strip(),
@@ -107,33 +109,41 @@ def new_recipe(stores: Stores, actor: Actor) -> None:
                 description=description or "",
             )
             save_recipe(stores, actor, recipe, reason=reason or "")
-            st.success(f"Saved; choose {messages.plain(recipe.name)} under Start.", icon=":material/check:")
+            st.success(
+                t("The recipe {name} was saved. Choose it in the tab **Start**.", name=messages.plain(recipe.name)),
+                icon=":material/check:",
+            )
 
 
 def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> None:
-    """By a cron line, or on new data."""
+    """Draw the form for a schedule: by a cron expression, or on new data."""
     with st.form("training_schedule"):
-        name = st.selectbox("Recipe", [recipe.name for recipe in recipes])
-        when = st.radio("When", ["On a new data version", "By a cron line (UTC)"], horizontal=True)
-        cron = st.text_input("Cron line", placeholder="30 2 * * 1", help="Minute, hour, day, month, weekday; in UTC.")
+        name = st.selectbox(t("Recipe"), [recipe.name for recipe in recipes])
+        when = st.radio(t("When"), list(_WHEN), format_func=lambda key: translated(_WHEN[key]), horizontal=True)
+        cron = st.text_input(
+            t("Cron expression"), placeholder="30 2 * * 1", help=t("Minute, hour, day, month, weekday, in UTC.")
+        )
         token = ""
         if is_provider_enabled(stores):
             token = st.text_input(
-                "Token that it acts by",
+                t("Token of the schedule"),
                 type="password",
                 max_chars=200,
                 autocomplete="off",
-                help="Of the role scientist; an admin issues it. The schedule ends with it, and only its id is kept.",
+                help=t(
+                    "A token of the role scientist, which an admin issues. The schedule ends when the token expires. "
+                    "Only the id of the token is kept."
+                ),
             )
-        reason = st.text_input("Why", placeholder="for the audit log", max_chars=500)
-        if st.form_submit_button("Schedule", type="primary", icon=":material/schedule:"):
-            on_data = when == "On a new data version"
+        reason = st.text_input(t("Reason"), placeholder=t("Kept in the audit log"), max_chars=500)
+        if st.form_submit_button(t("Add schedule"), type="primary", icon=":material/schedule:"):
+            on_new_data = when == _ON_NEW_DATA
             save_trigger(
                 stores,
                 actor,
                 recipe=name,
-                cron=None if on_data else (cron or "").strip(),
-                on_new_data=on_data,
+                cron=None if on_new_data else (cron or "").strip(),
+                on_new_data=on_new_data,
                 token=token or "",
                 reason=reason or "",
             )
@@ -141,114 +151,146 @@ def new_schedule(stores: Stores, actor: Actor, recipes: Sequence[Recipe]) -> Non
 
 
 def schedules_table(triggers: Sequence[Trigger]) -> None:
-    """What fires when, and when it last did."""
+    """Show when each schedule starts a training, and when it last did."""
+    next_due, last_fired = times = (t("Next"), t("Last"))
     rows = [
         {
-            "Recipe": trigger.arguments.get("recipe"),
-            "When": f"cron {trigger.cron} (UTC)" if trigger.cron else f"new rows in {trigger.table}",
-            "By": trigger.actor,
-            "State": "● on" if trigger.enabled else "✕ turned off; see the audit log",
-            "Next": trigger.next_due,
-            "Last": trigger.last_fired,
+            t("Recipe"): trigger.arguments.get("recipe"),
+            t("When"): t("cron {cron} (UTC)", cron=trigger.cron)
+            if trigger.cron
+            else t("new rows in {table}", table=trigger.table),
+            t("By"): trigger.actor,
+            t("State"): t("● on") if trigger.enabled else t("✕ turned off; the audit log has the reason"),
+            next_due: trigger.next_due,
+            last_fired: trigger.last_fired,
         }
         for trigger in triggers
     ]
-    times = {name: messages.time_column(name) for name in ("Next", "Last")}
-    escaping.table(pd.DataFrame(rows), style=messages.coloured, placeholder="–", column_config=times, alt="Schedules")
+    escaping.table(
+        pd.DataFrame(rows),
+        style=messages.coloured,
+        placeholder="–",
+        column_config={name: messages.time_column(name) for name in times},
+        alt=t("Schedules"),
+    )
 
 
-def schedule_words(trigger: Trigger) -> str:
-    """One schedule in a list."""
-    when = f"cron {trigger.cron}" if trigger.cron else f"new rows in {trigger.table}"
-    return f"{trigger.arguments.get('recipe')}: {when}"
+def schedule_label(trigger: Trigger) -> str:
+    """Return one line for a list of schedules."""
+    recipe = trigger.arguments.get("recipe")
+    if trigger.cron:
+        return t("{recipe}: cron {cron}", recipe=recipe, cron=trigger.cron)
+    return t("{recipe}: new rows in {table}", recipe=recipe, table=trigger.table)
 
 
 def recipes_table(recipes: Sequence[Recipe]) -> None:
-    """What can be trained."""
+    """Show one line per recipe."""
     rows = [
         {
-            "Recipe": recipe.name,
-            "Model": recipe.model,
-            "Task": recipe.task.value,
-            "Table": recipe.table,
-            "Target": recipe.target,
-            "Estimator": _title(recipe),
-            "Description": recipe.description,
+            t("Recipe"): recipe.name,
+            t("Model"): recipe.model,
+            t("Task"): _task(recipe.task),
+            t("Table"): recipe.table,
+            t("Target"): recipe.target,
+            t("Estimator"): _title(recipe),
+            t("Description"): recipe.description,
         }
         for recipe in recipes
     ]
-    escaping.table(pd.DataFrame(rows), alt="Recipes")
+    escaping.table(pd.DataFrame(rows), alt=t("Recipes"))
 
 
-def job_words(job: Job) -> str:
-    """One training in a list."""
-    what = f"{job.arguments.get('recipe')} on {job.arguments.get('table')}@{job.arguments.get('version')}"
-    return jobs.words(what, job)
+def job_label(job: Job) -> str:
+    """Return one line for a list of trainings."""
+    data = f"{job.arguments.get('table')}@{job.arguments.get('version')}"
+    return jobs.label(t("{recipe} on {data}", recipe=job.arguments.get("recipe"), data=data), job)
 
 
-def outcome(job: Job) -> None:
-    """Where to go from a training that is over."""
+def next_steps(job: Job) -> None:
+    """Show the model version that a finished training made, with links to it and its run."""
     result = dict(job.result)
     if job.status is not JobStatus.FINISHED or not result.get("model"):
         return
+    version = str(result["version"])
     with st.container(horizontal=True):
-        st.badge(f"{messages.plain(result['model'])}/{result['version']}", icon=":material/check:", color="green")
-        links.link(
-            "models", "Look at the model version", models_model=result["model"], models_version=str(result["version"])
+        st.badge(f"{messages.plain(result['model'])}/{version}", icon=":material/check:", color="green")
+        links.link("models", t("Show model version"), models_model=result["model"], models_version=version)
+        links.link("runs", t("Compare run"), runs=result["run_id"])
+
+
+def _description(recipe: Recipe) -> str:
+    """Return what the recipe does, in Markdown."""
+    values = {
+        "target": messages.plain(recipe.target),
+        "model": messages.plain(recipe.model),
+        "estimator": messages.plain(_title(recipe)),
+    }
+    if is_project(recipe.estimator):
+        sentence = t("Trains the model {model} to predict {target} with {estimator}, which splits the rows.", **values)
+    else:
+        sentence = t(
+            "Trains the model {model} to predict {target} with {estimator}. Test fraction: {fraction:.0%} of the rows.",
+            fraction=recipe.test_fraction,
+            **values,
         )
-        links.link("runs", "Compare its run", runs=result["run_id"])
+    return f"{messages.plain(recipe.description)} {sentence}".strip()
 
 
 def _parameters(estimator: str, chosen: Any, *, key: str) -> dict[str, Any]:
-    """One field per parameter, typed, with its range and the recipe's own value."""
+    """Draw one typed field per parameter, with its range and the recipe's value."""
     known = ESTIMATORS.get(estimator)
     if known is None:
         return dict(chosen)
     values = known.check(chosen)
-    places = st.columns(3)
+    columns = st.columns(3)
     return {
-        parameter.name: _field(parameter, values[parameter.name], places[number % 3], f"{key}_{parameter.name}")
+        parameter.name: _field(parameter, values[parameter.name], columns[number % 3], f"{key}_{parameter.name}")
         for number, parameter in enumerate(known.parameters)
     }
 
 
 def _project_parameters(offered: Sequence[ProjectParameter], *, key: str) -> dict[str, Any]:
-    """One field per parameter of the project's entry point; what is left empty keeps the project's own default."""
+    """Draw one field per parameter of the project's entry point. An empty field keeps the project's default."""
     if not offered:
-        st.caption("The project has no parameters of its own; the data version is handed to it.")
+        st.caption(t("The project has no parameters. It receives the data version."))
         return {}
-    places, found = st.columns(3), {}
-    for number, one in enumerate(offered):
-        place, name = places[number % 3], f"{key}_{one.name}"
+    columns, values = st.columns(3), {}
+    for number, parameter in enumerate(offered):
+        column, name = columns[number % 3], f"{key}_{parameter.name}"
         value: Any
-        if one.kind == "float":
-            default = None if one.default is None else float(one.default)
-            value = place.number_input(visible(one.name), value=default, format="%g", key=name)
+        if parameter.kind == "float":
+            default = None if parameter.default is None else float(parameter.default)
+            value = column.number_input(visible(parameter.name), value=default, format="%g", key=name)
         else:
-            value = place.text_input(visible(one.name), one.default or "", max_chars=500, key=name)
+            value = column.text_input(visible(parameter.name), parameter.default or "", max_chars=500, key=name)
         if value is not None and value != "":
-            found[one.name] = value
-    return found
+            values[parameter.name] = value
+    return values
 
 
-def _field(parameter: Parameter, value: Any, place: Any, key: str) -> Any:
+def _field(parameter: Parameter, value: Any, column: Any, key: str) -> Any:
+    explanation = translated(parameter.help)
     if parameter.kind == "choice":
         options = list(parameter.choices)
-        return place.selectbox(parameter.name, options, index=options.index(value), help=parameter.help, key=key)
-    whole = parameter.kind == "int"
-    kind = int if whole else float
-    return place.number_input(
+        return column.selectbox(parameter.name, options, index=options.index(value), help=explanation, key=key)
+    is_whole = parameter.kind == "int"
+    kind = int if is_whole else float
+    return column.number_input(
         parameter.name,
         min_value=None if parameter.low is None else kind(parameter.low),
         max_value=None if parameter.high is None else kind(parameter.high),
         value=kind(value),
-        step=1 if whole else None,
-        format="%d" if whole else "%g",
-        help=f"{parameter.help}. Takes {parameter.takes}.",
+        step=1 if is_whole else None,
+        format="%d" if is_whole else "%g",
+        help=t("{explanation}. Valid values: {values}.", explanation=explanation, values=translated(parameter.takes)),
         key=key,
     )
 
 
+def _task(task: Task) -> str:
+    return translated(_TASKS[task])
+
+
 def _title(recipe: Recipe) -> str:
     known = ESTIMATORS.get(recipe.estimator)
-    return known.title.lower() if known else recipe.estimator
+    return translated(known.title).lower() if known else recipe.estimator

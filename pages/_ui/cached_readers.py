@@ -1,4 +1,7 @@
-"""Cached readers. A key is what the answer depends on and nothing per user: who may see it is asked before."""
+"""Cached readers. The keys hold everything that an answer depends on, and nothing of the user.
+
+The page's guard has checked the permission before.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from core.features.monitoring import overview as service
 from core.features.scoring.batch_rows import batch_sample as read_sample
 from core.features.stores import Stores
 
-# What happens through ModelLedger changes the log's head, which is in the key; what is changed in MLflow behind its
-# back does not, and is seen after this many seconds.
+# Every action in ModelLedger changes the log's head, which is part of the key. A change made directly in MLflow does
+# not; it appears after this many seconds.
 _TTL_S = 5
-# What never changes may be lost (vacuumed): that is seen after this many seconds.
+# Immutable data can still be lost (vacuumed); the loss appears after this many seconds.
 _KEPT_S = 300
 
 
 def overview(stores: Stores, actor: Actor) -> service.Overview:
-    """The overview as of the log's head; the same for everybody who may see it."""
+    """Return the overview as of the log's head. It is the same for everybody who may see it."""
     sequence, head = stores.audit.head()
     live = tuple((job.id, job.status.value) for job in stores.jobs.list(live_only=True))
     return _overview(stores, actor, stores.settings.database, sequence, head, live)
@@ -28,14 +31,14 @@ def overview(stores: Stores, actor: Actor) -> service.Overview:
 def _overview(
     _stores: Stores, _actor: Actor, database: str, sequence: int, head: str, live: tuple[tuple[str, str], ...]
 ) -> service.Overview:
-    """*_actor* is not in the key: whoever comes here has passed the page's guard, and all of them see the same."""
+    """*_actor* is not in the key: every actor has passed the page's guard, and all see the same."""
     return service.overview(_stores, _actor)
 
 
 def batch_sample(
     stores: Stores, actor: Actor, batch: PredictionBatch, columns: tuple[str, ...] | None, most: int
 ) -> pd.DataFrame:
-    """An even sample of a batch's rows; a batch is one version of its table, and neither ever changes."""
+    """Return an even sample of at most *most* rows of a batch. A batch is one version of its table and immutable."""
     uri = stores.catalog.resolve(batch.into.table).uri
     return _batch_sample(stores, actor, batch, uri, batch.batch_id, batch.into.version, columns, most)
 
@@ -51,6 +54,6 @@ def _batch_sample(
     columns: tuple[str, ...] | None,
     most: int,
 ) -> pd.DataFrame:
-    """*_actor* is not in the key, as above."""
+    """*_actor* is not in the key, as in `_overview`."""
     frame: pd.DataFrame = read_sample(_stores, _actor, _batch, columns=columns, most=most).to_pandas()
     return frame

@@ -1,4 +1,4 @@
-"""Charts: one plotly template for every picture, in colours that hold on light and on dark."""
+"""Charts: one plotly template for all of them, with colours that are readable on light and on dark."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.escaping import visible
+from pages._ui.texts import t
 
-# Okabe and Ito's colours, on white with Tol's muted ones, in an order that keeps 3:1 contrast on white and on dark.
+# The colours of Okabe and Ito, on white also Tol's muted ones, in an order that keeps a contrast of 3:1.
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#332288", "#882255", "#7A7A1F", "#4D4D4D")
 DARK = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 _CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 def is_dark() -> bool:
-    """Whether the viewer sees the dark theme."""
+    """Return whether the viewer uses the dark theme."""
     return st.context.theme.type == "dark"
 
 
 def colours() -> tuple[str, ...]:
+    """Return the colours of the viewer's theme, in the order of use."""
     return DARK if is_dark() else LIGHT
 
 
 def template() -> go.layout.Template:
-    """The one template: quiet grid, no background of its own, the theme's colours."""
+    """Return the template of all charts: a light grid, a transparent background, the colours of the theme."""
     ink, grid = ("#E6EBF0", "#33414E") if is_dark() else ("#17212B", "#E3E8ED")
     axis = {
         "gridcolor": grid,
@@ -54,13 +56,13 @@ def template() -> go.layout.Template:
 
 
 def show(figure: go.Figure, *, alt: str, key: str | None = None, height: int = 320) -> None:
-    """Draws *figure* in the template; *alt* says in words what it shows."""
+    """Draw *figure* with the template; *alt* describes it in words."""
     figure.update_layout(template=template(), height=height)
     st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=visible(alt))
 
 
 def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") -> go.Figure:
-    """One bar per name, in the order given, its value written on it."""
+    """Return one bar per name, in the order given, labelled with its value."""
     figure = go.Figure(
         go.Bar(
             x=[plain(name) for name in values],
@@ -75,39 +77,40 @@ def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") ->
 
 
 def grouped_shares(groups: Mapping[str, pd.Series], *, title: str) -> go.Figure:
-    """Shares of each class, one colour per group; *groups* maps a group's name to its raw labels."""
+    """Return the share of each class, one colour per group. *groups* maps a group's name to its class labels."""
     figure = go.Figure()
     for name, labels in groups.items():
         shares = labels.astype(str).value_counts(normalize=True).sort_index()
         figure.add_bar(
             name=plain(name), x=[plain(label) for label in shares.index], y=shares, text=[f"{s:.0%}" for s in shares]
         )
-    figure.update_layout(title=title, barmode="group", yaxis_title="share of rows", yaxis_tickformat=".0%")
+    figure.update_layout(title=title, barmode="group", yaxis_title=t("share of rows"), yaxis_tickformat=".0%")
     return figure
 
 
 def grouped_histogram(groups: Mapping[str, pd.Series], *, title: str, bins: int = 30) -> go.Figure:
-    """Distributions of numbers, one outline per group, each on its own share."""
+    """Return the distribution of each group's numbers; the bars of a group sum to 1."""
     figure = go.Figure()
     for name, numbers in groups.items():
         figure.add_histogram(name=plain(name), x=numbers, histnorm="probability", nbinsx=bins, opacity=0.65)
-    figure.update_layout(title=title, barmode="overlay", yaxis_title="share of rows", yaxis_tickformat=".0%")
+    figure.update_layout(title=title, barmode="overlay", yaxis_title=t("share of rows"), yaxis_tickformat=".0%")
     return figure
 
 
 def line(x: Sequence[object], series: Mapping[str, Sequence[float | None]], *, title: str, x_title: str) -> go.Figure:
-    """One line with points per series over the same *x*; a missing value is a gap."""
+    """Return one line with points per series over the same *x*; a missing value is a gap."""
     figure = go.Figure()
     for name, values in series.items():
         figure.add_scatter(name=plain(name), x=list(x), y=list(values), mode="lines+markers")
     figure.update_layout(title=title, xaxis_title=x_title)
     versions = [value for value in x if isinstance(value, int)]
     if len(versions) == len(x):
-        # Versions are counted: no tick stands between two of them.
-        figure.update_xaxes(tickformat="d", dtick=max(1, -(-(max(versions) - min(versions)) // 12)) if versions else 1)
+        # Versions are whole numbers: no tick between two of them.
+        span = max(versions) - min(versions) if versions else 0
+        figure.update_xaxes(tickformat="d", dtick=max(1, -(-span // 12)))
     return figure
 
 
-def plain(text: object) -> str:
-    """*text* for plotly, which reads a little HTML in names and titles: shown as written instead."""
-    return html.escape(visible(text), quote=False)
+def plain(value: object) -> str:
+    """Return *value* escaped for plotly, which reads some HTML in names and titles."""
+    return html.escape(visible(value), quote=False)

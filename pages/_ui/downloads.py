@@ -1,4 +1,4 @@
-"""Downloads that are made when they are asked for: for who is still here, and what went wrong is told in words."""
+"""Downloads whose file is made when a person presses the button, and the errors of downloads that failed."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ import streamlit as st
 
 from core.errors import CoreError
 from pages._ui import messages, session
+from pages._ui.texts import t, translated
 
-_TOLD = "downloads_told"
+_FAILURES = "downloads_failures"
 
 
 class DownloadRefused(Exception):
-    """What Streamlit writes to the server's log in place of the error: one sentence without a secret."""
+    """Replaces the error of a failed download in Streamlit's log; its sentence holds no secret."""
 
 
-def made(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    """*make* for `st.download_button`, which calls it without a run of the script, perhaps hours later.
+def on_demand(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Return *make* for `st.download_button`, which calls it without a run of the script, perhaps hours later.
 
-    It is asked again who is here. Raises DownloadRefused in place of CoreError; the page tells it with its next run.
+    The sign-in is checked again before each call. A CoreError is kept for `show_failures` in the page's next run, and
+    DownloadRefused is raised in its place.
     """
-    still_here = session.presence()
-    told: list[str] = st.session_state.setdefault(_TOLD, [])
+    require_signed_in = session.sign_in_check()
+    failures: list[str] = st.session_state.setdefault(_FAILURES, [])
 
     def make_now() -> bytes:
         try:
-            still_here()
+            require_signed_in()
             return make()
         except CoreError as error:
-            told.append(messages.redacted(str(error)))
-        raise DownloadRefused(told[-1])
+            failures.append(messages.redacted(translated(error)))
+        raise DownloadRefused(failures[-1])
 
     return make_now
 
 
-def tell() -> None:
-    """Shows, once, why a download was not made."""
-    told: list[str] = st.session_state.setdefault(_TOLD, [])
-    while told:
-        st.error(f"The download was not made. {messages.plain(told.pop(0))}", icon=":material/error:")
+def show_failures() -> None:
+    """Show, once, why a download failed."""
+    failures: list[str] = st.session_state.setdefault(_FAILURES, [])
+    while failures:
+        reason = messages.plain(failures.pop(0))
+        st.error(t("The download failed. {reason}", reason=reason), icon=":material/error:")

@@ -1,6 +1,6 @@
-"""Inert on a page: tables, texts and blocks whose content is data. Pages show such content through here alone.
+"""Tables, texts and code blocks whose content is data. Pages show data only through this module.
 
-What reads Markdown (headings, captions, messages, labels) takes `messages.plain` instead.
+Places that read Markdown (headings, captions, messages, labels) take `messages.plain` instead.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 from streamlit.delta_generator import DeltaGenerator
 
 from core.escaping import cell, cells, visible
+from pages._ui.texts import translated
 
 
 def table(
@@ -26,47 +28,49 @@ def table(
     alt: str = "",
     **options: Any,
 ) -> Any:
-    """`st.dataframe` without its index. No cell and no header is a formula to whom it is exported, and none hides
-    anything: what a cell shows is what its CSV holds. *style* colours the frame as it is shown.
+    """Show `st.dataframe` without its index.
+
+    No cell and no header is a formula in a spreadsheet, and none hides characters: a cell shows what its CSV holds.
+    Sentences of core are translated. *style* colours the frame as it is shown.
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     names = _headers(list(frame.columns))
-    # Built anew by place: two columns may have one name only before they are told apart.
+    # Columns are taken by position, because two of them can have the same name here.
     shown = pd.DataFrame({names[place]: _column(frame.iloc[:, place]) for place in range(len(names))})
-    told = dict(zip(frame.columns, names, strict=True))
+    header_of = dict(zip(frame.columns, names, strict=True))
     return (at or st).dataframe(
         shown if style is None else style(shown),
         hide_index=True,
-        column_config={told.get(name, name): value for name, value in (column_config or {}).items()} or None,
-        column_order=None if column_order is None else [told[name] for name in column_order],
+        column_config={header_of.get(name, name): value for name, value in (column_config or {}).items()} or None,
+        column_order=None if column_order is None else [header_of[name] for name in column_order],
         alt=visible(alt) or None,
         **options,
     )
 
 
 def text(body: object, *, at: DeltaGenerator | None = None, **options: Any) -> None:
-    """Lines as they were written, in the letters of the page."""
-    (at or st).text(visible(body, keep="\n\t"), **options)
+    """Show lines as they were written, in the font of the page. A sentence of core is translated."""
+    (at or st).text(visible(translated(body) if isinstance(body, str) else body, keep="\n\t"), **options)
 
 
 def code(body: object, *, at: DeltaGenerator | None = None) -> None:
-    """Lines as they were written, in letters of one width."""
+    """Show lines as they were written, in a monospaced font."""
     (at or st).code(visible(body, keep="\n\t"), language=None)
 
 
 def _headers(names: Sequence[Any]) -> list[str]:
-    """Names of columns, each once, inert."""
-    found: list[str] = []
+    """Return the escaped names of the columns; equal names get a number."""
+    headers: list[str] = []
     for name in names:
         shown, number = cell(str(name)), 2
-        while shown in found:
+        while shown in headers:
             shown, number = f"{cell(str(name))} ({number})", number + 1
-        found.append(shown)
-    return found
+        headers.append(shown)
+    return headers
 
 
 def _column(values: pd.Series) -> pd.Series:
-    """Text made inert; numbers, times and truth values are what they were."""
+    """Return the column with escaped texts; numbers, times and booleans stay."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     if not (pd.api.types.is_object_dtype(values.dtype) or pd.api.types.is_string_dtype(values.dtype)):
@@ -75,5 +79,7 @@ def _column(values: pd.Series) -> pd.Series:
 
 
 def _cells(value: Any) -> Any:
-    # Arrow hands lists over as arrays.
-    return cells(value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0 else value)
+    if isinstance(value, str):
+        value = translated(value)
+    # Arrow returns lists as arrays.
+    return cells(value.tolist() if isinstance(value, np.ndarray) and value.ndim else value)

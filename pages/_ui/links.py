@@ -1,4 +1,4 @@
-"""Links from page to page, with what the other page shall show in its address."""
+"""Links to other pages; the address holds what the other page shows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ICONS = {
 
 
 def link(page: str, label: str, **address: str) -> None:
-    """A link to *page*. *label* is Markdown: names of people's go through messages.plain."""
+    """Draw a link to *page*. *label* is Markdown: data in it goes through messages.plain."""
     icon = _ICONS[page]
     try:
         st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=address)
     except StreamlitPageNotFoundError:
-        # This page was opened by its own address before the front page: there is no navigation to go through.
+        # The page was opened by its own address before the front page: there is no navigation yet.
         st.link_button(label, f"/{page}?{urlencode(address)}", icon=icon, type="tertiary")

@@ -1,4 +1,4 @@
-"""Messages: what is told to a person, inert whatever the data says; verdicts and times in one form everywhere."""
+"""Messages: errors and notifications without active content from data; one form for labels of states and for times."""
 
 from __future__ import annotations
 
@@ -29,54 +29,56 @@ from core.entities import (
 from core.errors import CoreError, Forbidden, Refused, Unavailable
 from core.escaping import visible
 from core.settings import secret_free
+from core.texts import text
+from pages._ui.texts import t, translated
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 
-# Each has its colour, its word (the value) and its mark: nobody needs to see colours.
-# Pairs, no dict: two str enums with one value (a job's and a run's "failed") are one key.
-_MARKS: tuple[tuple[Enum, tuple[Colour, str]], ...] = (
-    (Stage.NONE, ("gray", ":material/circle:")),
-    (Stage.STAGING, ("orange", ":material/science:")),
-    (Stage.PRODUCTION, ("green", ":material/verified:")),
-    (Stage.ARCHIVED, ("gray", ":material/archive:")),
-    (Readability.READABLE, ("green", ":material/check_circle:")),
-    (Readability.FILES_VACUUMED, ("red", ":material/delete_forever:")),
-    (Readability.LOG_EXPIRED, ("red", ":material/event_busy:")),
-    (Readability.REFUSED, ("orange", ":material/block:")),
-    (Readability.UNKNOWN, ("gray", ":material/help:")),
-    (Reproduced.REPRODUCED, ("green", ":material/verified:")),
-    (Reproduced.WITHIN_TOLERANCE, ("green", ":material/check:")),
-    (Reproduced.DIVERGED, ("red", ":material/call_split:")),
-    (Reproduced.IMPOSSIBLE, ("orange", ":material/block:")),
-    (RequestStatus.OPEN, ("blue", ":material/hourglass_empty:")),
-    (RequestStatus.APPROVED, ("green", ":material/check:")),
-    (RequestStatus.REJECTED, ("red", ":material/close:")),
-    (RequestStatus.EXPIRED, ("gray", ":material/schedule:")),
-    (RequestStatus.UNFINISHED, ("orange", ":material/warning:")),
-    (RunStatus.SCHEDULED, ("gray", ":material/schedule:")),
-    (RunStatus.RUNNING, ("blue", ":material/progress_activity:")),
-    (RunStatus.FINISHED, ("green", ":material/check:")),
-    (RunStatus.FAILED, ("red", ":material/error:")),
-    (RunStatus.KILLED, ("orange", ":material/cancel:")),
-    (JobStatus.SCHEDULED, ("gray", ":material/schedule:")),
-    (JobStatus.RUNNING, ("blue", ":material/progress_activity:")),
-    (JobStatus.FINISHED, ("green", ":material/check:")),
-    (JobStatus.FAILED, ("red", ":material/error:")),
-    (JobStatus.KILLED, ("orange", ":material/cancel:")),
-    (Outcome.INTENT, ("gray", ":material/pending:")),
-    (Outcome.SUCCESS, ("green", ":material/check:")),
-    (Outcome.DENIED, ("red", ":material/block:")),
-    (Outcome.FAILED, ("orange", ":material/error:")),
-    (Severity.HIGH, ("red", ":material/priority_high:")),
-    (Severity.MEDIUM, ("orange", ":material/warning:")),
-    (Severity.LOW, ("gray", ":material/low_priority:")),
-    (Role.AUDITOR, ("violet", ":material/policy:")),
-    (Role.SCIENTIST, ("blue", ":material/science:")),
-    (Role.MANAGER, ("green", ":material/gavel:")),
-    (Role.ADMIN, ("orange", ":material/settings:")),
-    (TokenState.VALID, ("green", ":material/key:")),
-    (TokenState.EXPIRED, ("gray", ":material/schedule:")),
-    (TokenState.REVOKED, ("red", ":material/block:")),
+# Each value has a colour, an icon and a word, so that nobody needs to see colours.
+# Pairs instead of a dict: two str enums with the same value (a job's and a run's "failed") are the same key.
+_LABELS: tuple[tuple[Enum, tuple[Colour, str, str]], ...] = (
+    (Stage.NONE, ("gray", ":material/circle:", text("None"))),
+    (Stage.STAGING, ("orange", ":material/science:", text("Staging"))),
+    (Stage.PRODUCTION, ("green", ":material/verified:", text("Production"))),
+    (Stage.ARCHIVED, ("gray", ":material/archive:", text("Archived"))),
+    (Readability.READABLE, ("green", ":material/check_circle:", text("readable"))),
+    (Readability.FILES_VACUUMED, ("red", ":material/delete_forever:", text("files vacuumed"))),
+    (Readability.LOG_EXPIRED, ("red", ":material/event_busy:", text("log expired"))),
+    (Readability.REFUSED, ("orange", ":material/block:", text("engine refuses"))),
+    (Readability.UNKNOWN, ("gray", ":material/help:", text("unknown"))),
+    (Reproduced.REPRODUCED, ("green", ":material/verified:", text("reproduced"))),
+    (Reproduced.WITHIN_TOLERANCE, ("green", ":material/check:", text("within tolerance"))),
+    (Reproduced.DIVERGED, ("red", ":material/call_split:", text("diverged"))),
+    (Reproduced.IMPOSSIBLE, ("orange", ":material/block:", text("impossible"))),
+    (RequestStatus.OPEN, ("blue", ":material/hourglass_empty:", text("open"))),
+    (RequestStatus.APPROVED, ("green", ":material/check:", text("approved"))),
+    (RequestStatus.REJECTED, ("red", ":material/close:", text("rejected"))),
+    (RequestStatus.EXPIRED, ("gray", ":material/schedule:", text("expired"))),
+    (RequestStatus.UNFINISHED, ("orange", ":material/warning:", text("unfinished"))),
+    (RunStatus.SCHEDULED, ("gray", ":material/schedule:", text("scheduled"))),
+    (RunStatus.RUNNING, ("blue", ":material/progress_activity:", text("running"))),
+    (RunStatus.FINISHED, ("green", ":material/check:", text("finished"))),
+    (RunStatus.FAILED, ("red", ":material/error:", text("failed"))),
+    (RunStatus.KILLED, ("orange", ":material/cancel:", text("killed"))),
+    (JobStatus.SCHEDULED, ("gray", ":material/schedule:", text("scheduled"))),
+    (JobStatus.RUNNING, ("blue", ":material/progress_activity:", text("running"))),
+    (JobStatus.FINISHED, ("green", ":material/check:", text("finished"))),
+    (JobStatus.FAILED, ("red", ":material/error:", text("failed"))),
+    (JobStatus.KILLED, ("orange", ":material/cancel:", text("killed"))),
+    (Outcome.INTENT, ("gray", ":material/pending:", text("intent"))),
+    (Outcome.SUCCESS, ("green", ":material/check:", text("success"))),
+    (Outcome.DENIED, ("red", ":material/block:", text("denied"))),
+    (Outcome.FAILED, ("orange", ":material/error:", text("failed"))),
+    (Severity.HIGH, ("red", ":material/priority_high:", text("high"))),
+    (Severity.MEDIUM, ("orange", ":material/warning:", text("medium"))),
+    (Severity.LOW, ("gray", ":material/low_priority:", text("low"))),
+    (Role.AUDITOR, ("violet", ":material/policy:", text("auditor"))),
+    (Role.SCIENTIST, ("blue", ":material/science:", text("scientist"))),
+    (Role.MANAGER, ("green", ":material/gavel:", text("manager"))),
+    (Role.ADMIN, ("orange", ":material/settings:", text("admin"))),
+    (TokenState.VALID, ("green", ":material/key:", text("valid"))),
+    (TokenState.EXPIRED, ("gray", ":material/schedule:", text("expired"))),
+    (TokenState.REVOKED, ("red", ":material/block:", text("revoked"))),
 )
 _SIGNS: dict[Colour, str] = {
     "green": "●",
@@ -87,90 +89,98 @@ _SIGNS: dict[Colour, str] = {
     "violet": "◆",
     "yellow": "▲",
 }
-# The ink of each mark in a table: at least 4:1 on white and on Streamlit's dark grey.
+# The colour of each sign in a table: a contrast of at least 4:1 on white and on Streamlit's dark grey.
 _INKS = {"●": "#1A8754", "✕": "#E03131", "▲": "#B8620A", "◐": "#1C7ED6", "○": "#757C85", "◆": "#8A5CE0"}
 _MARKED = re.compile(rf"(?:^|\s)([{''.join(_INKS)}])\s")
-_KEYS = {(type(key).__name__, key.value): mark for key, mark in _MARKS}
+_BY_KEY = {(type(value).__name__, value.value): label for value, label in _LABELS}
 
-_SAID = "messages_said"
+_NOTIFICATION = "messages_notification"
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=])")
-# Streamlit's Markdown makes links of bare addresses, pictures of :words: and arrows of -> after escapes are gone.
+# After the escapes, Streamlit's Markdown still makes links of bare addresses, pictures of :words: and arrows of ->.
 _RECOGNISED = re.compile(
     r"(://|www(?=\.)|@(?=[\w-]+\.)|:(?=[^\W\d]|[+-])|(?<!\d):(?=\d)|(?<!\S)[<>~-](?=(?:->|[>=-])(?!\S)))", re.IGNORECASE
 )
-# Breaks what would be recognised; nobody sees it.
+# Invisible; it breaks what Streamlit would recognise.
 _WORD_JOINER = "\u2060"
 
 
 def badge(value: Enum, label: str | None = None) -> None:
-    """A stage, verdict, status, outcome, severity or role: colour, mark and word. *label*: other words, Markdown."""
-    colour, icon = _KEYS[type(value).__name__, value.value]
-    st.badge(label or str(value.value), icon=icon, color=colour)
+    """Show a stage, verdict, status, outcome, severity or role as a badge. *label* replaces its word; Markdown."""
+    colour, icon, word = _BY_KEY[type(value).__name__, value.value]
+    st.badge(label or translated(word), icon=icon, color=colour)
 
 
 def word(value: Enum) -> str:
-    """The same for a table cell: a mark that needs no colour, and the word."""
-    colour, _ = _KEYS[type(value).__name__, value.value]
-    return f"{_SIGNS[colour]} {value.value}"
+    """Return the word for a stage, verdict, status, outcome, severity or role in the language of the session."""
+    return translated(_BY_KEY[type(value).__name__, value.value][2])
 
 
-def roles(names: str) -> str:
-    """Roles as an event keeps them, each with its mark; what is no role here stays as it is."""
-    known = {role.value: word(role) for role in Role}
-    return ", ".join(known.get(name, name) for name in names.split(","))
+def label(value: Enum) -> str:
+    """Return the text of the same badge for a table cell: a sign that needs no colour, and the word."""
+    return f"{_SIGNS[_BY_KEY[type(value).__name__, value.value][0]]} {word(value)}"
+
+
+def role_labels(names: str) -> str:
+    """Return the labels of the roles in an event's comma-separated *names*. An unknown role stays as it is."""
+    labels = {role.value: label(role) for role in Role}
+    return ", ".join(labels.get(name, name) for name in names.split(","))
 
 
 def coloured(rows: pd.DataFrame) -> Styler:
-    """The same rows: what has a mark of `word` has its colour too, readable on light and on dark. For inert.table."""
-    texts: list[Hashable] = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]
-    return rows.style.map(_ink, subset=texts).format(na_rep="–")
+    """Colour every cell that holds a `label`. For escaping.table."""
+    columns: list[Hashable] = [name for name in rows.columns if pd.api.types.is_object_dtype(rows[name])]
+    return rows.style.map(_ink, subset=columns).format(na_rep="–")
 
 
-def _ink(text: object) -> str:
-    found = _MARKED.search(text) if isinstance(text, str) else None
-    return f"color: {_INKS[found[1]]}; font-weight: 600" if found else ""
+def _ink(cell: object) -> str:
+    match = _MARKED.search(cell) if isinstance(cell, str) else None
+    return f"color: {_INKS[match[1]]}; font-weight: 600" if match else ""
 
 
-def plain(text: object) -> str:
-    """*text* for a place that reads Markdown: shown as written, never as a link, picture or formula."""
-    shown = _RECOGNISED.sub(rf"\1{_WORD_JOINER}", visible(" ".join(str(text).split())))
+def plain(value: object) -> str:
+    """Return *value* for a place that reads Markdown: shown as written, never as a link, picture or formula.
+
+    A sentence of core is translated.
+    """
+    sentence = translated(value) if isinstance(value, str) else str(value)
+    shown = _RECOGNISED.sub(rf"\1{_WORD_JOINER}", visible(" ".join(sentence.split())))
     return _PUNCTUATION.sub(r"\\\1", shown)
 
 
-def say(text: str) -> None:
-    """Keeps a sentence for the next run: a page starts again after a change."""
-    st.session_state[_SAID] = text
+def notify(sentence: str) -> None:
+    """Keep *sentence* for the next run, because the page reruns after a change."""
+    st.session_state[_NOTIFICATION] = sentence
 
 
-def said() -> None:
-    """Shows what was kept, once."""
-    text = st.session_state.pop(_SAID, None)
-    if text:
-        st.success(plain(text), icon=":material/check:")
+def show_notification() -> None:
+    """Show the sentence that `notify` kept, once."""
+    sentence = st.session_state.pop(_NOTIFICATION, None)
+    if sentence:
+        st.success(plain(sentence), icon=":material/check:")
 
 
 def show_error(error: CoreError) -> None:
-    """One sentence that says what is and what to do, without a secret in it."""
-    told = plain(redacted(str(error)))
+    """Show what happened and what to do, without secrets."""
+    sentence = plain(redacted(translated(error)))
     if isinstance(error, Unavailable):
-        st.warning(told, icon=":material/cloud_off:")
+        st.warning(sentence, icon=":material/cloud_off:")
     elif isinstance(error, Forbidden):
-        st.error(told, icon=":material/lock:")
+        st.error(sentence, icon=":material/lock:")
     elif isinstance(error, Refused):
-        st.error(told, icon=":material/block:")
+        st.error(sentence, icon=":material/block:")
     else:
-        st.error(told, icon=":material/error:")
+        st.error(sentence, icon=":material/error:")
 
 
-def redacted(text: str) -> str:
-    """*text* without what the settings call secret."""
-    return secret_free()(text)
+def redacted(sentence: str) -> str:
+    """Return *sentence* without the secrets in the settings."""
+    return secret_free()(sentence)
 
 
 @contextmanager
-def telling() -> Iterator[None]:
-    """Shows a CoreError of the body and goes on behind it."""
+def show_errors() -> Iterator[None]:
+    """Show a CoreError of the block, and continue after the block."""
     try:
         yield
     except CoreError as error:
@@ -178,8 +188,8 @@ def telling() -> Iterator[None]:
 
 
 @contextmanager
-def stopping() -> Iterator[None]:
-    """Shows a CoreError of the body and ends the page there."""
+def stop_on_error() -> Iterator[None]:
+    """Show a CoreError of the block, and end the page there."""
     try:
         yield
     except CoreError as error:
@@ -188,7 +198,7 @@ def stopping() -> Iterator[None]:
 
 
 def viewer_zone() -> str:
-    """The viewer's time zone by its IANA name; UTC where the browser does not say."""
+    """Return the IANA name of the viewer's time zone, or UTC where the browser does not report a valid one."""
     name = st.context.timezone or "UTC"
     try:
         ZoneInfo(name)
@@ -197,8 +207,8 @@ def viewer_zone() -> str:
     return name
 
 
-def local(moment: datetime | None, *, seconds: bool = False) -> str:
-    """A time in the viewer's zone, with UTC beside it."""
+def local_time(moment: datetime | None, *, seconds: bool = False) -> str:
+    """Return a time in the viewer's zone, followed by the time in UTC where it differs."""
     if moment is None:
         return "–"
     form = "%H:%M:%S" if seconds else "%H:%M"
@@ -210,13 +220,13 @@ def local(moment: datetime | None, *, seconds: bool = False) -> str:
     return f"{shown} ({other_day}{utc.strftime(form)} UTC)"
 
 
-def stamp(moment: datetime) -> str:
-    """A time at the beginning of a line: in the viewer's zone, with how far it is from UTC."""
+def timestamp(moment: datetime) -> str:
+    """Return the time of a log line: ISO 8601 in the viewer's zone, with the offset from UTC."""
     return moment.astimezone(ZoneInfo(viewer_zone())).isoformat(sep=" ", timespec="seconds")
 
 
 def time_column(label: str) -> object:
-    """Column configuration of a time: in the viewer's zone, named in the header, with how far it is from UTC."""
+    """Return the configuration of a column of times: the header names the viewer's zone, each cell the offset."""
     zone = viewer_zone()
     if zone == "UTC":
         return st.column_config.DatetimeColumn(f"{label} (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone=zone)
@@ -224,5 +234,5 @@ def time_column(label: str) -> object:
         f"{label} ({zone})",
         format="YYYY-MM-DD HH:mm:ss Z",
         timezone=zone,
-        help="A downloaded cell holds the same moment in UTC.",
+        help=t("A downloaded cell holds the same time in UTC."),
     )

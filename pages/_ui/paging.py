@@ -1,20 +1,22 @@
-"""Pages of a long table: which one is asked for in the address, and the box that turns them."""
+"""Pages of a long table: the page number in the address, and the box that changes it."""
 
 from __future__ import annotations
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages._ui.texts import t
+
 
 def last_page(rows: int | None, size: int) -> int | None:
-    """The last page of *rows* rows, *size* a page: 1 where there are none, None where nobody knows how many."""
+    """Return the number of the last page: 1 where there are no rows, None where the number of rows is unknown."""
     return None if rows is None else max(1, -(-rows // size))
 
 
-def asked(key: str, *, of: str) -> int:
-    """The page, from 1 on, as the address or the box says; whatever else stands there is page 1.
+def requested_page(key: str, *, of: str) -> int:
+    """Return the page that the address or the box names, from 1; any other value is page 1.
 
-    *of* names what is paged: when that changes, its first page is shown, unless the address asks for another.
+    *of* names what is paged. When it changes, its first page is shown, unless the address names another page.
     """
     box, address = f"{key}.box", st.query_params.get(key)
     if address != st.session_state.get(f"{key}.seen"):
@@ -24,11 +26,11 @@ def asked(key: str, *, of: str) -> int:
     return int(st.session_state.get(box) or _number(address))
 
 
-def turn(key: str, number: int, *, last: int | None, of: str, at: DeltaGenerator | None = None) -> None:
-    """The box, showing page *number*, which is written into the address; page 1 is what an address without it means."""
+def page_box(key: str, number: int, *, last: int | None, of: str, at: DeltaGenerator | None = None) -> None:
+    """Draw the box for page *number* of *last* and write the number into the address. Page 1 is not written."""
     box = f"{key}.box"
     st.session_state[box] = number
-    label = f"Page of {'?' if last is None else last}"
+    label = t("Page") if last is None else t("Page (of {last})", last=last)
     (at or st).number_input(label, min_value=1, max_value=last, step=1, key=box, width=160)
     kept = None if number == 1 else str(number)
     if kept is None:

@@ -1,9 +1,8 @@
-"""Pickers: table, data version, model, model version. What is picked is in the address; a link opens the same view."""
+"""Pickers of tables, data versions, models and model versions. The address keeps the choice, so links open it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,70 +12,60 @@ from core.escaping import visible
 from core.features.data.browse import TableSummary
 from core.features.runs.models import ModelSummary
 from pages._ui import messages
+from pages._ui.texts import t, tn
 
 
-def table(
-    found: Sequence[TableSummary], key: str, *, label: str = "Table", at: DeltaGenerator | None = None
-) -> str | None:
-    """One of the registered tables by name; None where there are none."""
-    return choose(label, [one.name for one in found], key, at=at)
+def table(tables: Sequence[TableSummary], key: str, *, at: DeltaGenerator | None = None) -> str | None:
+    """Return the name of the chosen table; None where there are no tables."""
+    return choose(t("Table"), [table.name for table in tables], key, at=at)
 
 
 def data_version(
-    commits: Sequence[Commit], key: str, *, label: str = "Version", at: DeltaGenerator | None = None, index: int = 0
+    commits: Sequence[Commit], key: str, *, label: str | None = None, at: DeltaGenerator | None = None, index: int = 0
 ) -> int | None:
-    """One version of a table, the newest first; version 0 is a version."""
-    words = {
-        str(c.version): f"{c.version}"
-        + (f" · +{c.rows_added} rows" if c.rows_added else "")
-        + f" · {messages.local(c.timestamp)} · {c.operation}"
-        for c in commits
-    }
+    """Return the chosen version of a table. The newest is the first option; version 0 is falsy but valid."""
+    labels = {str(commit.version): _commit_label(commit) for commit in commits}
     of = commits[0].table if commits else ""
-    picked = choose(label, list(words), key, words=words, at=at, index=index, of=of)
-    return None if picked is None else int(picked)
+    chosen = choose(label or t("Version"), list(labels), key, labels=labels, at=at, index=index, of=of)
+    return None if chosen is None else int(chosen)
 
 
 def any_version(
     read: Callable[[int | None], Sequence[Commit]], key: str, *, most: int, at: DeltaGenerator | None = None
 ) -> int | None:
-    """One of the newest *most* versions of a table, or any older one by its number.
+    """Return one of the newest *most* versions of a table, or an older one by its number.
 
-    *read* gives so many commits, newest first, None for all. A list of thousands would be sent at each rerun: of the
-    older ones only the one that is asked for is among the options.
+    *read* returns that many commits, newest first; None stands for all. Of the older versions only the one in the
+    address is an option, because a list of thousands would be sent at each rerun.
     """
     offered = list(read(most))
     if len(offered) == most and offered[-1].version > 0:
         box, oldest = f"{key}.older", offered[-1].version
         (at or st).number_input(
-            f"Or an older version, below {oldest}",
+            t("Or an older version, below {oldest}", oldest=oldest),
             min_value=0,
             max_value=oldest - 1,
             value=None,
             step=1,
             key=box,
-            on_change=lambda: _ask_number(key, box),
+            on_change=lambda: _preselect_number(key, box),
         )
-        asked = st.query_params.get(key)
-        if asked and asked not in {str(one.version) for one in offered}:
-            offered += [one for one in read(None)[most:] if str(one.version) == asked]
+        linked = st.query_params.get(key)
+        if linked and linked not in {str(commit.version) for commit in offered}:
+            offered += [commit for commit in read(None)[most:] if str(commit.version) == linked]
     return data_version(offered, key, at=at)
 
 
-def model(
-    found: Sequence[ModelSummary], key: str, *, label: str = "Model", at: DeltaGenerator | None = None
-) -> str | None:
-    """One of the registered models by name."""
-    return choose(label, [one.name for one in found], key, at=at)
+def model(models: Sequence[ModelSummary], key: str, *, at: DeltaGenerator | None = None) -> str | None:
+    """Return the name of the chosen model."""
+    return choose(t("Model"), [model.name for model in models], key, at=at)
 
 
-def model_version(
-    summary: ModelSummary, key: str, *, label: str = "Version", at: DeltaGenerator | None = None
-) -> ModelVersionKey | None:
-    """One version of a model, with its stage; the newest first."""
-    words = {str(v.version): f"{v.version} · {messages.word(v.stage)}" for v in summary.versions}
-    picked = choose(label, list(words), key, words=words, at=at, of=summary.name)
-    return None if picked is None else ModelVersionKey(model=summary.name, version=int(picked))
+def model_version(summary: ModelSummary, key: str, *, at: DeltaGenerator | None = None) -> ModelVersionKey | None:
+    """Return the chosen version of a model; the newest is the first option."""
+    labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in summary.versions}
+    chosen = choose(t("Version"), list(labels), key, labels=labels, at=at, of=summary.name)
+    return None if chosen is None else ModelVersionKey(model=summary.name, version=int(chosen))
 
 
 def choose(
@@ -84,25 +73,32 @@ def choose(
     options: Sequence[str],
     key: str,
     *,
-    words: dict[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
     at: DeltaGenerator | None = None,
     index: int | None = 0,
     of: str = "",
 ) -> str | None:
-    """A select box bound to the address under *key*; a value in the address that is not here is told.
+    """Return the choice in a select box; the address keeps it under *key*, and an unknown value there is reported.
 
-    *of* names what the options belong to: when that changes, a choice made before goes back to *index*.
+    *labels* are the texts of the options. *of* names what the options belong to: when it changes, the choice goes
+    back to *index*.
     """
     place = at or st
-    asked = st.query_params.get(key)
-    is_missing = asked and asked not in options and asked != st.session_state.get(f"{key}.seen")
-    picked = _choose_by_value(label, list(options), key, words or {}, place, index, of) if options else None
-    if is_missing:
-        instead = "choose one" if picked is None else f"{picked} is shown"
-        place.warning(
-            messages.plain(f"{label} {asked!r} of the address is not here; {instead}."), icon=":material/link_off:"
+    linked = st.query_params.get(key)
+    is_missing = linked and linked not in options and linked != st.session_state.get(f"{key}.seen")
+    chosen = _choose_by_value(label, list(options), key, labels or {}, at, index, of) if options else None
+    if is_missing and chosen is None:
+        sentence = t("{label} “{value}” in the address does not exist.", label=label, value=linked)
+        place.warning(messages.plain(sentence), icon=":material/link_off:")
+    elif is_missing:
+        sentence = t(
+            "{label} “{value}” in the address does not exist. {chosen} is shown instead.",
+            value=linked,
+            label=label,
+            chosen=chosen,
         )
-    return picked
+        place.warning(messages.plain(sentence), icon=":material/link_off:")
+    return chosen
 
 
 def choose_some(
@@ -113,62 +109,68 @@ def choose_some(
     default: Sequence[str],
     at: DeltaGenerator | None = None,
 ) -> list[str]:
-    """Several of *options*, in the address under *key* also where they are the *default*; none chosen is kept too."""
+    """Return the choices in a multiselect; the address keeps them under *key*, also the *default* and no choice."""
     box, seen = f"{key}.box", f"{key}.seen"
-    asked = st.query_params.get_all(key)
-    if asked and (asked != st.session_state.get(seen) or box not in st.session_state):
-        st.session_state[box] = [one for one in asked if one in options]
+    linked = st.query_params.get_all(key)
+    if linked and (linked != st.session_state.get(seen) or box not in st.session_state):
+        st.session_state[box] = [option for option in linked if option in options]
     elif box not in st.session_state or not set(st.session_state[box]) <= set(options):
         st.session_state[box] = list(default)
-    picked = list((at or st).multiselect(label, list(options), format_func=visible, key=box))
-    # An empty list would leave the address, and that means the default.
-    kept = picked or [""]
-    if kept != asked:
+    chosen = list((at or st).multiselect(label, list(options), format_func=visible, key=box))
+    # An empty list would leave the address, and an address without the key means the default.
+    kept = chosen or [""]
+    if kept != linked:
         st.query_params[key] = kept
     st.session_state[seen] = kept
-    return picked
+    return chosen
 
 
-def ask(key: str, value: str) -> None:
-    """Makes the picker of *key* show *value* from the next run on, as an address that names it would."""
+def preselect(key: str, value: str) -> None:
+    """Make the picker of *key* show *value* from the next run on, as an address with it would."""
     st.query_params[key] = value
 
 
-def _ask_number(key: str, box: str) -> None:
+def _preselect_number(key: str, box: str) -> None:
     number = st.session_state[box]
     if number is not None:
-        ask(key, str(number))
+        preselect(key, str(number))
 
 
 def _choose_by_value(
     label: str,
     options: list[str],
     key: str,
-    words: dict[str, str],
-    place: DeltaGenerator | ModuleType,
+    labels: Mapping[str, str],
+    at: DeltaGenerator | None,
     index: int | None,
     of: str,
 ) -> str | None:
-    """The address keeps the value, always.
+    """Keep the value in the address, always.
 
-    A bound select box would keep its words, in which times and stages change; and it would leave out what is its
-    default, which is another one once a name is registered that sorts before it.
+    A select box with bind="query-params" would keep its label, in which times and stages change. It would leave out
+    its default, which changes when a name is registered that sorts before it.
     """
     box, seen = f"{key}.box", f"{key}.seen"
-    asked = st.query_params.get(key)
+    linked = st.query_params.get(key)
     is_same = st.session_state.get(f"{key}.of", of) == of
-    # Streamlit forgets a box that was not drawn for a run, behind another tab; the address still holds it.
+    # Streamlit forgets a box that one run did not draw, such as a box in another tab. The address still holds it.
     is_forgotten = box not in st.session_state and is_same
-    if asked in options and (asked != st.session_state.get(seen) or is_forgotten):
-        st.session_state[box] = asked
+    if linked in options and (linked != st.session_state.get(seen) or is_forgotten):
+        st.session_state[box] = linked
     elif st.session_state.get(box) not in options or not is_same:
         st.session_state[box] = None if index is None else options[index]
-    picked: str | None = place.selectbox(
-        label, options, format_func=lambda value: visible(words.get(value, value)), key=box
+    chosen: str | None = (at or st).selectbox(
+        label, options, format_func=lambda value: visible(labels.get(value, value)), key=box
     )
-    if picked is None:
+    if chosen is None:
         st.query_params.pop(key, None)
-    elif picked != asked:
-        st.query_params[key] = picked
-    st.session_state[seen], st.session_state[f"{key}.of"] = picked, of
-    return picked
+    elif chosen != linked:
+        st.query_params[key] = chosen
+    st.session_state[seen], st.session_state[f"{key}.of"] = chosen, of
+    return chosen
+
+
+def _commit_label(commit: Commit) -> str:
+    added = tn("+{n} row", "+{n} rows", commit.rows_added) if commit.rows_added else ""
+    parts = (str(commit.version), added, messages.local_time(commit.timestamp), commit.operation)
+    return " · ".join(filter(None, parts))

@@ -1,4 +1,4 @@
-"""The session: who is here, the guard of every page, the stores. The only user of bootstrap."""
+"""The session: its actor, the guard of every page, and the stores. The only module of pages that opens stores."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from core.features.stores import Stores
 from core.logs import start_request
 from core.settings import Settings, load_settings
 from pages._ui import messages, navigation, sign_in
+from pages._ui.texts import t
 
-# Set while app.py runs a page: it has drawn the banner and the identity already. A page opened cold draws its own.
+# Set while app.py runs a page, after app.py has drawn the banner and the identity. A page opened cold draws its own.
 _run = threading.local()
 
 
 @contextmanager
-def opened() -> Iterator[Actor]:
-    """Around a whole run of app.py: draws banner and identity once and yields who is here."""
+def app_run() -> Iterator[Actor]:
+    """Surround a run of app.py: draw the banner and the identity once and yield the actor."""
     _run.actor = None
     navigation.go_through_app()
     try:
         actor = _identify()
     except CoreError as error:
-        # A navigation drawn before must not stay; and drawn after a button, it would change what the button is called.
+        # An earlier navigation must not stay. Drawn after a button, a navigation would change the button's identity.
         navigation.for_nobody()
-        _turn_away(error)
+        _refuse(error)
     _run.actor = actor
     _bind_ids(actor)
     try:
@@ -47,14 +48,17 @@ def opened() -> Iterator[Actor]:
 
 
 def require(action: Action) -> Actor:
-    """The guard: first line of every page. Who is here, if they may do *action*; else says so and ends the page."""
+    """Return the actor who may do *action*; otherwise show the refusal and end the page.
+
+    This guard is the first line of every page.
+    """
     actor: Actor | None = getattr(_run, "actor", None)
     if actor is None:
         navigation.go_through_app()
         try:
             actor = _identify()
         except CoreError as error:
-            _turn_away(error)
+            _refuse(error)
         _bind_ids(actor)
     try:
         _require_once(actor, action)
@@ -65,38 +69,38 @@ def require(action: Action) -> Actor:
 
 
 def may(actor: Actor, action: Action) -> bool:
-    """Whether to offer a form at all; the service asks again."""
+    """Return whether to offer a form. The service checks the permission again."""
     return is_allowed(actor, action)
 
 
-def presence() -> Callable[[], None]:
-    """Asks again, whenever it is called, whether who is here now still is: for what runs without the page's guard.
+def sign_in_check() -> Callable[[], None]:
+    """Return a check that the present actor is still signed in, for code that runs without the page's guard.
 
-    What it returns raises NotSignedIn after expiry or sign-out, Forbidden where demo identities have ended.
+    The check raises NotSignedIn after expiry or sign-out, and Forbidden where demo identities are no longer accepted.
     """
-    here = _opened_stores()
+    stores = _opened_stores()
     if _settings().has_sign_in:
-        return sign_in.presence(here)
-    return lambda: refuse_demo(here)
+        return sign_in.sign_in_check(stores)
+    return lambda: refuse_demo(stores)
 
 
 def stores() -> Stores:
-    """The stores of this server, opened once; a fault of settings or database is told and ends the page.
+    """Return the stores of this server, opened once. An error of the settings or the database ends the page.
 
-    An engine that cannot be used here is told on every page, which goes on: what needs no rows is shown.
+    A page continues where the engine cannot be used, because it can show what needs no rows; it shows a warning.
     """
-    with messages.stopping():
+    with messages.stop_on_error():
         opened = _opened_stores()
         problem = _engine_problem()
         if problem is not None:
             st.warning(messages.plain(problem), icon=":material/cloud_off:")
         return opened
-    raise AssertionError("unreachable: stopping() ends the page")
+    raise AssertionError("unreachable: stop_on_error() ends the page")
 
 
 @st.cache_resource(show_spinner=False, ttl=60)
 def _engine_problem() -> str | None:
-    """Looked at once a minute: whoever installs what is missing need not start the app again."""
+    """Check the engine once a minute: after Java is installed, the app needs no restart."""
     return engine_problem(_opened_stores())
 
 
@@ -106,15 +110,15 @@ def _opened_stores() -> Stores:
 
 
 def _require_once(actor: Actor, action: Action) -> None:
-    """A refusal is recorded once per session and identity, not at every rerun."""
-    refused: dict[tuple[str, str], str] = st.session_state.setdefault("session.refused", {})
-    known = refused.get((actor.name, action.value))
-    if known is not None and not is_allowed(actor, action):
-        raise Forbidden(known)
+    """Record a refusal once per session and identity, not at every rerun."""
+    refused: dict[tuple[str, str], Forbidden] = st.session_state.setdefault("session.refused", {})
+    earlier = refused.get((actor.name, action.value))
+    if earlier is not None and not is_allowed(actor, action):
+        raise earlier.with_traceback(None)
     try:
         stores().audit.require(actor, action, "page")
     except Forbidden as error:
-        refused[actor.name, action.value] = str(error)
+        refused[actor.name, action.value] = error
         raise
 
 
@@ -124,49 +128,55 @@ def _settings() -> Settings:
 
 
 def _identify() -> Actor:
-    """Who is signed in; where no provider is configured, a demo identity.
+    """Return the person who is signed in, or a demo identity where no provider is configured.
 
-    Raises NotSignedIn, Forbidden, BadSettings.
+    Raises:
+        NotSignedIn: nobody is signed in.
+        Forbidden: the person has no role, or demo identities are no longer accepted.
+        BadSettings: the server is shared and no provider is configured.
     """
     settings = _settings()
     if settings.has_sign_in:
         return sign_in.actor(settings, stores)
     sign_in.require_private_server()
     picker, banner = st.sidebar.empty(), st.empty()
-    identity = _demo(picker, banner)
+    actor = _demo_actor(picker, banner)
     try:
-        # Behind the picker: what takes time before it is drawn makes the browser drop the identity from the address.
+        # After the picker: a slow call before it is drawn makes the browser drop the identity from the address.
         refuse_demo(_opened_stores())
     except CoreError:
         picker.empty()
         banner.empty()
         raise
-    return identity
+    return actor
 
 
 def _bind_ids(actor: Actor) -> None:
-    """Bind the ids of this run, its session and its actor to all that the run logs."""
+    """Bind the ids of this run, its session and its actor to every line that the run logs."""
     context = get_script_run_ctx()
     start_request(session=context.session_id if context else "", actor=actor.name)
 
 
-def _turn_away(error: CoreError) -> NoReturn:
-    sign_in.turn_away(error, _settings, stores)
+def _refuse(error: CoreError) -> NoReturn:
+    sign_in.show_refusal(error, _settings, stores)
     st.stop()
 
 
-def _demo(picker: DeltaGenerator, banner: DeltaGenerator) -> Actor:
-    """The demo identity chosen in the sidebar and kept in the address; a banner says that it is a demo."""
+def _demo_actor(picker: DeltaGenerator, banner: DeltaGenerator) -> Actor:
+    """Return the demo identity that is chosen in the sidebar; the address keeps it and a banner explains it."""
     name = picker.selectbox(
-        "Acting as",
+        t("Acting as"),
         list(DEMO_ROLES),
         index=list(DEMO_ROLES).index(DEFAULT_IDENTITY),
         key="as",
         bind="query-params",
-        help="Demo identities, named after their roles.",
+        help=t("Demo identities are named after their roles."),
     )
     banner.caption(
-        ":material/badge: **Demo identities.** No sign-in provider is configured, so anybody at this machine may act "
-        f"as any role; you are **{messages.plain(name)}**."
+        t(
+            ":material/badge: **Demo identities.** No sign-in provider is configured, so anybody at this machine can "
+            "act in any role. You are **{name}**.",
+            name=messages.plain(name),
+        )
     )
     return demo_actor(name or DEFAULT_IDENTITY, channel="page")

@@ -1,4 +1,4 @@
-"""Sign-in: who the provider says is here, asked on every run. The only user of st.user."""
+"""Sign-in: the person whom the provider names, checked on every run. The only module that reads st.user."""
 
 from __future__ import annotations
 
@@ -17,23 +17,29 @@ from core.features.admin.sign_in import enable_provider
 from core.features.stores import Stores
 from core.settings import Settings
 from pages._ui import escaping, messages
+from pages._ui.texts import t, translated
 
-# How settings call the provider that stands in [auth] itself.
+# The settings' name of the provider in the section [auth] itself.
 _UNNAMED = "auth"
-# By these a proxy says for whom it asks; a browser sends none of them.
-_OF_A_PROXY = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
+# Headers in which a proxy names the client. A browser sends none of them.
+_PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
 def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
-    """The person of this session, whose name and way out are drawn in the sidebar.
+    """Return the person of this session, and draw their name and the sign-out button in the sidebar.
 
-    Raises NotSignedIn, Forbidden (somebody without a role), BadSettings; `turn_away` draws what follows from them.
+    `show_refusal` draws the page for each of these errors.
+
+    Raises:
+        NotSignedIn: nobody is signed in, or the sign-in was ended.
+        Forbidden: the person has no role.
+        BadSettings: a setting would let visitors name themselves.
     """
     if st.get_option("server.trustedUserHeaders") not in ({}, "", None):
-        raise BadSettings("server.trustedUserHeaders lets any visitor name themselves; take that setting away.")
+        raise BadSettings("The setting server.trustedUserHeaders lets any visitor choose their own name. Remove it.")
     claims = _claims()
     if claims is None:
-        raise NotSignedIn("Sign in to see anything here.")
+        raise NotSignedIn("Sign in to use ModelLedger.")
     try:
         person = actor_from_claims(
             claims,
@@ -48,38 +54,38 @@ def actor(settings: Settings, stores: Callable[[], Stores]) -> Actor:
         _record_once(stores(), claims, error)
         raise
     if stores().sign_outs.holds(sign_in_digest(claims)):
-        raise NotSignedIn("This sign-in was ended; sign in again.")
+        raise NotSignedIn("This sign-in was ended. Sign in again.")
     enable_provider(stores(), channel="page")
     with st.sidebar:
-        roles = ", ".join(sorted(role.value for role in person.roles))
-        st.caption(f"Signed in as **{messages.plain(person.name)}** ({roles})")
+        roles = ", ".join(sorted(messages.word(role) for role in person.roles))
+        st.caption(t("Signed in as **{name}** ({roles})", name=messages.plain(person.name), roles=roles))
         _offer_sign_out(stores, claims)
     return person
 
 
-def presence(stores: Stores) -> Callable[[], None]:
-    """Whether the sign-in of this run still holds, asked at any later time and from any thread.
+def sign_in_check(stores: Stores) -> Callable[[], None]:
+    """Return a check that the sign-in of this run still holds; it runs later and in any thread.
 
-    What it returns raises NotSignedIn.
+    The check raises NotSignedIn.
     """
     claims = _claims()
     if claims is None:
-        raise NotSignedIn("Sign in to see anything here.")
+        raise NotSignedIn("Sign in to use ModelLedger.")
     digest, end = sign_in_digest(claims), sign_in_end(claims)
 
-    def still_here() -> None:
+    def require_signed_in() -> None:
         if not datetime.now(UTC) < end:
-            raise NotSignedIn(f"The sign-in expired at {end:%Y-%m-%d %H:%M} UTC; sign in again.")
+            raise NotSignedIn("The sign-in expired at {end:%Y-%m-%d %H:%M} UTC. Sign in again.", end=end)
         if stores.sign_outs.holds(digest):
-            raise NotSignedIn("This sign-in was ended; sign in again.")
+            raise NotSignedIn("This sign-in was ended. Sign in again.")
 
-    return still_here
+    return require_signed_in
 
 
-def turn_away(error: CoreError, settings: Callable[[], Settings], stores: Callable[[], Stores]) -> None:
-    """All that somebody sees who may see nothing: why, and the buttons that sign in or out."""
+def show_refusal(error: CoreError, settings: Callable[[], Settings], stores: Callable[[], Stores]) -> None:
+    """Show the reason and the buttons that sign in or out, and nothing else."""
     if isinstance(error, NotSignedIn):
-        _ask(str(error), tuple(settings().sign_in_providers))
+        _offer_sign_in(error, tuple(settings().sign_in_providers))
         return
     messages.show_error(error)
     claims = _claims() if isinstance(error, Forbidden) else None
@@ -88,52 +94,53 @@ def turn_away(error: CoreError, settings: Callable[[], Settings], stores: Callab
 
 
 def require_private_server() -> None:
-    """Raises BadSettings where others could reach a server at which anybody is anybody: by its address, or by a proxy.
+    """Raise BadSettings where others can reach this server, by its address or through a proxy.
 
-    A proxy is told by the host that the browser asked for, or by what it says of the browser that it speaks for.
+    Without sign-in anybody can act in any role. A proxy shows in the host that the browser requested, or in the
+    headers that name the client.
     """
     if not is_loopback(st.get_option("server.address")):
         raise BadSettings(
-            "This server is shared (its address is not loopback) and no sign-in provider is configured, so it shows "
-            "nothing: put an [auth] section into .streamlit/secrets.toml, or serve on 127.0.0.1."
+            "This server is shared (its address is not a loopback address) and no sign-in provider is configured, so "
+            "it shows nothing. Add an [auth] section to .streamlit/secrets.toml, or serve on 127.0.0.1."
         )
     headers = st.context.headers
-    host = headers.get("Host")  # None where no browser asks: HTTP does not go without it
-    forwarded = [name for name in _OF_A_PROXY if name in headers]
+    host = headers.get("Host")  # None without a browser: every HTTP request has this header
+    forwarded = [name for name in _PROXY_HEADERS if name in headers]
     if forwarded or (host is not None and not is_loopback(urlsplit(f"//{host}").hostname)):
         raise BadSettings(
-            "This server is shared (it was reached through a proxy or under another name than this machine's own) and "
-            "no sign-in provider is configured, so it shows nothing: put an [auth] section into "
-            ".streamlit/secrets.toml, or open it on this machine as http://localhost."
+            "This server is shared (the request came through a proxy or to another name than this machine's own) and "
+            "no sign-in provider is configured, so it shows nothing. Add an [auth] section to "
+            ".streamlit/secrets.toml, or open http://localhost on this machine."
         )
 
 
 def _claims() -> dict[str, Any] | None:
-    """What the provider said, from the cookie that Streamlit has verified; None where nobody is signed in."""
+    """Return the provider's claims from the cookie that Streamlit has verified; None where nobody is signed in."""
     claims: dict[str, Any] = dict(st.user.to_dict())
     return claims if claims.get("is_logged_in") is True else None
 
 
 def _provider(settings: Settings, claims: dict[str, Any]) -> str:
-    """Which of several providers signed somebody in, by its name in the secrets file; "" where there is one alone.
+    """Return the name in the secrets file of the provider that signed the person in; "" where only one is configured.
 
-    Raises NotSignedIn for one that is not configured any more.
+    Raises NotSignedIn for a provider that is no longer configured.
     """
-    known = settings.sign_in_providers
-    if len(known) == 1:
+    providers = settings.sign_in_providers
+    if len(providers) == 1:
         return ""
     name = _UNNAMED if claims.get("provider") == "default" else str(claims.get("provider"))
-    if name not in known:
-        raise NotSignedIn("The provider of this sign-in is not configured here any more; sign in again.")
+    if name not in providers:
+        raise NotSignedIn("The provider of this sign-in is no longer configured. Sign in again.")
     return name
 
 
-def _ask(why: str, providers: tuple[str, ...]) -> None:
-    """One button for each provider."""
-    st.title("ModelLedger")
-    escaping.text(why)
+def _offer_sign_in(error: NotSignedIn, providers: tuple[str, ...]) -> None:
+    """Draw one button for each provider."""
+    st.title(t("ModelLedger"))
+    escaping.text(translated(error))
     for name in providers:
-        label = "Sign in" if len(providers) == 1 else f"Sign in with {messages.plain(name)}"
+        label = t("Sign in") if len(providers) == 1 else t("Sign in with {provider}", provider=messages.plain(name))
         kind: Literal["primary", "secondary"] = "primary" if len(providers) == 1 else "secondary"
         if st.button(label, type=kind, icon=":material/login:", key=f"signin.in.{name}"):
             _log_in(None if name == _UNNAMED else name)
@@ -144,20 +151,20 @@ def _log_in(provider: str | None) -> None:
         st.login(provider)
     except StreamlitAPIException as error:
         raise BadSettings(
-            "The [auth] section of the secrets file cannot be used; it needs redirect_uri, cookie_secret, "
-            "client_id, client_secret and server_metadata_url."
+            "The [auth] section of the secrets file is incomplete. It needs redirect_uri, cookie_secret, client_id, "
+            "client_secret and server_metadata_url."
         ) from error
 
 
 def _offer_sign_out(stores: Callable[[], Stores], claims: dict[str, Any]) -> None:
-    if st.button("Sign out", icon=":material/logout:", key="signin.out"):
-        # Streamlit's cookie would be good for 30 days wherever a copy of it lies: remembered as ended.
+    if st.button(t("Sign out"), icon=":material/logout:", key="signin.out"):
+        # A copy of Streamlit's cookie would be valid for 30 days: the sign-in is recorded as ended.
         stores().sign_outs.add(sign_in_digest(claims), expires=sign_in_end(claims), now=datetime.now(UTC))
         st.logout()
 
 
 def _record_once(stores: Stores, claims: dict[str, Any], error: Forbidden) -> None:
-    """Somebody whom the provider knows and who has nothing to do here: one denied event for each sign-in."""
+    """Record one denied event per sign-in of a person whom the provider knows and who has no role."""
     digest = sign_in_digest(claims)
     if st.session_state.get("signin.refused") != digest:
         name = str(error.values.get("actor") or claims.get("sub") or "somebody")

@@ -56,7 +56,7 @@ def test_the_registry_that_is_there_is_shown_and_nothing_was_written_into_it(
 ) -> None:
     page.goto(f"{served.url}/models?as=auditor")
     settled(page)
-    expect(page.get_by_text("No model is registered yet.")).to_be_visible()
+    expect(page.get_by_text("No models yet.")).to_be_visible()
     client = MlflowClient(mlflow_uri)
     assert [one.name for one in client.search_experiments()] == ["Default"]
     assert list(client.search_registered_models()) == []

@@ -109,9 +109,9 @@ def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, serv
     go(page, served, "tables", "scientist", tables_table="iris_training_data")
     page.get_by_text("Ingest a file").click()
     page.locator("input[type=file]").first.set_input_files(right)
-    expect(page.get_by_text(re.compile(r"3 rows would make version 3"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"3 rows would become version 3"))).to_be_visible()
     press(page, "Save as a new version")
-    expect(page.get_by_text(re.compile("iris_training_data@3: 3 rows were saved"))).to_be_visible()
+    expect(page.get_by_text(re.compile("3 rows were saved as iris_training_data@3"))).to_be_visible()
     settled(page)
     assert served.command("show", "iris_training_data", "--json").stdout.count('"version": 3') == 1
     picture(page, "02-tables-ingested")
@@ -193,9 +193,9 @@ def test_06_requester_asks_another_approves_production_is_archived_and_rolled_ba
     assert stages.count('"stage": "Archived"') == 1
 
     go(page, served, "promotions", "manager", promotions_tab="Roll back", promotions_back="iris_classifier")
-    page.get_by_label(re.compile("^Why")).first.fill("customers complained")
+    page.get_by_label(re.compile("^Reason")).first.fill("customers complained")
     picture(page, "06-promotions-rollback")
-    press(page, "Check and roll back")
+    press(page, "Roll back")
     expect(page.get_by_text("iris_classifier/1 is in Production again")).to_be_visible(timeout=60_000)
     picture(page, "06-promotions-rolled-back")
     last = told(served, "requests")[0]
@@ -227,16 +227,16 @@ def test_07_production_scores_a_chosen_version_and_the_batch_leads_back(page: Pa
     for link, shown in (
         ("iris_classifier/1", "trained on iris_training_data@0"),
         ("iris_training_data@2", "50 of 150 rows are shown."),
-        ("Lineage", "The same in words"),
+        ("Lineage", "Lineage as a table"),
     ):
         page.get_by_test_id("stMain").get_by_role("link", name=link).click()
         expect(page.get_by_text(shown).first).to_be_visible()
         settled(page)
         page.goto(batches)
         settled(page)
-    page.get_by_role("link", name="Look at it by SQL").click()
+    page.get_by_role("link", name="Query with SQL").click()
     # The link asks for the first 100 of them.
-    expect(page.get_by_text("100 rows, read from iris_classifier_predictions@0.")).to_be_visible()
+    expect(page.get_by_text("100 rows · read from iris_classifier_predictions@0")).to_be_visible()
     picture(page, "07-predictions-by-sql")
     found = told(served, "sql", "SELECT batch_id, count(*) FROM iris_classifier_predictions GROUP BY 1")
     assert [rows for _, rows in found["rows"]] == [150]
@@ -244,22 +244,22 @@ def test_07_production_scores_a_chosen_version_and_the_batch_leads_back(page: Pa
 
 
 def test_08_lineage_goes_back_from_the_batch_and_forward_from_the_data(page: Page, served: Served) -> None:
-    go(page, served, "lineage", "auditor", lineage_from="a prediction batch")
-    expect(page.get_by_role("heading", name="The same in words")).to_be_visible()
+    go(page, served, "lineage", "auditor", lineage_from="Prediction batch")
+    expect(page.get_by_role("heading", name="Lineage as a table")).to_be_visible()
     expect(page.locator("svg text", has_text="iris_classifier/1").first).to_be_visible()
     picture(page, "08-lineage-of-a-batch")
     page.locator("svg text", has_text="iris_classifier/1").first.click()
-    expect(page.get_by_text(re.compile("^Model version")).first).to_be_visible()
+    expect(page.get_by_role("link", name="Show model version")).to_be_visible()
     settled(page)
     picture(page, "08-lineage-clicked")
-    page.get_by_role("link", name="Look at the model").click()
+    page.get_by_role("link", name="Show model version").click()
     expect(page.get_by_role("heading", name="Models")).to_be_visible()
     go(
         page,
         served,
         "lineage",
         "auditor",
-        lineage_from="a data version",
+        lineage_from="Data version",
         lineage_table="iris_training_data",
         lineage_data="0",
     )
@@ -293,16 +293,16 @@ def test_10_overview_says_what_serves_waits_and_changed(page: Page, served: Serv
     asking = ("--to", "Production", "--as", "scientist", "--reason", "the newest rows")
     asked = told(served, "request", "iris_classifier/3", *asking)
     go(page, served, "", "manager")
-    expect(page.get_by_text("Nothing waits.")).to_have_count(0)
+    expect(page.get_by_text("No pending requests.")).to_have_count(0)
     expect(page.get_by_test_id("stMain").get_by_text("iris_classifier/3").first).to_be_visible()
     expect(page.get_by_text("version 1 of 4")).to_be_visible()
     expect(page.get_by_text("trained on iris_training_data@0")).to_be_visible()
-    expect(page.get_by_role("heading", name="Changed lately")).to_be_visible()
+    expect(page.get_by_role("heading", name="Recent activity")).to_be_visible()
     picture(page, "10-overview")
     told(served, "reject", asked["id"], "--as", "manager", "--reason", "not yet")
     page.reload()
     settled(page)
-    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    expect(page.get_by_text("No pending requests.")).to_be_visible()
 
 
 def test_a_second_start_keeps_everything(page: Page, served: Served) -> None:
@@ -335,20 +335,22 @@ def ask(page: Page, served: Served, version: int) -> None:
         served,
         "promotions",
         "scientist",
-        promotions_tab="Ask for a stage",
+        promotions_tab="Request promotion",
         promotions_ask="iris_classifier",
         promotions_version=str(version),
     )
-    page.get_by_label("What speaks for it").fill(f"version {version} is ready")
+    page.get_by_label("Reason for the request").fill(f"version {version} is ready")
     picture(page, f"06-promotions-ask-{version}")
-    press(page, "Ask for Production")
-    expect(page.get_by_text(f"Asked: iris_classifier/{version} to Production.")).to_be_visible()
+    press(page, "Request promotion")
+    expect(page.get_by_text(f"Request sent: iris_classifier/{version} for Production.")).to_be_visible()
 
 
 def approve(page: Page, served: Served, version: int, reason: str) -> None:
     go(page, served, "promotions", "manager", promotions_status="waiting")
     picture(page, "06-promotions-decide")
-    page.get_by_label(re.compile("^Why")).first.fill(reason)
+    page.get_by_label(re.compile("^Reason")).first.fill(reason)
     press(page, "Approve")
-    expect(page.get_by_text(f"iris_classifier/{version}: approved for Production.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(f"Request approved: iris_classifier/{version} for Production.")).to_be_visible(
+        timeout=60_000
+    )
     picture(page, "06-promotions-decided")

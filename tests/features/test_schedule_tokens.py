@@ -122,15 +122,15 @@ def test_the_page_asks_for_a_token_and_hides_what_is_typed(signed_in: Stores) ->
         from tests.features.test_schedule_tokens import ANN
 
         stores = open_stores()
-        with messages.telling():
+        with messages.show_errors():
             training_forms.new_schedule(stores, ANN, list_recipes(stores, ANN))
 
     test = AppTest.from_function(view, default_timeout=60).run()
-    field = next(one for one in test.text_input if one.label == "Token that it acts by")
+    field = next(one for one in test.text_input if one.label == "Token of the schedule")
     assert field.proto.type == field.proto.PASSWORD
     test = test.button[0].click().run()
     assert "acts by a token" in test.error[0].value
-    next(one for one in test.text_input if one.label == "Token that it acts by").set_value(text)
+    next(one for one in test.text_input if one.label == "Token of the schedule").set_value(text)
     next(one for one in test.selectbox if one.label == "Recipe").set_value(RECIPE)
     test = test.button[0].click().run()
     assert [trigger.token for trigger in signed_in.jobs.triggers.list()] == [token.id]

@@ -55,7 +55,7 @@ def scored(home: Path, scored_home: Path) -> Stores:
             {"lineage_model": MODEL, "lineage_version": "1"},
             {"lineage_node": f"model {MODEL}/1"},
         ),
-        ("lineage", {"lineage_from": "a data version"}, {"lineage_table": DIABETES, "lineage_data": "1"}),
+        ("lineage", {"lineage_from": "Data version"}, {"lineage_table": DIABETES, "lineage_data": "1"}),
         ("predictions", {}, {"predictions_model": MODEL, "predictions_table": IRIS, "predictions_batch": "b" * 16}),
         ("runs", {"runs_view": "Bars"}, {"runs_metric": "precision", "runs_baseline": "production"}),
         ("runs", {"runs_view": "Scatter"}, {"runs_metric": "precision", "runs_param": "DataV"}),

@@ -29,10 +29,10 @@ def issued(test: AppTest, name: str, role: Role, *, meant: bool = False) -> AppT
     test.selectbox(key="admin_token_role").set_value(role).run()
     field(test, "Name").set_value(name)  # type: ignore[attr-defined]
     field(test, "Days").set_value(7)  # type: ignore[attr-defined]
-    field(test, "Why").set_value("nightly scoring")  # type: ignore[attr-defined]
+    field(test, "Reason").set_value("nightly scoring")  # type: ignore[attr-defined]
     if meant:
-        field(test, "It is meant to decide without a person").set_value(True)  # type: ignore[attr-defined]
-    return press(test, "Issue")
+        field(test, "Allow decisions without a person").set_value(True)  # type: ignore[attr-defined]
+    return press(test, "Issue token")
 
 
 def listed(test: AppTest) -> list[dict[str, object]]:
@@ -88,7 +88,7 @@ def test_a_token_that_decides_must_be_meant(opened: Opened, stores: Stores) -> N
 def test_the_tick_is_off_and_explained_for_roles_that_never_decide(opened: Opened, role: Role) -> None:
     test = opened("admin", "admin")
     test.selectbox(key="admin_token_role").set_value(role).run()
-    assert field(test, "It is meant to decide without a person").disabled  # type: ignore[attr-defined]
+    assert field(test, "Allow decisions without a person").disabled  # type: ignore[attr-defined]
     assert f"A token of the role {role.value} cannot approve" in said(test)
 
 
@@ -101,18 +101,18 @@ def test_a_token_without_a_name_is_refused_in_one_sentence(opened: Opened, store
 def test_an_admin_revokes_with_a_reason(opened: Opened, stores: Stores, admin: Actor) -> None:
     token, _ = given(stores, admin, "nightly")
     test = opened("admin", "admin")
-    field(test, "Revoke a token").set_value(token.id)  # type: ignore[attr-defined]
-    press(test, "Revoke")
+    field(test, "Token to revoke").set_value(token.id)  # type: ignore[attr-defined]
+    press(test, "Revoke token")
     assert stores.tokens.get(token.id).revoked is None, "not without a reason"
     assert "reason" in said(test)
-    field(test, "Revoke a token").set_value(token.id)  # type: ignore[attr-defined]
-    field(test, "Why it ends").set_value("left the team")  # type: ignore[attr-defined]
-    press(test, "Revoke")
+    field(test, "Token to revoke").set_value(token.id)  # type: ignore[attr-defined]
+    field(test, "Reason for revoking").set_value("left the team")  # type: ignore[attr-defined]
+    press(test, "Revoke token")
     assert stores.tokens.get(token.id).revoked_by == "admin"
     (row,) = listed(test)
     assert (row["State"], row["Revoked by"]) == ("✕ revoked", "admin")
     assert stores.audit.search(subject=f"token {token.id}", outcome=Outcome.SUCCESS.value)[0].reason == "left the team"
-    assert "Revoke" not in [button.label for button in test.button], "nothing is left to revoke"
+    assert "Revoke token" not in [button.label for button in test.button], "nothing is left to revoke"
 
 
 def test_an_expired_token_says_so_and_is_not_offered(opened: Opened, stores: Stores) -> None:
@@ -122,20 +122,20 @@ def test_an_expired_token_says_so_and_is_not_offered(opened: Opened, stores: Sto
     )
     test = opened("admin", "admin")
     assert [row["State"] for row in listed(test)] == ["○ expired"]
-    assert "Revoke" not in [button.label for button in test.button]
+    assert "Revoke token" not in [button.label for button in test.button]
 
 
 def test_an_auditor_sees_settings_and_is_told_who_issues(opened: Opened, stores: Stores, admin: Actor) -> None:
     given(stores, admin, "nightly")
     test = opened("admin", "auditor")
-    assert "An admin issues, lists and revokes tokens" in said(test)
+    assert "Only admins can issue, list and revoke tokens" in said(test)
     assert not test.button
     assert not any("Issued by" in one.value for one in test.dataframe)
 
 
 def test_without_a_provider_the_demo_identities_are_named(opened: Opened) -> None:
     test = opened("admin", "admin")
-    assert "the demo identities are in force" in said(test)
+    assert "anybody at this machine can act as any demo identity" in said(test)
     shown = next(one.value for one in test.dataframe if "Demo identity" in one.value)
     assert list(shown["Demo identity"]) == ["auditor", "scientist", "manager", "manager2", "admin"]
 
@@ -200,9 +200,9 @@ def test_with_a_provider_it_and_the_groups_of_each_role_are_shown(tmp_path: Path
     assert not test.exception
     shown = [one.value.to_dict("records") for one in test.dataframe]
     assert shown == [
-        [{"Provider": "auth", "Described at": "https://login.bank.example/.well-known/openid-configuration"}],
+        [{"Provider": "auth", "Metadata": "https://login.bank.example/.well-known/openid-configuration"}],
         [{"Group": "Model Risk", "Role": "● manager"}, {"Group": "'=IT :red[x]", "Role": "▲ admin"}],
     ]
     assert "realm\\_access\\.roles" in said(test)
-    assert "No group gives the role auditor, scientist." in said(test)
+    assert "No group is mapped to these roles: auditor, scientist." in said(test)
     assert "canary" not in str(test)

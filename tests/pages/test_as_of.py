@@ -31,7 +31,7 @@ def test_the_date_in_the_address_shows_what_stood_then(page: str, opened: Opened
     test = opened(page, "auditor", as_of=f"{datetime.now(UTC):%Y-%m-%d}", models_model="iris_classifier")
     assert not test.exception
     assert not test.error
-    assert "As it stood at the end of" in said(test)
+    assert "State at the end of" in said(test)
 
 
 def test_overview_tells_what_served_and_who_approved_it(opened: Opened, served: Stores) -> None:
@@ -39,7 +39,7 @@ def test_overview_tells_what_served_and_who_approved_it(opened: Opened, served: 
     served.models.set_stages("iris_classifier", {2: Stage.ARCHIVED, 1: Stage.PRODUCTION})
     told = said(opened("overview", "auditor", as_of=f"{datetime.now(UTC):%Y-%m-%d}"))
     assert "version 2" in told
-    assert "approved by manager, asked for by scientist" in told
+    assert "approved by manager · requested by scientist" in told
     assert "The numbers hold." in told
 
 
@@ -48,13 +48,13 @@ def test_before_the_first_event_there_was_nothing(page: str, opened: Opened, ser
     test = opened(page, "auditor", as_of="2020-03-31")
     assert not test.exception
     assert "up to event 0" in said(test)
-    assert "No model was trained yet." in said(test)
+    assert "No model had been trained." in said(test)
 
 
 def test_the_audit_log_ends_at_the_date(opened: Opened, served: Stores) -> None:
     told = said(opened("audit", "auditor", as_of="2020-03-31"))
     assert "Events until the end of 2020-03-31" in told
-    assert "No event matches" in told
+    assert "No events match" in told
     assert opened("audit", "auditor").dataframe
 
 
@@ -65,7 +65,7 @@ def test_who_may_export_takes_dossier_and_bundle_from_models(opened: Opened, ser
     assert {"Dossier (PDF)", "Dossier (HTML)", "Evidence bundle"} <= labels
     other = opened("models", "scientist", models_model="iris_classifier")
     assert "Evidence bundle" not in {element.label for element in other.get("download_button")}
-    assert "An auditor or a manager takes" in said(other)
+    assert "Only auditors and managers can export" in said(other)
 
 
 def test_findings_are_shown_as_they_stood_and_nothing_can_be_done_about_them_then(
@@ -85,12 +85,14 @@ def test_findings_are_shown_as_they_stood_and_nothing_can_be_done_about_them_the
     then = opened("audit", "auditor", as_of=f"{yesterday:%Y-%m-%d}", **address)
     assert not then.exception
     assert "owner: manager" in said(then)
-    assert {"Look now", "Change owner or due date", "Open", "Close"}.isdisjoint({b.label for b in then.button})
+    assert {"Compare now", "Change owner or due date", "Open finding", "Close finding"}.isdisjoint(
+        {b.label for b in then.button}
+    )
     now = opened("audit", "auditor", **address)
     assert "owner: ana" in said(now)
-    assert {"Look now", "Change owner or due date", "Open"} <= {b.label for b in now.button}
+    assert {"Compare now", "Change owner or due date", "Open finding"} <= {b.label for b in now.button}
     before = opened("audit", "auditor", as_of="2020-03-31", **address)
-    assert "No finding was open then." in said(before)
+    assert "No finding was open on that day." in said(before)
     assert not before.exception
     for page in PAGES:
         test = opened(page, "auditor", as_of=f"{yesterday:%Y-%m-%d}", models_model="iris_classifier")

@@ -41,11 +41,11 @@ def three(stores: Stores, scientist: Actor, manager: Actor) -> Stores:
 
 
 def test_empty_log_says_so(opened: Opened, stores: Stores) -> None:
-    assert "No event matches" in said(opened("audit"))
+    assert "No events match" in said(opened("audit"))
 
 
 @pytest.mark.parametrize("identity", ["auditor", "scientist", "manager", "admin"])
-@pytest.mark.parametrize("tab", ["Events", "Verify", "Take away"])
+@pytest.mark.parametrize("tab", ["Events", "Verify", "Export"])
 def test_every_role_reads_every_tab(opened: Opened, sample_stores: Stores, identity: str, tab: str) -> None:
     test = opened("audit", identity, audit_tab=tab)
     assert not test.exception
@@ -78,7 +78,7 @@ def test_filter_is_in_the_address(
 ) -> None:
     test = opened("audit", **address)
     if numbers is None:
-        assert "No event matches" in said(test)
+        assert "No events match" in said(test)
     else:
         assert list(table(test)["No."]) == numbers
 
@@ -87,9 +87,9 @@ def test_event_of_the_address_opens_with_before_and_after(opened: Opened, three:
     test = opened("audit", audit_event="3")
     event = next(event for event in three.audit.events() if event.sequence == 3)
     assert test.subheader[0].value == "Event 3"
-    changes = next(one.value for one in test.dataframe if "Before" in one.value.columns).set_index("What")
+    changes = next(one.value for one in test.dataframe if "Before" in one.value.columns).set_index("Field")
     assert list(changes.loc["stages"]) == ['{"1":"None"}', '{"1":"Production"}', "changed"]
-    assert changes.loc["same", ""] == ""
+    assert changes.loc["same", "Change"] == ""
     assert event.hash in test.code[0].value
     assert event.previous in test.code[0].value
     assert "<b>fine</b> [x](https://evil.example)" in [one.value for one in test.text]
@@ -142,10 +142,10 @@ def test_event_altered_by_hand_is_found_and_its_position_named(opened: Opened, t
 def test_log_is_taken_away_by_auditors_and_managers_alone(
     opened: Opened, three: Stores, identity: str, may: int
 ) -> None:
-    test = opened("audit", identity, audit_tab="Take away")
+    test = opened("audit", identity, audit_tab="Export")
     assert len(test.get("download_button")) == may
     if not may:
-        assert "An auditor or a manager" in said(test)
+        assert "Only auditors and managers" in said(test)
 
 
 def test_the_key_to_check_heads_with_is_shown_and_an_earlier_one_is_taken(
@@ -170,6 +170,6 @@ def test_a_bundle_is_verified_and_one_that_was_changed_is_refused_by_its_file(
     test = opened("audit", "auditor", audit_tab="Verify")
     for content, words in ((whole, "The bundle is valid"), (changed.getvalue(), "decisions.json")):
         test.file_uploader(key="audit_bundle").set_value(("bundle.zip", content, "application/zip")).run()
-        press(test, "Check the bundle")
+        press(test, "Check bundle")
         assert words in said(test).replace("\\", "")
         assert not test.exception

@@ -98,7 +98,7 @@ def test_forbidden_page_shows_a_sentence_and_nothing_else(
 def test_an_unknown_identity_in_the_address_falls_back_to_one_that_may_only_read(page: str, opened: Opened) -> None:
     test = opened(page, "root")
     assert not test.exception
-    assert "you are **auditor**" in said(test)
+    assert "You are **auditor**" in said(test)
 
 
 def test_every_page_is_in_the_navigation() -> None:

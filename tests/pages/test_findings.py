@@ -28,7 +28,7 @@ from core.features.promotion.request_promotion import request_promotion
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
-from pages._audit.finding_views import WORDS
+from pages._audit.finding_views import TITLES
 from tests.pages.conftest import Opened, said
 
 MODEL = "iris_classifier"
@@ -82,7 +82,7 @@ def badges(test: AppTest) -> str:
 
 def leads_to(test: AppTest, finding: Finding) -> bool:
     """Whether the page tells the finding in words and has a link to it."""
-    told = f"{WORDS[finding.kind]}: {finding.subject}"
+    told = f"{TITLES[finding.kind]}: {finding.subject}"
     urls = [one.proto.url for one in test.get("link_button")]
     return told in plain(test) and f"/audit?audit_tab={TAB}&finding={finding.id}" in urls
 
@@ -114,7 +114,7 @@ def serve(stores: Stores, scientist: Actor, version: int, *managers: Actor) -> P
 
 
 def test_every_kind_of_finding_has_words_for_people() -> None:
-    assert set(WORDS) == {*SEVERITIES, EMERGENCY_ROLLBACK, BY_HAND}
+    assert set(TITLES) == {*SEVERITIES, EMERGENCY_ROLLBACK, BY_HAND}
 
 
 @pytest.mark.parametrize("identity", ROLES)
@@ -122,8 +122,8 @@ def test_with_nothing_open_the_tab_says_what_a_finding_is(opened: Opened, stores
     test = opened("audit", identity, audit_tab=TAB)
     assert not test.exception
     assert not test.error
-    assert "No finding is open" in said(test)
-    assert "Nobody has looked yet" in said(test)
+    assert "No open findings" in said(test)
+    assert "Not compared yet" in said(test)
     assert "no open finding" in badges(test)
 
 
@@ -132,12 +132,12 @@ def test_look_now_finds_a_stage_that_was_moved_in_mlflow_and_then_nothing_new(
 ) -> None:
     inspect_registry(sample_stores, INSPECTOR)
     stage(client, 2, "Production")
-    test = press(opened("audit", "auditor", audit_tab=TAB), "Look now")
+    test = press(opened("audit", "auditor", audit_tab=TAB), "Compare now")
     assert not test.error
-    assert f"New: Stage changed outside ModelLedger: {MODEL}/2" in plain(test)
-    shown = table(test, "Severity", "About")
-    row = shown[shown["What"] == "Stage changed outside ModelLedger"].iloc[0]
-    assert (row["Severity"], row["About"], row["Expected"], row["Found"], row["Owner"], row["Due"]) == (
+    assert f"New findings: Stage changed outside ModelLedger: {MODEL}/2" in plain(test)
+    shown = table(test, "Severity", "Subject")
+    row = shown[shown["Finding"] == "Stage changed outside ModelLedger"].iloc[0]
+    assert (row["Severity"], row["Subject"], row["Expected"], row["Found"], row["Owner"], row["Due"]) == (
         "✕ high",
         f"{MODEL}/2",
         "None",
@@ -147,7 +147,7 @@ def test_look_now_finds_a_stage_that_was_moved_in_mlflow_and_then_nothing_new(
     )
     assert "by auditor" in said(test)
     assert {v.version: v.stage.value for v in sample_stores.models.versions(MODEL)}[2] == "Production", "not repaired"
-    assert "Nothing new" in said(press(test, "Look now"))
+    assert "No new findings" in said(press(test, "Compare now"))
 
 
 def test_a_finding_opens_by_its_address_with_all_of_it(opened: Opened, sample_stores: Stores, moved: Finding) -> None:
@@ -155,22 +155,22 @@ def test_a_finding_opens_by_its_address_with_all_of_it(opened: Opened, sample_st
     assert not test.exception
     assert f"Stage changed outside ModelLedger: {MODEL}/2" in plain(test)
     assert [one.value for one in test.code] == ["None", "Staging"]
-    assert "No decision was ever made" in said(test)
-    assert "Opened by ModelLedger's own pass" in plain(test)
+    assert "no decision was ever made" in said(test)
+    assert "Opened by ModelLedger" in plain(test)
     assert "last seen" in said(test)
     (event,) = show_finding(sample_stores, INSPECTOR, moved.id).events
-    assert list(table(test, "No.", "Did")["No."]) == [event.sequence]
+    assert list(table(test, "No.", "Action")["No."]) == [event.sequence]
     run_id = str(sample_stores.models.versions(MODEL)[1].run_id)
     assert links(test) == {
-        "The model version": f"/models?models_model={MODEL}&models_version=2",
-        "Its decisions": f"/promotions?promotions_model={MODEL}",
-        "Its run": f"/runs?runs={run_id}",
+        "Show model version": f"/models?models_model={MODEL}&models_version=2",
+        "Show decisions": f"/promotions?promotions_model={MODEL}",
+        "Show run": f"/runs?runs={run_id}",
     }
 
 
 def test_an_address_of_no_finding_is_told(opened: Opened, moved: Finding) -> None:
     test = opened("audit", "auditor", audit_tab=TAB, finding="nothing")
-    assert "'nothing' of the address is not here; choose one" in plain(test)
+    assert "Finding “nothing” in the address does not exist" in plain(test)
     assert not test.exception
 
 
@@ -181,7 +181,7 @@ def test_what_is_picked_stays_picked_while_the_picker_is_out_of_sight() -> None:
         from pages._ui import pickers
 
         if not st.toggle("Another tab", key="away"):
-            pickers.choose("Finding", ["a", "b"], "pick", words={"a": "one", "b": "two"}, index=None)
+            pickers.choose("Finding", ["a", "b"], "pick", labels={"a": "one", "b": "two"}, index=None)
         """
     )
     test.query_params["pick"] = "b"
@@ -201,12 +201,12 @@ def test_due_dates_that_have_passed_are_said_in_words(opened: Opened, sample_sto
 @pytest.mark.parametrize("identity", ROLES)
 def test_who_may_do_what_with_a_finding(opened: Opened, moved: Finding, identity: str) -> None:
     test = opened("audit", identity, audit_tab=TAB, finding=moved.id)
-    offered = labels(test) & {"Open", "Change owner or due date", "Close", "Look now"}
-    may = {"auditor": {"Open", "Change owner or due date"}, "manager": {"Close"}}
-    assert offered == {"Look now"} | may.get(identity, set())
-    assert ("A manager closes it" in said(test)) == (identity != "manager")
-    assert ("An auditor opens a finding by hand" in said(test)) == (identity != "auditor")
-    assert ("An auditor gives it to another owner" in said(test)) == (identity != "auditor")
+    offered = labels(test) & {"Open finding", "Change owner or due date", "Close finding", "Compare now"}
+    may = {"auditor": {"Open finding", "Change owner or due date"}, "manager": {"Close finding"}}
+    assert offered == {"Compare now"} | may.get(identity, set())
+    assert ("Only managers can close a finding" in said(test)) == (identity != "manager")
+    assert ("Only auditors can open a finding by hand" in said(test)) == (identity != "auditor")
+    assert ("Only auditors can change the owner" in said(test)) == (identity != "auditor")
 
 
 def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_stores: Stores, moved: Finding) -> None:
@@ -215,26 +215,26 @@ def test_auditor_gives_it_to_another_owner_with_a_reason(opened: Opened, sample_
     assert "reason is required" in refused.error[0].value
     over = (datetime.now(UTC) - timedelta(days=3)).date()
     next(one for one in refused.date_input if one.label.startswith("Due")).set_value(over)
-    refused = press(refused, "Change owner or due date", Why="late")
-    assert f"{over} is in the past" in plain(refused)
+    refused = press(refused, "Change owner or due date", Reason="late")
+    assert f"{over} is over" in plain(refused)
     assert sample_stores.findings.get(moved.id).due == moved.due
     next(one for one in refused.text_input if one.label == "Owner" and one.form_id.endswith(moved.id)).set_value("ana")
     day = (datetime.now(UTC) + timedelta(days=30)).date()
     next(one for one in refused.date_input if one.label.startswith("Due")).set_value(day)
-    test = press(refused, "Change owner or due date", Why="she runs the pipeline")
+    test = press(refused, "Change owner or due date", Reason="she runs the pipeline")
     assert not test.error
     after = sample_stores.findings.get(moved.id)
     assert (after.owner, after.due.date()) == ("ana", day)
     (event,) = sample_stores.audit.search(action="finding.open", actor="auditor", outcome="success")
     assert (event.reason, event.before["owner"], event.after["owner"]) == ("she runs the pipeline", "manager", "ana")
-    assert "ana has it" in said(test)
+    assert "Owner: ana" in said(test)
 
 
 def test_auditor_opens_one_by_hand(opened: Opened, sample_stores: Stores) -> None:
     test = opened("audit", "auditor", audit_tab=TAB)
-    refused = press(test, "Open", What_is_to_be_looked_into="who labelled these rows?")
-    assert "Name the subject of the finding" in refused.error[0].value
-    test = press(refused, "Open", About="iris_training_data@1")
+    refused = press(test, "Open finding", What_must_be_looked_into="who labelled these rows?")
+    assert "what the finding is about" in refused.error[0].value
+    test = press(refused, "Open finding", Subject="iris_training_data@1")
     assert not test.error
     (kept,) = sample_stores.findings.list()
     assert (kept.subject, kept.detail, kept.opened_by, kept.severity) == (
@@ -244,23 +244,23 @@ def test_auditor_opens_one_by_hand(opened: Opened, sample_stores: Stores) -> Non
         Severity.HIGH,
     )
     shown = opened("audit", "auditor", audit_tab=TAB, finding=kept.id)
-    assert links(shown) == {"The data version": "/tables?tables_table=iris_training_data&tables_version=1"}
+    assert links(shown) == {"Show data version": "/tables?tables_table=iris_training_data&tables_version=1"}
 
 
 def test_manager_closes_it_with_what_was_found_out_and_it_is_kept(
     opened: Opened, sample_stores: Stores, moved: Finding
 ) -> None:
     test = opened("audit", "manager", audit_tab=TAB, finding=moved.id)
-    refused = press(test, "Close")
-    assert "reason is required" in refused.error[0].value
+    refused = press(test, "Close finding")
+    assert "reason is needed" in refused.error[0].value
     assert sample_stores.findings.get(moved.id).is_open
-    test = press(refused, "Close", What_was_found_out="a test by hand; put back")
+    test = press(refused, "Close finding", Result_of_the_investigation="a test by hand; put back")
     assert not test.error
     closed = sample_stores.findings.get(moved.id)
     assert (closed.closed_by, closed.reason) == ("manager", "a test by hand; put back")
-    assert "is closed" in said(test)
+    assert "Finding closed" in said(test)
     assert "a test by hand; put back" in [one.value for one in test.text], "it stays in view"
-    assert "Close" not in labels(test)
+    assert "Close finding" not in labels(test)
     rest = opened("audit", "auditor", audit_tab=TAB)
     assert moved.id not in [i for one in rest.dataframe for i in one.value.get("Id", [])]
     everything = opened("audit", "auditor", audit_tab=TAB, audit_closed="true")
@@ -273,7 +273,7 @@ def test_two_managers_at_once_and_the_second_is_told_who_was_first(
 ) -> None:
     test = opened("audit", "manager", audit_tab=TAB, finding=moved.id)
     close_finding(sample_stores, manager2, moved.id, reason="I was faster")
-    test = press(test, "Close", What_was_found_out="me too")
+    test = press(test, "Close finding", Result_of_the_investigation="me too")
     assert sample_stores.findings.get(moved.id).closed_by == "manager2"
     assert "closed by manager2" in plain(test).replace("Closed", "closed")
 
@@ -283,10 +283,10 @@ def test_mlflow_that_is_down_is_told_and_what_is_recorded_is_shown(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MODELLEDGER_MLFLOW_TIMEOUT_S", "1")
-    test = press(opened("audit", "auditor", audit_tab=TAB), "Look now")
+    test = press(opened("audit", "auditor", audit_tab=TAB), "Compare now")
     assert not test.exception
     assert test.warning, "the page says that MLflow does not answer"
-    assert f"{MODEL}/2" in list(table(test, "Severity", "About")["About"])
+    assert f"{MODEL}/2" in list(table(test, "Severity", "Subject")["Subject"])
     assert "by the worker" in said(test), "the last whole pass is still the worker's"
 
 
@@ -297,7 +297,7 @@ def test_names_in_findings_are_inert(opened: Opened, sample_stores: Stores, audi
     assert not test.exception
     assert text in [one.value for one in test.text]
     assert not any("](https://evil" in one.value for one in (*test.markdown, *test.caption, *test.subheader))
-    assert table(test, "About")["About"].iloc[0].startswith("'=1+1")
+    assert table(test, "Subject")["Subject"].iloc[0].startswith("'=1+1")
 
 
 def test_overview_and_models_tell_it_and_lead_to_it(opened: Opened, sample_stores: Stores, moved: Finding) -> None:
@@ -315,16 +315,16 @@ def test_overview_and_models_tell_it_and_lead_to_it(opened: Opened, sample_store
 
 
 def test_overview_without_findings_says_so(opened: Opened, sample_stores: Stores) -> None:
-    assert "No finding is open" in said(opened("overview", "manager"))
+    assert "No open findings" in said(opened("overview", "manager"))
 
 
 def test_lineage_marks_the_node_that_has_one(opened: Opened, moved: Finding) -> None:
     test = opened("lineage", "auditor", lineage_model=MODEL, lineage_version="2")
-    rows = table(test, "What", "Problem").set_index("Name")
+    rows = table(test, "Kind", "Problem").set_index("Name")
     assert rows.loc[f"{MODEL}/2", "Problem"] == f"finding: Stage changed outside ModelLedger: {MODEL}/2"
-    assert "1 of" in said(test)
+    assert "an open finding, marked with !: 1 of" in said(test)
     clean = opened("lineage", "auditor", lineage_model=MODEL, lineage_version="1")
-    assert set(table(clean, "What", "Problem")["Problem"]) == {""}
+    assert set(table(clean, "Kind", "Problem")["Problem"]) == {""}
 
 
 def test_who_decides_is_told_of_high_findings_on_the_model(
@@ -332,11 +332,11 @@ def test_who_decides_is_told_of_high_findings_on_the_model(
 ) -> None:
     asked = request_promotion(sample_stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="ready")
     test = opened("promotions", "manager", promotions_request=asked.id)
-    assert f"High findings are open on {MODEL}" in plain(test)
+    assert f"Findings of high severity are open on {MODEL}" in plain(test)
     assert leads_to(test, moved)
     close_finding(sample_stores, manager, moved.id, reason="known")
     open_finding(sample_stores, auditor, subject=MODEL, detail="a typo", severity=Severity.LOW)
-    assert "High findings" not in plain(opened("promotions", "manager", promotions_request=asked.id))
+    assert "Findings of high severity" not in plain(opened("promotions", "manager", promotions_request=asked.id))
 
 
 def test_rollback_by_one_person_is_announced_marked_and_reviewed_by_another(
@@ -345,34 +345,32 @@ def test_rollback_by_one_person_is_announced_marked_and_reviewed_by_another(
     for version in (1, 3):
         serve(two_needed, scientist, version, manager, manager2)
     test = opened("promotions", "manager", promotions_tab="Roll back", promotions_back=MODEL)
-    assert "In an emergency you may roll back alone" in said(test)
-    test = press(test, "Check and roll back", Why="it is down")
+    assert "In an emergency you can roll back alone" in said(test)
+    test = press(test, "Roll back", Reason="it is down")
     assert not test.error
-    assert "another manager reviews it" in said(test)
+    assert "another manager must review the rollback" in said(test)
     (finding,) = two_needed.findings.list()
 
     mine = opened("promotions", "manager", promotions_request=finding.id)
-    assert "by one person, waits for a review" in badges(mine)
-    assert table(mine, "Review", "Id").set_index("Id").loc[finding.id, "Review"] == (
-        "▲ by one person, waits for a review"
-    )
-    assert "You rolled it back alone; another manager has to review it" in said(mine)
-    assert "Reviewed: close it" not in labels(mine)
-    assert "waits for a review" in badges(opened("overview", "auditor"))
+    assert "by one person, review pending" in badges(mine)
+    assert table(mine, "Review", "Id").set_index("Id").loc[finding.id, "Review"] == ("▲ by one person, review pending")
+    assert "You rolled back without a second approval; another manager must review it" in said(mine)
+    assert "Mark as reviewed" not in labels(mine)
+    assert "review pending" in badges(opened("overview", "auditor"))
     on_models = opened("models", "auditor", models_model=MODEL, models_version="1")
     assert leads_to(on_models, finding)
-    assert "A manager other than who rolled back" in said(
+    assert "A manager other than the one who rolled back" in said(
         opened("promotions", "auditor", promotions_request=finding.id)
     )
 
     theirs = opened("promotions", "manager2", promotions_request=finding.id)
-    theirs = press(theirs, "Reviewed: close it", What_was_found_out="it was right to")
+    theirs = press(theirs, "Mark as reviewed", Result_of_the_investigation="it was right to")
     assert not theirs.error
-    assert "is reviewed" in said(theirs)
+    assert "Finding reviewed" in said(theirs)
     assert "reviewed by manager2" in badges(theirs)
     assert "it was right to" in [one.value for one in theirs.text]
     assert two_needed.findings.get(finding.id).closed_by == "manager2"
-    assert "waits for a review" not in badges(opened("overview", "auditor"))
+    assert "review pending" not in badges(opened("overview", "auditor"))
     history = table(opened("promotions", "auditor"), "Review", "Id").set_index("Id")
     assert history.loc[finding.id, "Review"] == "● reviewed by manager2"
 
@@ -384,11 +382,11 @@ def test_who_rolled_back_alone_is_refused_on_the_audit_page_too(
         serve(two_needed, scientist, version, manager, manager2)
     done = roll_back(two_needed, manager, MODEL, reason="it is down")
     test = opened("audit", "manager", audit_tab=TAB, finding=done.id)
-    assert "another manager has to review it" in said(test)
-    assert not {"Close", "Reviewed: close it"} & labels(test)
-    assert links(test)["The rollback"] == f"/promotions?promotions_request={done.id}"
-    events = table(test, "No.", "Did")
-    assert set(events["Did"]) == {"promotion.rollback"}
+    assert "another manager must review it" in said(test)
+    assert not {"Close finding", "Mark as reviewed"} & labels(test)
+    assert links(test)["Show rollback"] == f"/promotions?promotions_request={done.id}"
+    events = table(test, "No.", "Action")
+    assert set(events["Action"]) == {"promotion.rollback"}
     assert list(events["Outcome"]) == ["○ intent", "● success"]
 
 
@@ -399,7 +397,7 @@ def test_where_one_is_enough_a_rollback_is_no_emergency(
         serve(sample_stores, scientist, version, manager2)
     test = opened("promotions", "manager", promotions_tab="Roll back", promotions_back=MODEL)
     assert "emergency" not in said(test)
-    assert "alone" not in said(press(test, "Check and roll back", Why="complaints"))
+    assert "alone" not in said(press(test, "Roll back", Reason="complaints"))
     assert sample_stores.findings.list() == ()
 
 
@@ -411,8 +409,8 @@ def test_what_was_begun_and_not_ended_is_shown_while_mlflow_is_down(
     monkeypatch.setenv("MODELLEDGER_MLFLOW_TIMEOUT_S", "1")
     test = opened("promotions", "manager", promotions_tab="Differences")
     assert test.warning
-    assert list(table(test, "What", "Where")["Where"]) == ["sales"]
-    test = press(test, "Close", Why="power cut")
+    assert list(table(test, "Kind", "Subject")["Subject"]) == ["sales"]
+    test = press(test, "Close action", Reason="power cut")
     assert sample_stores.audit.unfinished() == ()
     reader = opened("promotions", "auditor", promotions_tab="Differences")
-    assert "Close" not in labels(reader)
+    assert "Close action" not in labels(reader)

@@ -24,7 +24,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 def test_a_time_is_told_in_the_viewers_zone_with_utc_beside_it(zone: str) -> None:
     assert (
-        messages.local(MOMENT, seconds=True)
+        messages.local_time(MOMENT, seconds=True)
         == {
             "America/Los_Angeles": "2025-12-31 18:30:05 PST (01-01 02:30:05 UTC)",
             "Asia/Tokyo": "2026-01-01 11:30:05 JST (02:30:05 UTC)",
@@ -35,7 +35,7 @@ def test_a_time_is_told_in_the_viewers_zone_with_utc_beside_it(zone: str) -> Non
 
 def test_a_line_of_a_log_says_how_far_its_time_is_from_utc(zone: str) -> None:
     assert (
-        messages.stamp(MOMENT)
+        messages.timestamp(MOMENT)
         == {
             "America/Los_Angeles": "2025-12-31 18:30:05-08:00",
             "Asia/Tokyo": "2026-01-01 11:30:05+09:00",
@@ -67,7 +67,7 @@ def test_a_day_begins_where_the_viewer_is(zone: str) -> None:
     "value", [*Stage, *JobStatus, *RequestStatus, *Severity, *Role], ids=lambda one: f"{type(one).__name__}.{one.name}"
 )
 def test_what_has_a_mark_has_its_colour_in_a_table_too(value: Stage) -> None:
-    rows = pd.DataFrame({"n": [1], "mark": [messages.word(value)], "name": [f"m/1 {messages.word(value)}"]})
+    rows = pd.DataFrame({"n": [1], "mark": [messages.label(value)], "name": [f"m/1 {messages.label(value)}"]})
     colours = inks(rows)
     assert colours.keys() == {(0, 1), (0, 2)}
     assert len(set(colours.values())) == 1
@@ -79,8 +79,8 @@ def test_words_without_a_mark_are_as_they_are() -> None:
 
 @pytest.mark.parametrize("ground", [WHITE, DARK])
 def test_every_ink_is_readable_on_light_and_on_dark(ground: str) -> None:
-    every = pd.DataFrame({"mark": sorted({messages.word(one) for kind in (Stage, Severity, Role) for one in kind})})
-    every = pd.concat([every, pd.DataFrame({"mark": [messages.word(JobStatus.RUNNING)]})], ignore_index=True)
+    every = pd.DataFrame({"mark": sorted({messages.label(one) for kind in (Stage, Severity, Role) for one in kind})})
+    every = pd.concat([every, pd.DataFrame({"mark": [messages.label(JobStatus.RUNNING)]})], ignore_index=True)
     assert min(contrast(ink, ground) for ink in inks(every).values()) >= 4
 
 

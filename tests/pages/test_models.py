@@ -109,14 +109,14 @@ def test_lost_data_is_told(opened: Opened, sample_stores: Stores) -> None:
 
 def test_a_version_that_does_not_exist_is_told(opened: Opened, sample_stores: Stores) -> None:
     test = opened("models", models_model="iris_classifier", models_version="99")
-    assert "of the address is not here" in said(test).replace("\\", "")
+    assert "in the address does not exist" in said(test).replace("\\", "")
     assert test.subheader[0].value == "iris\\_classifier/3"
 
 
 def test_a_version_is_made_again_and_its_verdict_stays(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:
-    address = {"models_model": "iris_classifier", "models_version": "1", "models_tab": "Made again"}
+    address = {"models_model": "iris_classifier", "models_version": "1", "models_tab": "Reproduce"}
     test = opened("models", "auditor", **address)
-    assert "was not made again yet" in said(test)
+    assert "Not reproduced yet" in said(test)
     test.button(key="models_make_again").click().run()
     (job,) = sample_stores.jobs.list(kind="reproduce")
     assert (job.arguments["model"], job.arguments["model_version"], job.actor) == ("iris_classifier", 1, "auditor")
@@ -125,12 +125,12 @@ def test_a_version_is_made_again_and_its_verdict_stays(opened: Opened, sample_st
     run_service(sample_stores, auditor, job.kind, job.arguments, Silent())
     test = opened("models", "manager", **address)
     assert "f1 (0.5 then, " in said(test)
-    numbers = test.dataframe[2].value.set_index("Number")
-    assert (numbers.loc["f1", "Logged"], numbers.loc["f1", ""]) == ("0.5", "differs")
-    assert (numbers.loc["TestRows", "Again"], numbers.loc["TestRows", ""]) == ("15", "same")
+    numbers = test.dataframe[2].value.set_index("Metric")
+    assert (numbers.loc["f1", "Logged"], numbers.loc["f1", "Comparison"]) == ("0.5", "different")
+    assert (numbers.loc["TestRows", "Reproduced"], numbers.loc["TestRows", "Comparison"]) == ("15", "same")
 
 
 def test_an_admin_is_told_who_makes_models_again(opened: Opened, sample_stores: Stores) -> None:
-    test = opened("models", "admin", models_model="iris_classifier", models_tab="Made again")
-    assert "takes the role auditor or scientist or manager" in said(test)
+    test = opened("models", "admin", models_model="iris_classifier", models_tab="Reproduce")
+    assert "Only these roles can reproduce a model version: auditor, scientist, manager" in said(test)
     assert not test.button

@@ -95,7 +95,7 @@ def test_pages_say_that_mlflow_does_not_answer_and_show_what_they_know(
         assert any("does not answer" in one and "try again" in one for one in told), (page, told)
     test = opened("promotions", "manager")
     assert not test.exception
-    assert "classifier/3 to Production" in said(test)
+    assert "classifier/3 for Production" in said(test)
     assert "Approve" in {button.label for button in test.button}
 
 
@@ -112,7 +112,7 @@ def test_pages_that_need_only_delta_go_on_showing_tables_and_past_batches(
         ("sql", {"sql_query": "SELECT * FROM predictions"}, "100 rows, read from predictions@0."),
         ("predictions", {}, "100 of 100 rows of predictions@0 are shown."),
         ("training", {"training_tab": "Jobs"}, ""),
-        ("lineage", {"lineage_from": "a prediction batch"}, "The same in words"),
+        ("lineage", {"lineage_from": "Prediction batch"}, "Lineage as a table"),
     ):
         test = opened(page, "scientist", **address)
         assert not test.exception, page
@@ -181,7 +181,7 @@ def test_a_change_that_got_no_answer_is_unfinished_until_somebody_resolves_it(
 
     end_of_the_trouble(between)
     test = opened("promotions", "manager")
-    assert "carrying it out was begun and not ended" in said(test)
+    assert "the decision is unfinished" in said(test)
     expire_locks(stores)  # until then what got no answer may still be carried out
     test = press(test, "Resolve", "MLflow is back")
     assert not test.exception

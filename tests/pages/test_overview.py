@@ -16,8 +16,8 @@ def test_a_request_waits_on_a_card_that_leads_to_its_decision(opened: Opened, us
     test = opened("overview", "manager")
     assert not test.exception
     told = said(test).replace("\\", "").replace("\u2060", "")
-    assert f"**{MODEL}/3** to" in told
-    assert "asked by scientist" in told
+    assert f"**{MODEL}/3** →" in told
+    assert "requested by scientist" in told
     assert "more rows" in told
     assert links(test)["Decide"] == f"/promotions?promotions_request={asked.id}"
 
@@ -26,17 +26,17 @@ def test_what_serves_is_shown_with_its_decision_and_data(opened: Opened, used: S
     test = opened("overview")
     told = said(test).replace("\\", "").replace("\u2060", "")
     assert "version 1 of 3" in told
-    assert "by manager" in told
+    assert "approved by manager" in told
     assert "trained on iris_training_data@0" in told
-    assert links(test)["Its versions"].startswith("/models?models_model=")
+    assert links(test)["Show versions"].startswith("/models?models_model=")
 
 
 def test_what_changed_lately_is_told_in_words(opened: Opened, used: Stores) -> None:
     test = opened("overview", "manager")
-    shown = next(one.value for one in test.dataframe if "Did" in one.value.columns)
-    told = {(row["Who"], row["Did"], row["To"]) for row in shown.to_dict("records")}
+    shown = next(one.value for one in test.dataframe if "Action" in one.value.columns)
+    told = {(row["Actor"], row["Action"], row["Subject"]) for row in shown.to_dict("records")}
     assert {
-        ("scientist", "asked for Production", f"{MODEL}/1"),
+        ("scientist", "requested Production", f"{MODEL}/1"),
         ("manager", "approved", f"{MODEL}/1"),
         ("scientist", "scored", f"{MODEL}/1"),
     } <= told
@@ -44,8 +44,8 @@ def test_what_changed_lately_is_told_in_words(opened: Opened, used: Stores) -> N
 
 def test_every_action_that_the_log_tells_has_its_words(stores: Stores, auditor: Actor) -> None:
     event = stores.audit.append(auditor, "data.ingest", "x", Outcome.SUCCESS)
-    silent = {action for action in Action if event_views.did(replace(event, action=action.value)) == action.value}
+    silent = {action for action in Action if event_views.verb(replace(event, action=action.value)) == action.value}
     assert {action.value.split(".")[1] for action in silent} == {"read", "query", "verify"}
     assert Action.RECONCILE_READ not in silent
     of_no_row = replace(event, action=Action.PROMOTION_REQUEST.value, after={"binds": {"request": None}})
-    assert event_views.did(of_no_row) == "asked for a stage"
+    assert event_views.verb(of_no_row) == "requested promotion"

@@ -31,7 +31,7 @@ def test_a_scoring_that_failed_is_found_again_by_anybody(opened: Opened, used: S
     failed = used.jobs.submit("score", {"model": MODEL, "model_version": 1, "table": IRIS, "version": 0}, scientist)
     used.jobs.claim("worker")
     used.jobs.fail(failed.id, 1, "the columns differ")
-    address = links(opened("overview", "auditor"))[f"Look at score {failed.id}"]
+    address = links(opened("overview", "auditor"))[f"Show job {failed.id} (Scoring)"]
     assert address == f"/predictions?predictions_job={failed.id}"
     for number in range(60):
         used.jobs.submit("score", {"model": f"m{number}"}, scientist, job_id=f"later{number}")
@@ -45,7 +45,7 @@ def test_a_scoring_that_failed_is_found_again_by_anybody(opened: Opened, used: S
     assert set(listed["Status"]) == {"▲ killed"}
     fresh.number_input(key="predictions_jobs_page.box").set_value(2).run()
     ended = frame(fresh, "Job", "Status").set_index("Job")
-    assert ended.loc[failed.id, ["Status", "How it ended"]].tolist() == ["✕ failed", "the columns differ"]
+    assert ended.loc[failed.id, ["Status", "Result"]].tolist() == ["✕ failed", "the columns differ"]
 
 
 def test_the_rows_of_a_batch_are_turned_over_page_by_page(opened: Opened, used: Stores) -> None:
@@ -73,4 +73,4 @@ def test_a_batch_leads_back_to_its_model_and_its_data(opened: Opened, used: Stor
     found = links(opened("predictions", predictions_batch=BATCHES[0]))
     assert found[f"{MODEL}/1"] == f"/models?models_model={MODEL}&models_version=1"
     assert found[f"{IRIS}@0"] == f"/tables?tables_table={IRIS}&tables_version=0"
-    assert found["Lineage"] == f"/lineage?lineage_from=a+prediction+batch&lineage_batch={BATCHES[0]}"
+    assert found["Lineage"] == f"/lineage?lineage_from=Prediction+batch&lineage_batch={BATCHES[0]}"

@@ -55,14 +55,14 @@ def made(claims: dict[str, Any], stores: Stores, monkeypatch: pytest.MonkeyPatch
     """Every download of the pages by its label, as Streamlit would call it."""
     found: Made = {}
     monkeypatch.setattr(st, "download_button", lambda label, make, *_, **__: found.update({label: make}))
-    proof_forms.take_away(stores, ADA)
-    evidence_downloads.downloads(stores, ADA, ModelVersionKey(model="none", version=1))
+    proof_forms.export_form(stores, ADA)
+    evidence_downloads.draw(stores, ADA, ModelVersionKey(model="none", version=1))
     export_button.csv_button(lambda: b"id\n1\n", "rows", 1, key="rows")
     return found
 
 
 LABELS = [
-    *("All events as JSON lines", "All events as CSV", "Signed head, to print"),
+    *("All events as JSON lines", "All events as CSV", "Signed head for printing"),
     *("Dossier (PDF)", "Dossier (HTML)", "Evidence bundle"),
     "All rows as CSV",
 ]
@@ -114,19 +114,17 @@ def test_the_page_tells_it_with_its_next_run(home: Path) -> None:
 
         from pages._ui import downloads
 
-        st.session_state.setdefault("downloads_told", ["The *sign-in* expired; sign in again."])
-        downloads.tell()
+        st.session_state.setdefault("downloads_failures", ["The *sign-in* expired; sign in again."])
+        downloads.show_failures()
 
     test = AppTest.from_function(view).run()
-    assert [one.value for one in test.error] == [
-        "The download was not made. The \\*sign\\-in\\* expired; sign in again\\."
-    ]
+    assert [one.value for one in test.error] == ["The download failed. The \\*sign\\-in\\* expired; sign in again\\."]
     assert not test.run().error
 
 
 def test_demo_identities_end_in_an_open_tab_too(home: Path, stores: Stores) -> None:
     st.cache_resource.clear()
-    still_here = session.presence()
+    still_here = session.sign_in_check()
     still_here()
     enable_provider(stores, channel="test")
     with pytest.raises(Exception, match="demo identities are not accepted"):
@@ -147,7 +145,7 @@ def test_a_job_that_is_watched_is_neither_shown_nor_cancelled_after_expiry(
         from pages._ui import jobs, session
         from tests.pages.test_presence import ADA, Clock
 
-        still_here = session.presence()
+        still_here = session.sign_in_check()
         Clock.now = Clock.later
         sam = replace(ADA, roles=frozenset({Role.SCIENTIST}))
         jobs._live(open_stores(), sam, job_id, "watched", still_here)
@@ -164,4 +162,4 @@ def test_a_job_that_is_watched_is_neither_shown_nor_cancelled_after_expiry(
 def test_nobody_is_present_who_never_signed_in(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign_in, "_claims", lambda: None)
     with pytest.raises(NotSignedIn):
-        sign_in.presence(stores)
+        sign_in.sign_in_check(stores)

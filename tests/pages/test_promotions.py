@@ -16,7 +16,7 @@ from core.features.stores import Stores
 from tests.pages.conftest import Opened, said
 
 MODEL = "iris_classifier"
-ASK, BACK, DIFFER = "Ask for a stage", "Roll back", "Differences"
+ASK, BACK, DIFFER = "Request promotion", "Roll back", "Differences"
 
 
 def ask(stores: Stores, who: Actor, version: int, reason: str = "please") -> PromotionRequest:
@@ -58,14 +58,14 @@ def test_every_tab_opens_empty_and_with_the_sample(
 
 
 def test_without_a_request_the_page_says_who_asks(opened: Opened) -> None:
-    assert "A data scientist does so" in said(opened("promotions", "manager"))
+    assert "A data scientist makes one" in said(opened("promotions", "manager"))
 
 
 def test_scientist_asks_with_the_gates_in_view(opened: Opened, sample_stores: Stores) -> None:
     test = opened("promotions", "scientist", promotions_tab=ASK, promotions_ask=MODEL, promotions_version="3")
-    gates = frame(test, "Gate", "What it saw").set_index("Gate")
-    assert "Trained on iris_training_data@2." in gates.loc["data version recorded", "What it saw"]
-    test = press(test, "Ask for Production", "all rows")
+    gates = frame(test, "Gate", "Compared").set_index("Gate")
+    assert "Trained on iris_training_data@2." in gates.loc["data version recorded", "Compared"]
+    test = press(test, "Request promotion", "all rows")
     assert not test.error
     (asked,) = sample_stores.decisions.list()
     assert (asked.key.version, asked.requested_by, asked.request_reason) == (3, "scientist", "all rows")
@@ -73,16 +73,16 @@ def test_scientist_asks_with_the_gates_in_view(opened: Opened, sample_stores: St
 
 
 def test_asking_without_a_reason_is_told_and_nothing_is_asked(opened: Opened, sample_stores: Stores) -> None:
-    test = press(opened("promotions", "scientist", promotions_tab=ASK), "Ask for Production")
-    assert "reason is required" in test.error[0].value
+    test = press(opened("promotions", "scientist", promotions_tab=ASK), "Request promotion")
+    assert "reason is needed" in test.error[0].value
     assert sample_stores.decisions.list() == ()
 
 
 @pytest.mark.parametrize("identity", ["auditor", "manager", "admin"])
 def test_who_may_not_ask_sees_no_form(opened: Opened, sample_stores: Stores, identity: str) -> None:
     test = opened("promotions", identity, promotions_tab=ASK)
-    assert not {label for label in labels(test) if label.startswith("Ask")}
-    assert "A data scientist asks" in said(test)
+    assert not {label for label in labels(test) if label.startswith("Request")}
+    assert "Only data scientists can request" in said(test)
 
 
 def test_manager_approves_with_gates_numbers_and_evidence_in_view(
@@ -99,14 +99,14 @@ def test_manager_approves_with_gates_numbers_and_evidence_in_view(
         assert float(difference) == pytest.approx(runs[3].metrics[name] - runs[1].metrics[name], rel=0.01)
         assert word == ["▲", "better"]  # 0.98 against 0.88 of precision, 0.17 against 0.33 of log loss
         assert float(kpis.loc[name, f"{MODEL}/1"]) == pytest.approx(runs[1].metrics[name], abs=1e-3)
-    gates = frame(test, "Gate", "What it saw")
+    gates = frame(test, "Gate", "Compared")
     assert list(gates["Gate"]) == [gate.name for gate in asked.gates]
     test = press(test, "Approve", "the numbers hold")
     assert not test.error
     assert stages(sample_stores) == {1: "Archived", 2: "None", 3: "Production"}
     done = sample_stores.decisions.get(asked.id)
     assert (done.decided_by, done.reason) == ("manager", "the numbers hold")
-    assert "approved for Production" in said(test)
+    assert "Request approved" in said(test)
 
 
 def test_manager_rejects_and_no_stage_changes(opened: Opened, sample_stores: Stores, scientist: Actor) -> None:
@@ -141,7 +141,7 @@ def test_own_request_cannot_be_decided_here(opened: Opened, sample_stores: Store
     both = Actor(name="manager", roles=frozenset({Role.SCIENTIST, Role.MANAGER}), channel="test")
     asked = ask(sample_stores, both, 1)
     test = opened("promotions", "manager", promotions_request=asked.id)
-    assert "somebody else has to decide" in said(test)
+    assert "another manager must decide" in said(test)
     assert not {"Approve", "Reject"} & labels(test)
 
 
@@ -149,7 +149,7 @@ def test_who_may_be_who_asked_has_no_button(opened: Opened, sample_stores: Store
     asked = ask(sample_stores, replace(scientist, name="Manager"), 1)
     test = opened("promotions", "manager", promotions_request=asked.id)
     told = said(test).replace("\u2060", "")
-    assert "Manager, who may be the same person as you, asked for this; somebody else has to decide." in told
+    assert "Manager, who may be the same person as you, made this request; another manager must decide." in told
     assert not {"Approve", "Reject"} & labels(test)
 
 
@@ -185,7 +185,7 @@ def test_who_rolls_back_after_somebody_else_did_is_told(
         approve(sample_stores, manager2, ask(sample_stores, scientist, version).id, reason="fine")
     test = opened("promotions", "manager", promotions_tab=BACK, promotions_back=MODEL)
     roll_back(sample_stores, manager2, MODEL, reason="complaints")
-    test = press(test, "Check and roll back", "complaints")
+    test = press(test, "Roll back", "complaints")
     assert "meanwhile" in said(test)
     assert stages(sample_stores) == {1: "Production", 2: "None", 3: "Archived"}
 
@@ -218,7 +218,7 @@ def test_manager_rolls_back_after_the_check(
     for version in (1, 3):
         approve(sample_stores, manager2, ask(sample_stores, scientist, version).id, reason="fine")
     test = opened("promotions", "manager", promotions_tab=BACK, promotions_back=MODEL)
-    test = press(test, "Check and roll back", "complaints")
+    test = press(test, "Roll back", "complaints")
     assert not test.error
     assert stages(sample_stores) == {1: "Production", 2: "None", 3: "Archived"}
     assert "in Production again" in said(test)
@@ -230,14 +230,14 @@ def test_who_may_not_roll_back_sees_the_stages_and_no_button(
 ) -> None:
     test = opened("promotions", identity, promotions_tab=BACK, promotions_back=MODEL)
     assert len(frame(test, "Version", "Stage")) == 3
-    assert "Check and roll back" not in labels(test)
+    assert "Roll back" not in labels(test)
 
 
 def test_stage_changed_outside_is_shown(opened: Opened, sample_stores: Stores) -> None:
     assert "agree" in said(opened("promotions", promotions_tab=DIFFER))
     sample_stores.models.set_stages(MODEL, {2: Stage.PRODUCTION})
-    shown = frame(opened("promotions", promotions_tab=DIFFER), "What", "Where", "Found")
-    assert list(shown["Where"]) == [f"{MODEL}/2"]
+    shown = frame(opened("promotions", promotions_tab=DIFFER), "Kind", "Subject", "Found")
+    assert list(shown["Subject"]) == [f"{MODEL}/2"]
 
 
 def test_unfinished_decision_is_shown_and_resolved_by_a_manager(
@@ -248,22 +248,22 @@ def test_unfinished_decision_is_shown_and_resolved_by_a_manager(
         asked.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, decided_by="manager2", intended={"1": "Production"}
     )
     looked = opened("promotions", "auditor", promotions_request=asked.id)
-    assert "begun and not ended" in said(looked)
+    assert "the decision is unfinished" in said(looked)
     assert "Resolve" not in labels(looked)
     test = press(opened("promotions", "manager", promotions_request=asked.id), "Resolve", "restart")
     assert not test.error
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.OPEN
-    assert "is open now" in said(test)
+    assert "Request open" in said(test)
 
 
 def test_action_that_died_is_closed_by_a_manager(opened: Opened, sample_stores: Stores, scientist: Actor) -> None:
     sample_stores.audit.append(scientist, "data.ingest", "sales", Outcome.INTENT)
     test = opened("promotions", "manager", promotions_tab=DIFFER)
-    assert list(frame(test, "What", "Where")["Where"]) == ["sales"]
-    test = press(test, "Close", "power cut")
+    assert list(frame(test, "Kind", "Subject")["Subject"]) == ["sales"]
+    test = press(test, "Close action", "power cut")
     assert not test.error
     assert sample_stores.audit.unfinished() == ()
-    assert "recorded as failed" in said(test)
+    assert "is failed" in said(test)
 
 
 def test_registry_that_is_down_leaves_the_requests_readable(

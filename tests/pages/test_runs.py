@@ -30,7 +30,7 @@ def odd_run(stores: Stores, *, name: str = EVIL) -> str:
 def test_every_run_shows_its_data_version_and_model(opened: Opened, sample_stores: Stores) -> None:
     test = opened("runs")
     rows = table(test)
-    iris = rows[rows["Model"].str.startswith("iris_classifier")]
+    iris = rows[rows["Model version"].str.startswith("iris_classifier")]
     assert list(iris["Data version"]) == [f"iris_training_data@{version}" for version in (2, 1, 0)]
     assert list(iris["TrainRows"]) == [105, 70, 35]
     assert set(rows["By"]) == {"scientist"}
@@ -42,7 +42,7 @@ def test_deltas_against_production_are_signed_and_marked(opened: Opened, sample_
     base, other = sample_stores.runs.get(str(one)), sample_stores.runs.get(str(two))
     test = opened("runs", runs_data="iris_training_data@1")
     assert "iris_classifier/1 is in Production" in said(test)
-    rows = table(test, 1).set_index("")
+    rows = table(test, 1).set_index("Field")
     loss = rows.loc["log_loss (lower is better)", "iris_classifier/2"]
     delta = other.metrics["log_loss"] - base.metrics["log_loss"]
     assert loss.endswith("▲ better" if delta < 0 else "▼ worse")
@@ -52,9 +52,9 @@ def test_deltas_against_production_are_signed_and_marked(opened: Opened, sample_
 
 def test_only_differences_can_be_turned_off(opened: Opened, sample_stores: Stores) -> None:
     test = opened("runs", runs_data="iris_training_data")
-    assert "param estimator" not in list(table(test, 1)[""])
+    assert "param estimator" not in list(table(test, 1)["Field"])
     test.toggle(key="runs_only").set_value(False).run()
-    assert "param estimator" in list(table(test, 1)[""])
+    assert "param estimator" in list(table(test, 1)["Field"])
 
 
 @pytest.mark.parametrize("view", ["Bars", "Scatter", "Parallel coordinates", "Over data versions"])
@@ -66,7 +66,7 @@ def test_every_picture_is_drawn_also_with_odd_runs(view: str, opened: Opened, sa
     (picture,) = test.get("plotly_chart")
     assert "<img" not in picture.proto.spec
     if view == "Over data versions":
-        assert "1 of 6 runs logged no data version and are left out" in said(test)
+        assert "1 of 6 runs are not shown: they logged no data version" in said(test)
 
 
 def test_a_run_without_data_version_and_with_nan_is_labelled_and_inert(opened: Opened, sample_stores: Stores) -> None:
@@ -77,7 +77,7 @@ def test_a_run_without_data_version_and_with_nan_is_labelled_and_inert(opened: O
     assert row["Notes"] == "no data version was logged; no finite value of f1, log_loss"
     assert EVIL not in said(test)
     column = next(name for name in table(test, 1).columns if name.startswith(EVIL))
-    shown = table(test, 1).set_index("")[column]
+    shown = table(test, 1).set_index("Field")[column]
     assert shown["f1"] == "NaN"
     assert shown["log_loss (lower is better)"] == "∞"
 
@@ -85,15 +85,18 @@ def test_a_run_without_data_version_and_with_nan_is_labelled_and_inert(opened: O
 def test_filters_of_the_address_open_the_same_view(opened: Opened, sample_stores: Stores) -> None:
     test = opened("runs", runs_data="iris_training_data@0")
     assert list(table(test)["Data version"]) == ["iris_training_data@0"]
-    assert opened("runs", runs_text="no such run").info[0].value == "No run fits these filters."
+    assert (
+        opened("runs", runs_text="no such run").info[0].value
+        == "No runs match these filters. Remove a filter to see more runs."
+    )
     failed = opened("runs", runs_status="failed")
-    assert failed.info[0].value == "No run fits these filters."
+    assert failed.info[0].value == "No runs match these filters. Remove a filter to see more runs."
 
 
 def test_a_link_to_runs_compares_those_and_tells_which_are_gone(opened: Opened, sample_stores: Stores) -> None:
     run_id = sample_stores.models.versions("iris_classifier")[0].run_id
     test = opened("runs", runs=f"{run_id},{'a' * 32}")
-    assert "not in MLflow any more" in said(test)
+    assert "no longer in MLflow" in said(test)
     assert "a" * 32 in said(test)
     assert list(table(test, 1).columns)[-1] == "iris_classifier/3"
 
@@ -104,7 +107,7 @@ def test_a_deleted_run_of_a_link_is_compared_and_labelled(opened: Opened, sample
     run_id = str(sample_stores.models.versions("iris_classifier")[0].run_id)
     MlflowClient(sample_stores.settings.tracking_uri).delete_run(run_id)
     test = opened("runs", runs=run_id)
-    assert "deleted in MLflow" in table(test, 1).set_index("").loc["Status", "iris_classifier/3"]
+    assert "deleted in MLflow" in table(test, 1).set_index("Field").loc["Status", "iris_classifier/3"]
 
 
 def test_a_baseline_can_be_chosen(opened: Opened, sample_stores: Stores) -> None:
@@ -133,7 +136,7 @@ def test_one_run_shows_what_it_logged_and_what_was_changed_afterwards(opened: Op
     params, tags, metrics, files = (frame.value for frame in test.dataframe[1:5])
     assert params.set_index("Name").loc["DataV", "Value"] == "2"
     assert tags.set_index("Name").loc["note", "Value"] == "<b>[x](http://evil)</b>"
-    assert list(metrics[metrics["Metric"] == "f1"]["When"]) == ["during the run", "▲ after the run ended"]
+    assert list(metrics[metrics["Metric"] == "f1"]["Logged"]) == ["during the run", "▲ after the run ended"]
     assert "model/model.skops" in list(files["File"])
 
 

@@ -41,7 +41,7 @@ def test_each_provider_has_its_button(
     test = opened("audit")
     assert not test.exception
     assert [one.label for one in test.button] == labels
-    assert "Sign in to see anything here" in said(test)
+    assert "Sign in to use ModelLedger" in said(test)
 
 
 def signed_in(settings: Settings, stores: Stores, provider: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -64,7 +64,7 @@ def test_the_same_address_at_two_providers_is_two_names(
     settings = configured(TWO)
     assert signed_in(settings, stores, "default", monkeypatch) == "ann@bank.example (auth)"
     assert signed_in(settings, stores, "partner", monkeypatch) == "ann@bank.example (partner)"
-    with pytest.raises(NotSignedIn, match="not configured here any more"):
+    with pytest.raises(NotSignedIn, match="no longer configured"):
         signed_in(settings, stores, "elsewhere", monkeypatch)
     assert signed_in(configured(ONE), stores, "default", monkeypatch) == "ann@bank.example"
 

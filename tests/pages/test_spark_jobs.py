@@ -102,7 +102,7 @@ def test_stages_are_listed_a_cancel_ends_them_and_a_lost_driver_is_told(
     until(lambda: in_the_middle(stores, job_id))
     page = opened("training", "scientist", training_tab="Jobs", training_job=job_id)
     (row,) = page.dataframe[0].value.to_dict("records")
-    assert STAGES.search(row["How it ended"])
+    assert STAGES.search(row["Result"])
     assert 0.1 <= row["Progress"] < 1
 
     press(page, "Cancel")

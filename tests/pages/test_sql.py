@@ -13,7 +13,7 @@ def test_address_holds_the_query_and_the_versions_read_are_said(opened: Opened, 
     assert not test.error
     assert list(test.dataframe[0].value["n"]) == [50]
     plain = said(test).replace("\\", "").replace("\u2060", "")
-    assert "1 rows, read from iris_training_data@0" in plain
+    assert "1 row · read from iris_training_data@0" in plain
 
 
 def test_two_columns_of_one_name_are_both_shown(opened: Opened, sample_stores: Stores) -> None:

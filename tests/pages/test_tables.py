@@ -26,9 +26,9 @@ def frame(test: AppTest, *columns: str) -> pd.DataFrame:
 
 
 def test_tables_are_listed_with_version_and_rows(opened: Opened, sample_stores: Stores) -> None:
-    shown = frame(opened("tables"), "Table", "Version", "Rows").set_index("Table")
-    assert list(shown.loc[IRIS, ["Version", "Rows"]]) == [2, 150]
-    assert list(shown.loc["diabetes_training_data", ["Version", "Rows"]]) == [1, 442]
+    shown = frame(opened("tables"), "Table", "Latest version", "Rows").set_index("Table")
+    assert list(shown.loc[IRIS, ["Latest version", "Rows"]]) == [2, 150]
+    assert list(shown.loc["diabetes_training_data", ["Latest version", "Rows"]]) == [1, 442]
 
 
 @pytest.mark.parametrize(("version", "rows"), [(0, 50), (1, 100), (2, 150)])
@@ -40,14 +40,14 @@ def test_address_opens_a_version_as_it_stood(opened: Opened, sample_stores: Stor
 
 
 def test_history_tells_who_what_and_which_models(opened: Opened, sample_stores: Stores) -> None:
-    shown = frame(opened("tables", tables_table=IRIS, tables_tab="History"), "Operation", "Trained on it").set_index(
-        "Version"
-    )
+    shown = frame(
+        opened("tables", tables_table=IRIS, tables_tab="History"), "Operation", "Models trained on it"
+    ).set_index("Version")
     assert list(shown.index) == [2, 1, 0]
     assert list(shown["Rows added"]) == [50, 50, 50]
     assert list(shown["Rows"]) == [150, 100, 50]
-    assert set(shown["Who (claimed)"]) == {"scientist"}
-    assert shown.loc[0, "Trained on it"] == "iris_classifier/1"
+    assert set(shown["User (claimed)"]) == {"scientist"}
+    assert shown.loc[0, "Models trained on it"] == "iris_classifier/1"
 
 
 def test_page_of_rows_is_in_the_address(opened: Opened, sample_stores: Stores) -> None:
@@ -74,7 +74,7 @@ def test_address_of_what_is_not_there_breaks_nothing(
 ) -> None:
     test = opened("tables", tables_table=table, tables_version=version)
     assert not test.exception
-    assert frame(test, "Table", "Version") is not None
+    assert frame(test, "Table", "Latest version") is not None
 
 
 def test_version_whose_files_are_gone_keeps_its_facts_and_says_how_it_was_lost(
@@ -131,7 +131,7 @@ def test_file_is_previewed_and_then_saved_as_the_next_version(
     test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value(IRIS)
     header = "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n"
     test = upload(test, "more.csv", f"{header}5,3,1.5,0.2,setosa\n6,3,4.5,1.4,versicolor\n".encode())
-    assert "**2 rows** would make version 3" in said(test)
+    assert "**2** rows would become version 3" in said(test)
     assert len(table_history(sample_stores, scientist, IRIS)) == 3, "a preview writes nothing"
     test.text_input(key="tables_ingest_reason").set_value("two more")
     test = save(test)

@@ -85,7 +85,7 @@ def test_past_jobs_are_listed_with_how_they_ended(opened: Opened, sample_stores:
     (row,) = test.dataframe[0].value.to_dict("records")
     assert row["Job"] == job.id
     assert row["Status"].endswith("failed")
-    assert row["How it ended"] == "no rows"
+    assert row["Result"] == "no rows"
 
 
 def test_a_new_recipe_is_saved_from_the_tables_own_columns(opened: Opened, sample_stores: Stores) -> None:
@@ -95,8 +95,8 @@ def test_a_new_recipe_is_saved_from_the_tables_own_columns(opened: Opened, sampl
     target = next(box for box in test.selectbox if box.label == "Target")
     assert "species" in target.options
     target.set_value("species")
-    press(test, "Save the recipe")
-    assert "Saved" in said(test)
+    press(test, "Save recipe")
+    assert "The recipe my\\_iris was saved" in said(test)
     again = opened("training", "auditor")
     assert "my_iris" in list(again.dataframe[0].value["Recipe"])
 
@@ -104,29 +104,29 @@ def test_a_new_recipe_is_saved_from_the_tables_own_columns(opened: Opened, sampl
 def test_a_recipe_without_a_proper_name_is_refused_in_a_sentence(opened: Opened, sample_stores: Stores) -> None:
     test = opened("training", "scientist", training_tab="New recipe")
     next(field for field in test.text_input if field.label == "Name").set_value("../up")
-    press(test, "Save the recipe")
+    press(test, "Save recipe")
     assert "is not a valid name for a recipe" in said(test)
     assert not test.exception
 
 
 def test_a_schedule_is_added_listed_and_deleted(opened: Opened, sample_stores: Stores) -> None:
     test = opened("training", "scientist", training_tab="Schedules")
-    next(radio for radio in test.radio if radio.label == "When").set_value("By a cron line (UTC)")
-    next(field for field in test.text_input if field.label == "Cron line").set_value("30 2 * * 1")
-    press(test, "Schedule")
+    next(radio for radio in test.radio if radio.label == "When").set_value("cron")
+    next(field for field in test.text_input if field.label == "Cron expression").set_value("30 2 * * 1")
+    press(test, "Add schedule")
     (trigger,) = sample_stores.jobs.triggers.list()
     assert trigger.cron == "30 2 * * 1"
     assert test.dataframe[0].value.iloc[0]["When"] == "cron 30 2 * * 1 (UTC)"
-    press(test, "Delete")
+    press(test, "Delete schedule")
     assert sample_stores.jobs.triggers.list() == ()
 
 
 @pytest.mark.parametrize("line", ["", "every day", "99 * * * *"])
 def test_a_cron_line_that_cannot_be_used_is_refused(line: str, opened: Opened, sample_stores: Stores) -> None:
     test = opened("training", "scientist", training_tab="Schedules")
-    next(radio for radio in test.radio if radio.label == "When").set_value("By a cron line (UTC)")
-    next(field for field in test.text_input if field.label == "Cron line").set_value(line)
-    press(test, "Schedule")
+    next(radio for radio in test.radio if radio.label == "When").set_value("cron")
+    next(field for field in test.text_input if field.label == "Cron expression").set_value(line)
+    press(test, "Add schedule")
     assert test.error
     assert not test.exception
     assert sample_stores.jobs.triggers.list() == ()

@@ -53,17 +53,17 @@ PAGES = {
         for model, version in ((NAMED, "1"), (NAMED, "4"), (MODEL, "3"), ("learned", "1"))
         for tab in ("Evidence", "Signature and requirements", "Files")
     ],
-    "promotions": [{"promotions_tab": tab} for tab in ("Requests", "Ask for a stage", "Roll back", "Differences")],
+    "promotions": [{"promotions_tab": tab} for tab in ("Requests", "Request promotion", "Roll back", "Differences")],
     "training": [{"training_tab": tab} for tab in ("Start", "Jobs", "New recipe", "Schedules")]
     + [{"training_recipe": "learned"}],
     "predictions": [{}],
     "lineage": [
         {"lineage_model": NAMED},
         {"lineage_model": "learned"},
-        {"lineage_from": "a prediction batch"},
-        {"lineage_from": "a data version", "lineage_table": FOLDERS[1]},
+        {"lineage_from": "Prediction batch"},
+        {"lineage_from": "Data version", "lineage_table": FOLDERS[1]},
     ],
-    "audit": [{"audit_tab": tab} for tab in ("Events", "Verify", "Take away")],
+    "audit": [{"audit_tab": tab} for tab in ("Events", "Verify", "Export")],
     "admin": [{}],
 }
 ROLES = {"training": "scientist", "predictions": "scientist", "admin": "admin", "audit": "manager"}

@@ -17,7 +17,7 @@ from tests.security.nasty import FOLDERS, HOST, NAMED, OWNED, TEXTS, home  # noq
 pytestmark = pytest.mark.browser
 
 LOOKED_AT = [
-    *(f"promotions?promotions_tab={tab}" for tab in ("Requests", "Ask for a stage")),
+    *(f"promotions?promotions_tab={tab}" for tab in ("Requests", "Request promotion")),
     "audit",
     f"models?models_model={quote(NAMED)}&models_version=1",
     "models?models_model=iris_classifier&models_version=3",
@@ -118,7 +118,7 @@ def test_a_table_that_is_downloaded_computes_nothing(watched: Page, server: str)
 
 
 def test_the_log_that_a_page_gives_away_computes_nothing(watched: Page, server: str) -> None:
-    watched.goto(f"{server}/audit?as=auditor&audit_tab=Take away")
+    watched.goto(f"{server}/audit?as=auditor&audit_tab=Export")
     settled(watched)
     with watched.expect_download() as download:
         watched.get_by_role("button", name="All events as CSV").click()

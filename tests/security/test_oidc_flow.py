@@ -53,21 +53,21 @@ def signed_in(chromium: Browser, ledger: SignedInServer, name: str, page_name: s
 
 
 def ask(page: Page, reason: str) -> None:
-    page.get_by_label("What speaks for it").fill(reason)
-    page.get_by_role("button", name="Ask for Production").click()
-    expect(page.get_by_text("Asked:")).to_be_visible()
+    page.get_by_label("Reason for the request").fill(reason)
+    page.get_by_role("button", name="Request promotion").click()
+    expect(page.get_by_text("Request sent:")).to_be_visible()
     page.context.close()
 
 
 def test_asked_by_one_approved_by_another_never_by_who_asked(
     chromium: Browser, ledger: SignedInServer, stores: Stores
 ) -> None:
-    form = {"promotions_tab": "Ask for a stage", "promotions_ask": MODEL}
+    form = {"promotions_tab": "Request promotion", "promotions_ask": MODEL}
     ask(signed_in(chromium, ledger, "sam", "promotions", **form, promotions_version="1"), "the first")
     page = signed_in(chromium, ledger, "mia", "promotions", promotions_status="waiting")
-    page.get_by_label("Why", exact=True).fill("the numbers hold")
+    page.get_by_label("Reason", exact=True).fill("the numbers hold")
     page.get_by_role("button", name="Approve", exact=True).click()
-    expect(page.get_by_text(f"{MODEL}/1: approved for Production")).to_be_visible()
+    expect(page.get_by_text(f"Request approved: {MODEL}/1 for Production")).to_be_visible()
     page.context.close()
 
     asked, decided = done(stores, "promotion.request")[0], done(stores, "promotion.decide")[0]
@@ -81,7 +81,7 @@ def test_asked_by_one_approved_by_another_never_by_who_asked(
     # Who may ask and decide, by the groups of the provider, still decides on nothing of their own.
     ask(signed_in(chromium, ledger, "bea", "promotions", **form, promotions_version="3"), "mine")
     page = signed_in(chromium, ledger, "bea", "promotions", promotions_status="waiting")
-    expect(page.get_by_text("You asked for this; somebody else has to decide.")).to_be_visible()
+    expect(page.get_by_text("You made this request; another manager must decide.")).to_be_visible()
     expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
     page.context.close()
     assert done(stores, "promotion.request")[0].actor == "bea@bank.example"
@@ -93,7 +93,7 @@ def test_an_admin_issues_a_token_that_acts_and_names_who_issued_it(
 ) -> None:
     page = signed_in(chromium, ledger, "ian", "admin")
     page.get_by_label("Name", exact=True).fill("nightly")
-    page.get_by_role("button", name="Issue", exact=True).click()
+    page.get_by_role("button", name="Issue token", exact=True).click()
     text = page.get_by_text(re.compile(r"^mlt_")).first
     expect(text).to_be_visible()
     actor = stores.tokens.actor(str(text.text_content()), stores.audit.search(limit=1)[0].time)

@@ -272,7 +272,7 @@ def test_a_refusal_repeats_no_secret_on_a_page_or_a_terminal(
     opened: Opened,  # noqa: F811
     command: Command,  # noqa: F811
 ) -> None:
-    test = opened("lineage", "auditor", lineage_from="a prediction batch", lineage_batch=f"{CANARY}-aws")
+    test = opened("lineage", "auditor", lineage_from="Prediction batch", lineage_batch=f"{CANARY}-aws")
     assert not test.exception
     assert CANARY not in " ".join(error.value for error in test.error)
     answer = command("show", f"https://ann:{CANARY}-url@host/x")

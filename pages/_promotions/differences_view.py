@@ -1,0 +1,35 @@
+"""The tab Differences: what differs between the registry and the decisions, with the forms that resolve it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.entities import Actor
+from core.errors import CoreError
+from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, find_differences, find_unfinished
+from core.features.stores import Stores
+from pages._promotions import promotion_forms, promotion_views
+from pages._ui import links, messages
+from pages._ui.texts import t
+
+
+def draw(stores: Stores, actor: Actor) -> None:
+    """Show what differs between the registry and the decisions. ModelLedger repairs nothing silently."""
+    try:
+        found = find_differences(stores, actor)
+    except CoreError as error:
+        # Unfinished actions are in ModelLedger's own database.
+        messages.show_error(error)
+        found = find_unfinished(stores)
+        if not found:
+            return
+    if not found:
+        st.success(t("Registry and decisions agree. No action is unfinished."), icon=":material/check:")
+        return
+    promotion_views.differences_table(found)
+    links.link("audit", t("Show as findings, with owner and due date"), audit_tab=t("Findings"))
+    for difference in found:
+        if difference.kind == UNFINISHED_REQUEST and difference.request_id:
+            promotion_forms.resolve_form(stores, actor, difference.request_id, difference.detail)
+    actions = [difference for difference in found if difference.kind == UNFINISHED_ACTION]
+    promotion_forms.close_form(stores, actor, actions)
