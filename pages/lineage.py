@@ -16,7 +16,7 @@ from core.features.data.browse import list_tables, table_history
 from core.features.lineage.build_graph import impact_of_version, lineage_of_batch, lineage_of_model
 from core.features.monitoring.findings import list_findings
 from core.features.runs.models import list_models
-from core.features.scoring.score import list_batches
+from core.features.scoring.batches import list_batches
 from core.texts import text
 from pages._audit import finding_views
 from pages._history import as_of

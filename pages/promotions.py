@@ -7,7 +7,8 @@ import streamlit as st
 from core.access.permissions import Action
 from core.entities import RequestStatus, Stage
 from core.features.monitoring.findings import list_findings
-from core.features.promotion.decide import list_requests, preview_gates, request_promotion, roll_back
+from core.features.promotion.request_promotion import list_requests, preview_gates, request_promotion
+from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.runs.models import list_models
 from core.texts import text

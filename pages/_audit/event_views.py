@@ -45,7 +45,7 @@ def verb(event: Event) -> str:
     decision = event.after.get("decision")
     if event.action == Action.PROMOTION_DECIDE.value and decision:
         return translated(_DECISIONS.get(str(decision), str(decision)))
-    stage = bound_row(event.after, "request").get("to_stage")
+    stage = snapshot_row(event.after, "request").get("to_stage")
     if event.action == Action.PROMOTION_REQUEST.value and stage:
         return t("requested {stage}", stage=stage)
     return translated(_VERBS.get(event.action, event.action))

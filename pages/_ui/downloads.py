@@ -21,25 +21,25 @@ def on_demand(make: Callable[[], bytes]) -> Callable[[], bytes]:
     """Return *make* for `st.download_button`, which calls it without a run of the script, perhaps hours later.
 
     The sign-in is checked again before each call. A CoreError is kept for `show_failures` in the page's next run, and
-    DownloadRefused is raised in its place.
+    DownloadRefused is raised in its place. Streamlit calls *make* in a thread without the session.
     """
     require_signed_in = session.sign_in_check()
-    failures: list[str] = st.session_state.setdefault(_FAILURES, [])
+    failures: list[CoreError] = st.session_state.setdefault(_FAILURES, [])
 
     def make_now() -> bytes:
         try:
             require_signed_in()
             return make()
         except CoreError as error:
-            failures.append(messages.redacted(translated(error)))
-        raise DownloadRefused(failures[-1])
+            failures.append(error)
+        raise DownloadRefused(messages.redacted(str(failures[-1])))
 
     return make_now
 
 
 def show_failures() -> None:
     """Show, once, why a download failed."""
-    failures: list[str] = st.session_state.setdefault(_FAILURES, [])
+    failures: list[CoreError] = st.session_state.setdefault(_FAILURES, [])
     while failures:
-        reason = messages.plain(failures.pop(0))
+        reason = messages.plain(messages.redacted(translated(failures.pop(0))))
         st.error(t("The download failed. {reason}", reason=reason), icon=":material/error:")

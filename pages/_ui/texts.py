@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import CoreError
 from core.texts import SOURCE_LANGUAGE, languages, translate, translate_plural, translate_sentence
@@ -35,5 +36,7 @@ def translated(sentence: str | CoreError) -> str:
 
 def language() -> str:
     """Return the code of the session's language: the browser's where there are texts in it, else English."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return SOURCE_LANGUAGE
     preferred = (st.context.locale or SOURCE_LANGUAGE).replace("_", "-").split("-")[0].lower()
     return preferred if preferred in languages() else SOURCE_LANGUAGE

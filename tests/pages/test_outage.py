@@ -108,8 +108,8 @@ def test_pages_that_need_only_delta_go_on_showing_tables_and_past_batches(
     for page, address, shown in (
         ("tables", {"tables_table": TABLE, "tables_version": "1"}, "50 of 100 rows are shown."),
         ("tables", {"tables_table": TABLE, "tables_tab": "History"}, "does not answer"),
-        ("sql", {"sql_query": f"SELECT * FROM {TABLE} VERSION AS OF 0"}, f"50 rows, read from {TABLE}@0."),
-        ("sql", {"sql_query": "SELECT * FROM predictions"}, "100 rows, read from predictions@0."),
+        ("sql", {"sql_query": f"SELECT * FROM {TABLE} VERSION AS OF 0"}, f"50 rows · read from {TABLE}@0"),
+        ("sql", {"sql_query": "SELECT * FROM predictions"}, "100 rows · read from predictions@0"),
         ("predictions", {}, "100 of 100 rows of predictions@0 are shown."),
         ("training", {"training_tab": "Jobs"}, ""),
         ("lineage", {"lineage_from": "Prediction batch"}, "Lineage as a table"),

@@ -112,9 +112,10 @@ def test_the_page_tells_it_with_its_next_run(home: Path) -> None:
     def view() -> None:
         import streamlit as st
 
+        from core.errors import NotSignedIn
         from pages._ui import downloads
 
-        st.session_state.setdefault("downloads_failures", ["The *sign-in* expired; sign in again."])
+        st.session_state.setdefault("downloads_failures", [NotSignedIn("The *sign-in* expired; sign in again.")])
         downloads.show_failures()
 
     test = AppTest.from_function(view).run()

@@ -74,7 +74,7 @@ def test_scientist_asks_with_the_gates_in_view(opened: Opened, sample_stores: St
 
 def test_asking_without_a_reason_is_told_and_nothing_is_asked(opened: Opened, sample_stores: Stores) -> None:
     test = press(opened("promotions", "scientist", promotions_tab=ASK), "Request promotion")
-    assert "reason is needed" in test.error[0].value
+    assert "reason is required" in test.error[0].value
     assert sample_stores.decisions.list() == ()
 
 
