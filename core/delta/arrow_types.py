@@ -46,11 +46,28 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_type(plain_type(field.type)).remove_metadata() for field in schema])
 
 
-def plain_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """*batches* cast to plain_schema(*schema*), one at a time."""
-    plain = plain_schema(schema)
+def read_schema(schema: pa.Schema) -> pa.Schema:
+    """Return plain_schema(*schema*) with every field of a nested type nullable.
+
+    A null struct has null fields, also where Delta declares them not null: Arrow and DuckDB refuse such rows.
+    """
+    return pa.schema([field.with_type(_all_nullable(field.type)) for field in plain_schema(schema)])
+
+
+def _all_nullable(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(part.name, _all_nullable(part.type)) for part in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field(kind.value_field.name, _all_nullable(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, pa.field(kind.item_field.name, _all_nullable(kind.item_type)))
+    return kind
+
+
+def read_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """*batches* cast to *schema*, one at a time."""
     for batch in batches:
-        yield batch.cast(plain) if batch.schema != plain else batch
+        yield batch.cast(schema) if batch.schema != schema else batch
 
 
 def unsliced(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from core.delta.catalog import Catalog
 from core.delta.delta_rs.engine import DeltaRsEngine
-from core.delta.sql import run_query
+from core.delta.sql.query import run_query
 from core.errors import BadQuery, FilesVacuumed, TableNotFound, VersionNotFound
 
 
@@ -218,3 +219,69 @@ def test_query_that_takes_too_long_is_stopped(engine: DeltaRsEngine, catalog: Ca
     sql = "SELECT count(*) FROM " + ", ".join(f"loans AS l{i}" for i in range(24))
     with pytest.raises(BadQuery, match=r"longer than 0\.3 s"):
         run_query(engine, catalog, sql, timeout_s=0.3)
+
+
+def test_name_of_a_with_means_the_table_within_its_own_body(engine: DeltaRsEngine, catalog: Catalog) -> None:
+    older = run_query(
+        engine, catalog, "WITH loans AS (SELECT * FROM loans VERSION AS OF 0) SELECT count(*) n FROM loans"
+    )
+    plain = run_query(engine, catalog, "SELECT count(*) AS n FROM loans VERSION AS OF 0")
+    assert older.rows.to_pylist() == plain.rows.to_pylist()
+    assert older.versions_read == plain.versions_read
+    with_other = "WITH loans AS (SELECT 1 AS id)"
+    both = f"{with_other} SELECT (SELECT max(id) FROM loans) AS a, count(*) AS n FROM loans VERSION AS OF 0"
+    assert run_query(engine, catalog, both).versions_read == plain.versions_read
+
+
+def test_sum_of_whole_numbers_is_a_whole_number(engine: DeltaRsEngine, catalog: Catalog) -> None:
+    result = run_query(engine, catalog, "SELECT sum(id) AS total FROM loans VERSION AS OF 0")
+    assert result.rows.schema.field("total").type == pa.int64()
+    huge = run_query(engine, catalog, "SELECT sum(x) AS total FROM (VALUES (9223372036854775807), (1)) t(x)")
+    assert str(huge.rows.column("total")[0].as_py()) == "9223372036854775808"
+
+
+def test_time_of_day_is_utc_whatever_the_zone_of_the_machine(
+    engine: DeltaRsEngine, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    result = run_query(engine, catalog, "SELECT hour(to_timestamp('2026-05-17 10:11:12')) AS h")
+    assert result.rows.to_pydict() == {"h": [10]}
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        ("hash(id)", "hash"),
+        ("typeof(id)", "typeof"),
+        ("skewness(id)", "skewness"),
+        ("exists(array(1), x -> x > 0)", "exists"),
+        ("array_distinct(array(1, 1))", "array_distinct"),
+    ],
+)
+def test_function_with_another_meaning_is_refused_by_name(
+    engine: DeltaRsEngine, catalog: Catalog, expression: str, name: str
+) -> None:
+    with pytest.raises(BadQuery, match=f"function {name} is not supported"):
+        run_query(engine, catalog, f"SELECT {expression} AS v FROM loans")
+
+
+def test_tablesample_is_refused_by_name(engine: DeltaRsEngine, catalog: Catalog) -> None:
+    with pytest.raises(BadQuery, match="TABLESAMPLE"):
+        run_query(engine, catalog, "SELECT * FROM loans TABLESAMPLE (10 PERCENT)")
+
+
+def test_only_named_columns_are_read(engine: DeltaRsEngine, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[str]] = []
+    scan = engine.scan
+
+    def watched(table: Any, **options: Any) -> Any:
+        read.append(list(options["columns"]))
+        return scan(table, **options)
+
+    monkeypatch.setattr(engine, "scan", watched)
+    run_query(engine, catalog, "SELECT count(*) FROM loans WHERE ID > 0")
+    assert read == [["id"]]
+    read.clear()
+    columns = [field.name for field in engine.snapshot(catalog.resolve("loans")).schema]
+    run_query(engine, catalog, "SELECT * FROM loans")
+    assert read == [columns]

@@ -15,7 +15,7 @@ import deltalake
 import pyarrow as pa
 
 from core.delta import table_features
-from core.delta.arrow_types import Rows, check_new, fitting, plain_batches, plain_schema
+from core.delta.arrow_types import Rows, check_new, fitting, read_batches, read_schema
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
 from core.delta.engine import DeltaEngine, WriteMode, commit_metadata
@@ -41,8 +41,12 @@ from core.errors import (
 from core.identifiers import quote_ansi
 from core.uris import local_path
 
-# One partition at a time: the same rows come in the same order whenever they are asked for.
-_IN_ORDER = {"datafusion.execution.target_partitions": "1"}
+_QUERY_OPTIONS = {
+    # One partition at a time: the same rows come in the same order in every read.
+    "datafusion.execution.target_partitions": "1",
+    # Spark writes timestamps as INT96. DataFusion reads them as 64-bit nanoseconds, which wrap outside 1677–2262.
+    "datafusion.execution.parquet.coerce_int96": "us",
+}
 _ROWS = "rows"
 # Opening costs 4 ms and a lineage asks for many versions: a version that opened is believed to open for so long.
 # That its files are there is looked at each time.
@@ -297,16 +301,16 @@ class _Reader:
     """A stream of rows in plain Arrow types; a failure on the way is named as _reading does."""
 
     def __init__(self, reader: pa.RecordBatchReader, engine: DeltaRsEngine, table: Table, version: int) -> None:
-        self.schema = plain_schema(reader.schema)
+        self.schema = read_schema(reader.schema)
         self._reader, self._engine, self._table, self._version = reader, engine, table, version
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with self._engine._reading(self._table, self._version):
-            yield from plain_batches(self._reader.schema, self._reader)
+            yield from read_batches(self.schema, self._reader)
 
 
 def _query(table: Any, sql: str) -> pa.RecordBatchReader:
-    stream = deltalake.QueryBuilder(_IN_ORDER).register(_ROWS, table).execute(sql)
+    stream = deltalake.QueryBuilder(_QUERY_OPTIONS).register(_ROWS, table).execute(sql)
     return pa.RecordBatchReader.from_stream(stream)
 
 

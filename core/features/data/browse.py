@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from core.access.permissions import Action
 from core.delta.diff import diff_versions
-from core.delta.sql import QueryResult, run_query
+from core.delta.sql.query import QueryResult, run_query
 from core.entities import Actor, Commit, ReadVerdict, Snapshot, Table, TableDiff
 from core.errors import CoreError, DataUnreadable
 from core.features.stores import Stores

@@ -1,26 +1,26 @@
-"""SQL of a person over registered tables at any version: parsed first, then run where nothing else can be reached."""
+"""The query: a person's SELECT, parsed first, then run where it can reach nothing but registered tables."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
+from core.delta.sql.functions import translate
+from core.delta.sql.parser import named_columns, parse, sentence, tables_of
 from core.entities import Table, TableVersion
-from core.errors import BadQuery, CoreError, VersionNotFound, first_line
+from core.errors import BadQuery, CoreError, VersionNotFound
 
-_DIALECT = "databricks"
 _TIMEOUT_S = 60.0
 
 
@@ -42,29 +42,39 @@ def run_query(
     It runs in DuckDB with no access to files, network or settings; every table is read through the engine.
     Raises BadQuery (one sentence), TableNotFound, VersionNotFound, DataUnreadable.
     """
-    query = _parsed(sql)
-    sources = _sources(query)
+    query = parse(sql)
+    sources = tables_of(query)
     pinned = [_pin(engine, catalog, source) for source in sources]
-    for number, source in enumerate(sources):
-        alias = source.alias or source.name
-        source.replace(_placed(source, f"source_{number}", alias))
+    names = [f"source_{number}" for number in range(len(sources))]
+    for name, source in zip(names, sources, strict=True):
+        source.replace(_placed(source, name, source.alias or source.name))
+    columns = {
+        name: [field.name for field in engine.snapshot(table, version=version).schema]
+        for name, (table, version) in zip(names, pinned, strict=True)
+    }
+    named = named_columns(query, columns)
+    statement = _in_duckdb(query)
     failures: list[CoreError] = []
-    # What a recursion asks for again and again has to be kept; everything else streams by.
+    # A recursion reads its source several times, so the source is kept. Every other source streams.
     is_kept = any(part.args.get("recursive") for part in query.find_all(exp.With))
     try:
         with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
-            for number, (table, version) in enumerate(pinned):
-                source_rows = _reader(engine, table, version, failures)
-                connection.register(f"source_{number}", source_rows.read_all() if is_kept else source_rows)
+            for name, (table, version) in zip(names, pinned, strict=True):
+                source_rows = _reader(engine, table, version, named[name], failures)
+                connection.register(name, source_rows.read_all() if is_kept else source_rows)
+            # Databricks works in UTC unless told otherwise; DuckDB takes the zone of the machine.
+            connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
             connection.execute("SET lock_configuration = true")
-            rows = _run(connection, query.sql(dialect="duckdb"), max_rows + 1, timeout_s)
+            rows = whole_numbers(_run(connection, statement, max_rows + 1, timeout_s))
     except duckdb.InterruptException as error:
-        raise BadQuery(f"The query took longer than {timeout_s:g} s and was stopped; narrow it.") from error
+        raise BadQuery(
+            "The query took longer than {timeout_s:g} s and was stopped. Narrow the query.", timeout_s=timeout_s
+        ) from error
     except duckdb.Error as error:
         if failures:
             raise failures[0] from error  # the table's own fault, which the database wraps into text
-        raise BadQuery(f"The query cannot be run: {first_line(error)}.") from error
+        raise BadQuery("The query cannot run: {reason}", reason=sentence(error)) from error
     return QueryResult(
         columns=tuple(rows.column_names),
         rows=rows.slice(0, max_rows),
@@ -73,39 +83,15 @@ def run_query(
     )
 
 
-def _parsed(sql: str) -> exp.Query:
+def _in_duckdb(query: exp.Query) -> str:
+    """The query in DuckDB's dialect. Raises BadQuery for everything that DuckDB cannot express."""
+    translated = translate(query)
+    for select in translated.find_all(exp.Select):
+        select.set("hint", None)  # hints are for Spark's planner and change no result
     try:
-        tokens = sqlglot.tokenize(sql, read=_DIALECT)
-        statements = [one for one in sqlglot.parse(sql, read=_DIALECT) if one is not None]
-    except SqlglotError as error:
-        raise BadQuery(f"This is no SQL that can be read: {first_line(error)}.") from error
-    if any(token.token_type is TokenType.PARAMETER for token in tokens):
-        # t@v3 would be read as an alias and silently give the latest version.
-        raise BadQuery("@ has no meaning here; write FROM table VERSION AS OF 3 for an older version.")
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadQuery("Write one SELECT statement; nothing else is run here.")
-    query = statements[0]
-    forbidden = query.find(exp.Into, exp.Command, exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Drop)
-    if forbidden is not None:
-        raise BadQuery("Write one SELECT statement; nothing else is run here.")
-    return query
-
-
-def _sources(query: exp.Query) -> list[exp.Table]:
-    """Tables that are not names of a WITH, in the order of the text. Raises BadQuery for anything else after FROM."""
-    local = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    found = []
-    for table in query.find_all(exp.Table, bfs=False):
-        if not isinstance(table.this, exp.Identifier):
-            raise BadQuery("Table functions are not run here; name a registered table after FROM.")
-        if table.db or table.catalog:
-            raise BadQuery(f"{table.sql(dialect=_DIALECT)}: name a registered table, without a schema or a path.")
-        if table.name.lower() in local:
-            if table.args.get("version") is not None:
-                raise BadQuery(f"{table.name} is a name of WITH; only a table has versions.")
-            continue
-        found.append(table)
-    return found
+        return translated.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        raise BadQuery("The query cannot run here: {reason}", reason=sentence(error)) from error
 
 
 def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table) -> tuple[Table, int]:
@@ -119,7 +105,7 @@ def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table) -> tuple[Tabl
     if asked.name.upper() == "TIMESTAMP":
         return table, _version_at(engine, table, literal.name)
     if not literal.name.isdigit():
-        raise BadQuery(f"{literal.name!r} is no version; write VERSION AS OF with a whole number.")
+        raise BadQuery("{text} is not a version. Write VERSION AS OF with a whole number.", text=repr(literal.name))
     version = int(literal.name)
     engine.snapshot(table, version=version)
     return table, version
@@ -130,15 +116,19 @@ def _version_at(engine: DeltaEngine, table: Table, text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadQuery(f"{text!r} is no time; write TIMESTAMP AS OF '2026-01-31' or '2026-01-31T12:00:00'.") from error
+        raise BadQuery(
+            "{text} is not a time. Write TIMESTAMP AS OF '2026-01-31' or '2026-01-31T12:00:00'.", text=repr(text)
+        ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     commits = engine.history(table)
     versions = [commit.version for commit in commits if commit.timestamp <= moment]
     if not versions:
         oldest = min(commit.timestamp for commit in commits)
         raise VersionNotFound(
-            f"{table.name} had no version at {text}; its oldest known one is of {oldest:%Y-%m-%d %H:%M:%S} UTC.",
+            "{table} had no version at {time}. Its oldest known version is of {oldest:%Y-%m-%d %H:%M:%S} UTC.",
             table=table.name,
+            time=text,
+            oldest=oldest,
         )
     return max(versions)
 
@@ -153,18 +143,30 @@ def _placed(source: exp.Table, name: str, alias: str) -> exp.Table:
     return placed
 
 
-def _reader(engine: DeltaEngine, table: Table, version: int, failures: list[CoreError]) -> pa.RecordBatchReader:
-    schema = engine.read(table, version=version, limit=0).schema
+def _reader(
+    engine: DeltaEngine, table: Table, version: int, columns: Sequence[str], failures: list[CoreError]
+) -> pa.RecordBatchReader:
+    schema = engine.read(table, version=version, columns=columns, limit=0).schema
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            for batch in engine.scan(table, version=version):
-                yield batch.cast(schema)
+            for batch in engine.scan(table, version=version, columns=columns):
+                yield batch.select(schema.names).cast(schema)
         except CoreError as error:
             failures.append(error)
             raise
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def whole_numbers(rows: pa.Table) -> pa.Table:
+    """Sums of whole numbers as 64-bit integers where they fit: DuckDB returns them as decimals of 38 digits."""
+    for position, field in enumerate(rows.schema):
+        if field.type == pa.decimal128(38, 0):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = rows.column(position).cast(pa.int64())
+                rows = rows.set_column(position, pa.field(field.name, pa.int64()), column)
+    return rows
 
 
 def _run(connection: Any, sql: str, most: int, timeout_s: float) -> pa.Table:

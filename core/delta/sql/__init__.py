@@ -1,0 +1,1 @@
+"""A person's SQL over registered tables at any version."""
