@@ -1,4 +1,4 @@
-"""The audit log at a million events: appending, verifying, proving; against raw SQLite and raw SHA-256."""
+"""The audit log at a million events: append, verify and prove, against raw SQLite and raw SHA-256."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ACTOR = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="ben
 
 
 def run() -> list[Measurement]:
-    """All in one run, on one file system."""
+    """Run all measurements on one file system."""
     with tempfile.TemporaryDirectory(prefix="modelledger-bench-") as name:
         folder = Path(name)
         database = Database(f"sqlite:///{folder / 'log.db'}")
@@ -44,7 +44,7 @@ def run() -> list[Measurement]:
 
 
 def _append(log: AuditLog, folder: Path) -> Measurement:
-    """Durable appends, one transaction each, against the same rows inserted by sqlite3 as durably."""
+    """Measure durable appends, one transaction each, against the same rows inserted durably with sqlite3."""
     ours = _seconds(
         lambda: [
             log.append(_ACTOR, "data.ingest", "table@1", Outcome.SUCCESS, after={"rows": n}) for n in range(APPENDED)
@@ -63,7 +63,7 @@ def _append(log: AuditLog, folder: Path) -> Measurement:
     baseline = _seconds(insert)
     raw.close()
     return Measurement(
-        name=f"append {APPENDED:,} events, each durable when it returns, to a log of {EVENTS:,}",
+        name=f"append {APPENDED:,} events durably to a log of {EVENTS:,}",
         ratio=ours / baseline,
         goal=5,
         ours_s=ours,
@@ -73,7 +73,7 @@ def _append(log: AuditLog, folder: Path) -> Measurement:
 
 
 def _verify(log: AuditLog, heads: Heads, folder: Path) -> list[Measurement]:
-    """Chain, tree and heads from the first event on, against reading the same rows and SHA-256 over the same bytes."""
+    """Measure a full verification against reading the same rows and SHA-256 over the same bytes."""
     told: list[int] = []
     ours = _seconds(lambda: _hold(verify_log(log, heads, on_progress=lambda seen, total: told.append(seen)).ok))
     assert told[-1] == EVENTS + APPENDED
@@ -104,13 +104,13 @@ def _verify(log: AuditLog, heads: Heads, folder: Path) -> list[Measurement]:
             goal=0.01,
             ours_s=again,
             baseline_s=ours,
-            note="baseline: verifying all of them",
+            note="baseline: a full verification",
         ),
     ]
 
 
 def _prove(log: AuditLog, heads: Heads) -> list[Measurement]:
-    """Inclusion proofs of a hundred events, against hashing the leaves once."""
+    """Measure inclusion proofs of a hundred events against hashing the leaves once."""
     head = heads.make("bench")
     size = head.size
 
@@ -142,7 +142,7 @@ def _prove(log: AuditLog, heads: Heads) -> list[Measurement]:
 
 
 def _fill(database: Database) -> None:
-    """A log of EVENTS events, chained as AuditLog chains them, in large transactions."""
+    """Build a log of EVENTS events in large transactions, chained as AuditLog chains them."""
     previous, start = GENESIS, datetime(2026, 1, 1, tzinfo=UTC)
     after = canonical({"rows": 150, "mode": "append", "file": "iris.csv"})
     for first in range(1, EVENTS + 1, _CHUNK):
@@ -177,7 +177,7 @@ def _raw_rows(folder: Path, *, limit: int) -> list[tuple[Any, ...]]:
 
 
 def _raw_database(file: Path) -> sqlite3.Connection:
-    """The same table with the same indexes, as durable as ours."""
+    """Create the same table with the same indexes and the same durability."""
     connection = sqlite3.connect(file, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -190,7 +190,7 @@ def _raw_database(file: Path) -> sqlite3.Connection:
 
 def _hold(ok: bool) -> None:
     if not ok:
-        raise AssertionError("the log of the benchmark does not hold")
+        raise AssertionError("the verification of the benchmark's log failed")
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""History and snapshots of a table with 10,000 commits, against a bare loop over the same files and one open each."""
+"""History and snapshots of a table with 10,000 commits, against a loop over the same files and one open per version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROUNDS = 7
 
 
 def run() -> list[Measurement]:
-    """Cold means an engine that has seen nothing; the files themselves are in the system's cache for both sides."""
+    """Run all measurements. A cold engine has read nothing yet; the system's file cache is warm for both sides."""
     with tempfile.TemporaryDirectory() as folder:
         table = build(Path(folder, "old"), COMMITS)
         young = build(Path(folder, "young"), _YOUNG)
@@ -72,7 +72,7 @@ def _refresh(table: Table, young: Table) -> Measurement:
         goal=1.5,
         ours_s=ours_s,
         baseline_s=baseline_s,
-        note=f"on {COMMITS:,} commits, against the same on {_YOUNG}: it costs the new commits, not the table's age",
+        note=f"on {COMMITS:,} commits, against the same on {_YOUNG}: the cost depends on the new commits, not on the table's age",
     )
 
 
@@ -99,15 +99,15 @@ def _snapshots(table: Table) -> list[Measurement]:
             goal=0.2,
             ours_s=ours_s,
             baseline_s=opens_s,
-            note="cold, one walk, no data read, against one open by deltalake for each version",
+            note="cold, one pass over the log, against one open by deltalake per version",
         ),
         Measurement(
-            name=f"rows and schema at every one of {latest + 1:,} versions",
+            name=f"rows and schema at each of {latest + 1:,} versions",
             ratio=every_s / loop_s,
             goal=2.0,
             ours_s=every_s,
             baseline_s=loop_s,
-            note="cold, one walk, against a loop that reads and parses the same files",
+            note="cold, one pass over the log, against a loop that reads and parses the same files",
         ),
     ]
 
@@ -124,7 +124,7 @@ def _paths(table: Table, commits: int) -> list[str]:
 
 
 def build(place: Path, commits: int) -> Table:
-    """A table as delta-rs writes it: one file of statistics a commit, a checkpoint every 100 (the newest is enough)."""
+    """Build a table as delta-rs writes it: one file with statistics per commit, and the newest checkpoint."""
     deltalake.write_deltalake(
         str(place),
         pa.table({"id": [1, 2], "amount": [1.5, 2.5], "risk": ["low", "high"]}),
@@ -139,7 +139,7 @@ def build(place: Path, commits: int) -> Table:
 
 
 def _append(place: Path, first: int, count: int) -> None:
-    """Commits like the table's first one, each with a file of its own; the data files are never read."""
+    """Add commits like the first one, each with its own file name. The data files are never read."""
     log = place / "_delta_log"
     actions = [orjson.loads(line) for line in (log / f"{0:020d}.json").read_bytes().splitlines()]
     info = next(action for action in actions if "commitInfo" in action)

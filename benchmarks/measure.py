@@ -1,4 +1,4 @@
-"""Measurement: one number of `make bench`, always a ratio of two times taken in one run on one machine."""
+"""One measurement of `make bench`: a ratio of two times from one run on one machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """*ratio* is what is compared with *goal*: the smaller the better. *note* says what the baseline is."""
+    """*ratio* is compared with *goal*; a smaller ratio is better. *note* names the baseline."""
 
     name: str
     ratio: float
@@ -25,7 +25,7 @@ class Measurement:
 
 
 def fastest_s(work: Callable[[], object], *, times: int = 7) -> float:
-    """The shortest of several runs, in seconds: what the work costs where nothing else disturbs it."""
+    """Return the shortest of several runs in seconds: the cost without disturbance."""
     best = float("inf")
     for _ in range(times):
         gc.collect()

@@ -22,7 +22,7 @@ TAGS = ("mlflow.user", "mlflow.source.git.commit", "delta.table", "delta.version
 
 @dataclass(frozen=True, kw_only=True)
 class LargeStore:
-    """A store of RUNS runs, oldest first in *run_ids*; *model* has VERSIONS versions, made from every tenth run."""
+    """A store of RUNS runs, oldest first in *run_ids*. *model* has VERSIONS versions, one for every tenth run."""
 
     uri: str
     folder: Path
@@ -31,7 +31,7 @@ class LargeStore:
 
 
 def build(folder: Path, *, runs: int = RUNS, versions: int = VERSIONS) -> LargeStore:
-    """Lets MLflow make its schema, then fills the tables that a search reads."""
+    """Let MLflow create its schema, then fill the tables that a search reads."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "mlflow.db"
     uri = f"sqlite:///{file}"
@@ -116,7 +116,7 @@ def _params(made: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
 
 
 def _data_version(number: int) -> int:
-    """The version of `sales` that run *number* was trained on; ten runs in a row share one."""
+    """Return the version of `sales` that trained run *number*; ten consecutive runs share a version."""
     return number // 10 % DATA_VERSIONS
 
 

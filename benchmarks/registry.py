@@ -1,4 +1,4 @@
-"""Lineage of 1,000 versions and comparing 100 of 10,000 MLflow runs: warm, cold, embedded and behind a server."""
+"""Lineage of 1,000 versions and comparison of 100 of 10,000 MLflow runs: warm, cold, embedded and behind a server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGES = ("overview", "tables", "training", "runs", "models", "promotions", "pred
 
 
 def run() -> list[Measurement]:
-    """Times against the goals of the issue; beside each stands what MLflow or plain SQL takes for the same."""
+    """Measure against goals in seconds. Each note gives the time of MLflow or plain SQL for the same answer."""
     with tempfile.TemporaryDirectory() as folder:
         store = build(Path(folder, "mlflow"))
         home = Path(folder, "home")
@@ -68,7 +68,7 @@ def _lineage(stores: Stores, store: LargeStore, raw_s: float, where: str) -> Mea
         goal=1.0,
         ours_s=warm_s,
         baseline_s=raw_s,
-        note=f"cold {cold_s:.2f} s; made on {DATA_VERSIONS} data versions; beside it: the same rows by plain SQL",
+        note=f"cold {cold_s:.2f} s; trained on {DATA_VERSIONS} data versions; baseline: the same rows with plain SQL",
     )
 
 
@@ -82,7 +82,7 @@ def _lineage_of_one(stores: Stores, store: LargeStore, raw_s: float) -> Measurem
         goal=1.0,
         ours_s=warm_s,
         baseline_s=raw_s,
-        note="beside it: all versions by plain SQL",
+        note="baseline: all versions with plain SQL",
     )
 
 
@@ -99,12 +99,12 @@ def _compare(stores: Stores, store: LargeStore, search_s: float, where: str) -> 
         goal=1.0,
         ours_s=warm_s,
         baseline_s=search_s,
-        note=f"cold {cold_s:.2f} s; beside it: MLflow's own runs/search of 100 runs",
+        note=f"cold {cold_s:.2f} s; baseline: MLflow's runs/search of 100 runs",
     )
 
 
 def _calls(stores: Stores, store: LargeStore) -> Measurement:
-    """Calls to MLflow for the lineage of one version and of all of them, with nothing remembered."""
+    """Count the calls to MLflow for the lineage of one version and of all versions, with empty caches."""
     counted: list[None] = []
     open_client = Connection.client
 
@@ -135,7 +135,7 @@ def _calls(stores: Stores, store: LargeStore) -> Measurement:
 
 
 def _page(name: str) -> Measurement:
-    """A warm rerun of a page on the large store."""
+    """Measure a warm rerun of a page on the large store."""
     page = AppTest.from_file(str(_ROOT / "pages" / f"{name}.py"), default_timeout=60).run()
     assert not page.exception, page.exception
     rerun_s = _median(lambda: page.run())
@@ -145,12 +145,12 @@ def _page(name: str) -> Measurement:
         goal=1.0,
         ours_s=rerun_s,
         baseline_s=_RERUN_GOAL_S,
-        note="through AppTest: the script, without browser and network",
+        note="the script in AppTest, without browser and network",
     )
 
 
 def _raw_sql(store: LargeStore) -> float:
-    """What SQLite takes to hand over versions, runs, params, metrics and tags: the lower bound."""
+    """Return the time of SQLite for versions, runs, params, metrics and tags: the lower bound."""
     with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as database:
 
         def read() -> None:
@@ -166,7 +166,7 @@ def _raw_sql(store: LargeStore) -> float:
 
 
 def _search(uri: str) -> None:
-    """MLflow's own endpoint for a page of 100 runs."""
+    """Return the time of MLflow's endpoint for a page of 100 runs."""
     body = json.dumps({"experiment_ids": ["1"], "max_results": 100}).encode()
     request = urllib.request.Request(
         f"{uri}/api/2.0/mlflow/runs/search", data=body, headers={"Content-Type": "application/json"}
@@ -176,7 +176,7 @@ def _search(uri: str) -> None:
 
 
 def _opened(home: Path) -> Stores:
-    """Stores whose table `sales` has the versions that the runs name."""
+    """Open stores whose table `sales` has the versions that the runs name."""
     stores = open_stores(load_settings(home=home))
     table = stores.catalog.place("sales")
     if not stores.engine.exists(table):

@@ -1,4 +1,4 @@
-"""One scoring in a process of its own, so that its memory can be told: `python -m benchmarks.scoring_process …`.
+"""One scoring in a separate process, so that its memory can be measured: `python -m benchmarks.scoring_process …`.
 
 Arguments: the home, the engine, the table, the table of the predictions. Answers with one JSON document on stdout.
 """
@@ -19,7 +19,7 @@ SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="
 
 
 def main(home: str, engine: str, table: str, into: str) -> int:
-    """Spark's session is opened first: it is paid once, whatever the number of rows."""
+    """Score once and print the times as JSON. Spark's session opens first, because its start does not depend on the rows."""
     stores = open_stores(load_settings(home=Path(home), engine=engine, spark_master="local[*]"))
     started = time.perf_counter()
     if engine == "spark":

@@ -26,7 +26,7 @@ RERUNS = 5
 _ROOT = Path(__file__).resolve().parent.parent
 _GOAL = 10.0
 
-# What any Streamlit page costs: a title and a small table, with the libraries of our app imported and frozen alike.
+# The cost of any Streamlit page: a title and a small table, with the libraries of ModelLedger imported and frozen.
 _BARE = """
 import gc
 import pandas as pd
@@ -39,7 +39,7 @@ st.dataframe(pd.DataFrame({"a": [1, 2, 3]}))
 
 
 def run() -> list[Measurement]:
-    """Reruns of the Overview page in all sessions at once; a rerun ends with script_finished."""
+    """Measure reruns of the Overview page in all sessions at once. A rerun ends with script_finished."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "home")
         environment = os.environ | {"MODELLEDGER_HOME": str(home)}
@@ -65,7 +65,7 @@ def run() -> list[Measurement]:
 
 
 async def _reruns(port: int) -> list[float]:
-    """Seconds of each rerun, all sessions together, after one warming rerun each."""
+    """Return the seconds of each rerun of all sessions, after one warm-up rerun per session."""
     headers = {"Origin": f"http://127.0.0.1:{port}"}
     sessions = [
         await connect(
@@ -102,7 +102,7 @@ async def _rerun(session: ClientConnection) -> float:
 
 @contextmanager
 def _serving(script: str, environment: dict[str, str]) -> Iterator[int]:
-    """A Streamlit server for *script* on a free port of loopback; ended by its process id."""
+    """Run a Streamlit server for *script* on a free loopback port and stop it by its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Both engines beside each other: opening a history, and scoring 1 and 10 million rows on this machine."""
+"""Both engines on this machine: opening a history, and scoring 1 and 10 million rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def run() -> list[Measurement]:
-    """Nothing is measured where there is no Java, and that is said."""
+    """Run all measurements. Without Java, report that nothing was measured."""
     try:
         java.require_java()
     except EngineUnavailable as error:
@@ -47,7 +47,7 @@ def run() -> list[Measurement]:
 
 
 def _history(folder: Path) -> Measurement:
-    """Cold in both: an engine that has seen nothing. Spark's session is open already."""
+    """Measure both engines cold. Spark's session is already open."""
     from core.delta.spark import session as spark_session
     from core.delta.spark.engine import SparkEngine
 
@@ -68,13 +68,13 @@ def _history(folder: Path) -> Measurement:
     finally:
         spark_session.close()
     return Measurement(
-        name=f"history of {COMMITS:,} commits, the Spark engine's",
+        name=f"history of {COMMITS:,} commits on the Spark engine",
         ratio=spark_s / embedded_s,
         goal=1.5,
         ours_s=spark_s,
         baseline_s=embedded_s,
-        note=f"cold, against the embedded engine's; asked of Spark itself, as over Connect: {first_s:.1f} s the first "
-        f"time, {asked_s:.2f} s then; its session {session_s:.0f} s",
+        note=f"cold, against the embedded engine; DESCRIBE HISTORY in Spark, as over Connect: {first_s:.1f} s the first "
+        f"time, then {asked_s:.2f} s; start of the session {session_s:.0f} s",
     )
 
 
@@ -94,7 +94,7 @@ def _scoring(home: Path) -> list[Measurement]:
                 goal=1.0,
                 ours_s=spark.score_s,
                 baseline_s=embedded.score_s,
-                note=f"against embedded: below 1 Spark pays on this one machine. Spark {spark}, its session "
+                note=f"against the embedded engine (below 1, Spark is faster on this machine). Spark {spark}, session start "
                 f"{spark.start_s:.0f} s before that; embedded {embedded}",
             )
         )
@@ -103,7 +103,7 @@ def _scoring(home: Path) -> list[Measurement]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scored:
-    """*peak_bytes* is the resident memory of the process and all that it started: the model's process, Java."""
+    """*peak_bytes* is the resident memory of the process and its descendants (the model's process, Java)."""
 
     rows: int
     start_s: float
@@ -137,7 +137,7 @@ def _scored(home: Path, engine: str, table: str) -> _Scored:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Of the process and its descendants; pages that a fork shares are counted for each."""
+    """Return the resident bytes of the process and its descendants; pages shared after a fork count for each process."""
     total = 0
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -152,7 +152,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _flowers(stores: Stores, millions: int) -> Table:
-    """Irises with some noise, one file a million rows, so that Spark has tasks for every core."""
+    """Write irises with noise, one file per million rows, so that Spark has tasks for every core."""
     table = stores.catalog.place(f"flowers_{millions}m")
     for number in range(millions):
         batches = _noisy(iris_data(), seed=number)
