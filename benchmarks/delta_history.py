@@ -72,7 +72,7 @@ def _refresh(table: Table, young: Table) -> Measurement:
         goal=1.5,
         ours_s=ours_s,
         baseline_s=baseline_s,
-        note=f"on {COMMITS:,} commits, against the same on {_YOUNG}: the cost depends on the new commits, not on the table's age",
+        note=f"on {COMMITS:,} commits, against the same on {_YOUNG}: the new commits cost, not the table's age",
     )
 
 

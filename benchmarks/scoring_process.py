@@ -19,7 +19,7 @@ SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="
 
 
 def main(home: str, engine: str, table: str, into: str) -> int:
-    """Score once and print the times as JSON. Spark's session opens first, because its start does not depend on the rows."""
+    """Score once and print the times as JSON. Spark's session opens first: its start does not depend on the rows."""
     stores = open_stores(load_settings(home=Path(home), engine=engine, spark_master="local[*]"))
     started = time.perf_counter()
     if engine == "spark":

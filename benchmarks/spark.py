@@ -73,8 +73,8 @@ def _history(folder: Path) -> Measurement:
         goal=1.5,
         ours_s=spark_s,
         baseline_s=embedded_s,
-        note=f"cold, against the embedded engine; DESCRIBE HISTORY in Spark, as over Connect: {first_s:.1f} s the first "
-        f"time, then {asked_s:.2f} s; start of the session {session_s:.0f} s",
+        note=f"cold, against the embedded engine; DESCRIBE HISTORY in Spark, as over Connect: first {first_s:.1f} s, "
+        f"then {asked_s:.2f} s; start of the session {session_s:.0f} s",
     )
 
 
@@ -94,7 +94,7 @@ def _scoring(home: Path) -> list[Measurement]:
                 goal=1.0,
                 ours_s=spark.score_s,
                 baseline_s=embedded.score_s,
-                note=f"against the embedded engine (below 1, Spark is faster on this machine). Spark {spark}, session start "
+                note=f"against the embedded engine (below 1, Spark is faster here). Spark {spark}, session start "
                 f"{spark.start_s:.0f} s before that; embedded {embedded}",
             )
         )
@@ -137,7 +137,7 @@ def _scored(home: Path, engine: str, table: str) -> _Scored:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Return the resident bytes of the process and its descendants; pages shared after a fork count for each process."""
+    """Return the resident bytes of the process and its descendants; shared pages count for each process."""
     total = 0
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]

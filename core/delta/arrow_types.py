@@ -46,12 +46,12 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_type(plain_type(field.type)).remove_metadata() for field in schema])
 
 
-def read_schema(schema: pa.Schema) -> pa.Schema:
-    """Return plain_schema(*schema*) with every field of a nested type nullable.
+def nullable_within(schema: pa.Schema) -> pa.Schema:
+    """Return *schema* with every field of a nested type nullable.
 
     A null struct has null fields, also where Delta declares them not null: Arrow and DuckDB refuse such rows.
     """
-    return pa.schema([field.with_type(_all_nullable(field.type)) for field in plain_schema(schema)])
+    return pa.schema([field.with_type(_all_nullable(field.type)) for field in schema])
 
 
 def _all_nullable(kind: pa.DataType) -> pa.DataType:

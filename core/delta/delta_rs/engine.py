@@ -15,7 +15,7 @@ import deltalake
 import pyarrow as pa
 
 from core.delta import table_features
-from core.delta.arrow_types import Rows, check_new, fitting, read_batches, read_schema
+from core.delta.arrow_types import Rows, check_new, fitting, nullable_within, plain_schema, read_batches
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
 from core.delta.engine import DeltaEngine, WriteMode, commit_metadata
@@ -301,7 +301,7 @@ class _Reader:
     """A stream of rows in plain Arrow types; a failure on the way is named as _reading does."""
 
     def __init__(self, reader: pa.RecordBatchReader, engine: DeltaRsEngine, table: Table, version: int) -> None:
-        self.schema = read_schema(reader.schema)
+        self.schema = nullable_within(plain_schema(reader.schema))
         self._reader, self._engine, self._table, self._version = reader, engine, table, version
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:

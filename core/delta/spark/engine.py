@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import pyarrow as pa
 
 from core.delta import table_features
+from core.delta.arrow_types import nullable_within
 from core.delta.content_hash import Content
 from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode
 from core.delta.log.log_cache import Logs
@@ -158,14 +159,16 @@ class SparkEngine(DeltaEngine):
                 frame = frame.offset(offset)
             if limit is not None:
                 frame = frame.limit(limit)
-            return frame.toArrow()
+            rows = frame.toArrow()
+            return rows.cast(nullable_within(rows.schema))
 
     def scan(
         self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         frame = self.frame(table, version=version, columns=columns)
         with translated(table):
-            yield from spark_scan.stream(frame)
+            for batch in spark_scan.stream(frame):
+                yield batch.cast(nullable_within(batch.schema))
 
     def count(self, table: Table, *, version: int | None = None) -> int:
         frame = self.frame(table, version=version)
