@@ -72,6 +72,35 @@ def schema_of(data: pa.Table) -> Any:
     return from_arrow_schema(data.schema, prefer_timestamp_ntz=True)
 
 
+def nullable_within(frame: Any) -> Any:
+    """*frame* with every field of its nested columns nullable.
+
+    A null struct has null fields, also where Delta declares them not null: pyspark's toArrow refuses such rows.
+    """
+    from pyspark.sql.types import DataType
+
+    columns = []
+    for field in frame.schema:
+        described = field.dataType.jsonValue()
+        column = frame[quote_spark(field.name)]
+        if isinstance(described, dict):
+            column = column.cast(DataType.fromDDL(_nullable_ddl(described))).alias(field.name)
+        columns.append(column)
+    return frame.select(*columns)
+
+
+def _nullable_ddl(value: Any) -> str:
+    """A type of Delta's schema JSON as DDL, in which every nested field is nullable."""
+    if isinstance(value, str):
+        return value
+    if value["type"] == "array":
+        return f"array<{_nullable_ddl(value['elementType'])}>"
+    if value["type"] == "map":
+        return f"map<{_nullable_ddl(value['keyType'])},{_nullable_ddl(value['valueType'])}>"
+    parts = (f"{quote_spark(part['name'])}: {_nullable_ddl(part['type'])}" for part in value["fields"])
+    return f"struct<{', '.join(parts)}>"
+
+
 def _plain(kind: pa.DataType) -> pa.DataType:
     if kind in _SIGNED:
         return _SIGNED[kind]

@@ -159,8 +159,7 @@ class SparkEngine(DeltaEngine):
                 frame = frame.offset(offset)
             if limit is not None:
                 frame = frame.limit(limit)
-            rows = frame.toArrow()
-            return rows.cast(nullable_within(rows.schema))
+            return data_types.nullable_within(frame).toArrow()
 
     def scan(
         self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
