@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 from core.entities import Task
 
 CLASSIFICATION_METRICS = ("precision", "recall", "f1", "accuracy", "roc_auc", "log_loss")
 REGRESSION_METRICS = ("rmse", "mae", "mape", "r2")
-_LOWER_IS_BETTER = ("rmse", "mae", "mape", "mse", "log_loss", "loss", "error", "brier", "deviance", "perplexity")
+
+# Whole words of a metric's name, in any spelling: validation_0-logloss, val/loss, valid_0-l2, latencyMs.
+_LOWER = frozenset(
+    [
+        *("loss", "logloss", "error", "err", "mae", "mape", "smape", "wape", "mase", "mse", "msle", "rmse", "rmsle"),
+        *("medae", "l1", "l2", "entropy", "crossentropy", "xentropy", "brier", "deviance", "perplexity", "hinge"),
+        *("hamming", "pinball", "nll", "divergence", "distance", "residual", "aic", "bic", "inertia", "wer", "cer"),
+        *("fpr", "fnr", "fdr", "latency", "duration", "seconds", "ms", "memory", "cost", "eer", "ece"),
+    ]
+)
+_HIGHER = frozenset(
+    [
+        *("precision", "recall", "f1", "f2", "fbeta", "accuracy", "acc", "auc", "roc", "auprc", "aucpr", "prauc", "ap"),
+        *("map", "ndcg", "mrr", "r2", "explained", "gini", "ks", "kappa", "mcc", "matthews", "iou", "dice", "jaccard"),
+        *("sensitivity", "specificity", "tpr", "tnr", "ppv", "npv", "bleu", "rouge", "meteor", "likelihood"),
+        *("loglikelihood", "silhouette", "hit", "lift", "throughput", "score"),
+    ]
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
 def metric_names(task: Task) -> tuple[str, ...]:
@@ -19,10 +39,19 @@ def primary_metric(task: Task) -> str:
     return "f1" if task is Task.CLASSIFICATION else "rmse"
 
 
-def is_lower_better(metric: str) -> bool:
-    """Whether a smaller value of *metric* is better; also for names of other tools, such as val_log_loss."""
-    name = metric.lower()
-    return any(name == word or name.endswith((f"_{word}", f".{word}", f" {word}")) for word in _LOWER_IS_BETTER)
+def is_lower_better(metric: str) -> bool | None:
+    """Return whether a smaller value of *metric* is better, also for names of other tools; None if unknown.
+
+    A word such as `loss` outweighs `score` (brier_score), and `neg` turns the direction (neg_mean_squared_error).
+    """
+    words = [word.lower() for word in _WORD.findall(metric)]
+    if any(word in _LOWER for word in words):
+        lower = True
+    elif any(word in _HIGHER for word in words):
+        lower = False
+    else:
+        return None
+    return not lower if words[0] in ("neg", "negative") else lower
 
 
 def is_kpi(metric: str) -> bool:

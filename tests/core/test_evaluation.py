@@ -80,9 +80,40 @@ def test_errors_and_losses_are_better_when_smaller(name: str) -> None:
     assert is_lower_better(name)
 
 
-@pytest.mark.parametrize("name", ["precision", "recall", "f1", "accuracy", "roc_auc", "r2", "lossless", "TrainRows"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "logloss",
+            "validation_0-logloss",
+            "val/loss",
+            "valid_0-l2",
+            "rmsle",
+            "smape",
+            "cross_entropy",
+            "brier_score",
+        ),
+        *("latency_ms", "crossEntropy", "testRMSE", "mean_squared_error", "neg_log_likelihood", "eval.err", "fpr"),
+    ],
+)
+def test_names_of_other_tools_are_better_when_smaller(name: str) -> None:
+    assert is_lower_better(name) is True
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("precision", "recall", "f1", "accuracy", "roc_auc", "r2", "val_acc", "validation_1-auc", "testF1", "ndcg@10"),
+        *("neg_mean_squared_error", "average_precision", "log_likelihood", "macro avg/f1-score", "AUC"),
+    ],
+)
 def test_scores_are_better_when_larger(name: str) -> None:
-    assert not is_lower_better(name)
+    assert is_lower_better(name) is False
+
+
+@pytest.mark.parametrize("name", ["lossless", "uplift", "custom_7", "coverage", "TrainRows"])
+def test_direction_of_other_names_is_unknown(name: str) -> None:
+    assert is_lower_better(name) is None
 
 
 def test_the_kpis_have_exactly_the_names_of_the_design() -> None:

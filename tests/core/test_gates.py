@@ -271,3 +271,26 @@ def test_policy_that_cannot_be_used_is_told_in_one_sentence(lines: Any, words: s
         check_policies({"fine": [{"gate": "data_readable"}], "m": lines})
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_comparison_of_a_metric_of_unknown_direction_fails_until_the_policy_tells() -> None:
+    values, baseline = {"custom_7": 2.0}, {"custom_7": 0.2}
+    unknown = NotBelowProduction("custom_7").check(evidence(values, baseline))
+    assert not unknown.passed
+    assert '"better": "lower" or "higher"' in unknown.detail
+    assert NotBelowProduction("custom_7", better="higher").check(evidence(values, baseline)).passed
+    assert not NotBelowProduction("custom_7", better="lower").check(evidence(values, baseline)).passed
+    assert BetterThanProduction("custom_7", by=1.5, better="higher").check(evidence(values, baseline)).passed
+    assert not BetterThanProduction("custom_7").check(evidence(values, baseline)).passed
+
+
+def test_loss_by_another_name_does_not_pass_when_it_grew() -> None:
+    for name in ("validation_0-logloss", "val/loss", "valid_0-l2", "latency_ms"):
+        assert not NotBelowProduction(name).check(evidence({name: 2.0}, {name: 0.2})).passed
+
+
+def test_policy_takes_the_direction_of_a_metric() -> None:
+    line = {"gate": "not_below_production", "metric": "custom_7", "better": "lower"}
+    check_policies({"churn": [line]})
+    with pytest.raises(BadSettings, match='"lower" or "higher"'):
+        check_policies({"churn": [{**line, "better": "smaller"}]})

@@ -158,7 +158,10 @@ def _comparison(name: str, value: float, other: float | str | None) -> str:
         return text("nothing to compare with")
     if value == float(other):
         return text("the same")
-    return text("better") if (value < float(other)) == is_lower_better(name) else text("worse")
+    lower = is_lower_better(name)
+    if lower is None:
+        return text("different")
+    return text("better") if (value < float(other)) == lower else text("worse")
 
 
 def _changed_stage(request: PromotionRequest, key: ModelVersionKey) -> bool:

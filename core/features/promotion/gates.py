@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.entities import GateResult, ReadVerdict, Stage, TableVersion
 from core.learning.kpis import is_kpi, is_lower_better
@@ -36,6 +37,9 @@ class Evidence:
     is_artifact_safe: bool = False
     run_problem: str | None = None
     findings: tuple[str, ...] = ()
+
+
+Better = Literal["lower", "higher"]
 
 
 class Gate(ABC):
@@ -96,6 +100,7 @@ class NotBelowProduction(Gate):
 
     metric: str
     tolerance: float = 0.0
+    better: Better | None = None
 
     @property
     def name(self) -> str:
@@ -116,14 +121,21 @@ class NotBelowProduction(Gate):
                 baseline_version=evidence.production,
                 metric=self.metric,
             )
-        worse_by = value - baseline if is_lower_better(self.metric) else baseline - value
+        lower = _is_lower_better(self.metric, self.better)
+        if lower is None:
+            return False, text(
+                'It is not known whether a lower or a higher {metric} is better. Add "better": "lower" or "higher" to '
+                "this gate of the policy.",
+                metric=self.metric,
+            )
+        worse_by = value - baseline if lower else baseline - value
         detail = text(
             "{metric} is {value:.6g}, and {baseline:.6g} for {baseline_version}; {direction}{tolerance}.",
             metric=self.metric,
             value=value,
             baseline=baseline,
             baseline_version=evidence.production,
-            direction=text("lower is better") if is_lower_better(self.metric) else text("higher is better"),
+            direction=text("lower is better") if lower else text("higher is better"),
             tolerance=text(" (tolerance {tolerance:g})", tolerance=self.tolerance) if self.tolerance else "",
         )
         return worse_by <= self.tolerance + _ROUNDING, detail
@@ -135,17 +147,18 @@ class BetterThanProduction(Gate):
 
     metric: str
     by: float = 0.0
+    better: Better | None = None
 
     @property
     def name(self) -> str:
         return text("{metric} better than Production", metric=self.metric)
 
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
-        comparable, detail = NotBelowProduction(self.metric).judge(evidence)
+        comparable, detail = NotBelowProduction(self.metric, better=self.better).judge(evidence)
         if not comparable or evidence.production is None:
             return comparable, detail
         gain = evidence.metrics[self.metric] - evidence.production_metrics[self.metric]
-        gain = -gain if is_lower_better(self.metric) else gain
+        gain = -gain if _is_lower_better(self.metric, self.better) else gain
         return gain > 0 and gain >= self.by - _ROUNDING, text(
             "{comparison} Better by {gain:.6g}; at least {required:g} is required.",
             comparison=detail,
@@ -349,6 +362,11 @@ def _rows(metrics: Mapping[str, float]) -> float | None:
 
 def _no_metric(evidence: Evidence, metric: str) -> str:
     return text("{version} has no {metric}, or its value is not a number.", version=evidence.candidate, metric=metric)
+
+
+def _is_lower_better(metric: str, better: Better | None) -> bool | None:
+    """The policy's word, else what the metric's name says; None if neither tells."""
+    return is_lower_better(metric) if better is None else better == "lower"
 
 
 def _number(metrics: Mapping[str, float], name: str) -> float | None:

@@ -13,6 +13,7 @@ from core.features.promotion.gates import (
     LARGEST,
     AllOf,
     ArtifactSafe,
+    Better,
     DataReadable,
     DataRecorded,
     Gate,
@@ -116,12 +117,15 @@ _TYPE_NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     tuple[str, ...]: "a list of names",
+    Better | None: '"lower" or "higher"',
 }
 
 
 def _is_valid(value: Any, hint: Any) -> bool:
     if hint is str:
         return isinstance(value, str) and bool(value)
+    if hint == Better | None:
+        return value in (None, "lower", "higher")
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is float:

@@ -100,7 +100,10 @@ def direction(metric: str, delta: float | None) -> Direction:
         return Direction.UNKNOWN
     if math.isclose(delta, 0.0, abs_tol=1e-12):
         return Direction.SAME
-    return Direction.BETTER if (delta < 0) == is_lower_better(metric) else Direction.WORSE
+    lower = is_lower_better(metric)
+    if lower is None:
+        return Direction.UNKNOWN
+    return Direction.BETTER if (delta < 0) == lower else Direction.WORSE
 
 
 @dataclass(frozen=True)
