@@ -93,7 +93,16 @@ def test_errors_and_losses_are_better_when_smaller(name: str) -> None:
             "cross_entropy",
             "brier_score",
         ),
-        *("latency_ms", "crossEntropy", "testRMSE", "mean_squared_error", "neg_log_likelihood", "eval.err", "fpr"),
+        *(
+            "brier_score",
+            "latency_ms",
+            "crossEntropy",
+            "testRMSE",
+            "mean_squared_error",
+            "neg_log_likelihood",
+            "eval.err",
+            "fpr",
+        ),
     ],
 )
 def test_names_of_other_tools_are_better_when_smaller(name: str) -> None:
