@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.train import submit_training
+from core.registry import connection
 from core.settings import load_settings
 from tests.conftest import copy_sample
 from tests.contract.gateway import TROUBLES, Gateway, gateway
@@ -26,6 +28,8 @@ from tests.pages.conftest import Opened, said
 MODEL, TABLE = "iris_classifier", "iris_training_data"
 # MLflow's own client would wait for minutes (246 s where nothing listens, 1,207 s where nothing answers).
 LONGEST_S = 100
+# How long an outage that cost time is reported again without a call.
+DOWN_S = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,10 @@ def between(server: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The workspace of the test, with MLflow behind a gateway."""
     with gateway(server) as made:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
-        monkeypatch.setenv("MODELLEDGER_MLFLOW_TIMEOUT_S", "6")
+        # The longer of both holds: a working server has time for its answers, one in trouble is not waited for.
+        monkeypatch.setenv("MODELLEDGER_MLFLOW_TIMEOUT_S", "1")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+        monkeypatch.setattr(connection, "_DOWN_S", DOWN_S)
         yield made
 
 
@@ -51,7 +58,8 @@ def stores(between: Gateway, sample: Path) -> Iterator[Stores]:
     """Before and after each test no version has a stage."""
     made = open_stores(load_settings(home=sample))
     yield made
-    end_of_the_trouble(between)
+    if between.trouble:
+        end_of_the_trouble(between)
     changed = {v.version: Stage.NONE for v in made.models.versions(MODEL) if v.stage is not Stage.NONE}
     if changed:
         made.models.set_stages(MODEL, changed)
@@ -68,9 +76,16 @@ def press(test: AppTest, label: str, reason: str) -> AppTest:
     return test.run(timeout=LONGEST_S)
 
 
+def begin_trouble(between: Gateway, trouble: str, *, only: str = "", wait_s: int = 1) -> None:
+    """The server is in trouble from now on, for paths that hold *only*; each answer is waited for *wait_s*."""
+    between.trouble, between.only = trouble, only
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(wait_s)  # `between` restores the variable
+
+
 def end_of_the_trouble(between: Gateway) -> None:
-    between.trouble = None
-    time.sleep(2.5)  # an outage that cost time is told again for 2 s without asking
+    between.trouble, between.only = None, ""
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "5"
+    time.sleep(DOWN_S)
 
 
 def stages(stores: Stores) -> dict[int, str]:
@@ -81,7 +96,7 @@ def stages(stores: Stores) -> dict[int, str]:
 def test_pages_say_that_mlflow_does_not_answer_and_show_what_they_know(
     opened: Opened, between: Gateway, asked: PromotionRequest, trouble: str
 ) -> None:
-    between.trouble = trouble
+    begin_trouble(between, trouble)
     for page, address in (
         ("overview", {}),
         ("models", {}),
@@ -104,7 +119,7 @@ def test_pages_that_need_only_delta_go_on_showing_tables_and_past_batches(
 ) -> None:
     batch = score(stores, scientist, model=MODEL, model_version=2, table=TABLE, version=1, into="predictions")
     job = submit_training(stores, scientist, recipe=MODEL, version=0)
-    between.trouble = "503"
+    begin_trouble(between, "503")
     for page, address, shown in (
         ("tables", {"tables_table": TABLE, "tables_version": "1"}, "50 of 100 rows are shown."),
         ("tables", {"tables_table": TABLE, "tables_tab": "History"}, "does not answer"),
@@ -132,7 +147,7 @@ def test_approving_during_an_outage_leaves_the_request_open_and_works_after_it(
     opened: Opened, between: Gateway, stores: Stores, asked: PromotionRequest, auditor: Actor, trouble: str
 ) -> None:
     test = opened("promotions", "manager")
-    between.trouble = trouble
+    begin_trouble(between, trouble)
     test = press(test, "Approve", "the numbers hold")
     assert not test.exception
     assert any("does not answer" in warning.value for warning in test.warning)
@@ -153,7 +168,7 @@ def test_approving_during_an_outage_leaves_the_request_open_and_works_after_it(
 def test_a_registry_that_refuses_the_change_leaves_the_request_open(
     opened: Opened, between: Gateway, stores: Stores, asked: PromotionRequest
 ) -> None:
-    between.trouble, between.only = "403", "transition-stage"
+    begin_trouble(between, "403", only="transition-stage", wait_s=3)
     test = press(opened("promotions", "manager"), "Approve", "the numbers hold")
     assert any("MLflow refuses access" in error.value for error in test.error)
     assert stores.decisions.get(asked.id).status is RequestStatus.OPEN
@@ -173,7 +188,8 @@ def test_a_change_that_got_no_answer_is_unfinished_until_somebody_resolves_it(
     trouble: str,
     done: bool,
 ) -> None:
-    between.trouble, between.only = trouble, "transition-stage"
+    # The calls before the change are answered: they have time for it.
+    begin_trouble(between, trouble, only="transition-stage", wait_s=3)
     test = press(opened("promotions", "manager"), "Approve", "the numbers hold")
     assert not test.exception
     assert any("may have taken effect" in warning.value for warning in test.warning)

@@ -24,7 +24,7 @@ from tests.pages.conftest import ROOT, Opened, said
 from tests.pages.test_training import press
 from tests.spark.loans import TABLE, loans
 
-pytestmark = [pytest.mark.spark, pytest.mark.spark_servers]
+pytestmark = [pytest.mark.spark, pytest.mark.spark_servers, pytest.mark.slow]
 
 T = TypeVar("T")
 STAGES = re.compile(r"stage \d+ of \d+, task \d+ of \d+$")

@@ -19,7 +19,7 @@ from tests.conftest import copy_sample
 from tests.security.conftest import SignedInServer, signed_in_server
 from tests.security.test_oidc_browser import sign_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MODEL = "iris_classifier"
 
 

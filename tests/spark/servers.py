@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -68,7 +69,7 @@ class Server:
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.kill()
         for child in family:
-            if child.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         self.process.wait(timeout=20)
 
@@ -84,7 +85,17 @@ class Server:
             self.process.wait(timeout=20)
         _, alive = psutil.wait_procs(family, timeout=10)
         for child in alive:
-            child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+def _commands_below(pid: int) -> list[list[str]]:
+    """The command lines of all processes below *pid*; a process that has just ended has none."""
+    commands = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # also raised for a zombie
+            commands.append(child.cmdline())
+    return commands
 
 
 def start(name: str, command: list[str], folder: Path, **extra: str) -> Server:
@@ -141,8 +152,7 @@ class Cluster:
         """The worker whose process started that executor."""
         told = ["--executor-id", executor]
         for worker in self.workers:
-            for child in psutil.Process(worker.process.pid).children(recursive=True):
-                command = child.cmdline()
+            for command in _commands_below(worker.process.pid):
                 if any(command[place : place + 2] == told for place in range(len(command))):
                     return worker
         raise AssertionError(f"no worker runs executor {executor}")

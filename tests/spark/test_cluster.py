@@ -22,7 +22,7 @@ from tests.spark.servers import Cluster, start_cluster
 from tests.spark.slow import SLOW, SLOW_CONF, Watching, assert_written_once, on_spark
 from tests.spark.walk import walk
 
-pytestmark = [pytest.mark.spark, pytest.mark.spark_servers]
+pytestmark = [pytest.mark.spark, pytest.mark.spark_servers, pytest.mark.slow]
 
 # One driver serves all tests here, so it has what the strictest of them asks for: no memory, no result to speak of.
 CONF = SLOW_CONF | {

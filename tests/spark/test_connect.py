@@ -23,7 +23,7 @@ from tests.spark.servers import Server, start_connect
 from tests.spark.slow import SLOW, SLOW_CONF, Watching, assert_written_once, on_spark
 from tests.spark.walk import walk
 
-pytestmark = [pytest.mark.spark, pytest.mark.spark_servers]
+pytestmark = [pytest.mark.spark, pytest.mark.spark_servers, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

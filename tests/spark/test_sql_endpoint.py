@@ -22,6 +22,7 @@ from tests.conftest import copy_sample
 pytestmark = [
     pytest.mark.spark,
     pytest.mark.spark_servers,
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyHive's own imports
 ]
 
