@@ -30,7 +30,7 @@ _VERBS: dict[str, str] = {
     Action.PROMOTION_ROLLBACK: text("rolled back"),
     Action.PREDICTION_SCORE: text("scored"),
     Action.AUDIT_EXPORT: text("exported"),
-    Action.RECONCILE_READ: text("recorded a difference"),
+    Action.RECONCILE_READ: text("checked the registry"),
     Action.RECONCILE_RESOLVE: text("resolved"),
     Action.JOB_CANCEL: text("cancelled"),
     Action.TRIGGER_WRITE: text("changed the schedule"),

@@ -52,11 +52,18 @@ def model_card(serving: Serving, findings: tuple[Finding, ...]) -> None:
                 messages.plain(metric),
                 f"{value:.4g}",
                 chart_data=trend if len(trend) > 1 else None,
-                help=t("Lower is better. The line shows all versions, oldest first.")
-                if is_lower_better(metric)
-                else t("Higher is better. The line shows all versions, oldest first."),
+                help=_trend_help(metric),
                 width=128,
             )
+
+
+def _trend_help(metric: str) -> str:
+    lower = is_lower_better(metric)
+    if lower is None:
+        return t("The line shows all versions, oldest first.")
+    if lower:
+        return t("Lower is better. The line shows all versions, oldest first.")
+    return t("Higher is better. The line shows all versions, oldest first.")
 
 
 def request_card(request: PromotionRequest) -> None:
