@@ -15,16 +15,15 @@ import pyarrow as pa
 
 from core.errors import BadFile
 from core.features.data.file_reader_process import ANSWER_FILE, ROWS_FILE
-from core.learning.safety.child_process import process_environment
+from core.learning.safety.child_process import ROOT, process_environment
 from core.settings import Settings
 
-_ROOT = Path(__file__).resolve().parents[3]
 _MB = 1024 * 1024
 _LONGEST_ANSWER = 64 * 1024
 
 
 @contextmanager
-def parsed(settings: Settings, path: Path, *, name: str, as_text: Collection[str] = ()) -> Iterator[pa.Table]:
+def open_rows(settings: Settings, path: Path, *, name: str, as_text: Collection[str] = ()) -> Iterator[pa.Table]:
     """Give the rows of a CSV or Parquet file, mapped from disk: they are valid inside the block, unless copied.
 
     *name* is the file's name in messages.
@@ -34,8 +33,8 @@ def parsed(settings: Settings, path: Path, *, name: str, as_text: Collection[str
             length of values).
     """
     _require_size(settings, path, name)
-    with tempfile.TemporaryDirectory(prefix="modelledger-parse-") as path_of_folder:
-        folder = Path(path_of_folder)
+    with tempfile.TemporaryDirectory(prefix="modelledger-parse-") as scratch:
+        folder = Path(scratch)
         _run(settings, path, name, as_text, folder)
         with pa.memory_map(str(folder / ROWS_FILE)) as mapped, pa.ipc.open_file(mapped) as rows:
             yield rows.read_all()
@@ -78,7 +77,7 @@ def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], fo
     try:
         process = subprocess.run(
             [sys.executable, "-m", "core.features.data.file_reader_process", str(folder)],
-            cwd=_ROOT,
+            cwd=ROOT,
             env=environment,
             input=json.dumps(request).encode(),
             stdout=subprocess.DEVNULL,

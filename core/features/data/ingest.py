@@ -11,7 +11,7 @@ from core.access.permissions import Action
 from core.delta.engine import WriteMode
 from core.entities import Actor, Table
 from core.errors import BadFile, SchemaMismatch, first_line
-from core.features.data.file_reader import parsed
+from core.features.data.file_reader import open_rows
 from core.features.stores import Stores
 from core.learning.artifact_files import file_sha256
 from core.texts import text
@@ -69,7 +69,7 @@ def preview_file(
     stores.audit.require(actor, Action.DATA_INGEST, table)
     target = stores.catalog.place(table)
     version, schema = _latest(stores, target)
-    with parsed(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
+    with open_rows(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
         return IngestPreview(
             table=target.name,
             version=version,
@@ -101,7 +101,7 @@ def ingest_file(
     """
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"file": name}) as record:
         _, schema = _latest(stores, stores.catalog.place(table))
-        with parsed(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
+        with open_rows(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
             digest = file_sha256(path)
             source = {"modelledger.source": name, "modelledger.source_sha256": digest}
             result = _write(stores, actor, table, data, mode, source, record.operation, expected_version)

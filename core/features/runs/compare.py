@@ -30,9 +30,8 @@ class Comparison:
     """Runs in the requested order. *deltas* are run minus baseline, only if both values are finite.
 
     *differing_params* and *differing_metrics* are the names with different values in the runs and their baselines.
-    *notes* give the peculiarities of a run. *versions* are the model versions registered from each run. *baselines* is
-    the baseline of each run: one for all, or that of its own model. *baseline* is None if they differ;
-    *baseline_reason* says why.
+    *notes* give the peculiarities of a run. *versions* are the model versions registered from each run. *baseline* is
+    None if the runs have different baselines or none; *baseline_reason* says why.
     """
 
     runs: tuple[Run, ...]
@@ -42,7 +41,6 @@ class Comparison:
     differing_metrics: tuple[str, ...]
     baseline: Run | None
     baseline_reason: str
-    baselines: Mapping[str, Run] = field(default_factory=dict)
     deltas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     directions: Mapping[str, Mapping[str, Direction]] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -83,7 +81,6 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         differing_metrics=_differing([run.metrics for run in every]),
         baseline=next(iter(bases.values())) if len(bases) == 1 else None,
         baseline_reason=against.reason,
-        baselines=against.runs,
         deltas=deltas,
         directions={
             run_id: {name: direction(name, delta) for name, delta in values.items()}

@@ -38,7 +38,6 @@ class ModelInfo:
     format: str
     is_safe: bool
     why: str
-    flavors: tuple[str, ...]
     inputs: tuple[ModelColumn, ...]
     outputs: tuple[ModelColumn, ...]
     requirements: tuple[str, ...]
@@ -75,7 +74,6 @@ def inspect_model(folder: Path) -> ModelInfo:
         format=judgement.format,
         is_safe=judgement.format in (SKOPS, SPARK_ML) and not judgement.foreign_types,
         why=judgement.why,
-        flavors=tuple(sorted(flavors)),
         inputs=_columns(signature.get("inputs")),
         outputs=_columns(signature.get("outputs")),
         requirements=_requirements(folder),

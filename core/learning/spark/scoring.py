@@ -35,6 +35,8 @@ _SPARK_TYPES = {
     pa.float32(): ("double", "float"),
     pa.float64(): ("double", "double"),
 }
+# A column that no table has, for the probabilities of all classes.
+_CHANCES = "__chances"
 _STAMP_TYPES = {pa.string(): "string", pa.int64(): "bigint"}
 
 # This process forbids MLflow to load any model (registry/connection.py). Executors may load this copy, because
@@ -78,9 +80,6 @@ def with_predictions(frame: Any, folder: Path, *, scratch: Path) -> Any:
         .withColumns({PREDICTION: f.element_at(labels, best), PROBABILITY: f.array_max(chances)})
         .drop(_CHANCES)
     )
-
-
-_CHANCES = "__chances"
 
 
 def with_stamp(frame: Any, stamp: Mapping[str, pa.Scalar], *, then: tuple[str, ...]) -> Any:
