@@ -220,7 +220,7 @@ def test_a_class_whose_only_row_is_a_test_row_is_reported(stores: Stores, person
     frame = stores.engine.frame(stores.catalog.resolve("rare")).where("y = 'a'")  # type: ignore[attr-defined]
     seed = next(seed for seed in range(99) if frame.where(is_test(frame, changed(recipe, seed=seed))).count())
     save_recipe(stores, person, changed(recipe, seed=seed))
-    with pytest.raises(TrainingFailed, match="No row of the class a of 'y'"):
+    with pytest.raises(TrainingFailed, match="No training row has the class a of the target 'y'"):
         train(stores, person, recipe="rare")
 
 
