@@ -1,20 +1,21 @@
-"""Arrow data in the types that Delta has, and fitted to a table that keeps its schema."""
+"""Convert Arrow data to types that Delta has, and check it against the schema of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
 from core.delta.content_hash import type_name
 from core.entities import Field, Table
 from core.errors import CoreError, FeatureUnsupported, SchemaMismatch
+from core.texts import text
 
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of Delta that holds every value of *kind*: no unsigned integers, dictionaries, views or nanoseconds."""
+    """Return a type of Delta for all values of *kind*: no unsigned integers, dictionaries, views or nanoseconds."""
     if kind in _SIGNED:
         return _SIGNED[kind]
     if isinstance(kind, pa.BaseExtensionType):
@@ -43,6 +44,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return *schema* with types that Delta has and without metadata."""
     return pa.schema([field.with_type(plain_type(field.type)).remove_metadata() for field in schema])
 
 
@@ -71,9 +73,9 @@ def read_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 
 def unsliced(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """*batch* with nested columns of its own, where they were a slice of others.
+    """Return *batch* with nested columns copied if they were slices of other arrays.
 
-    deltalake 1.6.6 ends the whole process at a slice of a struct in a struct; pyspark 4.2.0 fails at one of a list.
+    deltalake 1.6.6 ends the whole process on a slice of a struct in a struct; pyspark 4.2.0 fails on a slice of a list.
     """
     columns = [
         pa.concat_arrays([column]) if pa.types.is_nested(column.type) and column.offset else column
@@ -83,19 +85,21 @@ def unsliced(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 class Rows:
-    """Rows to be written, in types of Delta and in the table's order; *error* is the fault of the data itself."""
+    """Rows to write, in types of Delta; *error* is the error that reading the data raised, if any."""
 
     def __init__(self, data: pa.Table | pa.RecordBatchReader) -> None:
         self.schema: pa.Schema = plain_schema(data.schema)
         self.error: Exception | None = None
         self._data = data
 
-    def reader(self, want: pa.Schema | None = None) -> pa.RecordBatchReader:
-        """The rows as a stream; with *want*, in the order of its columns, columns of nothing but null in its types."""
+    def reader(self, target: pa.Schema | None = None) -> pa.RecordBatchReader:
+        """Return the rows as a stream, with columns in the order of *target*; null columns get its types."""
         schema = self.schema
-        if want is not None:
-            fields = [schema.field(name) for name in want.names if name in schema.names]
-            schema = pa.schema([want.field(field.name) if pa.types.is_null(field.type) else field for field in fields])
+        if target is not None:
+            fields = [schema.field(name) for name in target.names if name in schema.names]
+            schema = pa.schema(
+                [target.field(field.name) if pa.types.is_null(field.type) else field for field in fields]
+            )
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema))
 
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -109,63 +113,87 @@ class Rows:
 
 
 def check_new(table: Table, schema: pa.Schema) -> None:
-    """Raises SchemaMismatch unless *schema* can be a table: columns, each with a name of its own, types of Delta."""
+    """Raise SchemaMismatch unless a table can have *schema*: columns with different names and with types of Delta."""
     names = [name.casefold() for name in schema.names]
-    twice = sorted({name for name in schema.names if names.count(name.casefold()) > 1})
-    problem = ""
+    repeated = sorted({name for name in schema.names if names.count(name.casefold()) > 1})
     if not schema.names:
-        problem = "it has no columns"
-    elif twice:
-        problem = f"columns share a name (capitals do not count): {', '.join(twice)}"
-    elif not all(schema.names):
-        problem = "a column has no name"
-    if problem:
-        raise SchemaMismatch(f"{table.name} cannot be written: {problem}.", table=table.name)
+        raise SchemaMismatch("{table} cannot be written: the data has no columns.", table=table.name)
+    if repeated:
+        raise SchemaMismatch(
+            "{table} cannot be written: column names are repeated (capitals do not count): {columns}.",
+            table=table.name,
+            columns=", ".join(repeated),
+        )
+    if not all(schema.names):
+        raise SchemaMismatch("{table} cannot be written: a column has no name.", table=table.name)
     for field in schema:
-        # A column of nothing but null has no type: the table would not know what to take later.
+        # A column with only nulls has no type, so later writes could not be checked against it.
         if pa.types.is_null(field.type):
             raise SchemaMismatch(
-                f"{table.name} cannot be written: column {field.name} holds no value, so that its type is not known. "
-                "Leave it out, or give it a value.",
+                "{table} cannot be written: the type of column {column} is unknown, because all its values are null. "
+                "Leave the column out, or give it a value.",
                 table=table.name,
                 column=field.name,
             )
         try:
             type_name(field.type)
         except FeatureUnsupported as error:
-            raise SchemaMismatch(f"{table.name}, column {field.name}: {error}", table=table.name) from error
+            raise SchemaMismatch(
+                "{table}, column {column}: {cause}", table=table.name, column=field.name, cause=str(error)
+            ) from error
 
 
 def fitting(
-    table: Table, want: Sequence[Field], schema: pa.Schema, *, made_by_table: Collection[str] = ()
+    table: Table, target: Sequence[Field], schema: pa.Schema, *, filled_by_table: Collection[str] = ()
 ) -> list[str]:
-    """The table's columns in its order, if *schema* has exactly them in the table's types.
+    """Return the columns of *schema* in the order of *target*, if their names and types are those of *target*.
 
-    Raises SchemaMismatch, which names every difference. A column of nothing but null fits any type; columns
-    *made_by_table* may be left out.
+    A column with only nulls fits any type. Columns *filled_by_table* may be missing.
+
+    Raises:
+        SchemaMismatch: the schemas differ; the message names every difference.
     """
-    have = {field.name: field for field in schema}
-    missing = [field.name for field in want if field.name not in have and field.name not in made_by_table]
-    extra = [name for name in have if name not in {field.name for field in want}]
-    wrong = [
-        f"{field.name} is {field.type} and was given as {type_name(have[field.name].type)}"
-        for field in want
-        if field.name in have
-        and not pa.types.is_null(have[field.name].type)
-        and type_name(have[field.name].type) != field.type
-    ]
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    given = {field.name: field for field in schema}
+    wrong_types = {
+        field.name: (field.type, type_name(given[field.name].type))
+        for field in target
+        if field.name in given
+        and not pa.types.is_null(given[field.name].type)
+        and type_name(given[field.name].type) != field.type
+    }
+    require_same_schema(
+        table,
+        missing=[field.name for field in target if field.name not in given and field.name not in filled_by_table],
+        extra=[name for name in given if name not in {field.name for field in target}],
+        repeated=sorted({name for name in schema.names if schema.names.count(name) > 1}),
+        wrong_types=wrong_types,
+    )
+    return [field.name for field in target if field.name in given]
+
+
+def require_same_schema(
+    table: Table,
+    *,
+    missing: Sequence[str],
+    extra: Sequence[str],
+    wrong_types: Mapping[str, tuple[str, str]],
+    repeated: Sequence[str] = (),
+) -> None:
+    """Raise SchemaMismatch if any difference is given; *wrong_types* are the table's and the given type by column."""
     problems = [
-        *([f"missing {', '.join(missing)}"] if missing else []),
-        *([f"not in the table: {', '.join(extra)}"] if extra else []),
-        *([f"given twice: {', '.join(twice)}"] if twice else []),
-        *wrong,
+        *([text("missing {columns}", columns=", ".join(missing))] if missing else []),
+        *([text("not in the table: {columns}", columns=", ".join(extra))] if extra else []),
+        *([text("given twice: {columns}", columns=", ".join(repeated))] if repeated else []),
+        *(
+            text("{column} is {type} and was given as {given}", column=column, type=expected, given=actual)
+            for column, (expected, actual) in wrong_types.items()
+        ),
     ]
     if problems:
         raise SchemaMismatch(
-            f"{table.name} keeps its schema on append: {'; '.join(problems)}. Change the data, or overwrite.",
+            "{table} keeps its schema on append: {problems}. Change the data, or overwrite the table.",
             table=table.name,
-            missing=missing,
-            extra=extra,
+            problems="; ".join(problems),
+            missing=list(missing),
+            extra=list(extra),
         )
-    return [field.name for field in want if field.name in have]

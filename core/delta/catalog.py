@@ -1,4 +1,4 @@
-"""The catalog: which names stand for which tables."""
+"""Catalog: the registered tables and their names."""
 
 from __future__ import annotations
 
@@ -15,63 +15,71 @@ _TABLE_AT = re.compile(r"^(?P<table>.+?)(?:@(?P<version>\d+))?$", re.DOTALL)
 
 
 class Catalog:
-    """Registered tables: name=uri pairs, and every Delta table lying directly in a tables folder.
+    """Registered tables: name=uri pairs, and every Delta table directly below a tables folder.
 
-    *places* is the setting MODELLEDGER_TABLES; new tables are made in its first folder, else in *default*.
+    *setting* is MODELLEDGER_TABLES. New tables are created in its first folder, or in *default* if it has none.
     """
 
-    def __init__(self, places: str | None, default: Path) -> None:
+    def __init__(self, setting: str | None, default: Path) -> None:
         self._pairs: dict[str, Table] = {}
         self._folders: list[str] = []
-        for place in filter(None, (part.strip() for part in (places or "").split(","))):
-            name, separator, uri = place.partition("=")
+        for entry in filter(None, (part.strip() for part in (setting or "").split(","))):
+            name, separator, uri = entry.partition("=")
             if separator and NAME.match(name.strip()):
                 self._pairs[name.strip()] = Table(name=name.strip(), uri=_absolute(uri.strip()))
-            elif separator and "://" not in place:
-                raise BadSettings(f"MODELLEDGER_TABLES: {name!r} is no table name; use letters, digits, _ and -.")
+            elif separator and "://" not in entry:
+                raise BadSettings(
+                    "MODELLEDGER_TABLES: {name!r} is not a valid table name. Use letters, digits, _ and -.", name=name
+                )
             else:
-                self._folders.append(place)
+                self._folders.append(entry)
         if not self._folders:
             self._folders.append(str(default))
 
     def tables(self) -> tuple[Table, ...]:
-        """All registered tables by name. Folders on object stores list nothing: name those tables as pairs."""
-        found = dict(self._pairs)
+        """Return all registered tables by name. Folders in object stores are not listed: tables there need a pair."""
+        tables = dict(self._pairs)
         for folder in self._folders:
             if "://" in folder:
                 continue
             root = Path(_absolute(folder))
-            for log in filter(_was_committed_to, sorted(root.glob("*/_delta_log")) if root.is_dir() else []):
-                found.setdefault(log.parent.name, Table(name=log.parent.name, uri=str(log.parent)))
-        return tuple(found[name] for name in sorted(found))
+            for log in filter(_has_entries, sorted(root.glob("*/_delta_log")) if root.is_dir() else []):
+                tables.setdefault(log.parent.name, Table(name=log.parent.name, uri=str(log.parent)))
+        return tuple(tables[name] for name in sorted(tables))
 
     def resolve(self, text: str, *, registered_only: bool = False) -> Table:
-        """The table that *text* names: a registered name, else a path or URI (unless *registered_only*).
+        """Return the table that *text* names: a registered name, or a path or URI unless *registered_only*.
 
-        Raises TableNotFound, which lists the registered names. Does not open the table.
+        The table is not opened. Raises TableNotFound, which lists the registered names.
         """
-        known = {table.name: table for table in self.tables()}
-        if text in known:
-            return known[text]
+        registered = {table.name: table for table in self.tables()}
+        if text in registered:
+            return registered[text]
         if not registered_only:
-            for table in known.values():
+            for table in registered.values():
                 if text.rstrip("/") == table.uri.rstrip("/"):
                     return table
             if "://" in text:
                 return Table(name=text, uri=text)
             if "/" in text and Path(text).expanduser().is_dir():
                 return Table(name=text, uri=_absolute(text))
-        names = ", ".join(known) or "none yet; ingest a file to make one"
-        raise TableNotFound(f"There is no table {text!r}. Tables here: {names}.", table=text)
+        if not registered:
+            raise TableNotFound(
+                "There is no table {table!r}. No tables are registered yet; ingest a file to create one.", table=text
+            )
+        raise TableNotFound(
+            "There is no table {table!r}. Registered tables: {tables}.", table=text, tables=", ".join(registered)
+        )
 
     def place(self, name: str) -> Table:
-        """The registered table *name*, or where a new table of that name is to be made. Raises BadName."""
-        known = {table.name: table for table in self.tables()}
-        if name in known:
-            return known[name]
+        """Return the registered table *name*, or the table to create under that name. Raises BadName."""
+        registered = {table.name: table for table in self.tables()}
+        if name in registered:
+            return registered[name]
         if not NAME.match(name):
             raise BadName(
-                f"{name!r} cannot name a table: start with a letter or _, then letters, digits, _ and -, at most 128.",
+                "{name!r} is not a valid table name: start with a letter or _, then use letters, digits, _ and -, "
+                "at most 128 characters.",
                 name=name,
             )
         folder = self._folders[0]
@@ -80,19 +88,19 @@ class Catalog:
 
 
 def _absolute(uri: str) -> str:
-    """*uri* with a path on this machine made absolute: what else opens the table has a working folder of its own.
+    """Return *uri* with a local path made absolute: other processes that open the table have other working folders.
 
-    A name in Spark's catalog (risk.loans) stays one, unless it is a folder here.
+    A name in Spark's catalog (risk.loans) stays as it is, unless a folder of that name exists.
     """
     if "://" in uri or uri.startswith("file:") or (is_catalog_name(uri) and not Path(uri).exists()):
         return uri
     return os.path.abspath(os.path.expanduser(uri))
 
 
-def _was_committed_to(log: Path) -> bool:
-    """Whether the log ever held anything: Delta Spark makes the folder before a first commit, which may never come.
+def _has_entries(log: Path) -> bool:
+    """Return whether the log has a file: Delta Spark creates the folder before the first commit, which may not come.
 
-    A log that cannot be listed is there all the same; what is wrong with it is told when the table is opened.
+    A log that cannot be listed counts as well: opening the table then reports the cause.
     """
     try:
         return any(entry.is_file() for entry in log.iterdir())
@@ -101,9 +109,9 @@ def _was_committed_to(log: Path) -> bool:
 
 
 def split_version(text: str) -> tuple[str, int | None]:
-    """Splits TABLE@N into the table's text and N; without @N the version is None (the latest)."""
+    """Return the table and the version of TABLE@N; without @N the version is None, which means the latest."""
     match = _TABLE_AT.match(text.strip())
     if match is None:
-        raise BadName("Name a table, or a table and a version: TABLE or TABLE@N.", name=text)
+        raise BadName("Write TABLE, or TABLE@N for version N of a table.", name=text)
     version = match["version"]
     return match["table"], None if version is None else int(version)

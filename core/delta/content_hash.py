@@ -1,10 +1,10 @@
-"""The content of a table version as one SHA-256: of its rows whatever their order, and of its schema.
+"""Content hash: one SHA-256 over the schema and the rows of a table version, whatever the order of the rows.
 
-The same rows give the same digest on every engine, file layout and order of rows. One row is one SHA-256 over a
-canonical encoding; equal are: any NaN and any other, 0.0 and -0.0, an instant in any time zone, a map in any
-order of its entries. Text is taken byte for byte (no Unicode normalization); null is a value of its own.
-The digests of rows are put into 256 buckets by their first byte, each bucket is sorted and hashed, and the
-buckets are hashed with the schema: a cluster does each part where the rows are and hands over 32 bytes a bucket.
+The same rows give the same hash on every engine and with every file layout. Each row is hashed with SHA-256 over a
+canonical encoding. Equal are: all NaN values, 0.0 and -0.0, the same instant in different time zones, and maps with
+the same entries in different order. Text is hashed byte for byte, without Unicode normalization. Null is a value of
+its own. The hashes of rows are put into 256 buckets by their first byte, each bucket is sorted and hashed, and the
+hashes of the buckets are hashed with the schema. So a cluster hashes rows where they are and returns 32 bytes a bucket.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMES: dict[pa.DataType, str] = {
     pa.int16(): "short",
     pa.int32(): "integer",
     pa.int64(): "long",
-    # Delta has no unsigned integers: the next wider signed type is what writers store.
+    # Delta has no unsigned integers: writers store the next wider signed type.
     pa.uint8(): "short",
     pa.uint16(): "integer",
     pa.uint32(): "long",
@@ -50,7 +50,7 @@ _NAMES: dict[pa.DataType, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a table version holds: *sha256* of schema and rows as 64 hexadecimal digits, and the number of rows."""
+    """The content of a table version: *sha256* of schema and rows as 64 hexadecimal digits, and the number of rows."""
 
     sha256: str
     rows: int
@@ -58,7 +58,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """The rows whose digests begin with the byte *first*: their number, and SHA-256 over their sorted digests."""
+    """The rows whose hashes begin with the byte *first*: their number, and a SHA-256 over their sorted hashes."""
 
     first: int
     rows: int
@@ -66,7 +66,7 @@ class Bucket:
 
 
 def content_of(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Content:
-    """The content of *schema* and all rows of *batches*; needs 32 bytes of memory a row.
+    """Return the content of *schema* and all rows of *batches*. It takes 32 bytes of memory per row.
 
     Raises FeatureUnsupported for a column type that Delta does not have.
     """
@@ -80,19 +80,19 @@ def content_of(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Content:
 
 
 def content_sha256(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
-    """SHA-256 of *schema* and all rows, as 64 hexadecimal digits. See content_of."""
+    """Return the SHA-256 of *schema* and all rows, as 64 hexadecimal digits. See content_of."""
     return content_of(schema, batches).sha256
 
 
 def row_digests(batch: pa.RecordBatch) -> pa.FixedSizeBinaryArray:
-    """The SHA-256 of each row of *batch*, in its order: the part that runs beside the rows."""
+    """Return the SHA-256 of each row of *batch*, in its order. This part runs where the rows are."""
     return pa.array(_digests(batch), pa.binary(_DIGEST_BYTES))
 
 
 def hashed_buckets(digests: Iterable[bytes]) -> Iterator[Bucket]:
-    """The buckets of row digests that come in ascending order, any number of them at once; empty ones are left out.
+    """Yield the buckets of row hashes that are in ascending order. Empty buckets are left out.
 
-    Needs no memory to speak of: the part that runs where the sorted digests are.
+    Each item of *digests* holds any number of hashes. It takes constant memory and runs where the sorted hashes are.
     """
     first, rows, whole = -1, 0, hashlib.sha256()
     for part in digests:
@@ -111,7 +111,7 @@ def hashed_buckets(digests: Iterable[bytes]) -> Iterator[Bucket]:
 
 
 def combined(schema: pa.Schema, buckets: Iterable[Bucket]) -> Content:
-    """The content of the whole: a bucket that is not among *buckets* holds no row."""
+    """Return the content of a table from its *buckets*. A bucket that is not given has no row."""
     by_first = {bucket.first: bucket for bucket in buckets}
     rows = sum(bucket.rows for bucket in by_first.values())
     whole = hashlib.sha256(f"{_FORMAT}\n{canonical_schema(schema)}\n{rows}\n".encode())
@@ -121,13 +121,13 @@ def combined(schema: pa.Schema, buckets: Iterable[Bucket]) -> Content:
 
 
 def canonical_schema(schema: pa.Schema) -> str:
-    """Column names and types in Delta's words, in order. Nullability and metadata, on which engines differ, are out."""
+    """Return column names and Delta types, in order, without nullability and metadata, in which engines differ."""
     columns = [[field.name, type_name(field.type)] for field in schema]
     return json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
 
 
 def type_name(kind: pa.DataType) -> str:
-    """An Arrow type in Delta's word. Raises FeatureUnsupported where Delta has none."""
+    """Return Delta's name of an Arrow type. Raises FeatureUnsupported if Delta has no such type."""
     if kind in _NAMES:
         return _NAMES[kind]
     if isinstance(kind, pa.BaseExtensionType):
@@ -149,7 +149,7 @@ def type_name(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         return f"struct<{','.join(f'{part.name}:{type_name(part.type)}' for part in kind)}>"
     raise FeatureUnsupported(
-        f"Delta has no type for a column of {kind}; cast it to one that Delta has.", type=str(kind)
+        "Delta has no type for a column of {type}. Cast the column to a type that Delta has.", type=str(kind)
     )
 
 
@@ -165,7 +165,7 @@ def _digests(batch: pa.RecordBatch) -> list[bytes]:
 
 
 def _encoded(column: pa.Array) -> pa.LargeBinaryArray:
-    """Each value as bytes that tell where they end: 0 for null, else 1 and the value (never null itself)."""
+    """Return each value as bytes that contain their own length: 0 for null, else 1 and the value."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return _encoded(column.storage)
@@ -178,7 +178,7 @@ def _encoded(column: pa.Array) -> pa.LargeBinaryArray:
         return _marked(column, [_numbers(pc.fill_null(pc.binary_length(values), 0)), values])
     if pa.types.is_struct(kind):
         fields = [_encoded(column.field(position)) for position in range(kind.num_fields)]
-        return _marked(column, fields or [_same(b"", len(column))])
+        return _marked(column, fields or [_repeated(b"", len(column))])
     if pa.types.is_map(kind):
         return _encoded_map(column)
     if _is_list(kind):
@@ -187,7 +187,7 @@ def _encoded(column: pa.Array) -> pa.LargeBinaryArray:
 
 
 def _fixed(column: pa.Array) -> pa.LargeBinaryArray:
-    """Numbers, times and truth values, each as so many bytes as its type has here."""
+    """Encode numbers, times and booleans, with a fixed number of bytes for each type."""
     kind = column.type
     if pa.types.is_decimal(kind):
         return _decimals(column)
@@ -202,12 +202,12 @@ def _fixed(column: pa.Array) -> pa.LargeBinaryArray:
     elif pa.types.is_date(kind):
         column = column.cast(pa.date32()).cast(pa.int32())
     elif not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-        type_name(kind)  # raises FeatureUnsupported in words
+        type_name(kind)  # raises FeatureUnsupported, which names the type
     return _numbers(pc.fill_null(column.cast(pa.int64()), 0))
 
 
 def _decimals(column: pa.Array) -> pa.LargeBinaryArray:
-    """The unscaled integer in 16 bytes; the scale is the schema's."""
+    """Encode the unscaled integer in 16 bytes; the scale is in the schema."""
     type_name(column.type)  # raises FeatureUnsupported beyond 38 digits
     column = column.cast(pa.decimal128(column.type.precision, column.type.scale))
     data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
@@ -221,9 +221,9 @@ def _encoded_list(column: pa.Array) -> pa.LargeBinaryArray:
     if pa.types.is_fixed_size_list(column.type) or "view" in str(column.type):
         column = column.cast(pa.large_list(column.type.value_type))
     if len(column) == 0:
-        return _same(b"", 0)
+        return _repeated(b"", 0)
     bounds = column.offsets.to_numpy()
-    # The elements of a list lie one after the other, and so do their encodings.
+    # The elements of a list are adjacent, and so are their encodings.
     elements, ends = _parts(_encoded(column.values.slice(bounds[0], bounds[-1] - bounds[0])))
     items = _binary(elements, ends[bounds - bounds[0]])
     return _marked(column, [_numbers(pa.array(np.diff(bounds).astype(np.int64))), items])
@@ -231,7 +231,7 @@ def _encoded_list(column: pa.Array) -> pa.LargeBinaryArray:
 
 def _encoded_map(column: pa.MapArray) -> pa.LargeBinaryArray:
     if len(column) == 0:
-        return _same(b"", 0)
+        return _repeated(b"", 0)
     bounds = column.offsets.to_numpy()
     first, count = int(bounds[0]), int(bounds[-1] - bounds[0])
     pairs = _joined([_encoded(column.keys.slice(first, count)), _encoded(column.items.slice(first, count))]).to_pylist()
@@ -241,9 +241,9 @@ def _encoded_map(column: pa.MapArray) -> pa.LargeBinaryArray:
 
 
 def _marked(column: pa.Array, parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
-    """*parts* joined behind a 1; a 0 alone where *column* is null."""
+    """Return a 1 followed by *parts*, or a single 0 if *column* is null."""
     parts = [part if part.null_count == 0 else pc.fill_null(part, b"") for part in parts]
-    whole = _joined([_same(_VALUE, len(column)), *parts])
+    whole = _joined([_repeated(_VALUE, len(column)), *parts])
     if column.null_count == 0:
         return whole
     return pc.if_else(column.is_valid(), whole, pa.scalar(_NULL, pa.large_binary()))
@@ -255,7 +255,7 @@ def _joined(parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
     return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
 
 
-def _same(value: bytes, times: int) -> pa.LargeBinaryArray:
+def _repeated(value: bytes, times: int) -> pa.LargeBinaryArray:
     return _binary(value * times, np.arange(times + 1, dtype=np.int64) * len(value))
 
 
@@ -274,7 +274,7 @@ def _binary(data: bytes | pa.Buffer, offsets: np.ndarray) -> pa.LargeBinaryArray
 
 
 def _parts(values: pa.LargeBinaryArray) -> tuple[pa.Buffer, np.ndarray]:
-    """The bytes of all values and where each one starts and ends in them."""
+    """Return the bytes of all values, and the offsets at which values start and end."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values) + 1]

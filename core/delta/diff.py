@@ -1,4 +1,4 @@
-"""The difference of two versions of a table: columns from the schemas, rows by comparing every value."""
+"""Compare two versions of a table: columns by their schemas, rows by every value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from core.identifiers import quote_ansi
 
 
 def diff_versions(engine: DeltaEngine, table: Table, before: int, after: int, *, key: str | None = None) -> TableDiff:
-    """Rows are compared in the columns that both versions have. Without a key a changed row is one removed, one added.
+    """Compare the columns of both versions, and the rows in the columns that both versions have.
 
-    Raises VersionNotFound, ColumnNotFound, DataUnreadable, BadInput (the key names a row twice).
+    Without *key* a changed row counts as one row removed and one row added.
+
+    Raises:
+        VersionNotFound: the table does not have one of the versions.
+        ColumnNotFound: one of the versions has no column *key*.
+        BadInput: several rows have the same value of *key*.
+        DataUnreadable: the rows of one version cannot be read.
     """
     first, second = engine.snapshot(table, version=before), engine.snapshot(table, version=after)
     old, new = {f.name: f for f in first.schema}, {f.name: f for f in second.schema}
     shared = [name for name in old if name in new]
     if key is not None and key not in shared:
         raise ColumnNotFound(
-            f"{table.name} has no column {key!r} in both versions; there are {', '.join(shared)}.", column=key
+            "{table} does not have the column {column!r} in both versions. Both have: {columns}.",
+            table=table.name,
+            column=key,
+            columns=", ".join(shared),
         )
     added, removed, changed = _rows(engine, table, before, after, shared, key)
     return TableDiff(
@@ -63,15 +72,18 @@ def _rows(
             for name, version in (("old", before), ("new", after)):
                 rows = _reader(engine, table, version, shared, failures)
                 connection.register("incoming", rows)
-                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 -- names of our own
+                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")  # noqa: S608 -- both names are constants
                 connection.unregister("incoming")
             return _keyed(connection, shared, key, table) if key else (*_multiset(connection, shared), None)
     except duckdb.Error as error:
         if failures:
-            raise failures[0] from error  # the table's own fault, which the database wraps into text
+            raise failures[0] from error  # the error of the table, which DuckDB turned into text
         raise EngineFailed(
-            f"{table.name}: versions {before} and {after} cannot be compared: {first_line(error)}.",
+            "{table}: versions {before} and {after} cannot be compared: {cause}.",
             table=table.name,
+            before=before,
+            after=after,
+            cause=first_line(error),
         ) from error
 
 
@@ -92,7 +104,7 @@ def _reader(
 
 
 def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:
-    """Every copy of a row counts; a type that changed is compared as text."""
+    """Return the rows added and removed; every copy of a row counts, and values are compared as text."""
     columns = ", ".join(f"CAST({quote_ansi(name)} AS VARCHAR)" for name in shared)
 
     def only(these: str, those: str) -> int:
@@ -103,13 +115,19 @@ def _multiset(connection: Any, shared: Sequence[str]) -> tuple[int, int]:
 
 
 def _keyed(connection: Any, shared: Sequence[str], key: str, table: Table) -> tuple[int, int, int]:
+    """Return the rows added, removed and changed; *key* identifies a row."""
     name = quote_ansi(key)
     for side in ("old", "new"):
         query = f"SELECT count(*) - count(DISTINCT {name}) FROM {side}"  # noqa: S608
         if connection.execute(query).fetchone()[0]:
-            raise BadInput(f"{key!r} does not name each row of {table.name} once; choose another key or none.", key=key)
-    other = [quote_ansi(c) for c in shared if c != key]
-    differs = " OR ".join(f"old.{c}::VARCHAR IS DISTINCT FROM new.{c}::VARCHAR" for c in other) or "FALSE"
+            raise BadInput(
+                "{key!r} does not identify the rows of {table}: a value occurs twice. Choose another key or none.",
+                key=key,
+                table=table.name,
+            )
+    others = [quote_ansi(column) for column in shared if column != key]
+    differs = " OR ".join(f"old.{column}::VARCHAR IS DISTINCT FROM new.{column}::VARCHAR" for column in others)
+    differs = differs or "FALSE"
     query = f"""
         SELECT count(*) FILTER (WHERE old.{name} IS NULL),
                count(*) FILTER (WHERE new.{name} IS NULL),

@@ -1,4 +1,4 @@
-"""The contract that every Delta engine keeps: delta_rs.py (embedded) and spark.py (scale)."""
+"""DeltaEngine: the contract of both Delta engines, delta_rs/engine.py (embedded) and spark/engine.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from core.delta.content_hash import Content
 from core.entities import Commit, ReadVerdict, Snapshot, Table
+from core.errors import CommitConflict
+from core.texts import text
 
 WriteMode = Literal["append", "overwrite"]
 
@@ -27,45 +29,46 @@ def commit_metadata(metadata: Mapping[str, str] | None, transaction: str | None)
 class DeltaEngine(ABC):
     """Reads and writes Delta tables. Every method takes a resolved Table; messages use its name.
 
-    Common errors: TableNotFound, VersionNotFound (message names the versions there are), LogCorrupt,
-    LogExpired, FilesVacuumed, FeatureUnsupported, StorageUnavailable, EngineUnavailable.
-    version=None means the latest; version 0 is a version (compare with None).
+    Common errors: TableNotFound, VersionNotFound (the message lists the existing versions), LogCorrupt, LogExpired,
+    FilesVacuumed, FeatureUnsupported, StorageUnavailable, EngineUnavailable.
+    version=None means the latest. Version 0 is falsy: compare with None.
     """
 
     name: ClassVar[str]
 
     def check(self) -> str:
-        """What it runs on, in a few words. Starts nothing.
+        """Return where the engine runs, in a few words. Starts nothing.
 
-        Raises EngineUnavailable or BadSettings: what it needs is not on this machine, or nobody answers elsewhere.
+        Raises:
+            EngineUnavailable, BadSettings: something that the engine needs is missing or does not answer.
         """
-        return "in this process"
+        return text("in this process")
 
     @abstractmethod
     def exists(self, table: Table) -> bool:
-        """Whether there is a Delta log at the table's URI (even a corrupt or expired one)."""
+        """Return whether there is a Delta log at the table's URI, even a corrupt or expired one."""
 
     @abstractmethod
     def latest_version(self, table: Table) -> int:
-        """The newest version number. Note that VACUUM and OPTIMIZE write versions too."""
+        """Return the newest version. VACUUM and OPTIMIZE write versions too."""
 
     @abstractmethod
     def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
-        """Commits newest first, at most *limit*; the version is the log file's name, never a count."""
+        """Return the commits, newest first, at most *limit*. A version is the name of a log file, never a count."""
 
     @abstractmethod
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
-        """The table at one version, from the log alone."""
+        """Return the table at one version; only the log is read."""
 
     @abstractmethod
     def snapshots(self, table: Table, *, newest: int | None = None) -> tuple[Snapshot, ...]:
-        """Snapshots of the *newest* versions (all if None), newest first, in one walk over the log."""
+        """Return the snapshots of the *newest* versions (all if None), newest first, in one walk over the log."""
 
     @abstractmethod
     def readable(self, table: Table, version: int) -> ReadVerdict:
-        """Whether the version's rows can still be shown: the log opens and every data file exists.
+        """Return whether the version's rows can be read: the log opens and every data file exists.
 
-        Never raises for a lost version; raises TableNotFound and StorageUnavailable.
+        A lost version is a verdict and not an error. Raises TableNotFound and StorageUnavailable.
         """
 
     @abstractmethod
@@ -78,23 +81,23 @@ class DeltaEngine(ABC):
         limit: int | None = None,
         offset: int = 0,
     ) -> pa.Table:
-        """Rows at a version, in the engine's order. Raises ColumnNotFound for an unknown column."""
+        """Return the rows at a version, in the engine's order. Raises ColumnNotFound for an unknown column."""
 
     @abstractmethod
     def scan(
         self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The same rows as a stream of Arrow record batches, for what may not fit in memory."""
+        """Yield the same rows as Arrow record batches, for tables that may not fit in memory."""
 
     @abstractmethod
     def count(self, table: Table, *, version: int | None = None) -> int:
-        """Rows at a version: from the log where it knows, else counted."""
+        """Return the number of rows at a version, from the log if the log has it, else counted."""
 
     @abstractmethod
     def content(self, table: Table, *, version: int | None = None) -> Content:
-        """SHA-256 of a version's schema and rows, and how many rows: hashed where the rows are, the same on any engine.
+        """Return the SHA-256 of a version's schema and rows, and the number of rows. It is the same on every engine.
 
-        Raises FeatureUnsupported for a column type that has no digest.
+        Raises FeatureUnsupported for a column type that cannot be hashed.
         """
 
     @abstractmethod
@@ -108,10 +111,40 @@ class DeltaEngine(ABC):
         transaction: str | None = None,
         expected_version: int | None = None,
     ) -> int:
-        """Writes one commit and returns its version; makes the table where there is none.
+        """Write one commit and return its version; create the table if it does not exist.
 
-        *metadata* goes flat into commitInfo. *transaction* names the write: a second write with the same
-        name writes nothing and returns the version of the first (exactly once).
-        *expected_version*: CommitConflict if the table has moved on since (-1: must not exist yet).
-        Append keeps the table's schema (SchemaMismatch otherwise); overwrite may change it.
+        *metadata* goes into commitInfo. *transaction* names the write: a second write with the same name writes nothing
+        and returns the version of the first. *expected_version* is the version on which the write is based; -1 means
+        that the table must not exist yet.
+
+        Raises:
+            CommitConflict: the table is not at *expected_version*, or another writer committed first.
+            SchemaMismatch: appended rows do not have the table's schema. An overwrite may change the schema.
         """
+
+
+def version_conflict(table: Table, expected: int, current: int) -> CommitConflict:
+    """Return the error for a table at version *current* instead of *expected*; -1 means that it does not exist."""
+    if expected < 0:
+        return CommitConflict(
+            "{table} did not exist when this was prepared and is now at version {current}; nothing was written. Check "
+            "the table and try again.",
+            table=table.name,
+            expected=expected,
+            current=current,
+        )
+    if current < 0:
+        return CommitConflict(
+            "{table} was at version {expected} when this was prepared and does not exist now; nothing was written. "
+            "Check the table and try again.",
+            table=table.name,
+            expected=expected,
+            current=current,
+        )
+    return CommitConflict(
+        "{table} was at version {expected} when this was prepared and is now at version {current}; nothing was "
+        "written. Check the table and try again.",
+        table=table.name,
+        expected=expected,
+        current=current,
+    )

@@ -1,6 +1,6 @@
-"""Delta's table features, and what each engine does with them. tests/contract/test_table_features.py holds it to it.
+"""Table features of Delta, and which engine supports them. tests/contract/test_table_features.py checks this table.
 
-Features that are not named here (none of the installed versions writes them) are left to the engine's own refusal.
+No installed version writes a feature that is not listed here. If a table has one, the engine itself refuses the table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from core.errors import FeatureUnsupported
 
 
 class Support(str, Enum):
-    """What an engine does with a table that has a feature; what it does not do it refuses, naming the feature."""
+    """What an engine can do with a table that has a feature. It refuses everything else and names the feature."""
 
     FULL = "reads and writes"
     READS = "reads"
@@ -23,7 +23,7 @@ class Support(str, Enum):
 DELTA_RS = "delta-rs"
 SPARK = "spark"
 
-# Deltalake 1.6.6 opens tables with typeWidening and fails at the first row: asked here, it is told beforehand.
+# deltalake 1.6.6 opens tables with typeWidening and fails at the first row; this table reports it before.
 FEATURES: Mapping[str, Mapping[str, Support]] = {
     "allowColumnDefaults": {DELTA_RS: Support.READS, SPARK: Support.FULL},
     "appendOnly": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
@@ -45,39 +45,74 @@ FEATURES: Mapping[str, Mapping[str, Support]] = {
 
 
 def unread(engine: str, features: Iterable[str]) -> tuple[str, ...]:
-    """Those of *features* for which *engine* cannot read a table's rows."""
+    """Return the *features* that prevent *engine* from reading a table."""
     return tuple(name for name in features if _support(engine, name) is Support.NONE)
 
 
 def unwritten(engine: str, features: Iterable[str]) -> tuple[str, ...]:
-    """Those of *features* for which *engine* cannot write to a table."""
+    """Return the *features* that prevent *engine* from writing to a table."""
     return tuple(name for name in features if _support(engine, name) is not Support.FULL)
 
 
 def require_read(engine: str, table: Table, features: Iterable[str]) -> None:
-    """Raises FeatureUnsupported, naming the features for which *engine* cannot read *table*."""
+    """Raise FeatureUnsupported, which names the features, if *engine* cannot read *table*."""
     if names := unread(engine, features):
-        raise refused(engine, table, names, "read")
+        raise unreadable(engine, table, names)
 
 
 def require_written(engine: str, table: Table, features: Iterable[str]) -> None:
-    """Raises FeatureUnsupported, naming the features for which *engine* cannot write to *table*."""
+    """Raise FeatureUnsupported, which names the features, if *engine* cannot write to *table*."""
     if names := unwritten(engine, features):
-        raise refused(engine, table, names, "write to")
+        raise unwritable(engine, table, names)
 
 
-def refused(engine: str, table: Table, names: Iterable[str], verb: str) -> FeatureUnsupported:
-    """The refusal in one sentence, with the other engine where that one can."""
-    listed = sorted(names)
-    other = SPARK if engine == DELTA_RS else DELTA_RS
-    can_read = verb == "read" and not unread(other, listed)
-    knows = all(name in FEATURES for name in listed) and (can_read or not unwritten(other, listed))
+def unreadable(engine: str, table: Table, features: Iterable[str]) -> FeatureUnsupported:
+    """Return the error for a table that *engine* cannot read; it names the other engine if that one can."""
+    names = sorted(features)
+    listed, other = ", ".join(names), _other(engine)
+    if all(name in FEATURES for name in names) and not unread(other, names):
+        return FeatureUnsupported(
+            "{table} uses {listed}, which {engine} cannot read. Use the {other} engine (MODELLEDGER_ENGINE={other}).",
+            table=table.name,
+            listed=listed,
+            engine=engine,
+            other=other,
+            features=names,
+        )
     return FeatureUnsupported(
-        f"{table.name} uses {', '.join(listed)}, which {engine} cannot {verb}"
-        + (f"; use the {other} engine (MODELLEDGER_ENGINE={other})." if knows else "."),
+        "{table} uses {listed}, which {engine} cannot read.",
         table=table.name,
-        features=listed,
+        listed=listed,
+        engine=engine,
+        features=names,
     )
+
+
+def unwritable(engine: str, table: Table, features: Iterable[str]) -> FeatureUnsupported:
+    """Return the error for a table to which *engine* cannot write; it names the other engine if that one can."""
+    names = sorted(features)
+    listed, other = ", ".join(names), _other(engine)
+    if all(name in FEATURES for name in names) and not unwritten(other, names):
+        return FeatureUnsupported(
+            "{table} uses {listed}, which {engine} cannot write to. Use the {other} engine "
+            "(MODELLEDGER_ENGINE={other}).",
+            table=table.name,
+            listed=listed,
+            engine=engine,
+            other=other,
+            features=names,
+        )
+    return FeatureUnsupported(
+        "{table} uses {listed}, which {engine} cannot write to.",
+        table=table.name,
+        listed=listed,
+        engine=engine,
+        features=names,
+    )
+
+
+def _other(engine: str) -> str:
+    return SPARK if engine == DELTA_RS else DELTA_RS
 
 
 def _support(engine: str, name: str) -> Support:

@@ -14,8 +14,8 @@ STAGE_TAG = "stage"
 class AliasRegistry(MlflowRegistry):
     """The alias `production` decides which version is in Production, `staging` which is in Staging.
 
-    The tag `stage` tells Archived from None. An alias points to one version, so a model never has two versions in
-    Production. A version whose tag says Production but which does not hold the alias is read as Archived.
+    The tag `stage` distinguishes Archived and None. An alias points to one version, so a model never has two
+    versions in Production. A version whose tag says Production but which does not hold the alias is read as Archived.
     """
 
     name = "aliases"

@@ -152,9 +152,12 @@ STATES = {
     "names that would act": State(
         make=as_it_was,
         asked=(
-            (("history", ODD), ("There is no table", "Tables here: diabetes_training_data, iris_training_data.")),
-            (("ingest", ODD, __file__), ("cannot name a table", "start with a letter")),
-            (("score", "iris_classifier/1", TABLE, "--into", ODD), ("cannot name a table", "start with a letter")),
+            (("history", ODD), ("There is no table", "Registered tables: diabetes_training_data, iris_training_data.")),
+            (("ingest", ODD, __file__), ("is not a valid table name", "start with a letter")),
+            (
+                ("score", "iris_classifier/1", TABLE, "--into", ODD),
+                ("is not a valid table name", "start with a letter"),
+            ),
             (("train", ODD), ("There is no recipe", "iris_classifier")),
             (("approve", ODD, "--as", "manager", "--reason", "r"), ("There is no request", "`requests`")),
             (("compare", ODD), ("MLflow has no run", "choose runs from the list")),

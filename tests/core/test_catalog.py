@@ -15,7 +15,7 @@ def test_folder_whose_first_commit_never_came_is_no_table(tmp_path: Path) -> Non
     (tmp_path / "begun" / "_delta_log" / "_commits").mkdir(parents=True)
     catalog = Catalog(None, tmp_path)
     assert catalog.tables() == ()
-    with pytest.raises(TableNotFound, match="none yet"):
+    with pytest.raises(TableNotFound, match="No tables are registered yet"):
         catalog.resolve("begun")
     assert catalog.place("begun").uri == str(tmp_path / "begun"), "the name is free"
 

@@ -140,7 +140,7 @@ def test_dangling_checkpoint_hint_is_named_and_readable_says_refused(engine: Del
         engine.write(table, row(number), mode="append")
     (Path(table.uri) / "_delta_log" / "_last_checkpoint").write_text('{"version":1,"size":1}')
     assert engine.history(table)[0].version == 2
-    with pytest.raises(LogCorrupt, match="_last_checkpoint names a checkpoint that is gone"):
+    with pytest.raises(LogCorrupt, match="_last_checkpoint names a checkpoint that is missing"):
         engine.read(table)
     assert engine.readable(table, 2).verdict is Readability.REFUSED
 

@@ -145,9 +145,9 @@ def test_log_cleaned_up_to_a_checkpoint_still_tells_what_it_can(place: Path) -> 
     assert [c.version for c in log.history()] == [3, 2]
     assert [c.version for c in log.history(50)] == [3, 2]
     assert [(s.version, s.rows) for s in log.snapshots()] == [(3, 10), (2, 6)]
-    with pytest.raises(LogExpired, match=r"version 1 has expired.*versions 2–3 are there"):
+    with pytest.raises(LogExpired, match=r"version 1 has expired.*versions 2–3 are available"):
         log.snapshot(1)
-    with pytest.raises(VersionNotFound, match="loans has versions 2–3; 9 was asked for"):
+    with pytest.raises(VersionNotFound, match="loans has versions 2–3; version 9 was requested"):
         log.snapshot(9)
 
 

@@ -107,7 +107,7 @@ def test_version_2_with_sidecars(place: Path, top: str) -> None:
     assert (newest.rows, newest.files, oldest.rows, oldest.files) == (21, 6, 15, 5)
     assert "v2Checkpoint" in oldest.features
     (sidecars / "part-1.parquet").unlink()
-    with pytest.raises(LogCorrupt, match=r"needs _delta_log/_sidecars/part-1\.parquet, which is gone"):
+    with pytest.raises(LogCorrupt, match=r"needs _delta_log/_sidecars/part-1\.parquet, which is missing"):
         log_of(place).snapshot()
 
 

@@ -57,7 +57,7 @@ class FromJava(Exception):
         ("DELTA_UNSUPPORTED_FEATURES_FOR_READ", FeatureUnsupported, "loans uses table features"),
         ("DELTA_CONCURRENT_APPEND", CommitConflict, "another writer committed first"),
         ("DELTA_CONCURRENT_TRANSACTION", CommitConflict, "nothing was written"),
-        ("DELTA_CANNOT_MODIFY_APPEND_ONLY", AppendOnly, "only takes rows more"),
+        ("DELTA_CANNOT_MODIFY_APPEND_ONLY", AppendOnly, "is append-only"),
         ("DELTA_FAILED_TO_MERGE_FIELDS", SchemaMismatch, "loans: "),
         ("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", SchemaMismatch, "loans: "),
         ("UNRESOLVED_COLUMN", ColumnNotFound, "loans: "),
@@ -141,7 +141,7 @@ def test_rule_that_a_row_breaks_is_found_inside_the_job_that_it_ended() -> None:
 def test_store_that_spark_has_no_client_for_is_told_with_what_to_add(text: str) -> None:
     found = translate(FromJava(text), LOANS)
     assert type(found) is StorageUnavailable
-    assert "loans: Spark has no client for s3:// addresses; name its package" in str(found)
+    assert "loans: Spark has no client for s3:// addresses. Name its package" in str(found)
 
 
 def test_root_cause_is_where_javas_chain_began() -> None:

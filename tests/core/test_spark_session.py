@@ -55,7 +55,7 @@ def test_fetched_jars_count_in_the_version_that_is_needed(cache: Path) -> None:
 def test_folder_with_jars_of_another_version_says_which_it_holds_and_which_are_needed(cache: Path) -> None:
     for name in ("delta-spark_4.0_2.13-4.0.0.jar", "delta-storage-4.0.0.jar"):
         (cache / name).touch()
-    with pytest.raises(EngineUnavailable, match=r"which holds delta-spark_4.0_2.13-4.0.0.jar and not") as refused:
+    with pytest.raises(EngineUnavailable, match=r"which contains delta-spark_4.0_2.13-4.0.0.jar and not") as refused:
         SparkEngine("local[*]", jars=str(cache)).check()
     assert DELTA in str(refused.value)
 
@@ -79,7 +79,7 @@ def test_fetch_that_failed_is_told_in_one_sentence(cache: Path, left: list[str])
     for name in left:
         (cache / name).touch()
     told = why_not(SparkEngine("local[*]"))
-    assert told.startswith("Spark could not fetch Delta's jars from the package registry; ")
+    assert told.startswith("Spark could not fetch Delta's jars from the package registry. ")
     assert "MODELLEDGER_SPARK_JARS" in told
     assert "\n" not in told
 

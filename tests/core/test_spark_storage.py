@@ -40,7 +40,9 @@ def test_key_that_lasts_an_hour_is_given_with_its_token() -> None:
 
 
 def test_option_that_spark_is_not_told_is_named_with_where_to_set_it() -> None:
-    with pytest.raises(BadSettings, match=r"not told azure_storage_account_key; .* MODELLEDGER_SPARK_CONF") as refused:
+    with pytest.raises(
+        BadSettings, match=r"no setting for azure_storage_account_key. .* MODELLEDGER_SPARK_CONF"
+    ) as refused:
         SparkEngine("local[*]", storage_options={"azure_storage_account_key": "secret"})
     assert "secret" not in str(refused.value)
 

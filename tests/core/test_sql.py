@@ -203,7 +203,7 @@ def test_python_variables_are_no_tables(engine: DeltaRsEngine, catalog: Catalog)
 def test_table_and_version_that_do_not_exist_are_named(engine: DeltaRsEngine, catalog: Catalog) -> None:
     with pytest.raises(TableNotFound, match="loans"):
         run_query(engine, catalog, "SELECT * FROM lones")
-    with pytest.raises(VersionNotFound, match="loans has versions 0–1; 9 was asked for"):
+    with pytest.raises(VersionNotFound, match="loans has versions 0–1; version 9 was requested"):
         run_query(engine, catalog, "SELECT * FROM loans VERSION AS OF 9")
 
 

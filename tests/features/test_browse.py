@@ -83,7 +83,7 @@ def test_table_and_version_that_do_not_exist_are_named(stores: Stores, auditor: 
     for ask in (table_history, show_version, table_snapshots):
         with pytest.raises(TableNotFound, match=r"no table 'lones'.*loans"):
             ask(stores, auditor, "lones")
-    with pytest.raises(VersionNotFound, match="loans has versions 0–2; 9 was asked for"):
+    with pytest.raises(VersionNotFound, match="loans has versions 0–2; version 9 was requested"):
         show_version(stores, auditor, "loans", 9)
     with pytest.raises(VersionNotFound):
         compare_versions(stores, auditor, "loans", 0, 9)
@@ -126,9 +126,9 @@ def test_changed_type_is_named_and_key_must_be_a_column_that_names_a_row(
         ("id", "long", "string"),
         ("amount", "double", "long"),
     ]
-    with pytest.raises(ColumnNotFound, match="no column 'nr'"):
+    with pytest.raises(ColumnNotFound, match="does not have the column 'nr'"):
         compare_versions(stores, auditor, "loans", 0, 1, key="nr")
-    with pytest.raises(BadInput, match="'id' does not name each row"):
+    with pytest.raises(BadInput, match="'id' does not identify the rows"):
         compare_versions(stores, auditor, "loans", 2, 3, key="id")
 
 

@@ -179,7 +179,7 @@ def test_a_newer_version_since_the_preview_is_a_conflict(stores: Stores, scienti
     with pytest.raises(CommitConflict):
         save(stores, scientist, path, expected_version=-1)
     save(stores, scientist, path, expected_version=0)
-    with pytest.raises(CommitConflict, match="now is at version 1"):
+    with pytest.raises(CommitConflict, match="is now at version 1"):
         save(stores, scientist, path, mode="overwrite", expected_version=0)
     assert len(rows_of(stores)) == 4
 

@@ -28,7 +28,7 @@ def test_two_columns_of_one_name_are_both_shown(opened: Opened, sample_stores: S
         ("DROP TABLE iris_training_data", "Write one SELECT"),
         ("SELECT * FROM iris_training_data@v1", "VERSION AS OF"),
         ("SELECT * FROM nowhere", "no table 'nowhere'"),
-        ("SELECT * FROM iris_training_data VERSION AS OF 99", "99 was asked for"),
+        ("SELECT * FROM iris_training_data VERSION AS OF 99", "version 99 was requested"),
         ("SELECT * FROM read_csv('/etc/passwd')", "Table functions are not run here"),
         ("SELECT colour FROM iris_training_data", "colour"),
         ("SELECT '<b>' FROM", "no SQL that can be read"),

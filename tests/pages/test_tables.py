@@ -86,7 +86,7 @@ def test_version_whose_files_are_gone_keeps_its_facts_and_says_how_it_was_lost(
     test = opened("tables", tables_table=IRIS, tables_version="1")
     assert not test.exception
     assert "version **1** · 100 rows" in said(test)
-    assert any("is gone from storage" in one.value for one in test.warning)
+    assert any("is missing in storage" in one.value for one in test.warning)
 
 
 def test_table_with_a_corrupt_log_is_told_and_the_others_are_shown(opened: Opened, sample_stores: Stores) -> None:

@@ -56,12 +56,16 @@ def empty_jars(folder: Path, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MODELLEDGER_SPARK_JARS", str(folder / "jars"))
 
 
-INSTALL = "Install Java 17 (Debian: apt-get install openjdk-17-jre-headless) or point JAVA_HOME at one."
+INSTALL = "Install Java 17 (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME to its folder."
 LACKS = {
     "JAVA_HOME is wrong": Lack(no_java_home, "Spark needs Java 17 or newer. JAVA_HOME is ", INSTALL),
-    "no java": Lack(nothing_on_the_path, "Spark needs Java 17 or newer. No java is on this machine's PATH.", INSTALL),
-    "java is old": Lack(java_of("11.0.2"), "Spark needs Java 17 or newer; ", f"bin/java is 11. {INSTALL}"),
-    "no jars": Lack(empty_jars, "MODELLEDGER_SPARK_JARS names ", "which does not hold Delta's jars; copy the jars of "),
+    "no java": Lack(
+        nothing_on_the_path, "Spark needs Java 17 or newer. There is no java on this machine's PATH.", INSTALL
+    ),
+    "java is old": Lack(java_of("11.0.2"), "Spark needs Java 17 or newer; ", f"bin/java is version 11. {INSTALL}"),
+    "no jars": Lack(
+        empty_jars, "MODELLEDGER_SPARK_JARS names ", "which does not contain Delta's jars. Copy the jars from "
+    ),
 }
 
 

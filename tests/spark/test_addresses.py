@@ -140,7 +140,9 @@ def test_writer_that_slips_in_between_keeps_its_rows_and_ours_are_taken_back(
         return commit(*args, **kwargs)
 
     monkeypatch.setattr(spark_write, "commit", late)
-    with pytest.raises(CommitConflict, match="another writer made version 1; our version 2 was taken back") as refused:
+    with pytest.raises(
+        CommitConflict, match=r"another writer made version 1\. Version 2, which ModelLedger wrote after it, was undone"
+    ) as refused:
         spark.write(table, rows(3), mode="overwrite", expected_version=0)
     assert "nothing was written" not in str(refused.value)
     assert ids(spark.read(table)) == [1, 2]
@@ -173,9 +175,9 @@ def test_table_by_its_name_in_the_catalog_has_versions_and_a_history(spark: Spar
         assert [snapshot.rows for snapshot in spark.snapshots(table)] == [1, 2, 1]
         assert spark.readable(table, 0).is_readable
         # The SQL endpoint serves it with its versions under its registered name; under its own it is there already.
-        assert thrift_server._make(spark.session, Table(name=f"lent_{name}", uri=table.uri))
+        assert thrift_server._create(spark.session, Table(name=f"lent_{name}", uri=table.uri))
         assert spark.session.sql(f"SELECT id FROM lent_{name} VERSION AS OF 0").toArrow().to_pylist() == [{"id": 1}]
-        assert not thrift_server._make(spark.session, Table(name=name, uri=table.uri))
+        assert not thrift_server._create(spark.session, Table(name=name, uri=table.uri))
         spark.session.sql(f"DROP TABLE lent_{name}")
         assert spark.count(table) == 1
     finally:

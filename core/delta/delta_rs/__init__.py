@@ -1,1 +1,1 @@
-"""The embedded Delta engine, on deltalake."""
+"""The embedded Delta engine, based on deltalake."""

@@ -1,7 +1,8 @@
-"""DeltaRsEngine: the Delta contract on deltalake (delta-rs), in this process, without Java.
+"""DeltaRsEngine: the embedded Delta engine on deltalake (delta-rs), in this process, without Java.
 
-What deltalake 1.6.6 gets silently wrong is not asked of it: versions, row counts and snapshots come from the log's
-own files, rows through its SQL (which knows deletion vectors and column mapping), and data is never cast on append.
+deltalake 1.6.6 silently gets some things wrong, so this module does not use it for them: versions, row counts and
+snapshots come from the log's own files, rows come from its SQL, which supports deletion vectors and column mapping, and
+data is never cast on append.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core.delta import table_features
 from core.delta.arrow_types import Rows, check_new, fitting, nullable_within, plain_schema, read_batches
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
-from core.delta.engine import DeltaEngine, WriteMode, commit_metadata
+from core.delta.engine import DeltaEngine, WriteMode, commit_metadata, version_conflict
 from core.delta.log.log_cache import Logs
 from core.delta.log.state import stored_files
 from core.delta.log.table_log import Log
@@ -39,6 +40,7 @@ from core.errors import (
     first_line,
 )
 from core.identifiers import quote_ansi
+from core.texts import text
 from core.uris import local_path
 
 _QUERY_OPTIONS = {
@@ -48,13 +50,13 @@ _QUERY_OPTIONS = {
     "datafusion.execution.parquet.coerce_int96": "us",
 }
 _ROWS = "rows"
-# Opening costs 4 ms and a lineage asks for many versions: a version that opened is believed to open for so long.
-# That its files are there is looked at each time.
+# Opening a version takes 4 ms, and lineage needs many versions: a version that opened is taken as readable for this
+# long. Whether its files exist is checked each time.
 _TRUST_S = 30.0
 
 
 class DeltaRsEngine(DeltaEngine):
-    """Embedded; safe to share between threads. Does not survive fork(): start processes with spawn."""
+    """The embedded engine. Safe to share between threads, but not after fork(): start processes with spawn."""
 
     name: ClassVar[str] = table_features.DELTA_RS
 
@@ -66,7 +68,7 @@ class DeltaRsEngine(DeltaEngine):
     # ------------------------------------------------------------------------------------------- the log
 
     def log(self, table: Table) -> Log:
-        """The table's log, kept between questions."""
+        """Return the table's log, with what it has read so far."""
         return self._logs.of(table)
 
     def exists(self, table: Table) -> bool:
@@ -97,7 +99,7 @@ class DeltaRsEngine(DeltaEngine):
             pinned = TableVersion(table=table.name, version=version)
             return ReadVerdict(
                 verdict=Readability.FILES_VACUUMED,
-                reason=f"{pinned}: {missing.rsplit('/', 1)[-1]} is gone from storage.",
+                reason=text("{data}: {file} is missing in storage.", data=str(pinned), file=missing.rsplit("/", 1)[-1]),
             )
         if time.monotonic() - self._opened.get((table.uri, version), -_TRUST_S) >= _TRUST_S:
             try:
@@ -106,7 +108,7 @@ class DeltaRsEngine(DeltaEngine):
             except DataUnreadable as error:
                 return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
             self._opened[table.uri, version] = time.monotonic()
-        return ReadVerdict(verdict=Readability.READABLE, reason="The log opens and every data file is there.")
+        return ReadVerdict(verdict=Readability.READABLE, reason=text("The log opens and every data file exists."))
 
     # ------------------------------------------------------------------------------------------- the rows
 
@@ -149,12 +151,15 @@ class DeltaRsEngine(DeltaEngine):
         unknown = [name for name in columns or () if name not in names]
         if unknown:
             raise ColumnNotFound(
-                f"{snapshot.table}@{snapshot.version} has no column {', '.join(unknown)}; it has {', '.join(names)}.",
+                "{table}@{version} has no column {unknown}. It has the columns {existing}.",
                 table=table.name,
+                version=snapshot.version,
+                unknown=", ".join(unknown),
+                existing=", ".join(names),
                 columns=unknown,
             )
         if columns is not None and not columns:
-            raise BadParameter("Name at least one column, or none to read all.")
+            raise BadParameter("Name at least one column, or leave columns out to read all.")
         listed = ", ".join(quote_ansi(name) for name in (columns or names))
         sql = f"SELECT {listed} FROM {_ROWS}"  # noqa: S608 - quoted
         if limit is not None:
@@ -167,17 +172,20 @@ class DeltaRsEngine(DeltaEngine):
 
     def _open(self, table: Table, version: int) -> Any:
         with translated(table):
-            found = deltalake.DeltaTable(_address(table), version=version, storage_options=self._storage_options)
-            opened = int(found.version())
+            delta_table = deltalake.DeltaTable(_address(table), version=version, storage_options=self._storage_options)
+            opened = int(delta_table.version())
         if opened != version:
             raise LogCorrupt(
-                f"{table.name}: version {version} opens as {opened}; a commit file is damaged.", table=table.name
+                "{table}: version {version} opens as version {opened}; a commit file is damaged.",
+                table=table.name,
+                version=version,
+                opened=opened,
             )
-        return found
+        return delta_table
 
     @contextmanager
     def _reading(self, table: Table, version: int) -> Iterator[None]:
-        """Names why rows could not be read: a file that was vacuumed is told as the fact it is."""
+        """Translate errors while rows are read. Raises FilesVacuumed if a data file is missing."""
         try:
             with translated(table):
                 yield
@@ -187,10 +195,11 @@ class DeltaRsEngine(DeltaEngine):
             if missing is None:
                 raise
             raise FilesVacuumed(
-                f"{table.name}@{version} is in the history, but its rows are gone: {missing.rsplit('/', 1)[-1]} is no "
-                "longer in storage (VACUUM removes it). Pick a newer version, or restore the file from a backup.",
+                "{table}@{version} is in the history, but its rows are gone: {name} is no longer in storage (VACUUM "
+                "removes old files). Pick a newer version, or restore the file from a backup.",
                 table=table.name,
                 version=version,
+                name=missing.rsplit("/", 1)[-1],
                 file=missing,
             ) from error
 
@@ -207,22 +216,22 @@ class DeltaRsEngine(DeltaEngine):
         expected_version: int | None = None,
     ) -> int:
         if mode not in ("append", "overwrite"):
-            raise BadParameter(f"mode is append or overwrite, not {mode!r}.", mode=mode)
+            raise BadParameter("mode must be append or overwrite, not {mode!r}.", mode=mode)
         while True:
             latest = self.latest_version(table) if self.exists(table) else -1
             if transaction is not None and latest >= 0 and (first := self._first_write(table, transaction)) is not None:
                 return first
             if expected_version is not None and latest != expected_version:
-                raise _moved_on(table, expected_version, latest)
+                raise version_conflict(table, expected_version, latest)
             try:
                 return self._commit(table, data, mode, metadata, transaction, expected_version, latest)
             except CommitConflict:
                 if transaction is not None and (first := self._first_write(table, transaction)) is not None:
                     return first
                 if expected_version is not None:
-                    found = self.latest_version(table) if self.exists(table) else -1
-                    raise _moved_on(table, expected_version, found) from None
-                # Two who make a table at once: the second adds to what the first made. A stream is used up.
+                    current = self.latest_version(table) if self.exists(table) else -1
+                    raise version_conflict(table, expected_version, current) from None
+                # Two writers created the table at once: the second one appends now. A stream cannot be read twice.
                 if latest >= 0 or not isinstance(data, pa.Table) or not self.exists(table):
                     raise
 
@@ -241,16 +250,16 @@ class DeltaRsEngine(DeltaEngine):
         if latest >= 0:
             current = self.snapshot(table, version=latest)
             table_features.require_written(self.name, table, current.features)
-            # deltalake changes no columns under column mapping, not even into the same ones.
+            # deltalake refuses to set the columns of a table with column mapping, even to the same columns.
             keeps_schema = mode == "append" or ("columnMapping" in current.features and _is_same(current, rows.schema))
         if keeps_schema:
-            made = self.log(table).made_by_table() if mode == "append" else frozenset()
-            fitting(table, current.schema, rows.schema, made_by_table=made)
+            filled = self.log(table).filled_by_table() if mode == "append" else frozenset()
+            fitting(table, current.schema, rows.schema, filled_by_table=filled)
         else:
             check_new(table, rows.schema)
         properties = deltalake.CommitProperties(
             custom_metadata=commit_metadata(metadata, transaction) or None,
-            # Tried again it would land on a later version, and whoever makes a table would be told 0 all the same.
+            # A retry would make a later version than the expected one; for a new table version 0 would be returned.
             max_commit_retries=0 if expected_version is not None or latest < 0 else None,
             app_transactions=[deltalake.Transaction(transaction, 1)] if transaction is not None else None,
         )
@@ -258,10 +267,10 @@ class DeltaRsEngine(DeltaEngine):
             with translated(table):
                 if latest >= 0:
                     target = self._open(table, latest)
-                    want = pa.schema(target.schema().to_arrow()) if keeps_schema else None
+                    target_schema = pa.schema(target.schema().to_arrow()) if keeps_schema else None
                     deltalake.write_deltalake(
                         target,
-                        rows.reader(want),
+                        rows.reader(target_schema),
                         mode=mode,
                         schema_mode=None if keeps_schema else "overwrite",
                         commit_properties=properties,
@@ -280,7 +289,7 @@ class DeltaRsEngine(DeltaEngine):
                 raise rows.error from error
             if rows.error is not None:
                 raise SchemaMismatch(
-                    f"{table.name} cannot be written: {first_line(rows.error)}.", table=table.name
+                    "{table} cannot be written: {cause}.", table=table.name, cause=first_line(rows.error)
                 ) from error
             raise
 
@@ -291,14 +300,15 @@ class DeltaRsEngine(DeltaEngine):
         version = log.version_that_wrote(transaction)
         if version is None:
             raise LogExpired(
-                f"{table.name}: {transaction} was written before, but its commit is no longer in the log.",
+                "{table}: {transaction} was written before, but its commit is no longer in the log.",
                 table=table.name,
+                transaction=transaction,
             )
         return version
 
 
 class _Reader:
-    """A stream of rows in plain Arrow types; a failure on the way is named as _reading does."""
+    """A stream of rows in plain Arrow types; errors on the way are translated as in _reading."""
 
     def __init__(self, reader: pa.RecordBatchReader, engine: DeltaRsEngine, table: Table, version: int) -> None:
         self.schema = nullable_within(plain_schema(reader.schema))
@@ -315,7 +325,7 @@ def _query(table: Any, sql: str) -> pa.RecordBatchReader:
 
 
 def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:
-    """Whether *schema* has the table's columns, in its order and types."""
+    """Return whether *schema* has the table's columns, in the table's order and types."""
     return [(field.name, field.type) for field in snapshot.schema] == [
         (field.name, type_name(field.type)) for field in schema if not pa.types.is_null(field.type)
     ]
@@ -324,14 +334,3 @@ def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:
 def _address(table: Table) -> str:
     path = local_path(table.uri)
     return table.uri if path is None else path
-
-
-def _moved_on(table: Table, expected: int, found: int) -> CommitConflict:
-    was = "was not to exist yet" if expected < 0 else f"was at version {expected}"
-    now = "does not exist" if found < 0 else f"is at version {found}"
-    return CommitConflict(
-        f"{table.name} {was} when this was prepared and now {now}; nothing was written. Look at it again.",
-        table=table.name,
-        expected=expected,
-        found=found,
-    )

@@ -1,4 +1,4 @@
-"""deltalake's, Arrow's and their storage's errors in our words: which fact each names."""
+"""Translate errors of deltalake, Arrow and their storage to ModelLedger's errors."""
 
 from __future__ import annotations
 
@@ -25,97 +25,122 @@ from core.errors import (
     first_line,
 )
 
-_LACKING = re.compile(r"Unsupported table features required: \[(?P<names>[\w, ]+)\]")
+_UNSUPPORTED = re.compile(r"Unsupported table features required: \[(?P<names>[\w, ]+)\]")
+
+_STORE_SIGNS = ("Generic S3", "Generic Azure", "Generic GCS", "HTTP error", "error sending")
 
 
 @contextmanager
 def translated(table: Table) -> Iterator[None]:
-    """Errors of deltalake, Arrow and its storage as ours; those that are ours already pass."""
+    """Raise errors of deltalake, Arrow and their storage as CoreErrors; a CoreError passes unchanged."""
     try:
         yield
     except CoreError:
         raise
     except exceptions.TableNotFoundError as error:
-        # Our own log is asked first: where it knows the table, deltalake means that it finds no way to the version.
+        # Callers read the log first. If the log has the table, deltalake means that it cannot build the version.
         raise TableNotFound(
-            f"There is no Delta table at {table.uri} ({table.name}): {first_line(error)}", table=table.name
+            "There is no Delta table at {uri} ({table}): {cause}.",
+            table=table.name,
+            uri=table.uri,
+            cause=first_line(error),
         ) from error
     except exceptions.CommitFailedError as error:
-        # Also raised where no other writer is about: the table itself forbids the commit, and will the next time.
+        # deltalake also raises this without another writer, if the table itself forbids the commit.
         if (forbidden := _forbidden(table, str(error))) is not None:
             raise forbidden from error
         raise CommitConflict(
-            f"{table.name}: another writer was first; nothing was written. Look at it again. ({first_line(error)})",
+            "{table}: another writer committed first; nothing was written. Check the table and try again. ({cause})",
             table=table.name,
+            cause=first_line(error),
         ) from error
     except exceptions.SchemaMismatchError as error:
-        raise SchemaMismatch(f"{table.name}: the data does not fit: {first_line(error)}", table=table.name) from error
+        raise SchemaMismatch(
+            "{table}: the data does not fit the table: {cause}.", table=table.name, cause=first_line(error)
+        ) from error
     except exceptions.DeltaProtocolError as error:
         raise FeatureUnsupported(
-            f"{table.name} uses a feature that {table_features.DELTA_RS} does not know: {first_line(error)}. "
-            "Read it with the Spark engine.",
+            "{table} uses a feature that {engine} does not know: {cause}. Read the table with the spark engine "
+            "(MODELLEDGER_ENGINE=spark).",
             table=table.name,
+            engine=table_features.DELTA_RS,
+            cause=first_line(error),
         ) from error
     except (exceptions.DeltaError, pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _by_its_words(table, error) from error
+        raise _from_message(table, error) from error
     except BaseException as error:
-        # pyo3's PanicException is no Exception, and its stream raises bare ones; what is not theirs passes.
+        # pyo3's PanicException is not an Exception, and its stream raises plain Exceptions. Other errors pass.
         if type(error).__name__ != "PanicException" and type(error) is not Exception:
             raise
-        raise _by_its_words(table, error) from error
+        raise _from_message(table, error) from error
 
 
-def _by_its_words(table: Table, error: BaseException) -> CoreError:
-    """deltalake has one class for most failures; its words tell which it is."""
-    text, line = str(error), first_line(error)
-    if (forbidden := _forbidden(table, text)) is not None:
+def _from_message(table: Table, error: BaseException) -> CoreError:
+    """Return the error for a failure that deltalake reports by one class for most failures: its message decides."""
+    message, cause = str(error), first_line(error)
+    if (forbidden := _forbidden(table, message)) is not None:
         return forbidden
-    if "already exists at" in text:
-        return CommitConflict(f"{table.name}: another writer was first; nothing was written. Look at it again.")
-    if "not found: No such file" in text or ("Object at location" in text and "not found" in text):
-        return FilesVacuumed(f"{table.name}: a file is gone from storage: {line}", table=table.name)
-    if "_last_checkpoint" in text:
+    if "already exists at" in message:
+        return CommitConflict(
+            "{table}: another writer committed first; nothing was written. Check the table and try again.",
+            table=table.name,
+        )
+    if "not found: No such file" in message or ("Object at location" in message and "not found" in message):
+        return FilesVacuumed("{table}: a file is missing in storage: {cause}.", table=table.name, cause=cause)
+    if "_last_checkpoint" in message:
         return LogCorrupt(
-            f"{table.name}: _delta_log/_last_checkpoint names a checkpoint that is gone; history and snapshots are "
-            "right, rows cannot be read until that file is removed.",
+            "{table}: {file} names a checkpoint that is missing. History and snapshots are correct; rows cannot be "
+            "read until that file is removed.",
             table=table.name,
             file="_delta_log/_last_checkpoint",
         )
-    if "LogSegment" in text or "Json error" in text or "log segment" in text:
-        return LogCorrupt(f"{table.name}: its log cannot be read: {line}", table=table.name)
-    if "nsupported" in text or "not supported" in text:
-        return FeatureUnsupported(f"{table.name}: {table_features.DELTA_RS} cannot do this: {line}", table=table.name)
-    if any(sign in text for sign in ("Generic S3", "Generic Azure", "Generic GCS", "HTTP error", "error sending")):
-        return StorageUnavailable(f"The storage of {table.uri} does not answer or refuses: {line}", uri=table.uri)
-    if isinstance(error, OSError):
-        return StorageUnavailable(f"The storage of {table.uri} refuses: {line}", uri=table.uri)
-    return EngineFailed(f"{table.name}: {table_features.DELTA_RS} failed: {line}", table=table.name)
-
-
-def _forbidden(table: Table, text: str) -> CoreError | None:
-    """What the table itself does not allow, whoever else writes: a feature that is not known, a rule that is broken."""
-    if lacking := _LACKING.search(text):
-        # deltalake writes them as Rust does: RowTracking; the protocol begins them in lower case, and says clustering.
-        names = [name[:1].lower() + name[1:] for name in lacking["names"].split(", ")]
-        names = ["clustering" if name == "clusteredTable" else name for name in names]
-        verb = "read" if table_features.unread(table_features.DELTA_RS, names) else "write to"
-        return table_features.refused(table_features.DELTA_RS, table, names, verb)
-    if "on column-mapped tables is not yet supported" in text:
+    if "LogSegment" in message or "Json error" in message or "log segment" in message:
+        return LogCorrupt("{table}: the log cannot be read: {cause}.", table=table.name, cause=cause)
+    if "nsupported" in message or "not supported" in message:
         return FeatureUnsupported(
-            f"{table.name} uses columnMapping, under which {table_features.DELTA_RS} cannot change the columns; "
-            "keep them, or use the spark engine (MODELLEDGER_ENGINE=spark).",
+            "{table}: {engine} does not support this: {cause}.",
             table=table.name,
+            engine=table_features.DELTA_RS,
+            cause=cause,
+        )
+    if any(sign in message for sign in _STORE_SIGNS):
+        return StorageUnavailable(
+            "The storage of {uri} does not answer or refuses access: {cause}.", uri=table.uri, cause=cause
+        )
+    if isinstance(error, OSError):
+        return StorageUnavailable("The storage of {uri} refuses access: {cause}.", uri=table.uri, cause=cause)
+    return EngineFailed(
+        "{table}: {engine} failed: {cause}.", table=table.name, engine=table_features.DELTA_RS, cause=cause
+    )
+
+
+def _forbidden(table: Table, message: str) -> CoreError | None:
+    """Return the error if the table itself forbids the operation: an unknown feature or a broken rule."""
+    if unsupported := _UNSUPPORTED.search(message):
+        # deltalake writes names as Rust does: RowTracking. The protocol writes rowTracking, and clustering.
+        names = [name[:1].lower() + name[1:] for name in unsupported["names"].split(", ")]
+        names = ["clustering" if name == "clusteredTable" else name for name in names]
+        if table_features.unread(table_features.DELTA_RS, names):
+            return table_features.unreadable(table_features.DELTA_RS, table, names)
+        return table_features.unwritable(table_features.DELTA_RS, table, names)
+    if "on column-mapped tables is not yet supported" in message:
+        return FeatureUnsupported(
+            "{table} uses columnMapping, and {engine} cannot change the columns of such a table. Keep the columns, or "
+            "use the spark engine (MODELLEDGER_ENGINE=spark).",
+            table=table.name,
+            engine=table_features.DELTA_RS,
             features=["columnMapping"],
         )
-    if "Delta table is append-only" in text:
+    if "Delta table is append-only" in message:
         return AppendOnly(
-            f"{table.name} only takes rows more (delta.appendOnly); nothing was written. Append to it.",
+            "{table} is append-only (delta.appendOnly); nothing was written. Append the rows instead.",
             table=table.name,
         )
-    if broken := re.search(r"(\d+) rows failed validation check", text):
+    if failed := re.search(r"(\d+) rows failed validation check", message):
         return SchemaMismatch(
-            f"{table.name}: {broken[1]} row(s) break a rule of the table: NOT NULL, a CHECK constraint or the "
+            "{table}: rows that break a rule of the table: {rows}. The rule is NOT NULL, a CHECK constraint or the "
             "expression of a generated column. Nothing was written; change the data.",
             table=table.name,
+            rows=int(failed[1]),
         )
     return None

@@ -1,1 +1,1 @@
-"""The log of a Delta table, read from its own files."""
+"""The log of a Delta table, read from the log's own files."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a Delta log: the state at a version in Parquet, where older JSON may be cleaned away."""
+"""Read checkpoints of a Delta log: the state at a version, for when older commit files were cleaned up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME = re.compile(
     r"(?:\.(?P<part>\d{10})\.(?P<parts>\d{10})|\.(?P<uuid>[0-9a-fA-F-]{36}))?\.(?P<kind>parquet|json)$"
 )
 
-# Leaves of a checkpoint that the state needs; minima and maxima of columns are left where they are.
+# The leaf columns of a checkpoint that the state needs; the minima and maxima of the table's columns are not read.
 _LEAVES = (
     "add.path.",
     "add.size.",
@@ -40,26 +40,26 @@ _LEAVES = (
 
 
 def checkpoints(names: Iterable[str]) -> dict[int, tuple[str, ...]]:
-    """Complete checkpoints by version: the files of each one, without the log's folder."""
+    """Return the files of each complete checkpoint by version, without the log's folder."""
     parts: dict[tuple[int, int], dict[int, str]] = defaultdict(dict)
-    found: dict[int, tuple[str, ...]] = {}
+    complete: dict[int, tuple[str, ...]] = {}
     for name in names:
         match = _NAME.match(name)
         if match is None:
             continue
         version = int(match["version"])
         if match["part"] is None:
-            found[version] = (name,)
+            complete[version] = (name,)
         else:
             parts[version, int(match["parts"])][int(match["part"])] = name
-    for (version, total), have in parts.items():
-        if len(have) == total and version not in found:
-            found[version] = tuple(have[part] for part in sorted(have))
-    return found
+    for (version, total), part_names in parts.items():
+        if len(part_names) == total and version not in complete:
+            complete[version] = tuple(part_names[part] for part in sorted(part_names))
+    return complete
 
 
 def hinted_version(files: LogFiles) -> int | None:
-    """The version that _last_checkpoint names: a hint only, it may be stale, dangling or damaged."""
+    """Return the version in _last_checkpoint. The hint may be outdated, damaged or name a missing checkpoint."""
     try:
         hint = orjson.loads(files.read(HINT).data)
     except (FileNotFoundError, orjson.JSONDecodeError):
@@ -69,9 +69,9 @@ def hinted_version(files: LogFiles) -> int | None:
 
 
 def load(table: str, version: int, names: Iterable[str], files: LogFiles) -> tuple[State, float]:
-    """The state at *version* and when its checkpoint was written (seconds since 1970).
+    """Return the state at *version* and the time when its checkpoint was written, in seconds since 1970.
 
-    Raises LogCorrupt, naming the file.
+    Raises LogCorrupt, which names the file.
     """
     state, modified_s = State(table), 0.0
     for name in names:
@@ -79,18 +79,23 @@ def load(table: str, version: int, names: Iterable[str], files: LogFiles) -> tup
         path = f"{LOG_FOLDER}/{name}"
         file = files.read(path)
         modified_s = max(modified_s, file.modified_s)
-        state.apply(version, _noting_sidecars(_rows(file.data, path, table), sidecars), path)
+        state.apply(version, _collect_sidecars(_rows(file.data, path, table), sidecars), path)
         for sidecar in sidecars:
-            below = sidecar if "/" in sidecar else f"{LOG_FOLDER}/_sidecars/{sidecar}"
+            sidecar_path = sidecar if "/" in sidecar else f"{LOG_FOLDER}/_sidecars/{sidecar}"
             try:
-                data = files.read(below).data
+                data = files.read(sidecar_path).data
             except FileNotFoundError as error:
-                raise LogCorrupt(f"{table}: {path} needs {below}, which is gone.", table=table, file=below) from error
-            state.apply(version, _rows(data, below, table), below)
+                raise LogCorrupt(
+                    "{table}: {checkpoint} needs {file}, which is missing.",
+                    table=table,
+                    checkpoint=path,
+                    file=sidecar_path,
+                ) from error
+            state.apply(version, _rows(data, sidecar_path, table), sidecar_path)
     return state, modified_s
 
 
-def _noting_sidecars(actions: Iterable[dict[str, Any]], into: list[str]) -> Iterator[dict[str, Any]]:
+def _collect_sidecars(actions: Iterable[dict[str, Any]], into: list[str]) -> Iterator[dict[str, Any]]:
     for action in actions:
         if "sidecar" in action:
             into.append(action["sidecar"]["path"])
@@ -99,7 +104,7 @@ def _noting_sidecars(actions: Iterable[dict[str, Any]], into: list[str]) -> Iter
 
 
 def _rows(data: bytes, name: str, table: str) -> Iterator[dict[str, Any]]:
-    """Actions of a checkpoint file; each row holds one."""
+    """Yield the actions of a checkpoint file, one per row."""
     try:
         if name.endswith(".json"):
             yield from (orjson.loads(line) for line in data.split(b"\n") if line.strip())
@@ -110,7 +115,7 @@ def _rows(data: bytes, name: str, table: str) -> Iterator[dict[str, Any]]:
                 for row in batch.to_pylist():
                     yield {key: value for key, value in row.items() if value is not None}
     except (pa.ArrowException, orjson.JSONDecodeError, OSError) as error:
-        raise LogCorrupt(f"{table}: {name} is damaged: {error}", table=table, file=name) from error
+        raise LogCorrupt("{table}: {file} is damaged: {cause}", table=table, file=name, cause=str(error)) from error
 
 
 def _leaf_paths(file: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""The logs of many tables, each kept between questions; shared by threads."""
+"""Logs: the logs of many tables, kept in memory and shared by threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.entities import Table
 
 
 class Logs:
-    """One Log per table."""
+    """One Log per table. Safe to share between threads."""
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage_options = dict(storage_options or {})
@@ -19,6 +19,7 @@ class Logs:
         self._lock = threading.Lock()
 
     def of(self, table: Table) -> Log:
+        """Return the log of *table*, with what it has read so far."""
         with self._lock:
             key = table.name, table.uri
             if key not in self._logs:

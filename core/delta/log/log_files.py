@@ -1,6 +1,7 @@
-"""Files of a Delta log: plain files where the table is local, an object store's client where it is not.
+"""LogFiles: the files of a Delta log, on this machine's disk or in an object store.
 
-Reading 10,000 small files through a store's client costs nine times what plain files cost; hence two ways.
+There are two implementations because reading 10,000 small files through a store's client takes nine times as long as
+reading them as plain files.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,47 +25,51 @@ from core.uris import local_path
 LOG_FOLDER = "_delta_log"
 COMMIT = re.compile(r"^(\d{20})\.json$")
 
-_AT_ONCE = 32
-# So many files and more are looked for by one listing, a thousand names a request.
-_LIST_RATHER = 64
-# A page waits for this; a store that is down is told, not waited for.
+_PARALLEL_REQUESTS = 32
+# For more files than this one listing, of a thousand names per request, is cheaper than one request per file.
+_LIST_ABOVE = 64
+# Few retries: a page waits for the store, and a store that is down is better reported soon.
 _RETRIES: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-# How far behind a commit that is not there newer ones are looked for, without listing the folder.
+# How many versions after a missing commit are tried before the search for newer commits ends.
 _LOOK_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was read; *modified_s* is seconds since 1970."""
+    """A file's content and the time of its last change, in seconds since 1970."""
 
     data: bytes
     modified_s: float
 
 
 class LogFiles(ABC):
-    """Names are paths below the table's root, with /. A file that is not there raises FileNotFoundError.
+    """The files of one table. Names are paths below the table's root, with `/`.
 
-    Raises StorageUnavailable where the storage does not answer or refuses.
+    Every method raises StorageUnavailable if the storage does not answer or refuses access.
     """
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Names of the files directly in the log folder, without the folder; [] where there is none."""
+        """Return the names of the files in the log folder, without the folder; [] if there is no log folder."""
 
     @abstractmethod
     def newer_commits(self, version: int) -> list[int]:
-        """Commits behind *version*, in order, at the price of the new ones; a gap shows as a missing number."""
+        """Return the commits after *version*, in order. A gap shows as a missing number.
+
+        The cost grows with the number of new commits, not with the age of the table.
+        """
 
     @abstractmethod
-    def read(self, name: str) -> File: ...
+    def read(self, name: str) -> File:
+        """Read one file. Raises FileNotFoundError."""
 
     @abstractmethod
     def read_all(self, names: Sequence[str]) -> Iterator[File]:
-        """The files in the order of *names*."""
+        """Yield the files in the order of *names*. Raises FileNotFoundError."""
 
     @abstractmethod
     def mark(self, name: str) -> Any:
-        """What changes when the file is written anew; None where it is not there."""
+        """Return a value that changes when the file is rewritten, or None if the file does not exist."""
 
     @abstractmethod
     def missing(self, names: Iterable[str]) -> str | None:
@@ -75,7 +80,7 @@ class LogFiles(ABC):
 
 
 class LocalFiles(LogFiles):
-    """Plain files below a folder."""
+    """Files in a folder on this machine's disk."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -89,18 +94,17 @@ class LocalFiles(LogFiles):
             raise _refused(self.root, error) from error
 
     def newer_commits(self, version: int) -> list[int]:
-        # Listing costs the age of the table, looking costs the new commits.
-        found: list[int] = []
-        at = version + 1
-        while at <= (found[-1] if found else version) + _LOOK_AHEAD:
-            if os.path.exists(f"{self.root}/{commit_path(at)}"):
-                found.append(at)
-            at += 1
-        return found
+        newer: list[int] = []
+        candidate = version + 1
+        while candidate <= (newer[-1] if newer else version) + _LOOK_AHEAD:
+            if os.path.exists(f"{self.root}/{commit_path(candidate)}"):
+                newer.append(candidate)
+            candidate += 1
+        return newer
 
     def read(self, name: str) -> File:
         try:
-            # os.open and not open(): a third of the time for files of a few hundred bytes.
+            # os.open takes a third of the time of open() for files of a few hundred bytes.
             handle = os.open(f"{self.root}/{name}", os.O_RDONLY)
             try:
                 status = os.fstat(handle)
@@ -129,14 +133,14 @@ class LocalFiles(LogFiles):
 
     def missing(self, names: Iterable[str]) -> str | None:
         for name in names:
-            # A file in an object store (of a shallow clone) is not looked for from here.
+            # Files of a shallow clone can lie in an object store, which is not checked from here.
             if "://" not in name and not os.path.exists(os.path.join(self.root, name)):
                 return name
         return None
 
 
 class StoreFiles(LogFiles):
-    """Objects below a URI (s3://, abfss://, gs://, …), many at a time."""
+    """Objects below a URI (s3://, abfss://, gs://, …), read in parallel."""
 
     def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.uri = uri.rstrip("/")
@@ -147,11 +151,12 @@ class StoreFiles(LogFiles):
 
     def newer_commits(self, version: int) -> list[int]:
         names = self._names(commit_path(version))
-        return sorted(at for name in names if (match := COMMIT.match(name)) and (at := int(match[1])) > version)
+        versions = (int(match[1]) for name in names if (match := COMMIT.match(name)))
+        return sorted(newer for newer in versions if newer > version)
 
-    def _names(self, behind: str | None) -> list[str]:
-        found = self._asked(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER, offset=behind)))
-        paths = (str(item["path"]) for chunk in found for item in chunk)
+    def _names(self, after: str | None) -> list[str]:
+        chunks = self._request(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER, offset=after)))
+        paths = (str(item["path"]) for chunk in chunks for item in chunk)
         below = (path.rpartition(f"{LOG_FOLDER}/")[2] for path in paths)
         return [name for name in below if "/" not in name]
 
@@ -160,36 +165,36 @@ class StoreFiles(LogFiles):
             answer = obstore.get(self._store, name)
             return File(bytes(answer.bytes()), answer.meta["last_modified"].timestamp())
 
-        file: File = self._asked(get)
+        file: File = self._request(get)
         return file
 
     def read_all(self, names: Sequence[str]) -> Iterator[File]:
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        with ThreadPoolExecutor(max_workers=_PARALLEL_REQUESTS) as pool:
             yield from pool.map(self.read, names)
 
     def mark(self, name: str) -> Any:
         try:
-            meta = self._asked(lambda: obstore.head(self._store, name))
+            meta = self._request(lambda: obstore.head(self._store, name))
         except FileNotFoundError:
             return None
         return meta.get("e_tag"), meta["size"], meta["last_modified"]
 
     def missing(self, names: Iterable[str]) -> str | None:
-        # Absolute names (shallow clones) lie in another store, which these options need not open.
-        wanted = [name for name in names if "://" not in name]
-        if len(wanted) > _LIST_RATHER:
-            listed = self._asked(lambda: list(obstore.list(self._store)))
-            there = {str(item["path"]) for chunk in listed for item in chunk}
-            return next((name for name in wanted if name not in there), None)
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            for name, mark in zip(wanted, pool.map(self.mark, wanted), strict=True):
+        # Absolute names (of shallow clones) lie in another store, which these options may not open.
+        relative = [name for name in names if "://" not in name]
+        if len(relative) > _LIST_ABOVE:
+            listed = self._request(lambda: list(obstore.list(self._store)))
+            existing = {str(item["path"]) for chunk in listed for item in chunk}
+            return next((name for name in relative if name not in existing), None)
+        with ThreadPoolExecutor(max_workers=_PARALLEL_REQUESTS) as pool:
+            for name, mark in zip(relative, pool.map(self.mark, relative), strict=True):
                 if mark is None:
                     return name
         return None
 
-    def _asked(self, ask: Any) -> Any:
+    def _request(self, request: Callable[[], Any]) -> Any:
         try:
-            return ask()
+            return request()
         except (exceptions.NotFoundError, FileNotFoundError) as error:
             raise FileNotFoundError(str(error)) from error
         except (exceptions.BaseError, OSError) as error:
@@ -197,18 +202,18 @@ class StoreFiles(LogFiles):
 
 
 def files_of(uri: str, storage_options: Mapping[str, str] | None = None) -> LogFiles:
-    """The files of the table at *uri*. Raises StorageUnavailable for an address that no store serves."""
+    """Return the files of the table at *uri*. Raises StorageUnavailable if no store can be opened for *uri*."""
     path = local_path(uri)
     return LocalFiles(path) if path is not None else StoreFiles(uri, storage_options)
 
 
 def commit_path(version: int) -> str:
-    """The name of a commit's file."""
+    """Return the name of a commit's file."""
     return f"{LOG_FOLDER}/{version:020d}.json"
 
 
-# Options that object_store takes for its client rather than for the store.
-_CLIENT = frozenset(
+# Options that object_store expects in its client options rather than in the store's configuration.
+_CLIENT_OPTIONS = frozenset(
     {"allow_http", "allow_invalid_certificates", "connect_timeout", "timeout", "proxy_url", "user_agent"}
 )
 
@@ -218,7 +223,7 @@ def _open(uri: str, options: dict[str, str]) -> Any:
     config: dict[str, str] = {}
     for key, value in options.items():
         plain = key.lower().removeprefix("aws_").removeprefix("azure_").removeprefix("google_")
-        if plain in _CLIENT:
+        if plain in _CLIENT_OPTIONS:
             is_switch = plain.startswith("allow")
             client[plain] = str(value).lower() in ("true", "1", "yes") if is_switch else value
         else:
@@ -227,9 +232,9 @@ def _open(uri: str, options: dict[str, str]) -> Any:
         try:
             return from_url(uri, config=config or None, client_options=client or None, retry_config=_RETRIES)
         except exceptions.UnknownConfigurationKeyError as error:
-            # Options of delta-rs alone (its locks on S3, for example) are none of the store's.
-            said = str(error).lower()
-            unknown = next((key for key in config if key.lower() in said), None)
+            # Some options are for delta-rs alone, such as its locks on S3: the store does not know them.
+            message = str(error).lower()
+            unknown = next((key for key in config if key.lower() in message), None)
             if unknown is None:
                 raise _refused(uri, error) from error
             del config[unknown]
@@ -237,5 +242,7 @@ def _open(uri: str, options: dict[str, str]) -> Any:
             raise _refused(uri, error) from error
 
 
-def _refused(where: str, error: Exception) -> StorageUnavailable:
-    return StorageUnavailable(f"The storage of {where} does not answer or refuses: {first_line(error)}.", uri=where)
+def _refused(address: str, error: Exception) -> StorageUnavailable:
+    return StorageUnavailable(
+        "The storage of {uri} does not answer or refuses access: {cause}.", uri=address, cause=first_line(error)
+    )

@@ -1,4 +1,4 @@
-"""The state of a table while its log is replayed: files, schema, features, and running totals."""
+"""State: a table while its log is replayed, with files, schema, features and running totals."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from core.entities import Field, Snapshot
 from core.errors import LogCorrupt
 from core.uris import logged_path
 
-# Where writers put the count first (all known ones do) the rest of the statistics need not be parsed.
+# All known writers put the count first, so that the rest of the statistics need not be parsed.
 _ROWS_FIRST = re.compile(r'\{"numRecords":(\d+)[,}]')
 
-# What a writer of an old protocol version may use, by the protocol's own table.
+# The features that an old writer version implies. Source: Delta protocol, "Valid Feature Names in Table Features".
 _IMPLIED_BY_WRITER = {
     2: ("appendOnly", "invariants"),
     3: ("checkConstraints",),
@@ -27,7 +27,7 @@ _IMPLIED_BY_WRITER = {
     6: ("identityColumns",),
 }
 
-# Keys of a column's metadata by which the protocol tells that the table fills it.
+# Keys in a column's metadata that mark a column which the table fills.
 _GENERATED = "delta.generationExpression"
 _IDENTITY = "delta.identity.start"
 
@@ -35,14 +35,14 @@ FileKey = tuple[str, str]
 
 
 class DataFile(NamedTuple):
-    """One file of a version; *rows* is None where statistics lack or a deletion vector hides rows."""
+    """One file of a version. *rows* is None without statistics or with a deletion vector, which hides rows."""
 
     size: int
     rows: int | None
 
 
 class State:
-    """Mutable: apply() moves it by one commit. Totals are kept, so that a snapshot costs no walk over the files."""
+    """The state of one table; apply() moves it by one commit. Running totals make a snapshot cheap."""
 
     def __init__(self, table: str) -> None:
         self.table = table
@@ -51,13 +51,13 @@ class State:
         self.transactions: dict[str, int] = {}
         self._size = 0
         self._rows = 0
-        self._unknown = 0
+        self._uncounted_files = 0
         self._metadata: Mapping[str, Any] = {}
         self._schema: tuple[Field, ...] = ()
         self._features: tuple[str, ...] = ()
 
     def apply(self, version: int, actions: Iterable[Mapping[str, Any]], name: str) -> None:
-        """Moves the state to *version*. Raises LogCorrupt, naming the file."""
+        """Move the state to *version* by *actions* of the file *name*. Raises LogCorrupt, which names the file."""
         try:
             for action in actions:
                 if "add" in action:
@@ -72,9 +72,10 @@ class State:
                     self.transactions[action["txn"]["appId"]] = int(action["txn"]["version"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LogCorrupt(
-                f"{self.table}: {name} holds an action that cannot be understood: {error!r}.",
+                "{table}: {file} contains an action that cannot be read: {cause}.",
                 table=self.table,
                 file=name,
+                cause=repr(error),
             ) from error
         self.version = version
 
@@ -86,7 +87,7 @@ class State:
         self.files[key] = entry
         self._size += entry.size
         if entry.rows is None:
-            self._unknown += 1
+            self._uncounted_files += 1
         else:
             self._rows += entry.rows
 
@@ -103,7 +104,7 @@ class State:
         self._metadata = metadata
 
     def require(self, protocol: Mapping[str, Any]) -> None:
-        """Keeps the table's features, also those that an old protocol version implies."""
+        """Set the table's features, including those that an old protocol version implies."""
         writer = int(protocol.get("minWriterVersion") or 1)
         named = {*(protocol.get("readerFeatures") or ()), *(protocol.get("writerFeatures") or ())}
         if writer < 7:
@@ -111,10 +112,10 @@ class State:
         self._features = tuple(sorted(named))
 
     def snapshot(self, timestamp: datetime) -> Snapshot:
-        """Raises LogCorrupt where the log never said what the table is."""
+        """Return the table at this version. Raises LogCorrupt if no commit described the table."""
         if not self._metadata:
             raise LogCorrupt(
-                f"{self.table}: no commit up to version {self.version} says what the table's columns are.",
+                "{table}: no commit up to version {version} describes the table's columns.",
                 table=self.table,
                 version=self.version,
             )
@@ -123,7 +124,7 @@ class State:
             table_id=str(self._metadata.get("id") or ""),
             version=self.version,
             timestamp=timestamp,
-            rows=None if self._unknown else self._rows,
+            rows=None if self._uncounted_files else self._rows,
             files=len(self.files),
             size_bytes=self._size,
             schema=self._schema,
@@ -131,14 +132,14 @@ class State:
             features=self._features,
         )
 
-    def made_by_table(self) -> frozenset[str]:
-        """Columns that the table fills where a writer leaves them out: generated ones and identities."""
-        found = set()
+    def filled_by_table(self) -> frozenset[str]:
+        """Return the columns that the table fills if a writer leaves them out: generated and identity columns."""
+        names = set()
         for field in orjson.loads(self._metadata["schemaString"])["fields"]:
-            described = field.get("metadata") or {}
-            if _GENERATED in described or _IDENTITY in described:
-                found.add(field["name"])
-        return frozenset(found)
+            metadata = field.get("metadata") or {}
+            if _GENERATED in metadata or _IDENTITY in metadata:
+                names.add(field["name"])
+        return frozenset(names)
 
     def _forget(self, key: FileKey) -> None:
         entry = self.files.pop(key, None)
@@ -146,13 +147,13 @@ class State:
             return
         self._size -= entry.size
         if entry.rows is None:
-            self._unknown -= 1
+            self._uncounted_files -= 1
         else:
             self._rows -= entry.rows
 
 
 def _vector_id(vector: Mapping[str, Any] | None) -> str:
-    """The protocol's key of a deletion vector; a file with another vector is another logical file."""
+    """Return the protocol's key of a deletion vector: a file with another vector is another logical file."""
     if not vector or vector.get("storageType") is None:
         return ""
     return f"{vector['storageType']}{vector['pathOrInlineDv']}@{vector.get('offset')}"
@@ -169,7 +170,7 @@ def _rows(add: Mapping[str, Any]) -> int | None:
     try:
         statistics = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None  # statistics are a hint to planners: what cannot be read is not known
+        return None  # statistics are optional: if they cannot be read, the count is unknown
     count = statistics.get("numRecords") if isinstance(statistics, dict) else None
     return count if isinstance(count, int) and not isinstance(count, bool) else None
 
@@ -178,26 +179,29 @@ _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?
 
 
 def stored_files(keys: Iterable[FileKey]) -> Iterator[str]:
-    """Names in storage of data files and of deletion vectors that lie in files: relative to the table, or absolute."""
+    """Yield the names of the data files and then of the files that hold deletion vectors, decoded.
+
+    A name is relative to the table, an absolute path or the URI of an object store.
+    """
     vectors: set[str] = set()
     for path, vector in keys:
         yield logged_path(path)
         if vector[:1] == "p":
             vectors.add(logged_path(vector[1:].rpartition("@")[0]))
         elif vector[:1] == "u":
-            named = vector[1:].rpartition("@")[0]
-            prefix, text = named[:-20], named[-20:]
-            where = f"{prefix}/" if prefix else ""
-            vectors.add(f"{where}deletion_vector_{UUID(bytes=_from_z85(text))}.bin")
+            reference = vector[1:].rpartition("@")[0]
+            prefix, text = reference[:-20], reference[-20:]
+            folder = f"{prefix}/" if prefix else ""
+            vectors.add(f"{folder}deletion_vector_{UUID(bytes=_from_z85(text))}.bin")
     yield from sorted(vectors)
 
 
 def _from_z85(text: str) -> bytes:
-    """ZeroMQ's base 85, in which the protocol writes UUIDs: five characters for four bytes."""
-    found = b""
+    """Decode ZeroMQ's base 85, in which the protocol writes UUIDs: five characters for four bytes."""
+    decoded = b""
     for start in range(0, len(text), 5):
         number = 0
         for character in text[start : start + 5]:
             number = number * 85 + _Z85.index(character)
-        found += number.to_bytes(4, "big")
-    return found
+        decoded += number.to_bytes(4, "big")
+    return decoded

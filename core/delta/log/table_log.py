@@ -1,7 +1,7 @@
-"""The log of one Delta table, read from its own files: history, snapshots, and what changed since they were read.
+"""Log: the log of one Delta table, read from its own files, with history and snapshots.
 
-A version is the name of its file, never a count. What was read is kept; a refresh costs the new commits.
-Only what is asked for is parsed: the newest N commits, or the commits after the nearest checkpoint.
+A version is the number in the name of a commit file, never a count. Commits are kept after they were read, so a
+refresh reads only new commits. Only what a call needs is parsed: the newest N commits, or those after a checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from cachetools import LRUCache
 
 from core.delta.log import checkpoint
-from core.delta.log.commit import actions, commit_time, to_commit
+from core.delta.log.commit import commit_time, read_actions, to_commit
 from core.delta.log.log_files import COMMIT, LogFiles, commit_path
 from core.delta.log.state import FileKey, State
 from core.entities import Commit, Snapshot, Table
@@ -21,14 +21,15 @@ from core.errors import LogCorrupt, LogExpired, TableNotFound, VersionNotFound
 
 T = TypeVar("T")
 
-# How many paths of data files are kept, over all versions that were asked for.
-_PATHS_KEPT = 200_000
+# How many paths of data files are cached, over all versions.
+_MAX_CACHED_PATHS = 200_000
 
 
 class Log:
-    """Safe to share between threads. Every question first looks whether the log went on.
+    """The log of one table. Safe to share between threads. Every call first looks for new commits.
 
-    Raises TableNotFound, VersionNotFound, LogExpired, LogCorrupt (naming the file), StorageUnavailable.
+    Every method but exists() can raise TableNotFound, LogExpired, LogCorrupt (which names the file) and
+    StorageUnavailable; methods with a version also raise VersionNotFound.
     """
 
     def __init__(self, table: Table, files: LogFiles) -> None:
@@ -40,17 +41,17 @@ class Log:
     def _forget(self) -> None:
         self._latest: int | None = None
         self._latest_mark: Any = None
-        self._oldest: int | None = None  # None until the folder was listed
+        self._oldest: int | None = None  # None until the folder is listed
         self._checkpoints: dict[int, tuple[str, ...]] = {}
         self._commits: dict[int, Commit] = {}
         self._snapshots: dict[int, Snapshot] = {}
-        self._data_files: LRUCache[int, tuple[FileKey, ...]] = LRUCache(_PATHS_KEPT, getsizeof=len)
+        self._data_files: LRUCache[int, tuple[FileKey, ...]] = LRUCache(_MAX_CACHED_PATHS, getsizeof=len)
         self._tip: State | None = None
 
-    # ---------------------------------------------------------------------------------------- questions
+    # ---------------------------------------------------------------------------------------- reading
 
     def exists(self) -> bool:
-        """Whether anything was ever committed here, even if it is damaged or expired."""
+        """Return whether the table has a commit, even a damaged or expired one."""
         with self._lock:
             try:
                 self._refresh()
@@ -61,34 +62,36 @@ class Log:
             return True
 
     def latest(self) -> int:
+        """Return the newest version."""
         with self._lock:
             return self._refresh()
 
     def history(self, limit: int | None = None) -> tuple[Commit, ...]:
-        """Commits newest first, at most *limit*, as far back as their files are there."""
+        """Return the commits whose files exist, newest first, at most *limit*."""
         with self._lock:
             latest = self._refresh()
             oldest = self._list() if limit is None else max(0, latest - limit + 1)
             try:
                 self._parse(oldest, latest)
             except FileNotFoundError:
-                # Older commits were cleaned away: the folder tells where the log begins.
-                oldest = max(oldest, self._list(anew=True))
-                self._reading(lambda: self._parse(oldest, latest))
+                # Older commits were cleaned up: the folder shows where the log begins.
+                oldest = max(oldest, self._list(again=True))
+                self._require_files(lambda: self._parse(oldest, latest))
             commits = self._commits
             return tuple([commits[version] for version in range(latest, oldest - 1, -1)])
 
     def snapshot(self, version: int | None = None) -> Snapshot:
+        """Return the table at *version*, or at the newest version."""
         with self._lock:
             latest = self._refresh()
-            wanted = latest if version is None else version
-            self._require(wanted, latest)
-            if wanted not in self._snapshots:
-                self._replay(wanted, wanted)
-            return self._snapshots[wanted]
+            version = latest if version is None else version
+            self._require_version(version, latest)
+            if version not in self._snapshots:
+                self._replay(version, version)
+            return self._snapshots[version]
 
     def snapshots(self, newest: int | None = None) -> tuple[Snapshot, ...]:
-        """Newest first, in one walk; older ones that the log no longer holds are left out."""
+        """Return the snapshots of the *newest* versions, newest first; versions that have expired are left out."""
         with self._lock:
             latest = self._refresh()
             oldest = self._oldest_state()
@@ -98,27 +101,24 @@ class Log:
             return tuple([self._snapshots[version] for version in range(latest, first - 1, -1)])
 
     def data_files(self, version: int) -> tuple[FileKey, ...]:
-        """Paths (as the log has them) and deletion vectors of the files of a version."""
+        """Return the paths, as the log writes them, and the deletion vectors of the files of a version."""
         with self._lock:
             latest = self._refresh()
-            self._require(version, latest)
-            if (known := self._data_files.get(version)) is not None:
-                return known
-            state = self._tip if self._tip is not None and self._tip.version == version else None
-            found = tuple((state or self._replay(version, version)).files)
-            if len(found) <= _PATHS_KEPT:
-                self._data_files[version] = found
-            return found
+            self._require_version(version, latest)
+            if (cached := self._data_files.get(version)) is not None:
+                return cached
+            files = tuple(self._state(version).files)
+            if len(files) <= _MAX_CACHED_PATHS:
+                self._data_files[version] = files
+            return files
 
     def transaction_version(self, name: str) -> int | None:
-        """The number under which the application *name* wrote last, or None."""
+        """Return the number of the last transaction of the application *name*, or None."""
         with self._lock:
-            latest = self._refresh()
-            state = self._tip if self._tip is not None and self._tip.version == latest else None
-            return (state or self._replay(latest, latest)).transactions.get(name)
+            return self._state(self._refresh()).transactions.get(name)
 
     def version_that_wrote(self, name: str) -> int | None:
-        """The newest version whose commit carries the transaction *name*, or None if no commit here does."""
+        """Return the newest version whose commit contains the transaction *name*, or None."""
         with self._lock:
             latest, oldest = self._refresh(), self._list()
             quoted = f'"{name}"'.encode()
@@ -126,71 +126,67 @@ class Log:
                 file = self.files.read(commit_path(version))
                 if b'"txn"' not in file.data or quoted not in file.data:
                     continue
-                found = actions(file, commit_path(version), self.table.name)
-                if any(action["txn"].get("appId") == name for action in found if "txn" in action):
+                entries = read_actions(file, commit_path(version), self.table.name)
+                if any(entry["txn"].get("appId") == name for entry in entries if "txn" in entry):
                     return version
             return None
 
-    def made_by_table(self) -> frozenset[str]:
-        """Columns of the newest version that the table fills itself: generated ones and identities."""
+    def filled_by_table(self) -> frozenset[str]:
+        """Return the columns of the newest version that the table fills itself: generated and identity columns."""
         with self._lock:
-            latest = self._refresh()
-            state = self._tip if self._tip is not None and self._tip.version == latest else None
-            return (state or self._replay(latest, latest)).made_by_table()
+            return self._state(self._refresh()).filled_by_table()
 
-    def version_words(self) -> str:
-        """The versions that there are, for messages."""
+    def version_range(self) -> str:
+        """Return the versions that can be read, such as `0–12`, for messages."""
         with self._lock:
             latest, oldest = self._refresh(), self._oldest_state()
             return f"{oldest}–{latest}" if oldest < latest else f"{latest}"
 
-    # ----------------------------------------------------------------------------------------- finding
+    # ----------------------------------------------------------------------------------- finding files
 
     def _refresh(self) -> int:
-        """The newest version; looks only at what may have changed since the last time."""
+        """Return the newest version; look only at what may have changed since the last call."""
         if self._latest is not None and self._mark(self._latest) != self._latest_mark:
-            self._forget()  # cleaned, restored from a backup, or another table by now
+            self._forget()  # the log was cleaned up, restored from a backup or replaced by another table
         if self._latest is None:
             self._latest = self._open()
         newer = self.files.newer_commits(self._latest)
         if newer and newer[-1] - self._latest != len(newer):
-            self._list(anew=True)  # raises, naming the commit that is lost between the newer ones
+            self._list(again=True)  # raises LogCorrupt, which names the missing commit
         if newer or self._latest_mark is None:
             self._latest = newer[-1] if newer else self._latest
             self._latest_mark = self._mark(self._latest)
         return self._latest
 
     def _open(self) -> int:
-        """A version from which on nothing but newer commits need to be looked for."""
+        """Return a version after which newer commits are to be searched."""
         hint = checkpoint.hinted_version(self.files)
         if hint is not None and (mark := self._mark(hint)) is not None:
             self._latest_mark = mark
             return hint
-        self._list(anew=True)
+        self._list(again=True)
         assert self._latest is not None
         return self._latest
 
-    def _list(self, *, anew: bool = False) -> int:
-        """The oldest commit whose file is there; lists the folder unless that was done and still holds."""
-        if not anew and self._oldest is not None and self._mark(self._oldest) is not None:
+    def _list(self, *, again: bool = False) -> int:
+        """Return the oldest commit whose file exists; list the folder if that commit is unknown or gone, or *again*."""
+        if not again and self._oldest is not None and self._mark(self._oldest) is not None:
             return self._oldest
         names = self.files.names()
         versions = sorted(int(match[1]) for name in names if (match := COMMIT.match(name)))
         self._checkpoints = checkpoint.checkpoints(names)
         if not versions:
-            self._refuse_without_commits(names)
+            self._raise_no_commits(names)
         newest_checkpoint = max(self._checkpoints, default=-1)
-        # Commits before a gap are of no use where a checkpoint lies behind it: cleaning went so far.
+        # Commits before a gap are not used if a checkpoint follows the gap: the log was cleaned up to there.
         begin = len(versions) - 1
         while begin > 0 and versions[begin - 1] == versions[begin] - 1:
             begin -= 1
         if begin > 0 and versions[begin] > newest_checkpoint + 1:
-            lost = versions[begin] - 1
             raise LogCorrupt(
-                f"{self.table.name}: {commit_path(lost)} is missing between commits that are there. "
-                "Restore the file from a backup.",
+                "{table}: {file} is missing between other commits. Restore the file from a backup.",
                 table=self.table.name,
-                file=commit_path(lost),
+                file=commit_path(versions[begin] - 1),
             )
         if self._latest is None:
             self._latest = versions[-1]
@@ -200,100 +196,112 @@ class Log:
         self._oldest = versions[begin]
         return self._oldest
 
-    def _refuse_without_commits(self, names: list[str]) -> None:
+    def _raise_no_commits(self, names: list[str]) -> None:
         if self._checkpoints or any(name.startswith("_last_checkpoint") for name in names):
             raise LogExpired(
-                f"{self.table.name}: its log at {self.table.uri} holds no commit any more, only checkpoints.",
+                "{table}: the log at {uri} contains only checkpoints; its commits were removed.",
                 table=self.table.name,
+                uri=self.table.uri,
             )
         raise TableNotFound(
-            f"There is no Delta table at {self.table.uri} ({self.table.name}); ingest data to make it.",
+            "There is no Delta table at {uri} ({table}). Ingest data to create the table.",
             table=self.table.name,
+            uri=self.table.uri,
         )
 
-    def _require(self, version: int, latest: int) -> None:
+    def _require_version(self, version: int, latest: int) -> None:
         if 0 <= version <= latest:
             return
         raise VersionNotFound(
-            f"{self.table.name} has versions {self.version_words()}; {version} was asked for. "
-            "Pick one from its history.",
+            "{table} has versions {versions}; version {version} was requested. Pick one from its history.",
             table=self.table.name,
+            versions=self.version_range(),
             version=version,
         )
 
     # ----------------------------------------------------------------------------------------- parsing
 
     def _parse(self, first: int, last: int) -> None:
-        """Makes commits *first* to *last* known; those that are are not read again."""
+        """Read the commits *first* to *last* that were not read before."""
         commits = self._commits
         versions = [version for version in range(first, last + 1) if version not in commits]
         paths = [commit_path(version) for version in versions]
         table = self.table.name
         for version, path, file in zip(versions, paths, self.files.read_all(paths), strict=True):
-            commits[version] = to_commit(table, version, actions(file, path, table), file.modified_s)
+            commits[version] = to_commit(table, version, read_actions(file, path, table), file.modified_s)
 
     def _base(self, version: int) -> int | None:
-        """The checkpoint to begin at to reach *version*; None: from the first commit. Raises LogExpired."""
+        """Return the checkpoint from which to replay to *version*; None is the first commit. Raises LogExpired."""
         oldest = self._list()
-        usable = [at for at in self._checkpoints if at <= version and at >= oldest - 1]
+        usable = [start for start in self._checkpoints if start <= version and start >= oldest - 1]
         if usable:
             return max(usable)
         if oldest == 0:
             return None
         raise LogExpired(
-            f"{self.table.name}: version {version} has expired: its log was cleaned up to version {oldest - 1}; "
-            f"versions {self.version_words()} are there.",
+            "{table}: version {version} has expired: the log was cleaned up to version {cleaned}; versions {versions} "
+            "are available.",
             table=self.table.name,
             version=version,
+            cleaned=oldest - 1,
+            versions=self.version_range(),
         )
 
     def _oldest_state(self) -> int:
-        """The oldest version whose state can still be told. Raises LogExpired where there is none."""
+        """Return the oldest version whose state can be computed. Raises LogExpired if there is none."""
         oldest = self._list()
         if oldest == 0:
             return 0
-        usable = [at for at in self._checkpoints if at >= oldest - 1]
+        usable = [start for start in self._checkpoints if start >= oldest - 1]
         if usable:
             return min(usable)
         raise LogExpired(
-            f"{self.table.name}: its log begins with version {oldest} and no checkpoint holds what was before.",
+            "{table}: the log begins with version {oldest}, and there is no checkpoint with the state before it.",
             table=self.table.name,
+            oldest=oldest,
         )
 
+    def _state(self, version: int) -> State:
+        """Return the state at *version*."""
+        if self._tip is not None and self._tip.version == version:
+            return self._tip
+        return self._replay(version, version)
+
     def _replay(self, first: int, last: int) -> State:
-        """Keeps the snapshots of versions *first* to *last* and returns the state at *last*."""
+        """Store the snapshots of versions *first* to *last* and return the state at *last*."""
         if self._tip is not None and self._tip.version < first:
             try:
                 return self._advance(self._tip, first, last)
             except FileNotFoundError:
-                self._list(anew=True)  # commits behind it were cleaned away; a checkpoint holds them
-        return self._reading(lambda: self._advance(self._begin(first), first, last))
+                self._list(again=True)  # the next commits were cleaned up; a checkpoint contains them
+        return self._require_files(lambda: self._advance(self._begin(first), first, last))
 
     def _advance(self, state: State, first: int, last: int) -> State:
         paths = [commit_path(version) for version in range(state.version + 1, last + 1)]
         try:
             for path, file in zip(paths, self.files.read_all(paths), strict=True):
                 version = state.version + 1
-                found = actions(file, path, self.table.name)
-                state.apply(version, found, path)
+                entries = read_actions(file, path, self.table.name)
+                state.apply(version, entries, path)
                 if version >= first:
-                    self._snapshots[version] = state.snapshot(commit_time(_info(found), file.modified_s))
+                    self._snapshots[version] = state.snapshot(commit_time(_commit_info(entries), file.modified_s))
         except BaseException:
             if state is self._tip:
-                self._tip = None  # half a commit may be in it
+                self._tip = None  # the state may contain half a commit
             raise
         if self._tip is None or state.version >= self._tip.version:
             self._tip = state
         return state
 
-    def _reading(self, read: Callable[[], T]) -> T:
-        """*read*, with what vanished since the folder was listed named as lost."""
+    def _require_files(self, read: Callable[[], T]) -> T:
+        """Return what *read* returns. Raises LogCorrupt if a file that the folder listed is gone."""
         try:
             return read()
         except FileNotFoundError as error:
             raise LogCorrupt(
-                f"{self.table.name}: a file of its log is gone: {error}. Restore it from a backup.",
+                "{table}: a file of the log is missing: {cause}. Restore the file from a backup.",
                 table=self.table.name,
+                cause=str(error),
             ) from error
 
     def _begin(self, first: int) -> State:
@@ -304,9 +312,10 @@ class Log:
         if base == first:
             try:
                 file = self.files.read(commit_path(base))
-                info, modified_s = _info(actions(file, commit_path(base), self.table.name)), file.modified_s
+                entries = read_actions(file, commit_path(base), self.table.name)
+                info, modified_s = _commit_info(entries), file.modified_s
             except FileNotFoundError:
-                info = {}  # cleaned away: the checkpoint's own time is the nearest that is known
+                info = {}  # the commit was cleaned up: the checkpoint's time is the closest known time
             self._snapshots[base] = state.snapshot(commit_time(info, modified_s))
         return state
 
@@ -314,5 +323,5 @@ class Log:
         return self.files.mark(commit_path(version))
 
 
-def _info(found: list[dict[str, Any]]) -> Mapping[str, Any]:
-    return next((action["commitInfo"] or {} for action in found if "commitInfo" in action), {})
+def _commit_info(entries: list[dict[str, Any]]) -> Mapping[str, Any]:
+    return next((entry["commitInfo"] or {} for entry in entries if "commitInfo" in entry), {})

@@ -1,4 +1,4 @@
-"""Names and types on the border to Spark: how tables are addressed, Delta's own words for types, Arrow for Spark."""
+"""Convert table names, schemas and Arrow data between ModelLedger and Spark."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from core.uris import local_path
 
 _CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
-# Spark has no unsigned integers: the next wider signed type holds every value of 8, 16 and 32 bits.
+# Spark has no unsigned integers: the next wider signed type holds all values of 8, 16 and 32 bits.
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
 
 
 def is_catalog_name(uri: str) -> bool:
-    """Whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) rather than a path or URI."""
+    """Return whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) and not a path or URI."""
     return _CATALOG_NAME.match(uri) is not None
 
 
 def identifier(table: Table) -> str:
-    """The table in SQL: its catalog name, or its path; quoted either way."""
+    """Return the quoted name of *table* for SQL: its catalog name, or its path."""
     if is_catalog_name(table.uri):
         return ".".join(quote_spark(part) for part in table.uri.split("."))
     return f"delta.{quote_spark(address(table))}"
 
 
 def address(table: Table) -> str:
-    """The table's path or URI as Spark takes it: Hadoop reads a file: URI without decoding it."""
+    """Return the table's path or URI for Spark, with file: URIs decoded, because Hadoop does not decode them."""
     return f"file://{local_path(table.uri)}" if table.uri.startswith("file:") else table.uri
 
 
 def fields(schema: Any) -> tuple[Field, ...]:
-    """A Spark schema as the table's fields in Delta's words."""
+    """Return the fields of a Spark schema, with Delta's names of types."""
     return tuple(
         Field(name=field.name, type=type_name(field.dataType.jsonValue()), nullable=field.nullable) for field in schema
     )
 
 
 def type_name(value: Any) -> str:
-    """A type of Delta's schema JSON in one line: "long", "array<string>", "struct<a:long>"."""
+    """Return a type of Delta's schema JSON in one line: "long", "array<string>", "struct<a:long>"."""
     if isinstance(value, str):
         return value
     kind = value["type"]
@@ -58,7 +58,7 @@ def type_name(value: Any) -> str:
 
 
 def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:
-    """*data* in types that Spark has: no unsigned integers, dictionaries or nanoseconds."""
+    """Return *data* in types that Spark has: no unsigned integers, dictionaries or nanoseconds."""
     table = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
     schema = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in table.schema])
     table = table.cast(schema) if schema != table.schema else table.replace_schema_metadata(None)
@@ -66,7 +66,7 @@ def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:
 
 
 def schema_of(data: pa.Table) -> Any:
-    """Spark's schema of *data*: a time without a zone stays one, which Spark of itself would take as UTC."""
+    """Return Spark's schema of *data*. A time without a zone stays without one; by default Spark would make it UTC."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(data.schema, prefer_timestamp_ntz=True)

@@ -1,4 +1,4 @@
-"""A table's history and snapshots by SQL, for logs that this process cannot read itself: Connect, catalogs."""
+"""Read history and snapshots by SQL, for tables whose log this process cannot read: over Connect and in catalogs."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from core.errors import CoreError, EngineUnavailable, FilesVacuumed, JobCancelle
 
 _LOG = logging.getLogger(__name__)
 
-# Metric names of both writers. A commit that reports none of them is told without files.
+# Metric names of both writers. A commit that reports none of them is shown with 0 files.
 _FILES_ADDED = ("numAddedFiles", "numTargetFilesAdded", "numFiles", "num_added_files", "num_target_files_added")
 _FILES_REMOVED = ("numRemovedFiles", "numTargetFilesRemoved", "num_removed_files", "num_target_files_removed")
-# What this writer's author says stands beside Delta's own keys, which DESCRIBE HISTORY leaves out.
-_WRITES_FLAT = "delta-rs"
+# This writer puts user metadata beside Delta's own keys in commitInfo, where DESCRIBE HISTORY does not show it.
+_FLAT_WRITER = "delta-rs"
 
 
 def history(session: Any, table: Table, limit: int | None) -> tuple[Commit, ...]:
-    """DESCRIBE HISTORY, newest first; what the embedded engine's commits claim besides is read from their files."""
+    """Return DESCRIBE HISTORY, newest first; user metadata of the embedded engine is read from the commit files."""
     sql = f"DESCRIBE HISTORY {data_types.identifier(table)}"
     rows = session.sql(sql if limit is None else f"{sql} LIMIT {limit}").toArrow().to_pylist()
-    flat = [int(row["version"]) for row in rows if str(row.get("engineInfo") or "").startswith(_WRITES_FLAT)]
-    claims = _flat_claims(session, table, flat) if flat else {}
+    flat = [int(row["version"]) for row in rows if str(row.get("engineInfo") or "").startswith(_FLAT_WRITER)]
+    commit_infos = _commit_infos(session, table, flat) if flat else {}
     newest_first = sorted(rows, key=lambda row: -row["version"])
-    return tuple(to_commit(table.name, row, claims.get(int(row["version"]), {})) for row in newest_first)
+    return tuple(to_commit(table.name, row, commit_infos.get(int(row["version"]), {})) for row in newest_first)
 
 
 def features(session: Any, table: Table) -> tuple[str, ...]:
-    """The table features that the table has now. Raises what Spark raises where there is none."""
+    """Return the features of the newest version. Raises Spark's error if there is no such table."""
     return tuple(sorted(_detail(session, table).get("tableFeatures") or ()))
 
 
 def snapshot(session: Any, table: Table, version: int, commit: Commit) -> Snapshot:
-    """The table at *version*, from the log as Spark tells it; the size from the files, where they are still there.
+    """Return the table at *version* as Spark reads it; its size comes from the files, if they still exist.
 
-    Partition columns and features are those that it has now: Spark tells no others.
+    Partition columns and features are those of the newest version: Spark does not report others.
     """
     detail = _detail(session, table)
     with translated(table):
@@ -64,39 +64,39 @@ def snapshot(session: Any, table: Table, version: int, commit: Commit) -> Snapsh
 
 
 def location(session: Any, table: Table) -> str:
-    """Where the table's files are, as Spark tells it."""
+    """Return the location of the table's files."""
     return str(_detail(session, table)["location"])
 
 
-def to_commit(table: str, row: Mapping[str, Any], flat: Mapping[str, Any]) -> Commit:
-    """One row of DESCRIBE HISTORY as the Commit that the log itself tells; *flat* is its commitInfo, where known."""
-    # Arrow hands maps over as lists of pairs.
+def to_commit(table: str, row: Mapping[str, Any], commit_info: Mapping[str, Any]) -> Commit:
+    """Return the commit in a row of DESCRIBE HISTORY; *commit_info* is its commitInfo, {} if it was not read."""
+    # Arrow returns maps as lists of pairs.
     metrics = dict(row.get("operationMetrics") or {})
     operation = str(row.get("operation") or log_commit.UNKNOWN_OPERATION)
-    metadata = log_commit.claimed({**flat, "userMetadata": row.get("userMetadata")})
-    rows_added, rows_removed = log_commit.rows_of(operation, metrics)
+    metadata = log_commit.user_metadata({**commit_info, "userMetadata": row.get("userMetadata")})
+    rows_added, rows_removed = log_commit.row_counts(operation, metrics)
     return Commit(
         table=table,
         version=int(row["version"]),
         timestamp=_utc(row["timestamp"]),
         operation=operation,
-        user=row.get("userName") or row.get("userId") or log_commit.taken_user(metadata),
+        user=row.get("userName") or row.get("userId") or log_commit.take_user(metadata),
         rows_added=rows_added,
         rows_removed=rows_removed,
-        files_added=log_commit.number_of(metrics, _FILES_ADDED) or 0,
-        files_removed=log_commit.number_of(metrics, _FILES_REMOVED) or 0,
+        files_added=log_commit.metric(metrics, _FILES_ADDED) or 0,
+        files_removed=log_commit.metric(metrics, _FILES_REMOVED) or 0,
         engine=row.get("engineInfo"),
         metadata=metadata,
     )
 
 
 def _detail(session: Any, table: Table) -> dict[str, Any]:
-    found: list[dict[str, Any]] = session.sql(f"DESCRIBE DETAIL {data_types.identifier(table)}").toArrow().to_pylist()
-    return found[0]
+    rows: list[dict[str, Any]] = session.sql(f"DESCRIBE DETAIL {data_types.identifier(table)}").toArrow().to_pylist()
+    return rows[0]
 
 
 def _totals(session: Any, frame: Any, files: list[str]) -> tuple[int | None, int | None]:
-    """Rows (from the log's statistics, where they are) and bytes; None for what is lost with the files."""
+    """Return rows and bytes. Rows come from the log's statistics if it has them; None if the files are gone."""
     if not files:
         return 0, 0
     try:
@@ -112,8 +112,8 @@ def _totals(session: Any, frame: Any, files: list[str]) -> tuple[int | None, int
         return None, size
 
 
-def _flat_claims(session: Any, table: Table, versions: Iterable[int]) -> dict[int, Mapping[str, Any]]:
-    """The commitInfo of *versions*, from their files in the log, which Spark can read where we cannot."""
+def _commit_infos(session: Any, table: Table, versions: Iterable[int]) -> dict[int, Mapping[str, Any]]:
+    """Return the commitInfo of *versions* from the commit files, which Spark can read and this process cannot."""
     try:
         with translated(table):
             log = f"{location(session, table)}/_delta_log"
@@ -128,8 +128,8 @@ def _flat_claims(session: Any, table: Table, versions: Iterable[int]) -> dict[in
     except (EngineUnavailable, JobCancelled):
         raise
     except CoreError as error:
-        # A catalog may forbid the way past it to a table's folder: the rest of the history is there all the same.
-        _LOG.warning("%s: what delta-rs noted in its commits cannot be read over Spark. %s", table.name, error)
+        # A catalog may forbid reading a table's folder directly; the rest of the history is complete.
+        _LOG.warning("%s: the user metadata of delta-rs commits cannot be read over Spark. %s", table.name, error)
         return {}
     return {int(line["name"].split(".")[0]): json.loads(line["value"])["commitInfo"] or {} for line in lines}
 

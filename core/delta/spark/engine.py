@@ -1,7 +1,7 @@
-"""SparkEngine: the Delta contract on delta-spark, for what one machine does not hold.
+"""SparkEngine: the Delta engine on delta-spark, for data that does not fit on one machine.
 
-Written in SQL and DataFrames only, so that it is the same on local[*], on a cluster (spark://) and over Spark
-Connect (sc://), where Delta's own Python classes are not to be had.
+It uses only SQL and DataFrames, so that it works the same on local[*], on a cluster (spark://) and over Spark Connect
+(sc://), where Delta's own Python classes are not available.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from core.delta import table_features
 from core.delta.arrow_types import nullable_within
 from core.delta.content_hash import Content
-from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode
+from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode, version_conflict
 from core.delta.log.log_cache import Logs
 from core.delta.log.state import stored_files
 from core.delta.log.table_log import Log
@@ -41,16 +41,17 @@ from core.errors import (
     VersionNotFound,
 )
 from core.identifiers import quote_spark
+from core.texts import text
 from core.uris import local_path
 
 T = TypeVar("T")
 
-# What is smaller is written as one file, in the order it came.
+# Smaller data is written as one file, in the order in which it was given.
 _ONE_FILE_BYTES = 128 * 1024 * 1024
 
 
 class SparkEngine(DeltaEngine):
-    """Delta tables through Spark; nothing is started before the first table is asked for."""
+    """Delta tables through Spark. The session starts with the first call that needs it."""
 
     name: ClassVar[str] = table_features.SPARK
 
@@ -62,14 +63,14 @@ class SparkEngine(DeltaEngine):
         storage_options: Mapping[str, str] | None = None,
         conf: Mapping[str, str] | None = None,
     ) -> None:
-        # A Connect server has a client of its own for the store: no key of ours is sent there.
-        given = {} if master.startswith("sc://") else dict(storage_options or {})
-        self.settings = SparkSettings(master=master, jars=jars, conf=storage.hadoop_conf(given, dict(conf or {})))
+        # A Connect server has its own client for the object store: ModelLedger's keys are not sent to it.
+        options = {} if master.startswith("sc://") else dict(storage_options or {})
+        self.settings = SparkSettings(master=master, jars=jars, conf=storage.hadoop_conf(options, dict(conf or {})))
         self._logs = Logs(storage_options)
 
     @property
     def session(self) -> Any:
-        """The process's Spark session; opened on first use. Raises EngineUnavailable or BadSettings in one sentence."""
+        """The process's Spark session, opened on first use. Raises EngineUnavailable or BadSettings."""
         return spark_session.session(self.settings)
 
     def check(self) -> str:
@@ -102,20 +103,19 @@ class SparkEngine(DeltaEngine):
         if log is not None:
             return log.snapshot(version)
         commits = self._history(table, 1 if version is None else None)
-        wanted = commits[0].version if version is None else version
-        return self._snapshot(table, commits, wanted)
+        return self._snapshot(table, commits, commits[0].version if version is None else version)
 
     def snapshots(self, table: Table, *, newest: int | None = None) -> tuple[Snapshot, ...]:
         log = self._log(table)
         if log is not None:
             return log.snapshots(newest)
         commits = self._history(table, newest)
-        found = []
+        snapshots = []
         for commit in commits:
-            # A version that Spark no longer opens is left out, as one that the log no longer holds.
+            # Versions that Spark cannot open any more are left out, like expired ones.
             with contextlib.suppress(TimeTravelRefused, LogExpired, VersionNotFound):
-                found.append(self._snapshot(table, commits, commit.version))
-        return tuple(found)
+                snapshots.append(self._snapshot(table, commits, commit.version))
+        return tuple(snapshots)
 
     def readable(self, table: Table, version: int) -> ReadVerdict:
         log = self._log(table)
@@ -140,9 +140,9 @@ class SparkEngine(DeltaEngine):
             pinned = TableVersion(table=table.name, version=version)
             return ReadVerdict(
                 verdict=Readability.FILES_VACUUMED,
-                reason=f"{pinned}: {missing.rsplit('/', 1)[-1]} is gone from storage.",
+                reason=text("{data}: {file} is missing in storage.", data=str(pinned), file=missing.rsplit("/", 1)[-1]),
             )
-        return ReadVerdict(verdict=Readability.READABLE, reason="The log opens and every data file is there.")
+        return ReadVerdict(verdict=Readability.READABLE, reason=text("The log opens and every data file exists."))
 
     def read(
         self,
@@ -180,7 +180,7 @@ class SparkEngine(DeltaEngine):
             return content_hash.content(frame)
 
     def frame(self, table: Table, *, version: int | None = None, columns: Sequence[str] | None = None) -> Any:
-        """The rows at a version as a Spark frame, for scorers and trainers; nothing is read yet."""
+        """Return the rows at a version as a Spark frame, for scoring and training; nothing is read yet."""
         with translated(table, versions=lambda: self._versions(table)):
             frame = self._frame(table, version)
             if columns is None:
@@ -188,8 +188,10 @@ class SparkEngine(DeltaEngine):
             unknown = [name for name in columns if name not in frame.columns]
             if unknown:
                 raise ColumnNotFound(
-                    f"{table.name} has no column {', '.join(unknown)}; it has {', '.join(frame.columns)}.",
+                    "{table} has no column {unknown}. It has the columns {existing}.",
                     table=table.name,
+                    unknown=", ".join(unknown),
+                    existing=", ".join(frame.columns),
                     columns=unknown,
                 )
             return frame.select(*[quote_spark(name) for name in columns])
@@ -230,26 +232,26 @@ class SparkEngine(DeltaEngine):
         transaction: str | None = None,
         expected_version: int | None = None,
     ) -> int:
-        """Like write(), for rows that are in Spark already: they go from the executors to the table.
+        """Write rows that are in Spark already: they go from the executors to the table. Otherwise like write().
 
-        The expected version is checked before, and held while writing: what another writer commits in the
-        meantime makes this commit fail. One that slips in between the check and Spark's own start of the
-        transaction is found afterwards, and our rows are taken back by a RESTORE.
+        The expected version is checked before the write, and a commit of another writer during the write makes this
+        commit fail. A commit between the check and the start of Spark's transaction is noticed afterwards, and then a
+        RESTORE undoes this commit.
         """
         if mode not in ("append", "overwrite"):
-            raise BadParameter(f"mode is append or overwrite, not {mode!r}.", mode=mode)
+            raise BadParameter("mode must be append or overwrite, not {mode!r}.", mode=mode)
         latest = self.latest_version(table) if self.exists(table) else -1
         if transaction is not None and latest >= 0:
             written = self.version_of(table, transaction)
             if written is not None:
                 return written
         if expected_version is not None and latest != expected_version:
-            raise _moved_on(table, expected_version, latest)
+            raise version_conflict(table, expected_version, latest)
         with translated(table):
             if mode == "append" and latest >= 0:
                 log = self._log(table)
-                made = log.made_by_table() if log is not None else frozenset()
-                frame = spark_write.fitting(frame, self._frame(table, None).schema, table, made_by_table=made)
+                filled = log.filled_by_table() if log is not None else frozenset()
+                frame = spark_write.fitting(frame, self._frame(table, None).schema, table, filled_by_table=filled)
         try:
             with translated(table):
                 version = spark_write.commit(
@@ -262,43 +264,52 @@ class SparkEngine(DeltaEngine):
                     only_at=expected_version,
                 )
         except CommitConflict:
-            # The other writer may have been an earlier attempt at this very write, which a server went on with.
+            # The other writer may be an earlier attempt at the same write, which the server has continued.
             first = None if transaction is None else self.version_of(table, transaction)
             if first is None:
                 raise
             return first
         finally:
-            self._forget_empty_log(table)
+            self._remove_empty_log(table)
         if version is None:
             assert transaction is not None, "Delta commits nothing only where a transaction was written before"
             first = self.version_of(table, transaction)
             if first is None:
                 raise LogExpired(
-                    f"{table.name}: {transaction} was written before, but its commit is no longer in the log.",
+                    "{table}: {transaction} was written before, but its commit is no longer in the log.",
                     table=table.name,
+                    transaction=transaction,
                 )
             return first
         if expected_version is not None and version != expected_version + 1:
             with translated(table):
                 name = data_types.identifier(table)
                 self.session.sql(f"RESTORE TABLE {name} TO VERSION AS OF {version - 1}").collect()
-            raise _moved_on(table, expected_version, version - 1, taken_back=version)
+            raise CommitConflict(
+                "{table} was at version {expected} when this was prepared, but another writer made version {current}. "
+                "Version {undone}, which ModelLedger wrote after it, was undone by a RESTORE. Check the table and "
+                "try again.",
+                table=table.name,
+                expected=expected_version,
+                current=version - 1,
+                undone=version,
+            )
         return version
 
-    def watched(
+    def watch(
         self,
         work: Callable[[], T],
         *,
         report: Callable[[float, str], None],
         checkpoint: Callable[[], None],
-        what: str,
+        step: str,
         table: Table | None = None,
     ) -> T:
-        """Does *work*; meanwhile *report* hears the stages done, and what *checkpoint* raises ends the Spark jobs."""
-        return jobs.watch(self.session, work, report=report, checkpoint=checkpoint, what=what, table=table)
+        """Run *work* and return its result; *report* gets its progress. If *checkpoint* raises, the Spark jobs end."""
+        return jobs.watch(self.session, work, report=report, checkpoint=checkpoint, step=step, table=table)
 
     def version_of(self, table: Table, transaction: str) -> int | None:
-        """The version that the write named *transaction* made, or None if it is not in the log."""
+        """Return the version that the write *transaction* made, or None if the log does not have it."""
         for commit in self.history(table):
             if commit.metadata.get(TRANSACTION_KEY) == transaction:
                 return commit.version
@@ -307,17 +318,17 @@ class SparkEngine(DeltaEngine):
     # ------------------------------------------------------------------------------------------- helpers
 
     def _log(self, table: Table) -> Log | None:
-        """The table's log where this process can read its files; None over Connect and for names of a catalog."""
+        """Return the table's log, or None over Connect and for catalog names, where its files cannot be read here."""
         return None if self._local(table) is None else self._logs.of(table)
 
     def _local(self, table: Table) -> str | None:
-        """The table's folder, where this process and Spark's driver share the disk."""
+        """Return the table's folder if this process and Spark's driver share a disk, else None."""
         if self.settings.is_connect or data_types.is_catalog_name(table.uri):
             return None
         return local_path(table.uri)
 
-    def _forget_empty_log(self, table: Table) -> None:
-        """Removes the log folder that Delta makes before the first commit, where that commit never came."""
+    def _remove_empty_log(self, table: Table) -> None:
+        """Remove the log folder that Delta creates before the first commit, if that commit was not written."""
         path = self._local(table)
         if path is not None and os.path.isdir(os.path.join(path, "_delta_log")) and not _holds_log(path):
             shutil.rmtree(os.path.join(path, "_delta_log"), ignore_errors=True)
@@ -329,10 +340,12 @@ class SparkEngine(DeltaEngine):
     def _frame(self, table: Table, version: int | None) -> Any:
         at = "" if version is None else f" VERSION AS OF {int(version)}"
         if version is not None and version < 0:
-            raise VersionNotFound(f"{table.name} has no version {version}; versions start at 0.", version=version)
+            raise VersionNotFound(
+                "{table} has no version {version}; versions start at 0.", table=table.name, version=version
+            )
         log = self._log(table)
         if log is not None:
-            log.snapshot(version)  # a damaged or expired log is named by its file, which Spark's error does not
+            log.snapshot(version)  # its error names the damaged file, which Spark's error does not
         return self.session.sql(f"SELECT * FROM {data_types.identifier(table)}{at}")  # noqa: S608 - quoted
 
     def _history(self, table: Table, limit: int | None) -> tuple[Commit, ...]:
@@ -347,16 +360,16 @@ class SparkEngine(DeltaEngine):
         commit = next((commit for commit in commits if commit.version == version), None)
         if commit is None:
             raise VersionNotFound(
-                f"{table.name} has versions {self._versions(table)}; {version} was asked for. "
-                "Pick one from its history.",
+                "{table} has versions {versions}; version {version} was requested. Pick one from its history.",
                 table=table.name,
+                versions=self._versions(table),
                 version=version,
             )
         with translated(table):
             return describe.snapshot(self.session, table, version, commit)
 
     def _missing_file(self, frame: Any) -> str | None:
-        """The first data file of *frame* that is not there, or None: files are listed, none is read."""
+        """Return the first missing data file of *frame*, or None. Files are listed and not read."""
         files = frame.inputFiles()
         if not files:
             return None
@@ -369,20 +382,6 @@ class SparkEngine(DeltaEngine):
 
 
 def _holds_log(path: str) -> bool:
-    """Whether anything was ever committed below *path*: a commit, a checkpoint or what is left of them."""
+    """Return whether the log below *path* has a file, such as a commit or a checkpoint."""
     log = os.path.join(path, "_delta_log")
     return os.path.isdir(log) and any(os.path.isfile(os.path.join(log, name)) for name in os.listdir(log))
-
-
-def _moved_on(table: Table, expected: int, found: int, *, taken_back: int | None = None) -> CommitConflict:
-    was = "was not to exist yet" if expected < 0 else f"was at version {expected}"
-    now = "does not exist" if found < 0 else f"is at version {found}"
-    done = "nothing was written"
-    if taken_back is not None:
-        now, done = f"another writer made version {found}", f"our version {taken_back} was taken back by a RESTORE"
-    return CommitConflict(
-        f"{table.name} {was} when this was prepared and now {now}; {done}. Look at it again.",
-        table=table.name,
-        expected=expected,
-        found=found,
-    )

@@ -1,4 +1,4 @@
-"""Spark's and py4j's errors in our words: which fact each names, and the root cause in one line."""
+"""Translate errors of Spark and py4j to ModelLedger's errors, with the root cause in one line."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from core.errors import (
     VersionNotFound,
 )
 
-# Spark's error conditions (without their sub-condition) and what they mean to us.
-_MEANS: dict[type[CoreError], frozenset[str]] = {
+# Spark's error conditions, without their sub-conditions, by the error that they mean.
+_CONDITIONS: dict[type[CoreError], frozenset[str]] = {
     TableNotFound: frozenset(
         {
             "DELTA_TABLE_NOT_FOUND",
@@ -110,14 +110,14 @@ _MEANS: dict[type[CoreError], frozenset[str]] = {
     JobCancelled: frozenset({"OPERATION_CANCELED"}),
     EngineUnavailable: frozenset({"INVALID_HANDLE", "SESSION_CLOSED", "NO_ACTIVE_SESSION", "SPARK_CONTEXT_STOPPED"}),
 }
-_BY_CONDITION = {condition: error for error, conditions in _MEANS.items() for condition in conditions}
+_BY_CONDITION = {condition: error for error, conditions in _CONDITIONS.items() for condition in conditions}
 
-# Jobs that we cancelled ourselves (core.delta.spark.jobs): the group is ours by name; over Connect the server names the
-# operation's own tag. Every other cancelled job (a stage killed in Spark's UI) is a failure.
-_CANCELLED_BY_US = re.compile(
+# Jobs that core.delta.spark.jobs cancelled have a job group with ModelLedger's prefix, or over Connect the tag of their
+# operation. Every other cancelled job (a stage killed in Spark's UI) is a failure.
+_CANCELLED_BY_MODELLEDGER = re.compile(
     r"\[SPARK_JOB_CANCELLED\] Job \d+ cancelled part of cancelled job \w+ \W?(?:modelledger-[0-9a-f]{32}|SparkConnect_)"
 )
-# What Spark says when its driver has ended.
+# Parts of Spark's messages after its driver has ended.
 _STOPPED = (
     "stopped SparkContext",
     "SparkContext was shut down",
@@ -125,9 +125,9 @@ _STOPPED = (
     "because SparkContext",
     "All masters are unresponsive",
 )
-# What py4j and gRPC say when nobody answers. A task says such things too, of an object store for example: these count
-# only where the error is none that Java handed over.
-_SILENT = (
+# Parts of the messages of py4j and gRPC when nothing answers. A task can have the same messages, for example about an
+# object store: they count only if the error does not come from Java.
+_NO_CONNECTION = (
     "Connection refused",
     "Connection reset",
     "Answer from Java side is empty",
@@ -136,8 +136,8 @@ _SILENT = (
     "An error occurred while trying to connect to the Java server",
 )
 _NO_SERVER = ("StatusCode.UNAVAILABLE", "INVALID_HANDLE.SESSION", "RETRIES_EXCEEDED")
-_GONE = "the Java process is gone"
-# An error without anything about it is py4j's own: no whole answer came.
+_NO_JAVA = "the Java process is gone"
+# An error without any detail is py4j's own: the answer was incomplete.
 _NO_ANSWER = re.compile(r"An error occurred while calling \S+\s*")
 _PY4J = re.compile(r"^An error occurred while calling \S+\.(?: Trace:)?\n(?:: )?")
 _EXECUTOR = re.compile(r"\((?:\S+ )?executor [^)]*\):\s*")
@@ -151,7 +151,7 @@ _FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)
 
 @contextlib.contextmanager
 def translated(table: Table | None = None, *, versions: Callable[[], str] | None = None) -> Iterator[None]:
-    """Raises Spark's, py4j's and gRPC's errors as CoreErrors. *versions* tells which ones there are, if asked."""
+    """Raise errors of Spark, py4j and gRPC as CoreErrors. *versions* returns the table's versions for the message."""
     try:
         yield
     except CoreError:
@@ -163,129 +163,161 @@ def translated(table: Table | None = None, *, versions: Callable[[], str] | None
 
 
 def translate(error: Exception, table: Table | None = None, *, versions: Callable[[], str] | None = None) -> CoreError:
-    """The CoreError that *error* stands for. A session that was lost is dropped, so that the next use opens one."""
+    """Return the CoreError for *error*. A lost session is closed, so that the next use opens a new one."""
     name = table.name if table is not None else "Spark"
-    text, condition = text_of(error), condition_of(error)
+    message, condition = message_of(error), condition_of(error)
     cause = root_cause(error)
-    if _NO_ANSWER.fullmatch(text):
-        text = cause = _GONE
-    if _is_lost(error, text) or _BY_CONDITION.get(condition) is EngineUnavailable:
+    if _NO_ANSWER.fullmatch(message):
+        message = cause = _NO_JAVA
+    if _is_lost(error, message) or _BY_CONDITION.get(condition) is EngineUnavailable:
         session.close(is_lost=True)
         return EngineUnavailable(
-            f"The Spark session was lost ({cause}). Nothing half-written remains; try again: a new session is "
-            "opened. If it is lost again, give it more memory or look at the cluster."
+            "The Spark session was lost ({cause}). No incomplete data remains; try again, which opens a new session. "
+            "If the session is lost again, give it more memory or check the cluster.",
+            cause=cause,
         )
-    if _BY_CONDITION.get(condition) is JobCancelled or _CANCELLED_BY_US.search(text):
+    if _BY_CONDITION.get(condition) is JobCancelled or _CANCELLED_BY_MODELLEDGER.search(message):
         return JobCancelled("The Spark job was cancelled; nothing was written.")
-    if _is_missing_file(text):
-        return FilesVacuumed(f"{name}: data files of this version are gone ({cause}).", table=name)
-    if (scheme := _NO_CLIENT.search(text)) is not None:
+    if _is_missing_file(message):
+        return FilesVacuumed("{table}: data files of this version are missing ({cause}).", table=name, cause=cause)
+    if (scheme := _NO_CLIENT.search(message)) is not None:
         return StorageUnavailable(
-            f"{name}: Spark has no client for {scheme[1] or 's3'}:// addresses; name its package (for S3 "
+            "{table}: Spark has no client for {scheme}:// addresses. Name its package (for S3 "
             "org.apache.hadoop:hadoop-aws in the version of pyspark's own Hadoop jars) as spark.jars.packages in "
             "MODELLEDGER_SPARK_CONF, or put its jars into the folder of MODELLEDGER_SPARK_JARS.",
             table=name,
+            scheme=scheme[1] or "s3",
         )
     kind = _BY_CONDITION.get(condition)
     if kind is None:
-        # A task's own fault stands in the text of the job that it ended: a rule of the table that a row breaks.
-        inner = [found for found in _CONDITION.findall(text) if found.startswith("DELTA_") and found in _BY_CONDITION]
+        # The error of a task is in the message of its job: for example a row breaks a rule of the table.
+        conditions = _CONDITION.findall(message)
+        inner = [inner for inner in conditions if inner.startswith("DELTA_") and inner in _BY_CONDITION]
         condition = inner[-1] if inner else condition
         kind = _BY_CONDITION.get(condition)
     if kind is FilesVacuumed and condition == "FAILED_READ_FILE":
         kind = None
     if kind is None:
-        return EngineFailed(f"{name}: Spark failed: {cause}", table=name, condition=condition)
-    return kind(_say(kind, name, cause, text, versions), table=name, condition=condition)
+        return EngineFailed("{table}: Spark failed: {cause}", table=name, cause=cause, condition=condition)
+    return _error(kind, name, cause, message, condition, versions)
 
 
-def _say(kind: type[CoreError], name: str, cause: str, text: str, versions: Callable[[], str] | None) -> str:
+def _error(
+    kind: type[CoreError], name: str, cause: str, message: str, condition: str, versions: Callable[[], str] | None
+) -> CoreError:
     if kind is TableNotFound:
-        return f"There is no Delta table at {name}; check its address. ({cause})"
+        return TableNotFound(
+            "There is no Delta table at {table}; check its address. ({cause})",
+            table=name,
+            cause=cause,
+            condition=condition,
+        )
     if kind is VersionNotFound and versions is not None:
-        return f"{name} has versions {versions()}; another was asked for. Pick one from its history."
+        return VersionNotFound(
+            "{table} has versions {versions}; another version was requested. Pick one from its history.",
+            table=name,
+            versions=versions(),
+            condition=condition,
+        )
     if kind is TimeTravelRefused:
-        return (
-            f"{name}: Delta Spark refuses this version: it is older than the table's "
-            "delta.deletedFileRetentionDuration, although its files may still be there. "
-            "Read it with the embedded engine, or raise that table property."
+        return TimeTravelRefused(
+            "{table}: Delta Spark refuses this version, because it is older than the table's "
+            "delta.deletedFileRetentionDuration, although its files may still exist. Read it with the embedded engine, "
+            "or raise that table property.",
+            table=name,
+            condition=condition,
         )
     if kind is FeatureUnsupported:
-        found = _FEATURES.search(text)
-        names = found["names"].strip() if found else cause
-        return f"{name} uses table features that this engine does not read or write: {names}."
+        features = _FEATURES.search(message)
+        return FeatureUnsupported(
+            "{table} uses table features that this engine does not support: {features}.",
+            table=name,
+            features=features["names"].strip() if features else cause,
+            condition=condition,
+        )
     if kind is AppendOnly:
-        return f"{name} only takes rows more (delta.appendOnly); nothing was written. Append to it."
+        return AppendOnly(
+            "{table} is append-only (delta.appendOnly); nothing was written. Append the rows instead.",
+            table=name,
+            condition=condition,
+        )
     if kind is CommitConflict:
-        return f"{name}: another writer committed first, nothing was written; look at it again and retry. ({cause})"
-    return f"{name}: {cause}"
+        return CommitConflict(
+            "{table}: another writer committed first; nothing was written. Check the table and try again. ({cause})",
+            table=name,
+            cause=cause,
+            condition=condition,
+        )
+    return kind("{table}: {cause}", table=name, cause=cause, condition=condition)
 
 
 def root_cause(error: BaseException) -> str:
-    """Spark's root cause in one line: the task's own error, without the stages and stack around it."""
-    text = _PY4J.sub("", text_of(error))
-    task = _EXECUTOR.split(text)[-1] if _EXECUTOR.search(text) else text
+    """Return Spark's root cause in one line: the error of the task, without stages and stack trace."""
+    message = _PY4J.sub("", message_of(error))
+    task = _EXECUTOR.split(message)[-1] if _EXECUTOR.search(message) else message
     python = _python_error(task)
     if python is not None:
         return python
-    # Java's own chain: the last "Caused by:" of the stack is where it began.
-    causes = re.findall(r"^Caused by: (.+)$", text, flags=re.MULTILINE)
-    head = next((line.strip() for line in task.splitlines() if line.strip()), type(error).__name__)
-    wrapped = any(word in head for word in ("Job aborted", "TASK_WRITE_FAILED", "FAILED_READ_FILE", "SparkException"))
-    line = causes[-1].strip() if causes and wrapped else head
+    # The last "Caused by:" of a Java stack trace is the root cause.
+    causes = re.findall(r"^Caused by: (.+)$", message, flags=re.MULTILINE)
+    first = next((line.strip() for line in task.splitlines() if line.strip()), type(error).__name__)
+    is_wrapper = any(
+        word in first for word in ("Job aborted", "TASK_WRITE_FAILED", "FAILED_READ_FILE", "SparkException")
+    )
+    line = causes[-1].strip() if causes and is_wrapper else first
     line = re.sub(r"\s*SQLSTATE: \w+\s*$", "", _CLASS.sub(r"\1: ", line)).strip()
     return line if len(line) <= 400 else line[:399] + "…"
 
 
-def _python_error(text: str) -> str | None:
-    """The last line of a Python worker's traceback, which Spark quotes inside its own error."""
-    if "Traceback (most recent call last)" not in text:
+def _python_error(message: str) -> str | None:
+    """Return the last line of a Python worker's traceback, which Spark includes in its own message."""
+    if "Traceback (most recent call last)" not in message:
         return None
-    quoted = text.split("Traceback (most recent call last)")[-1]
-    for line in quoted.splitlines()[1:]:
+    traceback = message.split("Traceback (most recent call last)")[-1]
+    for line in traceback.splitlines()[1:]:
         if line and not line.startswith((" ", "\t")) and not line.startswith("\tat "):
             return line.strip().rstrip("'")
     return None
 
 
 def condition_of(error: BaseException) -> str:
-    """Spark's error condition without its sub-condition, or an empty string."""
+    """Return Spark's error condition without its sub-condition, or an empty string."""
     get = getattr(error, "getCondition", None)
     if get is None:
         return ""
     try:
         condition = get()
-    except Exception:  # noqa: BLE001 - asked of the JVM: where that is gone, the text has to do
+    except Exception:  # noqa: BLE001 - the call goes to the JVM, which may be gone
         condition = None
     if not condition:
-        found = _CONDITION.match(text_of(error))
-        condition = found[1] if found else ""
+        match = _CONDITION.match(message_of(error))
+        condition = match[1] if match else ""
     return str(condition).split(".")[0]
 
 
-def text_of(error: BaseException) -> str:
-    """The error's whole text; asking for it goes to the JVM, which may be gone."""
+def message_of(error: BaseException) -> str:
+    """Return the error's whole message. The call goes to the JVM, which may be gone."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - anything may come of asking a JVM that is gone
-        return getattr(error, "_desc", "") or _GONE
+    except Exception:  # noqa: BLE001 - a call to a JVM that is gone can raise anything
+        return getattr(error, "_desc", "") or _NO_JAVA
 
 
-def _is_lost(error: BaseException, text: str) -> bool:
-    """Whether the session's driver or server is gone, rather than something that a task asked."""
+def _is_lost(error: BaseException, message: str) -> bool:
+    """Return whether the session's driver or server is gone, and not a service that a task called."""
     from pyspark.errors import PySparkException
 
-    signs = [*_STOPPED, _GONE]
+    signs = [*_STOPPED, _NO_JAVA]
     if isinstance(error, PySparkException) or type(error).__module__.startswith("grpc"):
         signs += _NO_SERVER
     elif not hasattr(error, "java_exception"):
-        signs += _SILENT
-    return any(sign in text for sign in signs)
+        signs += _NO_CONNECTION
+    return any(sign in message for sign in signs)
 
 
-def _is_missing_file(text: str) -> bool:
-    return "FILE_NOT_EXIST" in text or (
-        "FileNotFoundException" in text and ".parquet" in text and "_delta_log" not in text
+def _is_missing_file(message: str) -> bool:
+    return "FILE_NOT_EXIST" in message or (
+        "FileNotFoundException" in message and ".parquet" in message and "_delta_log" not in message
     )
 
 
@@ -295,5 +327,5 @@ def _is_from_spark(error: Exception) -> bool:
 
     if isinstance(error, (PySparkException, Py4JError, ConnectionError)):
         return True
-    # grpc is there only with Spark Connect; EOFError and OSError are how a dead JVM shows itself to py4j.
+    # grpc is installed only with Spark Connect. py4j raises EOFError when the JVM has ended.
     return type(error).__module__.startswith(("grpc", "py4j", "pyspark")) or isinstance(error, EOFError)

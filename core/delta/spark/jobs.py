@@ -1,4 +1,4 @@
-"""Long Spark work that tells where it is (stages done of stages total) and can be cancelled on every kind of master."""
+"""Watch long Spark work: report the stages and tasks done, and cancel the work on every kind of master."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from typing import Any, TypeVar
 from core.delta.spark.errors import translated
 from core.entities import Table
 from core.errors import EngineFailed, EngineUnavailable, JobCancelled, LeaseLost
+from core.texts import text
 
 T = TypeVar("T")
 
 _POLL_S = 0.5
 _STOP_WAIT_S = 60.0
 _LOST_WAIT_S = 10.0
-# Work that starts one Spark job after the other may start one just after the others were cancelled.
+# Work that runs several Spark jobs may start the next one just after the others were cancelled.
 _CANCEL_AGAIN_S = 2.0
-_MOST = 0.95
+# Later jobs may add stages, so progress reaches 1 only at the end.
+_MAX_PROGRESS = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """How far Spark is in what it knows to be needed so far; later jobs add stages of their own."""
+    """The stages and tasks that Spark has planned so far, and how many are done. Later jobs add stages."""
 
     done: int = 0
     total: int = 0
@@ -37,9 +39,6 @@ class Stages:
     def fraction(self) -> float:
         return self.tasks_done / self.tasks_total if self.tasks_total else 0.0
 
-    def __str__(self) -> str:
-        return f"stage {self.done} of {self.total}, task {self.tasks_done} of {self.tasks_total}"
-
 
 def watch(
     session: Any,
@@ -47,57 +46,56 @@ def watch(
     *,
     report: Callable[[float, str], None],
     checkpoint: Callable[[], None],
-    what: str,
+    step: str,
     table: Table | None = None,
 ) -> T:
-    """Does *work* on *session* and returns what it returns; meanwhile *report* hears how far Spark is.
+    """Run *work* on *session* and return its result; *report* gets the progress from 0 to 1 and a text with *step*.
 
-    *checkpoint* is asked twice a second; what it raises (cancelled, lease lost), and what a signal raises here, ends
-    the Spark jobs of this work and is raised, unless the work was done by then: what is committed is told as done,
-    never as cancelled.
-    Raises Spark's failures with their root cause.
+    *checkpoint* is called twice a second. An error that it raises (cancelled, lease lost), or that a signal raises,
+    ends the Spark jobs and is raised here, unless the work is done by then: committed work is never reported as
+    cancelled. Spark's failures are raised with their root cause.
     """
     tag = f"modelledger-{uuid.uuid4().hex}"
     with translated(table):
         meter = _ConnectMeter(session, tag) if _is_connect(session) else _ClassicMeter(session, tag)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             with translated(table), meter.tagged():
-                outcome.append(work())
-        except BaseException as error:  # noqa: BLE001 - carried over to the calling thread, which raises it
-            failure.append(error)
+                results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            errors.append(error)
 
     with translated(table):
         thread = _thread(session, run)
     thread.start()
     with meter.listening():
         try:
-            _follow(thread, meter, what, report, checkpoint)
-        except BaseException as error:  # noqa: BLE001 - raised below, unless the work was done by then
-            # Asked to stop, by the job table or by a signal, or the session was lost. What is committed by now is done.
-            _settle(thread, meter)
-            if not outcome:
-                failure.insert(0, error)
-    if failure:
-        if not isinstance(failure[0], JobCancelled | LeaseLost):
-            # A signal that came inside a call to Java is lost there and breaks the session: cancelled all the same.
+            _report_progress(thread, meter, step, report, checkpoint)
+        except BaseException as error:  # noqa: BLE001 - raised below, unless the work is done by then
+            # The job or a signal requests a stop, or the session was lost. Committed work counts as done.
+            _stop(thread, meter)
+            if not results:
+                errors.insert(0, error)
+    if errors:
+        if not isinstance(errors[0], JobCancelled | LeaseLost):
+            # A signal during a call to Java is lost there and breaks the session; the job is cancelled all the same.
             checkpoint()
-        raise failure[0]
-    return outcome[0]
+        raise errors[0]
+    return results[0]
 
 
-def _follow(
+def _report_progress(
     thread: threading.Thread,
     meter: _ClassicMeter | _ConnectMeter,
-    what: str,
+    step: str,
     report: Callable[[float, str], None],
     checkpoint: Callable[[], None],
 ) -> None:
-    """Tells what is new until *thread* has ended."""
-    best, told = 0.0, ""
+    """Report changes until *thread* ends."""
+    progress, reported = 0.0, Stages()
     while True:
         thread.join(_POLL_S)
         if not thread.is_alive():
@@ -105,22 +103,30 @@ def _follow(
         try:
             stages = meter.stages()
         except (EngineUnavailable, EngineFailed, AttributeError):
-            # The session is gone, and the work hears of it too; perhaps it has closed it already, and left a None.
+            # The session is gone. The work notices it too, and may have closed the session and left None.
             thread.join(_LOST_WAIT_S)
             if thread.is_alive():
                 raise
             return
-        if stages.total:
-            # Stages that are not known yet may follow: only the end itself is 1.
-            best = max(best, _MOST * stages.fraction)
-            if (step := f"{what}: {stages}") != told:
-                report(best, step)
-                told = step
+        if stages.total and stages != reported:
+            progress = max(progress, _MAX_PROGRESS * stages.fraction)
+            report(
+                progress,
+                text(
+                    "{step}: stage {done} of {total}, task {tasks_done} of {tasks_total}",
+                    step=step,
+                    done=stages.done,
+                    total=stages.total,
+                    tasks_done=stages.tasks_done,
+                    tasks_total=stages.tasks_total,
+                ),
+            )
+            reported = stages
         checkpoint()
 
 
-def _settle(thread: threading.Thread, meter: _ClassicMeter | _ConnectMeter) -> None:
-    """Cancels the Spark jobs and waits for the work to end; being asked to stop once more changes nothing."""
+def _stop(thread: threading.Thread, meter: _ClassicMeter | _ConnectMeter) -> None:
+    """Cancel the Spark jobs and wait until the work ends; a second request to stop changes nothing."""
     end = time.monotonic() + _STOP_WAIT_S
     while thread.is_alive() and time.monotonic() < end:
         with contextlib.suppress(JobCancelled):
@@ -129,7 +135,7 @@ def _settle(thread: threading.Thread, meter: _ClassicMeter | _ConnectMeter) -> N
 
 
 class _ClassicMeter:
-    """Job groups and the status tracker of a driver in this process."""
+    """Progress of a driver in this process: job groups and the status tracker."""
 
     def __init__(self, session: Any, tag: str) -> None:
         self._context, self._tag = session.sparkContext, tag
@@ -140,7 +146,7 @@ class _ClassicMeter:
         try:
             yield
         finally:
-            # Where Java is gone there is no group left to clear.
+            # If Java is gone there is no group to clear.
             with contextlib.suppress(Exception):
                 self._context.setLocalProperty("spark.jobGroup.id", None)
 
@@ -154,7 +160,7 @@ class _ClassicMeter:
 
     def _stages(self) -> Stages:
         tracker = self._context.statusTracker()
-        seen: dict[int, tuple[int, int]] = {}
+        tasks: dict[int, tuple[int, int]] = {}
         finished: set[int] = set()
         for job_id in tracker.getJobIdsForGroup(self._tag):
             job = tracker.getJobInfo(job_id)
@@ -162,11 +168,11 @@ class _ClassicMeter:
                 continue
             for stage_id in job.stageIds:
                 stage = tracker.getStageInfo(stage_id)
-                # A stage without tasks yet is waiting; in a finished job it was skipped, its rows being there.
-                seen[stage_id] = (stage.numCompletedTasks, stage.numTasks) if stage else (0, 0)
+                # A stage without tasks is waiting; in a finished job it was skipped, because its rows existed.
+                tasks[stage_id] = (stage.numCompletedTasks, stage.numTasks) if stage else (0, 0)
                 if job.status == "SUCCEEDED":
                     finished.add(stage_id)
-        return _sum(seen, finished)
+        return _sum(tasks, finished)
 
     def cancel(self) -> None:
         with contextlib.suppress(Exception):
@@ -174,7 +180,7 @@ class _ClassicMeter:
 
 
 class _ConnectMeter:
-    """Operation tags and the progress messages of a Connect server."""
+    """Progress of a Connect server: operation tags and progress messages."""
 
     def __init__(self, session: Any, tag: str) -> None:
         self._session, self._tag = session, tag
@@ -184,7 +190,7 @@ class _ConnectMeter:
 
     @contextlib.contextmanager
     def tagged(self) -> Iterator[None]:
-        # Spark ML asks for the thread's session, which a thread does not inherit over Connect.
+        # Spark ML uses the session of the thread, which a thread does not inherit over Connect.
         type(self._session)._set_default_and_active_session(self._session)
         self._session.addTag(self._tag)
         try:
@@ -194,40 +200,42 @@ class _ConnectMeter:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        self._session.registerProgressHandler(self._hear)
+        self._session.registerProgressHandler(self._on_progress)
         try:
             yield
         finally:
-            self._session.removeProgressHandler(self._hear)
+            self._session.removeProgressHandler(self._on_progress)
 
-    def _hear(self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+    def _on_progress(
+        self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool
+    ) -> None:
         with self._lock:
-            known = self._latest.setdefault(operation_id, {})
+            tasks = self._latest.setdefault(operation_id, {})
             for stage in stages or ():
-                known[stage.stage_id] = (stage.num_completed_tasks, stage.num_tasks)
+                tasks[stage.stage_id] = (stage.num_completed_tasks, stage.num_tasks)
                 if stage.done:
                     self._ended.add(stage.stage_id)
             if done:
-                # What was skipped, its rows being there, never reports an end of its own.
-                self._ended.update(known)
+                # A stage that was skipped, because its rows existed, never reports its own end.
+                self._ended.update(tasks)
 
     def stages(self) -> Stages:
         with self._lock:
-            seen = {key: counts for known in self._latest.values() for key, counts in known.items()}
-            return _sum(seen, set(self._ended))
+            tasks = {key: counts for stages in self._latest.values() for key, counts in stages.items()}
+            return _sum(tasks, set(self._ended))
 
     def cancel(self) -> None:
         with contextlib.suppress(Exception):
             self._session.interruptTag(self._tag)
 
 
-def _sum(seen: dict[int, tuple[int, int]], finished: set[int]) -> Stages:
-    done = sum(1 for key, (completed, tasks) in seen.items() if key in finished or (tasks and completed >= tasks))
+def _sum(tasks: dict[int, tuple[int, int]], finished: set[int]) -> Stages:
+    """Return the totals; *tasks* are the completed tasks and all tasks by stage."""
     return Stages(
-        done=done,
-        total=len(seen),
-        tasks_done=sum(tasks if key in finished else completed for key, (completed, tasks) in seen.items()),
-        tasks_total=sum(tasks for _, tasks in seen.values()),
+        done=sum(1 for key, (done, total) in tasks.items() if key in finished or (total and done >= total)),
+        total=len(tasks),
+        tasks_done=sum(total if key in finished else done for key, (done, total) in tasks.items()),
+        tasks_total=sum(total for _, total in tasks.values()),
     )
 
 

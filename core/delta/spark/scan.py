@@ -1,4 +1,4 @@
-"""Arrow record batches out of a Spark frame, one partition at a time, on every kind of master."""
+"""Stream a Spark frame as Arrow record batches, one partition at a time, on every kind of master."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-_ROWS_PER_BATCH = 65_536
-
 
 def stream(frame: Any) -> Iterator[pa.RecordBatch]:
-    """The rows of *frame*; the driver holds one partition at a time.
+    """Yield the rows of *frame*; the driver holds one partition at a time.
 
-    Each executor packs its batches as Arrow's stream format into one binary column: the only way out of Spark that
-    neither gathers everything (toArrow) nor makes a Python object of each value (toLocalIterator on rows).
+    Each executor packs its batches in Arrow's stream format into one binary column. Other ways out of Spark collect all
+    rows at once (toArrow) or create a Python object for each value (toLocalIterator on rows).
     """
-    by_value()
+    pickle_by_value()
     packed = numbered(frame).mapInArrow(_pack, "packed binary")
     for row in packed.toLocalIterator():
         with pa.ipc.open_stream(pa.py_buffer(bytes(row[0]))) as reader:
@@ -24,7 +22,7 @@ def stream(frame: Any) -> Iterator[pa.RecordBatch]:
 
 
 def numbered(frame: Any) -> Any:
-    """*frame* with its columns named by their number: mapInArrow looks a name up as an expression (`a.b`: b of a)."""
+    """Return *frame* with numbered columns: mapInArrow reads a name as an expression (`a.b` is field b of a)."""
     return frame.toDF(*[f"c{number}" for number in range(len(frame.columns))])
 
 
@@ -36,8 +34,8 @@ def _pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], names=["packed"])
 
 
-def by_value() -> None:
-    """Functions of ours go to the executors with their code: nothing of this application is installed there."""
+def pickle_by_value() -> None:
+    """Send ModelLedger's functions to the executors with their code, because ModelLedger is not installed there."""
     from pyspark import cloudpickle
 
     import core

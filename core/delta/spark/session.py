@@ -1,4 +1,4 @@
-"""The Spark session: one in a process, opened when it is first needed, shared, reopened after it was lost."""
+"""The Spark session: one per process, opened on first use, shared, and opened again after it was lost."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ from urllib.parse import urlsplit
 
 from core.delta.spark import java as spark_java
 from core.errors import BadSettings, CoreError, EngineUnavailable, first_line
+from core.texts import text
 
 _REACH_TIMEOUT_S = 5.0
 _LOOPBACK = "127.0.0.1"
-_NOT_FETCHED = (
-    "Delta's jars are not fetched yet: the first use needs a package registry, or name a folder that holds them in "
-    "MODELLEDGER_SPARK_JARS"
-)
 _PACKAGES = "spark.jars.packages"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparkSettings:
-    """What a session is opened with. *conf* are Spark's own settings and win over ours."""
+    """The settings of a session. *conf* are Spark's own settings and override ModelLedger's."""
 
     master: str
     jars: str | None = None
@@ -38,12 +35,12 @@ class SparkSettings:
 
     @property
     def is_connect(self) -> bool:
-        """Whether the driver is a server elsewhere (Spark Connect), so that its disk is not ours."""
+        """Whether the driver is a Spark Connect server, whose disk this process does not share."""
         return self.master.startswith("sc://")
 
     @property
     def shown(self) -> str:
-        """The master without the token that a Connect address may carry."""
+        """The master without the token that a Connect address may contain."""
         return self.master.split(";")[0]
 
 
@@ -52,9 +49,10 @@ _open: tuple[SparkSettings, Any] | None = None
 
 
 def session(settings: SparkSettings) -> Any:
-    """The process's session for *settings*: the open one, or a new one (about ten seconds).
+    """Return the process's session for *settings*; opening a new one takes about ten seconds.
 
-    Raises EngineUnavailable in one sentence: no Java, no jars, no cluster at the master's address.
+    Raises:
+        EngineUnavailable: there is no Java, no jars, or no cluster at the master's address.
     """
     global _open
     with _lock:
@@ -67,27 +65,33 @@ def session(settings: SparkSettings) -> Any:
 
 
 def check(settings: SparkSettings) -> str:
-    """What a session would need, looked at without opening one: Java, jars, and that the master answers.
+    """Return where Spark runs, after checking Java, the jars and that the master answers. No session is opened.
 
-    Raises EngineUnavailable or BadSettings in one sentence.
+    Raises EngineUnavailable or BadSettings.
     """
     if settings.is_connect:
         _reach(settings, default_port=_connect_port(settings))
-        return f"Spark Connect at {settings.shown}"
+        return text("Spark Connect at {master}", master=settings.shown)
     _check_master(settings)
     java = spark_java.require_java()
     if settings.jars is not None:
         spark_java.jars_in(settings.jars)
     if settings.master.startswith("spark://"):
         _reach(settings, default_port=7077)
-    fetched = settings.jars is not None or spark_java.are_jars_cached()
-    return f"Spark {settings.shown}, {java}" + ("" if fetched else f"; {_NOT_FETCHED}")
+    if settings.jars is not None or spark_java.are_jars_cached():
+        return text("Spark {master}, {java}", master=settings.shown, java=java)
+    return text(
+        "Spark {master}, {java}; Delta's jars are not fetched yet: the first use needs a package registry, or a folder "
+        "with the jars in MODELLEDGER_SPARK_JARS",
+        master=settings.shown,
+        java=java,
+    )
 
 
 def close(*, is_lost: bool = False) -> None:
-    """Ends the session and, where it was ours, its Java process. The next use opens a new one.
+    """End the session and, unless it is a Connect session, its Java process. The next use opens a new one.
 
-    Of a server that *is_lost* nothing is asked any more: nobody would answer, and Spark would go on asking.
+    A Connect server that *is_lost* is not called any more: Spark would repeat the call for minutes.
     """
     global _open
     with _lock:
@@ -97,7 +101,7 @@ def close(*, is_lost: bool = False) -> None:
         _open = None
         if is_lost and settings.is_connect:
             opened.release_session_on_close = False
-        # A session that was lost cannot be stopped in an orderly way; what is left of it is ended below.
+        # A lost session cannot be stopped cleanly; its Java process is ended below.
         with contextlib.suppress(Exception):
             opened.stop()
         if not settings.is_connect:
@@ -107,9 +111,10 @@ def close(*, is_lost: bool = False) -> None:
 def _check_master(settings: SparkSettings) -> None:
     if not settings.master.startswith(("local", "spark://", "yarn", "k8s://")):
         raise BadSettings(
-            f"MODELLEDGER_SPARK_MASTER cannot be used: {settings.shown!r} is none of local[*], spark://host:port "
-            "and sc://host:port.",
+            "MODELLEDGER_SPARK_MASTER: {master!r} is not a valid master. Use local[*], spark://host:port or "
+            "sc://host:port.",
             setting="MODELLEDGER_SPARK_MASTER",
+            master=settings.shown,
         )
 
 
@@ -122,8 +127,8 @@ def _start(settings: SparkSettings) -> Any:
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    _forget_connect()
-    _quiet_losses()
+    _unset_connect_mode()
+    _silence_lost_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.master).appName("ModelLedger")
     for name, value in _conf(settings).items():
@@ -131,21 +136,23 @@ def _start(settings: SparkSettings) -> Any:
     if settings.jars is not None:
         builder = builder.config("spark.jars", spark_java.jars_in(settings.jars))
     else:
-        further = [name for name in settings.conf.get(_PACKAGES, "").split(",") if name.strip()]
-        builder = configure_spark_with_delta_pip(builder, further)
+        packages = [name for name in settings.conf.get(_PACKAGES, "").split(",") if name.strip()]
+        builder = configure_spark_with_delta_pip(builder, packages)
     try:
         return builder.getOrCreate()
     except CoreError:
-        # A signal that asks this process to stop came meanwhile: that is no failure of Spark's.
+        # A signal requested this process to stop: this is not a failure of Spark.
         _end_java()
         raise
     except PySparkException as error:
         _end_java()
-        raise EngineUnavailable(_why_not(settings, error)) from error
+        raise _not_started(settings, error) from error
     except Exception as error:
-        # py4j raises what Java raised; which classes depends on how far the JVM came.
+        # py4j raises Java's errors; their classes depend on how far the JVM had started.
         _end_java()
-        raise EngineUnavailable(f"Spark did not start on {settings.shown}: {first_line(error)}.") from error
+        raise EngineUnavailable(
+            "Spark did not start on {master}: {cause}.", master=settings.shown, cause=first_line(error)
+        ) from error
 
 
 def _conf(settings: SparkSettings) -> dict[str, str]:
@@ -162,7 +169,7 @@ def _conf(settings: SparkSettings) -> dict[str, str]:
         "spark.jars.excludes": ",".join(spark_java.SHIPPED_WITH_PYSPARK),
     }
     if _is_on_this_machine(settings.master):
-        # Small tables: 200 shuffle partitions and 50 snapshot partitions would be nearly all the time.
+        # For small tables 200 shuffle partitions and 50 snapshot partitions would take nearly all of the time.
         conf |= {
             "spark.driver.host": _LOOPBACK,
             "spark.driver.bindAddress": _LOOPBACK,
@@ -181,13 +188,14 @@ def _connect(settings: SparkSettings) -> Any:
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise EngineUnavailable(
-            f"Spark Connect needs grpcio, grpcio-status, googleapis-common-protos and zstandard: {error}."
+            "Spark Connect needs grpcio, grpcio-status, googleapis-common-protos and zstandard: {cause}.",
+            cause=str(error),
         ) from error
 
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     try:
         opened = SparkSession.builder.remote(settings.master).create()
-        # Spark's own patience with a server that is gone is ten minutes; this is half of one.
+        # Spark's own retries for a server that is gone take ten minutes; these take half a minute.
         opened.client.set_retry_policies([DefaultPolicy(max_retries=7, max_backoff=10_000)])
         opened.conf.set("spark.sql.session.timeZone", "UTC")
         for name, value in settings.conf.items():
@@ -195,10 +203,14 @@ def _connect(settings: SparkSettings) -> Any:
     except CoreError:
         raise
     except PySparkException as error:
-        raise EngineUnavailable(f"Spark Connect at {settings.shown} refused: {first_line(error)}.") from error
+        raise EngineUnavailable(
+            "Spark Connect at {master} refused: {cause}.", master=settings.shown, cause=first_line(error)
+        ) from error
     except Exception as error:
-        # grpc raises classes of its own making; without an open session nothing else can be said about them.
-        raise EngineUnavailable(f"Spark Connect at {settings.shown} does not answer: {first_line(error)}.") from error
+        # grpc creates its error classes at run time, so they cannot be listed.
+        raise EngineUnavailable(
+            "Spark Connect at {master} does not answer: {cause}.", master=settings.shown, cause=first_line(error)
+        ) from error
     return opened
 
 
@@ -206,21 +218,21 @@ def _connect_port(settings: SparkSettings) -> int:
     return 443 if "use_ssl=true" in settings.master else 15002
 
 
-def _quiet_losses() -> None:
-    """Where Java dies, py4j and pyspark's server of counters print tracebacks of their own; we tell it in words."""
+def _silence_lost_java() -> None:
+    """Suppress the tracebacks that py4j and pyspark's accumulator server print when Java ends: the error reports it."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     from pyspark.accumulators import AccumulatorTCPServer, AccumulatorUnixServer
 
     for kind in (AccumulatorTCPServer, AccumulatorUnixServer):
-        kind.handle_error = lambda *told: None
+        kind.handle_error = lambda *arguments: None
 
 
-def _forget_connect() -> None:
+def _unset_connect_mode() -> None:
     os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
 
 
 def _reach(settings: SparkSettings, *, default_port: int) -> None:
-    """Asks once whether anybody listens: Spark itself would go on asking for minutes."""
+    """Check once that the master's port is open: Spark itself would try for minutes."""
     first = settings.shown.split(",")[0]
     parts = urlsplit(first if "://" in first else f"spark://{first}")
     try:
@@ -229,22 +241,27 @@ def _reach(settings: SparkSettings, *, default_port: int) -> None:
             return
     except (OSError, ValueError) as error:
         raise EngineUnavailable(
-            f"No Spark answers at {settings.shown} ({error}); start it, or change MODELLEDGER_SPARK_MASTER."
+            "No Spark answers at {master} ({cause}). Start it, or change MODELLEDGER_SPARK_MASTER.",
+            master=settings.shown,
+            cause=str(error),
         ) from error
 
 
-def _why_not(settings: SparkSettings, error: Exception) -> str:
-    if "JAVA_GATEWAY_EXITED" in str(error):
-        if settings.jars is None and not spark_java.are_jars_cached():
-            return (
-                "Spark could not fetch Delta's jars from the package registry; connect this machine to one, or name a "
-                "folder that holds them in MODELLEDGER_SPARK_JARS."
-            )
-        return (
-            f"Spark did not start on {settings.shown}: its Java process ended at once; what it wrote stands in the log "
-            "(a package of spark.jars.packages that cannot be fetched, a setting of Java's that it does not know)."
+def _not_started(settings: SparkSettings, error: Exception) -> EngineUnavailable:
+    if "JAVA_GATEWAY_EXITED" not in str(error):
+        return EngineUnavailable(
+            "Spark did not start on {master}: {cause}.", master=settings.shown, cause=first_line(error)
         )
-    return f"Spark did not start on {settings.shown}: {first_line(error)}."
+    if settings.jars is None and not spark_java.are_jars_cached():
+        return EngineUnavailable(
+            "Spark could not fetch Delta's jars from the package registry. Connect this machine to a registry, or set "
+            "MODELLEDGER_SPARK_JARS to a folder with the jars."
+        )
+    return EngineUnavailable(
+        "Spark did not start on {master}: its Java process ended at once. The log contains its output. Possible causes "
+        "are a package of spark.jars.packages that cannot be fetched, or an unknown Java setting.",
+        master=settings.shown,
+    )
 
 
 def _is_on_this_machine(master: str) -> bool:
@@ -252,14 +269,14 @@ def _is_on_this_machine(master: str) -> bool:
 
 
 def _end_java() -> None:
-    """Ends the Java process that pyspark started, so that a new session gets new jars and memory."""
+    """End the Java process that pyspark started, so that a new session can have other jars and memory."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     gateway = SparkContext._gateway
     SparkContext._gateway = None
     SparkContext._jvm = None
-    # Where Java died, stop() never came to forget these, and pyspark would hand out the dead context again.
+    # After Java died stop() does not reset these, and pyspark would return the dead context again.
     SparkContext._active_spark_context = None
     SparkSession._instantiatedSession = None
     if gateway is None:

@@ -1,4 +1,4 @@
-"""The object store's options (MODELLEDGER_STORAGE_OPTIONS, in delta-rs's words) as settings of Hadoop's S3A client."""
+"""Convert MODELLEDGER_STORAGE_OPTIONS, which have delta-rs's names, to settings of Hadoop's S3A client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.errors import BadSettings
 
 _S3A = "spark.hadoop.fs.s3a."
 _TEMPORARY = "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider"
-# Addresses that the embedded engine takes begin with s3://, which Hadoop itself knows no client for.
+# Hadoop itself has no client for s3://, with which addresses of the embedded engine begin.
 _SCHEME = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
 
 _NAMES = {
@@ -20,8 +20,8 @@ _NAMES = {
     "aws_region": "endpoint.region",
     "aws_default_region": "endpoint.region",
 }
-# How delta-rs commits and how patient its client is: Spark does these in its own way.
-_NOT_FOR_SPARK = frozenset(
+# Options for delta-rs's commits and timeouts: Spark has its own.
+_ONLY_DELTA_RS = frozenset(
     {
         "aws_s3_allow_unsafe_rename",
         "aws_s3_locking_provider",
@@ -36,35 +36,36 @@ _NOT_FOR_SPARK = frozenset(
 
 
 def hadoop_conf(options: Mapping[str, str], conf: Mapping[str, str]) -> dict[str, str]:
-    """Spark's settings for *options*, below the user's own *conf*, which wins.
+    """Return Spark's settings for *options*, overridden by the user's own *conf*.
 
-    Raises BadSettings for options that have no counterpart here, unless *conf* sets up a Hadoop client itself.
+    Raises BadSettings for options without an S3A setting, unless *conf* configures a Hadoop client itself.
     """
     if any(name.startswith("spark.hadoop.fs.") for name in conf):
         return dict(conf)
-    made: dict[str, str] = {}
-    foreign: list[str] = []
+    settings: dict[str, str] = {}
+    unknown: list[str] = []
     for name, value in options.items():
         key = name.lower()
         if key in _NAMES:
-            made[_S3A + _NAMES[key]] = value
+            settings[_S3A + _NAMES[key]] = value
         elif key in ("aws_allow_http", "allow_http"):
-            made[_S3A + "connection.ssl.enabled"] = "false" if _is_true(value) else "true"
+            settings[_S3A + "connection.ssl.enabled"] = "false" if _is_true(value) else "true"
         elif key == "aws_virtual_hosted_style_request":
-            made[_S3A + "path.style.access"] = "false" if _is_true(value) else "true"
-        elif key not in _NOT_FOR_SPARK:
-            foreign.append(name)
-    if foreign:
+            settings[_S3A + "path.style.access"] = "false" if _is_true(value) else "true"
+        elif key not in _ONLY_DELTA_RS:
+            unknown.append(name)
+    if unknown:
         raise BadSettings(
-            f"MODELLEDGER_STORAGE_OPTIONS: Spark is not told {', '.join(sorted(foreign))}; set its Hadoop client up in "
-            "MODELLEDGER_SPARK_CONF (spark.hadoop.fs.…), then these options are for the tables' logs alone.",
+            "MODELLEDGER_STORAGE_OPTIONS: Spark has no setting for {options}. Configure its Hadoop client in "
+            "MODELLEDGER_SPARK_CONF (spark.hadoop.fs.…); then these options are used only to read the tables' logs.",
             setting="MODELLEDGER_STORAGE_OPTIONS",
+            options=", ".join(sorted(unknown)),
         )
-    if made:
-        made |= _SCHEME
-    if _S3A + "session.token" in made:
-        made[_S3A + "aws.credentials.provider"] = _TEMPORARY
-    return {**made, **conf}
+    if settings:
+        settings |= _SCHEME
+    if _S3A + "session.token" in settings:
+        settings[_S3A + "aws.credentials.provider"] = _TEMPORARY
+    return {**settings, **conf}
 
 
 def _is_true(value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Spark's Thrift server in this process's session: registered tables by name, for whoever speaks Hive's protocol."""
+"""ThriftServer: Spark's SQL endpoint in this process's session, with registered tables under their names."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from core.delta.spark.session import SparkSettings
 from core.entities import Table
 from core.errors import BadSettings, EngineUnavailable
 from core.identifiers import quote_spark, quote_spark_text
+from core.texts import text
 
 
 class ThriftServer:
-    """Serves SQL on host:port until stop(). Tables are made in the session's own catalog, in memory."""
+    """Serves SQL on host:port until stop(), by Hive's protocol. Tables are in the session's in-memory catalog."""
 
     def __init__(self, settings: SparkSettings, *, host: str, port: int) -> None:
         if settings.is_connect:
             raise BadSettings(
-                "The SQL endpoint starts a driver of its own, which Spark Connect has elsewhere; use that server's own "
-                "endpoint (on Databricks: a SQL warehouse), or set MODELLEDGER_SPARK_MASTER to local[*] or spark://….",
+                "The SQL endpoint needs its own driver, and with Spark Connect the driver is on the server. Use "
+                "the server's own endpoint (on Databricks: a SQL warehouse), or set MODELLEDGER_SPARK_MASTER to "
+                "local[*] or spark://….",
                 setting="MODELLEDGER_SPARK_MASTER",
             )
         hive = {
@@ -34,18 +36,18 @@ class ThriftServer:
         }
         self._settings = SparkSettings(master=settings.master, jars=settings.jars, conf={**hive, **dict(settings.conf)})
         self._served: dict[str, str] = {}
-        # Those of them that were made here; a table of the catalog's own is never dropped.
-        self._made: set[str] = set()
+        # The tables that were created here; a table of the catalog itself is never dropped.
+        self._created: set[str] = set()
         self._server: Any = None
 
     def start(self) -> None:
-        """Listens. Raises EngineUnavailable: no Java, no jars, the port is taken."""
+        """Start to listen. Raises EngineUnavailable if there is no Java or no jars, or if the port is in use."""
         if self._settings.jars is None and not java.are_jars_cached():
-            # The class path is read when Java starts: the jars have to be there by then.
+            # Java reads the class path when it starts, so the jars must be fetched before.
             spark_session.session(self._settings)
             spark_session.close()
-        # Hive closes the class loader of each connection that ends, and Delta's classes with it unless the driver has
-        # them on its own class path.
+        # Hive closes the class loader of each connection that ends. Delta's classes survive only on the driver's own
+        # class path.
         own = {"spark.driver.extraClassPath": os.pathsep.join(java.delta_jars(self._settings.jars))}
         self._settings = replace(self._settings, conf={**own, **dict(self._settings.conf)})
         session = spark_session.session(self._settings)
@@ -54,65 +56,65 @@ class ThriftServer:
             self._server = hive.startWithSparkSession(session._jsparkSession, False)
         except Exception as error:
             spark_session.close()
-            raise EngineUnavailable(f"The SQL endpoint does not start: {root_cause(error)}.") from error
+            raise EngineUnavailable("The SQL endpoint does not start: {cause}.", cause=root_cause(error)) from error
 
     def serve(self, tables: Iterable[Table]) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Makes exactly *tables* known. Returns the names served, and why others are not.
+        """Serve exactly *tables*. Return the names that are served, and the reason for each table that is not.
 
-        Spark's names have no "-" and no capitals: such a table is served with "_" and in small letters.
+        Spark's names have no "-" and no capitals: such a table is served with "_" and in lower case.
         """
         session = spark_session.session(self._settings)
-        wanted: dict[str, Table] = {}
+        requested: dict[str, Table] = {}
         refused: dict[str, str] = {}
         for table in tables:
             name = table.name.replace("-", "_").lower()
-            if name in wanted:
-                refused[table.name] = f"{wanted[name].name} is already served under the name {name}."
+            if name in requested:
+                refused[table.name] = text("Another table is already served under the name {name}.", name=name)
             else:
-                wanted[name] = Table(name=name, uri=table.uri)
-        for name in [name for name, uri in self._served.items() if name not in wanted or wanted[name].uri != uri]:
-            if name in self._made:
+                requested[name] = Table(name=name, uri=table.uri)
+        for name in [name for name, uri in self._served.items() if name not in requested or requested[name].uri != uri]:
+            if name in self._created:
                 with translated():
                     session.sql(f"DROP TABLE IF EXISTS {quote_spark(name)}")
-                self._made.remove(name)
+                self._created.remove(name)
             del self._served[name]
-        for name, table in wanted.items():
+        for name, table in requested.items():
             if name in self._served:
                 continue
             try:
                 with translated(table):
-                    is_made = _make(session, table)
+                    is_created = _create(session, table)
             except EngineUnavailable:
                 raise
-            except Exception as error:  # noqa: BLE001 - one table that Spark will not have must not hide the others
+            except Exception as error:  # noqa: BLE001 - one table that Spark refuses must not hide the others
                 refused[name] = str(error)
             else:
                 self._served[name] = table.uri
-                if is_made:
-                    self._made.add(name)
+                if is_created:
+                    self._created.add(name)
         return tuple(sorted(self._served)), refused
 
     def stop(self) -> None:
-        """Ends the server and its Java process."""
+        """End the server and its Java process."""
         spark_session.close()
 
 
-def _make(session: Any, table: Table) -> bool:
-    """Makes *table* known under its name; False where the catalog knows it under that very name.
+def _create(session: Any, table: Table) -> bool:
+    """Create *table* under its name; return False if the catalog already has the table under that name.
 
-    A table of a catalog is made once more over its files, as no view: a view has no VERSION AS OF.
+    A table of a catalog is created again over its files and not as a view: a view has no VERSION AS OF.
     """
-    name, place = quote_spark(table.name), data_types.address(table)
+    name, address = quote_spark(table.name), data_types.address(table)
     if data_types.is_catalog_name(table.uri):
-        if _is_called(session, table):
+        if _has_catalog_name(session, table):
             return False
-        place = describe.location(session, table)
-    session.sql(f"CREATE TABLE {name} USING delta LOCATION {quote_spark_text(place)}")
+        address = describe.location(session, table)
+    session.sql(f"CREATE TABLE {name} USING delta LOCATION {quote_spark_text(address)}")
     return True
 
 
-def _is_called(session: Any, table: Table) -> bool:
-    """Whether a client that asks for the table's name alone gets what its URI names."""
-    *above, name = (part.lower() for part in table.uri.split("."))
-    here = [str(session.catalog.currentCatalog()).lower(), str(session.catalog.currentDatabase()).lower()]
-    return name == table.name and here[len(here) - len(above) :] == above
+def _has_catalog_name(session: Any, table: Table) -> bool:
+    """Return whether the table's name alone already leads to the table that its URI names."""
+    *schema, name = (part.lower() for part in table.uri.split("."))
+    current = [str(session.catalog.currentCatalog()).lower(), str(session.catalog.currentDatabase()).lower()]
+    return name == table.name and current[len(current) - len(schema) :] == schema

@@ -48,11 +48,11 @@ def write_on_spark(stores: Stores, work: Scoring, watch: Progress) -> int:
             )
 
         def watched(action: Callable[[], T], first: float, last: float, step: str) -> T:
-            return engine.watched(
+            return engine.watch(
                 action,
                 report=lambda fraction, stage: watch.report(first + (last - first) * fraction, stage),
                 checkpoint=watch.checkpoint,
-                what=step,
+                step=step,
                 table=work.source,
             )
 

@@ -103,11 +103,11 @@ def _watched(work: ExternalTraining, action: Callable[[], T], share: tuple[float
     if work.stores.engine.name != SPARK:
         return action()
     begin, end = share
-    return spark_engine(work.stores, work.recipe.estimator).watched(
+    return spark_engine(work.stores, work.recipe.estimator).watch(
         action,
         report=lambda fraction, stage: work.watch.report(begin + (end - begin) * fraction, stage),
         checkpoint=work.watch.checkpoint,
-        what=step,
+        step=step,
         table=work.table,
     )
 
