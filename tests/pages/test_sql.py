@@ -29,9 +29,9 @@ def test_two_columns_of_one_name_are_both_shown(opened: Opened, sample_stores: S
         ("SELECT * FROM iris_training_data@v1", "VERSION AS OF"),
         ("SELECT * FROM nowhere", "no table 'nowhere'"),
         ("SELECT * FROM iris_training_data VERSION AS OF 99", "version 99 was requested"),
-        ("SELECT * FROM read_csv('/etc/passwd')", "Table functions are not run here"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "Table functions are not supported here"),
         ("SELECT colour FROM iris_training_data", "colour"),
-        ("SELECT '<b>' FROM", "no SQL that can be read"),
+        ("SELECT '<b>' FROM", "The SQL cannot be parsed"),
     ],
 )
 def test_what_cannot_be_run_is_told_in_a_sentence(opened: Opened, sample_stores: Stores, sql: str, says: str) -> None:
