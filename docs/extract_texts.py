@@ -61,13 +61,15 @@ def error_names() -> set[str]:
 def text_calls(path: Path, errors: set[str]) -> Iterator[TextCall]:
     """Every call in *path* that takes a template, in the order of the source."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = {
-        alias.asname or alias.name: alias.name
+    imported = {
+        alias.asname or alias.name: (node.module, alias.name)
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-        if FUNCTIONS.get(alias.name) == node.module
     }
+    functions = {name: used for name, (module, used) in imported.items() if FUNCTIONS.get(used) == module}
+    # A class of the same name that the module defines itself is another class.
+    errors = {name for name, (module, used) in imported.items() if module == "core.errors" and used in errors}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue

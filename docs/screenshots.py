@@ -1,6 +1,6 @@
-"""Makes the README's screenshots from the running app: a sample workspace, a real decision, real predictions.
+"""Takes the screenshots for the README from the running app, with real decisions and predictions.
 
-Needs Chromium. Called by `make screenshots`; writes docs/screenshots/*.png.
+Needs Chromium. `make screenshots` runs it; it writes docs/screenshots/*.png.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.chromium import CHROMIUM, QUIET
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 WIDTH = 1360
 # File, address, identity, colour scheme.
-PICTURES = (
+SCREENSHOTS = (
     ("overview", "", "manager", "light"),
     ("tables", "tables?tables_table=iris_training_data&tables_version=1", "scientist", "light"),
     ("tables-history", "tables?tables_table=iris_training_data&tables_tab=History", "auditor", "light"),
@@ -50,16 +50,19 @@ PICTURES = (
 )
 
 
-def tell_a_story(home: Path) -> None:
-    """A workspace that has seen a little: a decision, two batches, and a request that waits."""
+def build_workspace(home: Path) -> None:
+    """Build the sample workspace with two decisions, two prediction batches and a pending request."""
     stores = open_stores(load_settings(home=home))
     scientist, manager = demo_actor("scientist", channel="cli"), demo_actor("manager", channel="cli")
     build_sample(stores)
-    for version, why, verdict in ((1, "The first one.", "A start."), (2, "Twice the rows.", "Better on every KPI.")):
-        asked = request_promotion(
-            stores, scientist, model="iris_classifier", version=version, to=Stage.PRODUCTION, reason=why
+    for version, request_reason, reason in (
+        (1, "The first version.", "No earlier version to compare with."),
+        (2, "Trained on twice the rows.", "Every KPI is better."),
+    ):
+        request = request_promotion(
+            stores, scientist, model="iris_classifier", version=version, to=Stage.PRODUCTION, reason=request_reason
         )
-        approve(stores, manager, asked.id, reason=verdict)
+        approve(stores, manager, request.id, reason=reason)
     for version in (0, 2):
         score(
             stores,
@@ -80,8 +83,8 @@ def tell_a_story(home: Path) -> None:
     )
 
 
-def take(page: Page, url: str, file: Path) -> None:
-    """The whole page, as high as what it holds."""
+def take_screenshot(page: Page, url: str, file: Path) -> None:
+    """Save a screenshot of the whole page, at most 2,200 pixels high."""
     page.set_viewport_size({"width": WIDTH, "height": 900})
     page.goto(url)
     settled(page)
@@ -97,18 +100,18 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "workspace"
-        tell_a_story(home)
+        build_workspace(home)
         port = free_port()
         server = start_server(clean_environment(home), port)
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-                for name, address, identity, scheme in PICTURES:
+                for name, address, identity, scheme in SCREENSHOTS:
                     context = browser.new_context(color_scheme=scheme, timezone_id="Europe/Berlin")  # type: ignore[arg-type]
-                    joint = "&" if "?" in address else "?"
-                    take(
+                    separator = "&" if "?" in address else "?"
+                    take_screenshot(
                         context.new_page(),
-                        f"http://127.0.0.1:{port}/{address}{joint}as={identity}",
+                        f"http://127.0.0.1:{port}/{address}{separator}as={identity}",
                         FOLDER / f"{name}.png",
                     )
                     context.close()
