@@ -1,4 +1,4 @@
-"""Requests for a stage and what was decided on them: the truth, of which the registry's stages are the projection."""
+"""Decisions: the stored requests with their approvals. They are the truth; the registry's stages follow them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from core.entities import Approval, GateResult, PromotionRequest, RequestKind, R
 from core.errors import AlreadyDecided, DatabaseUnavailable, LeaseLost, RequestNotFound
 from core.redact import redactor
 
-# A promoter that died holds its model's lock no longer than this; a live one is done in a second or two.
+# A process that died holds its model's lock no longer than this; a live process needs a second or two.
 _LOCK_LEASE = timedelta(seconds=60)
 _LOCK_WAIT_S = 30.0
 _LOCK_POLL_S = 0.05
 
 
 class Decisions:
-    """Requests in one database; state changes are compare-and-set, so that of two deciders one wins."""
+    """The requests in one database. Status changes are compare-and-set, so that one of two concurrent deciders wins."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
-        """*redact* takes secrets out of the reasons that people give."""
+        """*redact* masks secrets in the reasons that people give."""
         self._database = database
         self._redact = redact or redactor()
 
     def add(self, request: PromotionRequest) -> PromotionRequest:
-        """Keeps a new request."""
+        """Store a new request."""
         request = replace(
             request,
             request_reason=self._redact(request.request_reason),
@@ -46,12 +46,12 @@ class Decisions:
         return request
 
     def get(self, request_id: str) -> PromotionRequest:
-        """Raises RequestNotFound."""
+        """Return one request. Raises RequestNotFound."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(requests).where(requests.c.id == request_id)).mappings().first()
         if row is None:
             raise RequestNotFound(
-                f"There is no request {request_id!r}; `requests` lists them all.", request_id=request_id
+                "There is no request {request_id!r}. `requests` lists all requests.", request_id=request_id
             )
         return _request(row)
 
@@ -62,7 +62,7 @@ class Decisions:
         statuses: tuple[RequestStatus, ...] = (),
         limit: int | None = None,
     ) -> tuple[PromotionRequest, ...]:
-        """Requests, newest first."""
+        """Return requests, newest first. *until* is a time of request."""
         query = sa.select(requests).order_by(requests.c.requested_at.desc(), requests.c.id)
         if model is not None:
             query = query.where(requests.c.model == model)
@@ -71,23 +71,25 @@ class Decisions:
         with self._database.read() as connection:
             return tuple(_request(row) for row in connection.execute(query.limit(limit)).mappings())
 
-    def made(self, model: str) -> int:
-        """How many decisions on *model* were carried out: grows with each, whatever the clocks of machines say."""
-        query = sa.select(sa.func.count()).select_from(requests).where(_carried_out(model))
+    def count_approved(self, model: str) -> int:
+        """Return the number of approved requests for *model*: it grows with each, whatever the machines' clocks say."""
+        query = sa.select(sa.func.count()).select_from(requests).where(_is_approved(model))
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def last(self, model: str) -> PromotionRequest:
-        """The newest of them. Raises RequestNotFound where there is none."""
-        query = sa.select(requests).where(_carried_out(model)).order_by(requests.c.decided_at.desc()).limit(1)
+    def last_approved(self, model: str) -> PromotionRequest:
+        """Return the approved request that was decided last. Raises RequestNotFound where there is none."""
+        query = sa.select(requests).where(_is_approved(model)).order_by(requests.c.decided_at.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
-            raise RequestNotFound(f"No decision on {model} was ever carried out.", model=model)
+            raise RequestNotFound("No request for {model} was ever approved.", model=model)
         return _request(row)
 
-    def move(self, request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any) -> PromotionRequest:
-        """Changes a request's status if it still is *before*. Raises AlreadyDecided, which names who was first."""
+    def change_status(
+        self, request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any
+    ) -> PromotionRequest:
+        """Change a request's status if the status still is *before*. Raises AlreadyDecided, which names the decider."""
         values = {"status": after.value} | {name: _column(value) for name, value in changes.items()}
         if values.get("reason"):
             values["reason"] = self._redact(values["reason"])
@@ -97,61 +99,61 @@ class Decisions:
             )
         current = self.get(request_id)
         if changed.rowcount != 1:
-            raise AlreadyDecided(_who_was_first(current), request_id=request_id, status=current.status)
+            raise _already_decided(current)
         return current
 
     def approvals(self, request_id: str) -> tuple[Approval, ...]:
-        """Who said yes so far, in order."""
+        """Return the approvals of a request, oldest first."""
         query = sa.select(approvals).where(approvals.c.request_id == request_id).order_by(approvals.c.at)
         with self._database.read() as connection:
             return tuple(Approval(**row) for row in connection.execute(query).mappings())
 
     def add_approval(self, approval: Approval) -> tuple[Approval, ...]:
-        """Keeps one more yes and returns them all. Raises AlreadyDecided where that person said yes before."""
+        """Store one more approval and return all. Raises AlreadyDecided where the person has approved before."""
         approval = replace(approval, reason=self._redact(approval.reason))
         try:
             with self._database.write() as connection:
                 connection.execute(sa.insert(approvals).values(asdict(approval)))
         except sa.exc.IntegrityError as error:
             raise AlreadyDecided(
-                f"{approval.by} has approved request {approval.request_id} already; somebody else has to.",
+                "{person} has already approved request {request_id}. The next approval must come from another person.",
+                person=approval.by,
                 request_id=approval.request_id,
             ) from error
         return self.approvals(approval.request_id)
 
     @contextmanager
     def lock(self, model: str) -> Iterator[ModelLock]:
-        """One promoter per model, over processes and machines: a lease row, so that the audit log stays writable.
+        """Let one process change the stages of *model*, over all machines. A lease row keeps the audit log writable.
 
-        Call `confirm` on it right before changing the registry: the lease may have run out meanwhile; and `leave` it
-        where a change got no answer.
-        Raises DatabaseUnavailable where another promoter of the model does not finish in time.
+        Call `confirm` right before the registry is changed, because the lease may have expired. Call `leave` where
+        MLflow did not answer. Raises DatabaseUnavailable where another decision on the model does not finish in time.
         """
-        held = ModelLock(self._database, model)
+        lock = ModelLock(self._database, model)
         deadline = time.monotonic() + _LOCK_WAIT_S
-        while not held.acquire():
+        while not lock.acquire():
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"Another decision on {model} is going on, or MLflow left one without an answer; try again in a "
-                    "minute.",
+                    "Another decision on {model} is in progress, or MLflow did not answer the last decision. Try again "
+                    "in a minute.",
                     model=model,
                 )
             time.sleep(_LOCK_POLL_S)
         try:
-            yield held
+            yield lock
         finally:
-            held.release()
+            lock.release()
 
 
 class ModelLock:
-    """The lease on one model's stages. A holder that died loses it when the lease runs out."""
+    """The lease on one model's stages. It expires if its holder dies."""
 
     def __init__(self, database: Database, model: str) -> None:
         self._database, self._model, self._owner = database, model, uuid4().hex
-        self._is_left = False
+        self._is_kept = False
 
     def acquire(self) -> bool:
-        """Takes the lease if it is free; a look comes first, so that waiting does not keep writers out."""
+        """Take the lease if it is free. A read comes first, so that waiting processes do not block writers."""
         now = datetime.now(UTC)
         with self._database.read() as connection:
             expires = connection.execute(sa.select(locks.c.expires).where(locks.c.name == self._model)).scalar()
@@ -159,16 +161,16 @@ class ModelLock:
             return False
         values = {"owner": self._owner, "expires": now + _LOCK_LEASE}
         with self._database.write() as connection:
-            taken = connection.execute(
+            updated = connection.execute(
                 sa.update(locks).where(locks.c.name == self._model, locks.c.expires < now).values(values)
             )
-            if taken.rowcount == 1:
+            if updated.rowcount == 1:
                 return True
             insert = _insert_or_ignore(connection.dialect.name)
             return connection.execute(insert.values(name=self._model, **values)).rowcount == 1
 
     def confirm(self) -> None:
-        """Renews the lease. Raises LeaseLost where another promoter has it."""
+        """Renew the lease. Raises LeaseLost where another process has it."""
         with self._database.write() as connection:
             renewed = connection.execute(
                 sa.update(locks)
@@ -177,22 +179,22 @@ class ModelLock:
             )
         if renewed.rowcount != 1:
             raise LeaseLost(
-                f"This decision on {self._model} took so long that another one began; nothing was changed, try again.",
+                "This decision on {model} took so long that another decision began. Nothing was changed. Try again.",
                 model=self._model,
             )
 
     def leave(self) -> None:
-        """Lets the lease run out by itself: until then what MLflow did not answer may still be carried out there."""
-        self._is_left = True
+        """Let the lease expire by itself: until then, MLflow may still carry out the change that it did not answer."""
+        self._is_kept = True
 
     def release(self) -> None:
-        if self._is_left:
+        if self._is_kept:
             return
         with self._database.write() as connection:
             connection.execute(sa.delete(locks).where(locks.c.name == self._model, locks.c.owner == self._owner))
 
 
-def _carried_out(model: str) -> sa.ColumnElement[bool]:
+def _is_approved(model: str) -> sa.ColumnElement[bool]:
     return sa.and_(requests.c.model == model, requests.c.status == RequestStatus.APPROVED.value)
 
 
@@ -203,12 +205,23 @@ def _insert_or_ignore(dialect: str) -> Any:
     return make(locks).on_conflict_do_nothing()
 
 
-def _who_was_first(request: PromotionRequest) -> str:
+def _already_decided(request: PromotionRequest) -> AlreadyDecided:
+    values = {"request_id": request.id, "status": request.status}
     if request.decided_by is None:
-        return f"Request {request.id} is {request.status.value} now; reload to see it."
-    when = request.decided_at.strftime("%Y-%m-%d %H:%M UTC") if request.decided_at else "just now"
-    word = "is being decided" if request.status is RequestStatus.UNFINISHED else f"was {request.status.value}"
-    return f"Request {request.id} {word} by {request.decided_by} ({when}); nothing was changed."
+        return AlreadyDecided(
+            "Request {request_id} is {state} now. Reload to see the change.", state=request.status.value, **values
+        )
+    values["person"] = request.decided_by
+    values["time"] = f"{request.decided_at:%Y-%m-%d %H:%M UTC}" if request.decided_at else "just now"
+    if request.status is RequestStatus.UNFINISHED:
+        return AlreadyDecided(
+            "Request {request_id} is being decided by {person} ({time}); nothing was changed.", **values
+        )
+    return AlreadyDecided(
+        "Request {request_id} was {state} by {person} ({time}); nothing was changed.",
+        state=request.status.value,
+        **values,
+    )
 
 
 def _column(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Findings: kept until somebody closes them with a reason. The same fact is one finding, however often it is seen."""
+"""Findings: stored until somebody closes them with a reason. A fact that is seen several times is one finding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ absences = sa.Table(
     sa.Column("since", Moment, nullable=False),
 )
 
-# One row: the last whole pass. What a pass found new stands in the audit log.
+# One row: the last complete inspection. The audit log holds the new findings of each inspection.
 looks = sa.Table(
     "finding_looks",
     metadata,
@@ -36,12 +36,12 @@ looks = sa.Table(
     sa.Column("new", sa.Integer, nullable=False),
 )
 
-# What `renew` hands to *tell*, and a service hands on to the log without looking into it.
+# The transaction that `renew` passes to *on_change*; a service passes it on to the log.
 Transaction = Connection
 
 
 class Change(Enum):
-    """What a pass finds out of a finding; the value says it in the log."""
+    """The change of a finding by an inspection. The value is the reason in the log."""
 
     NEW = "new"
     GONE = "the pass does not see it any more"
@@ -54,18 +54,18 @@ _ALL = sa.select(findings, absences.c.since.label("gone")).join_from(
 
 
 class Findings:
-    """Findings in one database. What is said about them (details, reasons) goes through *redact*: no secret is kept."""
+    """The findings in one database. Details and reasons are stored without secrets: *redact* masks them."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
         self._redact = redact or redactor()
 
-    def add(self, one: Finding) -> Finding:
-        """Keeps one that nobody else can know of yet."""
-        one = self._told(one)
+    def add(self, finding: Finding) -> Finding:
+        """Store a new finding with a new id."""
+        finding = self._redacted(finding)
         with self._database.write() as connection:
-            connection.execute(sa.insert(findings), _values(one))
-        return one
+            connection.execute(sa.insert(findings), _values(finding))
+        return finding
 
     def renew(
         self,
@@ -74,71 +74,82 @@ class Findings:
         by: str,
         at: datetime,
         asked_by: str | None = None,
-        tell: Callable[[Transaction, Finding, Change], None] | None = None,
+        on_change: Callable[[Transaction, Finding, Change], None] | None = None,
     ) -> tuple[Finding, ...]:
-        """What one whole pass of *by* saw: keeps what was not known and returns it. *asked_by*: default *by* itself.
+        """Store the result of one complete inspection by *by*, and return the new findings.
 
-        Of what is known *last_seen* is renewed, and what is not seen any more is marked so. A fact that was closed,
-        was gone and is back is a new finding. *tell* is called for each change within the same transaction: what it
-        writes there is written with it, or not at all.
+        *asked_by* started the inspection, by default *by* itself. *last_seen* of known findings is renewed; findings
+        of *by* that were not seen are marked as gone. A fact that was closed, disappeared and returned is a new
+        finding. *on_change* is called for each change within the same transaction, so that its writes are committed
+        with the change.
         """
         with self._database.write() as connection:
             if self._database.is_postgres:
                 connection.execute(sa.text("LOCK TABLE findings IN EXCLUSIVE MODE"))
-            known = {row["id"]: _finding(row) for row in connection.execute(_ALL).mappings()}
-            now = {one.id: one for one in (_returned(self._told(one), known) for one in seen)}
-            new = [one for one in now.values() if one.id not in known]
+            stored = {row["id"]: _finding(row) for row in connection.execute(_ALL).mappings()}
+            current = {
+                finding.id: finding
+                for finding in (_with_current_id(self._redacted(finding), stored) for finding in seen)
+            }
+            new = [finding for finding in current.values() if finding.id not in stored]
             if new:
-                connection.execute(sa.insert(findings), [_values(one) for one in new])
-            again = [one for one in now if one in known]
+                connection.execute(sa.insert(findings), [_values(finding) for finding in new])
+            again = [finding_id for finding_id in current if finding_id in stored]
             connection.execute(sa.update(findings).where(findings.c.id.in_(again)).values(last_seen=at))
             connection.execute(sa.delete(absences).where(absences.c.finding_id.in_(again)))
-            gone = [one for one in known.values() if one.opened_by == by and one.id not in now and one.gone is None]
+            gone = [
+                finding
+                for finding in stored.values()
+                if finding.opened_by == by and finding.id not in current and finding.gone is None
+            ]
             if gone:
-                connection.execute(sa.insert(absences), [{"finding_id": one.id, "since": at} for one in gone])
+                connection.execute(sa.insert(absences), [{"finding_id": finding.id, "since": at} for finding in gone])
             connection.execute(sa.delete(looks))
-            connection.execute(sa.insert(looks).values(at=at, by=asked_by or by, seen=len(now), new=len(new)))
-            if tell is not None:
-                back = [known[one] for one in again if known[one].gone is not None]
-                for change, which in ((Change.NEW, new), (Change.GONE, gone), (Change.BACK, back)):
-                    for one in which:
-                        tell(connection, one, change)
+            connection.execute(sa.insert(looks).values(at=at, by=asked_by or by, seen=len(current), new=len(new)))
+            if on_change is not None:
+                back = [stored[finding_id] for finding_id in again if stored[finding_id].gone is not None]
+                for change, changed in ((Change.NEW, new), (Change.GONE, gone), (Change.BACK, back)):
+                    for finding in changed:
+                        on_change(connection, finding, change)
         return tuple(new)
 
     def last_look(self) -> Look | None:
-        """The last whole pass; None where there was none."""
+        """Return the last complete inspection, None where there was none."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(looks)).mappings().first()
         return None if row is None else Look(**row)
 
     def list(self, *, include_closed: bool = False) -> tuple[Finding, ...]:
-        """Open ones first, by due date; then, if asked for, closed ones, the newest first."""
+        """Return the open findings by due date, then, if *include_closed*, the closed findings, newest first."""
         with self._database.read() as connection:
-            found = [_finding(row) for row in connection.execute(_ALL).mappings()]
-        opened = sorted((one for one in found if one.is_open), key=lambda one: (one.due, one.subject, one.id))
+            stored = [_finding(row) for row in connection.execute(_ALL).mappings()]
+        opened = sorted(
+            (finding for finding in stored if finding.is_open),
+            key=lambda finding: (finding.due, finding.subject, finding.id),
+        )
         if not include_closed:
             return tuple(opened)
-        closed = sorted((one for one in found if not one.is_open), key=lambda one: str(one.closed_at), reverse=True)
-        return (*opened, *closed)
+        closed = (finding for finding in stored if not finding.is_open)
+        return (*opened, *sorted(closed, key=lambda finding: str(finding.closed_at), reverse=True))
 
     def get(self, finding_id: str) -> Finding:
-        """Raises NotFound."""
+        """Return one finding. Raises NotFound."""
         with self._database.read() as connection:
             row = connection.execute(_ALL.where(findings.c.id == finding_id)).mappings().first()
         if row is None:
-            raise NotFound(f"There is no finding {finding_id!r}; `findings` lists them.", finding_id=finding_id)
+            raise NotFound("There is no finding {finding_id!r}. `findings` lists all findings.", finding_id=finding_id)
         return _finding(row)
 
     def assign(self, finding_id: str, *, owner: str, due: datetime) -> Finding:
-        """Raises NotFound, AlreadyDecided where it is closed."""
+        """Change owner and due date. Raises NotFound, and AlreadyDecided where the finding is closed."""
         return self._change(finding_id, owner=owner, due=due)
 
     def close(self, finding_id: str, *, by: str, at: datetime, reason: str) -> Finding:
-        """Raises NotFound, AlreadyDecided where it is closed."""
+        """Close a finding. Raises NotFound, and AlreadyDecided where the finding is closed."""
         return self._change(finding_id, closed_by=by, closed_at=at, reason=self._redact(reason))
 
-    def _told(self, one: Finding) -> Finding:
-        return replace(one, detail=self._redact(one.detail))
+    def _redacted(self, finding: Finding) -> Finding:
+        return replace(finding, detail=self._redact(finding.detail))
 
     def _change(self, finding_id: str, **values: Any) -> Finding:
         with self._database.write() as connection:
@@ -148,24 +159,26 @@ class Findings:
         current = self.get(finding_id)
         if changed.rowcount != 1:
             raise AlreadyDecided(
-                f"Finding {finding_id} was closed by {current.closed_by}; nothing was changed.", finding_id=finding_id
+                "Finding {finding_id} was closed by {person}; nothing was changed.",
+                finding_id=finding_id,
+                person=current.closed_by,
             )
         return current
 
 
-def _returned(one: Finding, known: Mapping[str, Finding]) -> Finding:
-    """*one* under the id that it has now: another one each time that it came back after it was closed."""
-    there = known.get(one.id)
-    while there is not None and not there.is_open and there.gone is not None:
-        facts = f"{there.id} back after {there.gone.isoformat()}"
-        one = replace(one, id=hashlib.sha256(facts.encode()).hexdigest()[:12])
-        there = known.get(one.id)
-    return one
+def _with_current_id(finding: Finding, stored: Mapping[str, Finding]) -> Finding:
+    """Return *finding* with its current id: a new id each time when its fact returns after the finding was closed."""
+    earlier = stored.get(finding.id)
+    while earlier is not None and not earlier.is_open and earlier.gone is not None:
+        facts = f"{earlier.id} back after {earlier.gone.isoformat()}"
+        finding = replace(finding, id=hashlib.sha256(facts.encode()).hexdigest()[:12])
+        earlier = stored.get(finding.id)
+    return finding
 
 
-def _values(one: Finding) -> dict[str, Any]:
-    values = {**asdict(one), "severity": one.severity.value}
-    del values["gone"]  # kept beside, in absences
+def _values(finding: Finding) -> dict[str, Any]:
+    values = {**asdict(finding), "severity": finding.severity.value}
+    del values["gone"]  # stored in absences
     return values
 
 

@@ -65,7 +65,7 @@ def test_list_is_newest_first_and_filtered(decisions: Decisions) -> None:
     for number in range(3):
         decisions.add(a_request(f"r{number}", at=ASKED + timedelta(hours=number)))
     decisions.add(a_request("other", model="diabetes", at=ASKED - timedelta(hours=1)))
-    decisions.move("r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by="manager", decided_at=ASKED)
+    decisions.change_status("r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by="manager", decided_at=ASKED)
     ids = lambda **given: [request.id for request in decisions.list(**given)]  # noqa: E731
     assert ids() == ["r2", "r1", "r0", "other"]
     assert ids(model="iris", limit=2) == ["r2", "r1"]
@@ -74,11 +74,11 @@ def test_list_is_newest_first_and_filtered(decisions: Decisions) -> None:
 
 def test_decision_that_comes_second_is_told_who_was_first(decisions: Decisions) -> None:
     decisions.add(a_request())
-    decisions.move(
+    decisions.change_status(
         "r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by="manager", decided_at=ASKED, reason="not yet"
     )
     with pytest.raises(AlreadyDecided, match=r"was rejected by manager \(2026-03-31 12:00 UTC\)"):
-        decisions.move("r1", RequestStatus.OPEN, RequestStatus.APPROVED, decided_by="manager2")
+        decisions.change_status("r1", RequestStatus.OPEN, RequestStatus.APPROVED, decided_by="manager2")
     assert decisions.get("r1").decided_by == "manager"
 
 
@@ -89,7 +89,7 @@ def test_of_many_deciders_at_once_one_wins_and_every_other_is_told(decisions: De
     def decide(name: str) -> str:
         start.wait()
         try:
-            decisions.move("r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by=name, decided_at=ASKED)
+            decisions.change_status("r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by=name, decided_at=ASKED)
         except AlreadyDecided as error:
             return str(error)
         return "won"
@@ -172,7 +172,7 @@ def test_model_that_is_left_is_held_until_its_lease_is_over(
     monkeypatch.setattr(module, "_LOCK_WAIT_S", 0.2)
     with decisions.lock("iris") as held:
         held.leave()
-    with pytest.raises(DatabaseUnavailable, match="left one without an answer"), decisions.lock("iris"):
+    with pytest.raises(DatabaseUnavailable, match="did not answer the last decision"), decisions.lock("iris"):
         pytest.fail("a change may still arrive")
     monkeypatch.setattr(module, "_LOCK_LEASE", timedelta(seconds=-1))
     held.confirm()
@@ -186,7 +186,7 @@ def test_promoter_that_was_overtaken_may_change_nothing(decisions: Decisions, mo
         slow.confirm()
         with decisions.lock("iris") as other:
             other.confirm()
-            with pytest.raises(LeaseLost, match="another one began; nothing was changed"):
+            with pytest.raises(LeaseLost, match="another decision began. Nothing was changed"):
                 slow.confirm()
 
 

@@ -79,13 +79,13 @@ def prepare(stores: Stores, step: str) -> None:
     elif step == "after the registry":
         apply_decision.current_stages = die
     elif step == "before the outcome":
-        whole_move = decisions.move
+        whole_move = decisions.change_status
 
         def last(request_id: str, before: RequestStatus, after: RequestStatus, **changes: Any) -> Any:
             done = whole_move(request_id, before, after, **changes)
             return die() if after is RequestStatus.APPROVED else done
 
-        decisions.move = last  # type: ignore[method-assign]
+        decisions.change_status = last  # type: ignore[method-assign]
     elif step == "after the lock":
         ModelLock.release = then_die(ModelLock.release)  # type: ignore[method-assign]
     else:

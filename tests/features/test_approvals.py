@@ -54,7 +54,7 @@ def test_first_yes_leaves_the_request_open_and_the_second_carries_it_out(
 def test_one_person_cannot_say_yes_twice(two_needed: Stores, scientist: Actor, manager: Actor) -> None:
     request = asked(two_needed, scientist, 1)
     approve(two_needed, manager, request.id, reason="yes")
-    with pytest.raises(AlreadyDecided, match="somebody else"):
+    with pytest.raises(AlreadyDecided, match="must come from another person"):
         approve(two_needed, manager, request.id, reason="yes again")
     assert stage_of(two_needed, 1) is Stage.NONE
 

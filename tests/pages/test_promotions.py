@@ -244,7 +244,7 @@ def test_unfinished_decision_is_shown_and_resolved_by_a_manager(
     opened: Opened, sample_stores: Stores, scientist: Actor
 ) -> None:
     asked = ask(sample_stores, scientist, 1)
-    sample_stores.decisions.move(
+    sample_stores.decisions.change_status(
         asked.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, decided_by="manager2", intended={"1": "Production"}
     )
     looked = opened("promotions", "auditor", promotions_request=asked.id)

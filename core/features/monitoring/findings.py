@@ -136,7 +136,7 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
             snapshot=finding_snapshot(finding.id, always=always),
         )
 
-    return stores.findings.renew(seen, by=INSPECTOR.name, at=now, asked_by=actor.name, tell=record)
+    return stores.findings.renew(seen, by=INSPECTOR.name, at=now, asked_by=actor.name, on_change=record)
 
 
 def open_finding(

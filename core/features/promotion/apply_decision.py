@@ -45,7 +45,7 @@ def begin_decision(
     }
     if request.kind is RequestKind.ROLLBACK:
         return stores.decisions.add(replace(request, status=RequestStatus.UNFINISHED, **changes))
-    return stores.decisions.move(request.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, **changes)
+    return stores.decisions.change_status(request.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, **changes)
 
 
 def apply_decision(
@@ -107,7 +107,7 @@ def expire_and_raise(stores: Stores, request: PromotionRequest, changed: str) ->
 
 def expire_request(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
     """End a request, whatever its approvals, because the facts named in *changed* changed after the request."""
-    return stores.decisions.move(
+    return stores.decisions.change_status(
         request.id,
         request.status,
         RequestStatus.EXPIRED,
@@ -155,7 +155,7 @@ def finish_decision(
         )
     if needs_review(stores, request):
         open_review_finding(stores, request)  # before the outcome, so that a process that dies leaves it unfinished
-    return stores.decisions.move(
+    return stores.decisions.change_status(
         request.id,
         RequestStatus.UNFINISHED,
         RequestStatus.APPROVED,
@@ -167,7 +167,7 @@ def finish_decision(
 def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> PromotionRequest:
     """Undo an unfinished decision. A request is open again; a rollback, which had no request before, has expired."""
     if request.kind is RequestKind.ROLLBACK:
-        return stores.decisions.move(
+        return stores.decisions.change_status(
             request.id, RequestStatus.UNFINISHED, RequestStatus.EXPIRED, reason=f"{request.reason} ({why})"
         )
     reopened: dict[str, Any] = {
@@ -177,7 +177,7 @@ def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> Promot
         "intended": {},
         "previous": None,
     }
-    return stores.decisions.move(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
+    return stores.decisions.change_status(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 
 
 def restore_production(stores: Stores, request: PromotionRequest, stages: Mapping[int, Stage], lock: ModelLock) -> None:

@@ -43,7 +43,7 @@ def approve(
         ReasonMissing.
     """
     request = find_request(stores, actor, Action.PROMOTION_DECIDE, request_id)
-    basis = stores.decisions.made(request.model) if seen_decisions is None else seen_decisions
+    basis = stores.decisions.count_approved(request.model) if seen_decisions is None else seen_decisions
     before = {"request": request.id, "status": request.status.value}
     with stores.audit.recording(
         actor,
@@ -94,7 +94,7 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     ) as record:
         reason = require_reason(reason)
         refuse_own_request(stores, request, actor)
-        rejected = stores.decisions.move(
+        rejected = stores.decisions.change_status(
             request.id,
             RequestStatus.OPEN,
             RequestStatus.REJECTED,
@@ -114,9 +114,9 @@ def refuse_overtaken(stores: Stores, model: str, seen_decisions: int) -> None:
     Raises:
         Overtaken: names the actor who was first.
     """
-    if stores.decisions.made(model) == seen_decisions:
+    if stores.decisions.count_approved(model) == seen_decisions:
         return
-    first = stores.decisions.last(model)
+    first = stores.decisions.last_approved(model)
     raise Overtaken(
         "{decided_by} moved {model_version} to {stage} meanwhile (request {request_id}). Nothing was changed. Check "
         "which version is in Production now and decide again.",
@@ -142,7 +142,7 @@ def require_gates(key: ModelVersionKey, to: Stage, gates: tuple[GateResult, ...]
 
 def _refuse_unless_open(stores: Stores, request_id: str) -> None:
     """Raise AlreadyDecided with the message of the decision store."""
-    stores.decisions.move(request_id, RequestStatus.OPEN, RequestStatus.OPEN)
+    stores.decisions.change_status(request_id, RequestStatus.OPEN, RequestStatus.OPEN)
 
 
 def _evaluate_again(stores: Stores, request: PromotionRequest) -> GateEvaluation:

@@ -30,7 +30,7 @@ def list_approvals(stores: Stores, actor: Actor, request: PromotionRequest) -> t
 def count_decisions(stores: Stores, actor: Actor, model: str) -> int:
     """Return how many decisions on *model* were applied so far. A page that shows the model's stages remembers it."""
     stores.audit.require(actor, Action.PROMOTION_READ, model)
-    return stores.decisions.made(model)
+    return stores.decisions.count_approved(model)
 
 
 def find_request(stores: Stores, actor: Actor, action: Action, request_id: str) -> PromotionRequest:

@@ -49,7 +49,7 @@ def roll_back(
         ReasonMissing, RegistryUnavailable.
     """
     request_id = uuid4().hex[:12]
-    basis = stores.decisions.made(model) if seen_decisions is None else seen_decisions
+    basis = stores.decisions.count_approved(model) if seen_decisions is None else seen_decisions
     before = {"to": to, "request": request_id}
     with stores.audit.recording(
         actor, Action.PROMOTION_ROLLBACK, model, reason=reason, before=before, snapshot=request_snapshot(request_id)
