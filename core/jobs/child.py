@@ -1,4 +1,4 @@
-"""The worker's child: one claimed job in a process of its own; every way of ending is recorded."""
+"""The worker's child process: runs one claimed job and records how the job ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.jobs.progress import Progress
 from core.jobs.store import JobStore, actor_of
 from core.logs import bound_contextvars, get_logger
 
-# The worker tells its child its process id in this variable.
+# The worker passes its process id to its child in this variable.
 PARENT = "MODELLEDGER_WORKER_PID"
 _WATCH_S = 0.5
 _LOG = get_logger(__name__)
@@ -25,7 +25,7 @@ Work = Callable[[Actor, str, Mapping[str, Any], Progress], Mapping[str, Any]]
 
 
 def run_job(jobs: JobStore, job_id: str, *, attempt: int, work: Work) -> JobStatus:
-    """Does one claimed job in this process. Nothing is done where another attempt has the job by now."""
+    """Run one claimed job in this process. Nothing runs where another attempt owns the job by now."""
     _end_with_parent()
     stopped = _raise_on_signals()
     job = jobs.get(job_id)
@@ -45,7 +45,7 @@ def _run(jobs: JobStore, job: Job, attempt: int, work: Work, stopped: threading.
             jobs.kill(job_id, attempt, str(error))
             return JobStatus.KILLED
         if stopped.is_set():
-            # Nobody cancelled it: its worker is being stopped, and the work must not be lost with it.
+            # Nobody cancelled the job: its worker is being stopped, and another worker must run the job.
             return jobs.release(job_id, attempt, "its worker was stopped").status
         jobs.fail(job_id, attempt, f"{error} Nobody asked this job to stop.")
         return JobStatus.FAILED
@@ -82,7 +82,7 @@ class _JobProgress:
 
 
 def _raise_on_signals() -> threading.Event:
-    """From now on SIGINT and SIGTERM raise JobCancelled in the work; returns what tells that one of them came."""
+    """Let SIGINT and SIGTERM raise JobCancelled in the work; return an event that is set by either signal."""
     stopped = threading.Event()
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ def _raise_on_signals() -> threading.Event:
 
 
 def _end_with_parent() -> None:
-    """A job must not go on alone when its worker was killed: another worker will take it over."""
+    """End this process when its worker was killed: another worker takes over the job."""
     parent = int(os.environ.get(PARENT, "0"))
     if not parent:
         return
@@ -104,7 +104,7 @@ def _end_with_parent() -> None:
         while os.getppid() == parent:
             time.sleep(_WATCH_S)
         if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)  # with what this process started: a model's process, a JVM
+            os.killpg(0, signal.SIGKILL)  # with its own children: the process of a model, a JVM
         os._exit(70)
 
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -1,4 +1,4 @@
-"""How long work tells where it is, and learns that it must stop."""
+"""Progress: long work reports its state and learns that it must stop."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Handed to every long verb. The job's own implementation writes to the job table."""
+    """The argument of every long-running function. A job's implementation writes to the job table."""
 
     def report(self, fraction: float, step: str) -> None:
-        """*fraction* from 0 to 1, *step* in the words of a person."""
+        """Report the finished *fraction* (0 to 1) and the current *step* as a phrase for people."""
 
     def line(self, text: str) -> None:
-        """Appends one line to the job's log."""
+        """Append one line to the job's log."""
 
     def remember(self, **facts: str) -> None:
-        """Keeps what must be tidied up if this process dies: run_id (an MLflow run), operation (of the audit log)."""
+        """Store what must be tidied up if this process dies: run_id (an MLflow run), operation (of the audit log)."""
 
     def checkpoint(self) -> None:
         """Call before anything that cannot be undone. Raises JobCancelled or LeaseLost."""
 
 
 class Silent:
-    """For work that nobody watches: calls that come straight from a person's command."""
+    """Progress of work that is not a job: nothing is reported."""
 
     def report(self, fraction: float, step: str) -> None:
-        """Nothing to tell."""
+        """Report nothing."""
 
     def line(self, text: str) -> None:
-        """Nothing to tell."""
+        """Report nothing."""
 
     def remember(self, **facts: str) -> None:
-        """Nobody would tidy up; what was begun shows as unfinished."""
+        """Store nothing; an action that dies is shown as unfinished."""
 
     def checkpoint(self) -> None:
-        """Nobody can cancel it."""
+        """Never stop."""

@@ -1,4 +1,4 @@
-"""The job table: submit, claim under a lease, report, finish, take over what fell silent."""
+"""The job store: submits jobs, leases them to workers, and takes them over from workers that died."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from core.jobs.triggers import Triggers
 from core.redact import everywhere, redactor
 
 MOST_ATTEMPTS = 2
-# A worker is stopped for reasons that have nothing to do with its job, an update for example: more patience than with
-# one that was lost. Something that stops the worker because of the job must not go on for ever all the same.
+# A worker is often stopped for reasons unrelated to its job, such as an update: more attempts than for a lost worker.
+# A job that makes its worker stop must still end.
 MOST_STOPS = 5
 MOST_LINES = 10_000
 _LONGEST_LINE = 2_000
@@ -28,11 +28,10 @@ _LIVE = (JobStatus.SCHEDULED.value, JobStatus.RUNNING.value)
 
 
 class JobStore:
-    """Jobs in one database. *lease_s*: how long a worker may be silent before its job is taken over.
+    """The jobs in one database. A job is taken over when its worker did not renew the lease for *lease_s* seconds.
 
-    Every change by a worker names the attempt it works on: after a takeover the old attempt may change nothing.
-    What goes into a job (arguments) and what comes out of it (lines, steps, errors, results) goes through *redact*:
-    no secret is kept.
+    Each change by a worker names its attempt: after a takeover, the earlier attempt can change nothing. *redact* masks
+    secrets in arguments, log lines, steps, errors and results before they are stored.
     """
 
     def __init__(self, database: Database, lease_s: float, *, redact: Callable[[str], str] | None = None) -> None:
@@ -50,9 +49,9 @@ class JobStore:
         trigger_id: str | None = None,
         job_id: str | None = None,
     ) -> Job:
-        """Puts work into the table; some worker does it, in order.
+        """Store a job. Workers take jobs in the order of submission.
 
-        *job_id* names the work: a second submission under the same name adds nothing and returns the first.
+        A second submission with the same *job_id* stores nothing and returns the first job.
         """
         job = Job(
             id=job_id or uuid4().hex[:12],
@@ -90,17 +89,17 @@ class JobStore:
         return job
 
     def get(self, job_id: str) -> Job:
-        """Raises JobNotFound."""
+        """Return one job. Raises JobNotFound."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
         if row is None:
-            raise JobNotFound(f"There is no job {job_id!r}.", job_id=job_id)
+            raise JobNotFound("There is no job {job_id!r}.", job_id=job_id)
         return _job(row)
 
     def list(
         self, *, kind: str | None = None, live_only: bool = False, limit: int = 100, offset: int = 0
     ) -> tuple[Job, ...]:
-        """Jobs, newest first, without the *offset* newest."""
+        """Return jobs, newest first, without the *offset* newest."""
         query = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit).offset(offset)
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
@@ -110,7 +109,7 @@ class JobStore:
             return tuple(_job(row) for row in connection.execute(query).mappings())
 
     def count(self, *, kind: str | None = None) -> int:
-        """How many jobs there ever were, of one kind or of all."""
+        """Return the number of jobs ever submitted, of one kind or of all kinds."""
         query = sa.select(sa.func.count()).select_from(jobs)
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
@@ -118,7 +117,7 @@ class JobStore:
             return int(connection.execute(query).scalar_one())
 
     def claim(self, worker: str) -> Job | None:
-        """Takes the oldest scheduled job for *worker*, or None; of several workers one gets it."""
+        """Lease the oldest scheduled job to *worker*; None where no job is scheduled. Only one worker gets a job."""
         now = datetime.now(UTC)
         oldest = (
             sa.select(jobs.c.id)
@@ -147,26 +146,26 @@ class JobStore:
         return self.get(job_id)
 
     def beat(self, job_id: str, attempt: int) -> bool:
-        """Renews the lease; returns whether somebody asked the job to stop. Raises LeaseLost."""
+        """Renew the lease and return whether a cancellation was requested. Raises LeaseLost."""
         self._change(job_id, attempt, heartbeat=datetime.now(UTC))
         return self.get(job_id).cancel_requested
 
     def report(self, job_id: str, attempt: int, progress: float, step: str) -> None:
-        """Raises LeaseLost."""
+        """Store progress (0 to 1) and step, and renew the lease. Raises LeaseLost."""
         self._change(
             job_id, attempt, progress=min(max(progress, 0.0), 1.0), step=self._redact(step), heartbeat=datetime.now(UTC)
         )
 
     def remember(self, job_id: str, attempt: int, facts: Mapping[str, str]) -> None:
-        """Merges *facts* into the job's result while it runs. Raises LeaseLost."""
-        self._change(job_id, attempt, result=self._told({**self.get(job_id).result, **facts}))
+        """Merge *facts* into the result of a running job. Raises LeaseLost."""
+        self._change(job_id, attempt, result=self._as_json({**self.get(job_id).result, **facts}))
 
     def write_line(self, job_id: str, text: str) -> None:
-        """Adds one line to the job's log."""
+        """Add one line to the job's log."""
         self.write_lines(job_id, [text])
 
     def write_lines(self, job_id: str, texts: Sequence[str]) -> None:
-        """Adds lines to the job's log, at most MOST_LINES in all; the last of those says that there were more."""
+        """Add lines to the job's log, at most MOST_LINES in all; the last line then says that lines were left out."""
         now = datetime.now(UTC)
         with self._database.write() as connection:
             if self._database.is_postgres:
@@ -179,19 +178,19 @@ class JobStore:
                 connection.execute(
                     sa.insert(job_lines),
                     [
-                        {"job_id": job_id, "number": number + n, "time": now, "text": self._kept(text)}
+                        {"job_id": job_id, "number": number + n, "time": now, "text": self._stored_line(text)}
                         for n, text in enumerate(kept, start=1)
                     ],
                 )
 
-    def _told(self, facts: Mapping[str, Any]) -> str:
+    def _as_json(self, facts: Mapping[str, Any]) -> str:
         return json.dumps(everywhere(facts, self._redact))
 
-    def _kept(self, text: str) -> str:
+    def _stored_line(self, text: str) -> str:
         return self._redact(text).replace("\x00", "")[:_LONGEST_LINE]
 
     def lines(self, job_id: str, *, after: int = 0) -> tuple[JobLine, ...]:
-        """The job's log, oldest first, after line number *after*."""
+        """Return the job's log, oldest line first, after line number *after*."""
         query = (
             sa.select(job_lines)
             .where(job_lines.c.job_id == job_id, job_lines.c.number > after)
@@ -201,21 +200,21 @@ class JobStore:
             return tuple(JobLine(**row) for row in connection.execute(query).mappings())
 
     def finish(self, job_id: str, attempt: int, result: Mapping[str, Any]) -> None:
-        """Raises LeaseLost."""
-        self._end(job_id, attempt, JobStatus.FINISHED, progress=1.0, step="done", result=self._told(result))
+        """End a job that succeeded. Raises LeaseLost."""
+        self._end(job_id, attempt, JobStatus.FINISHED, progress=1.0, step="done", result=self._as_json(result))
 
     def fail(self, job_id: str, attempt: int, error: str) -> None:
-        """Raises LeaseLost."""
+        """End a job that failed. Raises LeaseLost."""
         self._end(job_id, attempt, JobStatus.FAILED, error=self._redact(error))
 
     def kill(self, job_id: str, attempt: int, why: str) -> None:
-        """Ends a job that was cancelled. Raises LeaseLost."""
+        """End a job that was cancelled. Raises LeaseLost."""
         self._end(job_id, attempt, JobStatus.KILLED, error=self._redact(why))
 
     def release(self, job_id: str, attempt: int, why: str) -> Job:
-        """Puts a running job back for another worker, from its beginning; fails it after MOST_STOPS attempts.
+        """Schedule a running job again, from its beginning; after MOST_STOPS attempts the job fails.
 
-        Returns the job as it is then. Raises LeaseLost.
+        Return the job as it is then. Raises LeaseLost.
         """
         if attempt < MOST_STOPS:
             self._change(
@@ -226,7 +225,7 @@ class JobStore:
         return self.get(job_id)
 
     def request_cancel(self, job_id: str, by: str) -> Job:
-        """Asks a job to stop; one that has not begun ends at once. A job that is over stays as it is."""
+        """Request that a job stops. A job that has not begun ends at once; a job that is over does not change."""
         job = self.get(job_id)
         with self._database.write() as connection:
             connection.execute(
@@ -242,7 +241,7 @@ class JobStore:
         return self.get(job_id)
 
     def reap(self) -> tuple[Job, ...]:
-        """Running jobs whose lease ran out: scheduled again, or failed after the last attempt. Returns them."""
+        """Schedule running jobs with an expired lease again, or fail them after the last attempt; return these jobs."""
         silent_since = datetime.now(UTC) - self.lease
         query = sa.select(jobs).where(jobs.c.status == JobStatus.RUNNING.value, jobs.c.heartbeat < silent_since)
         reaped = []
@@ -251,7 +250,7 @@ class JobStore:
                 self._take_over(connection, _job(row), silent_since)
                 reaped.append(row["id"])
         for job_id in reaped:
-            self.write_line(job_id, f"its worker fell silent for more than {self.lease.total_seconds():.0f} s")
+            self.write_line(job_id, f"its worker did not respond for more than {self.lease.total_seconds():.0f} s")
         return tuple(self.get(job_id) for job_id in reaped)
 
     def _take_over(self, connection: Connection, job: Job, silent_since: datetime) -> None:
@@ -283,11 +282,13 @@ class JobStore:
                 .values(values)
             )
         if changed.rowcount != 1:
-            raise LeaseLost(f"Attempt {attempt} no longer owns job {job_id}; it writes nothing more.", job_id=job_id)
+            raise LeaseLost(
+                "Attempt {attempt} no longer owns job {job_id}; it writes nothing more.", attempt=attempt, job_id=job_id
+            )
 
 
 def actor_of(job: Job) -> Actor:
-    """The person on whose behalf a job runs."""
+    """Return the actor on whose behalf a job runs."""
     roles = frozenset(Role(role) for role in job.role.split(",") if role)
     return Actor(name=job.actor, roles=roles, channel="worker", token=job.token)
 

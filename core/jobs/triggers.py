@@ -1,4 +1,4 @@
-"""Triggers: retraining without a person, by a cron line (UTC) or on a table's new data version."""
+"""Triggers: start jobs by a cron expression (UTC) or when a table has a new version."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from core.redact import everywhere, redactor
 
 
 class Triggers:
-    """Triggers in one database. What a job is to be given goes through *redact*: no secret is kept."""
+    """The triggers in one database. *redact* masks secrets in the arguments of their jobs."""
 
     def __init__(self, database: Database, *, redact: Callable[[str], str] | None = None) -> None:
         self._database = database
         self._redact = redact or redactor()
 
     def list(self) -> tuple[Trigger, ...]:
-        """All triggers, oldest first."""
+        """Return all triggers, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(triggers).order_by(triggers.c.created, triggers.c.id)).mappings()
             return tuple(_trigger(row) for row in rows)
 
     def get(self, trigger_id: str) -> Trigger:
-        """Raises NotFound."""
+        """Return one trigger. Raises NotFound."""
         for trigger in self.list():
             if trigger.id == trigger_id:
                 return trigger
-        raise NotFound(f"There is no schedule {trigger_id!r}; it may have been deleted.", trigger_id=trigger_id)
+        raise NotFound("There is no schedule {trigger_id!r}. It may have been deleted.", trigger_id=trigger_id)
 
     def save(self, trigger: Trigger) -> Trigger:
-        """Adds or replaces a trigger. Raises BadParameter for a cron line that cannot be used."""
+        """Add or replace a trigger. Raises BadParameter for an invalid cron expression."""
         trigger = replace(trigger, arguments=everywhere(trigger.arguments, self._redact))
         if trigger.cron is not None:
             trigger = replace(trigger, next_due=next_due(trigger.cron, datetime.now(UTC)))
@@ -53,7 +53,7 @@ class Triggers:
             connection.execute(sa.delete(triggers).where(triggers.c.id == trigger_id))
 
     def advance(self, trigger: Trigger, **changes: Any) -> bool:
-        """Sets *changes* if the trigger still is as it was read: of several workers one fires it."""
+        """Apply *changes* if the trigger has not changed since it was read, so that only one worker fires it."""
         with self._database.write() as connection:
             changed = connection.execute(
                 sa.update(triggers)
@@ -68,15 +68,15 @@ class Triggers:
 
 
 def next_due(cron: str, after: datetime) -> datetime:
-    """The first time after *after* that a five-field cron line names, in UTC. Raises BadParameter."""
+    """Return the first time after *after* that a five-field cron expression names, in UTC. Raises BadParameter."""
     if len(cron.split()) != 5 or not croniter.is_valid(cron):
         raise BadParameter(
-            f"{cron!r} is no cron line: write minute hour day month weekday, for example '0 6 * * 1' "
+            "{cron!r} is not a valid cron expression. Write minute hour day month weekday, for example '0 6 * * 1' "
             "(Mondays at 06:00 UTC).",
             cron=cron,
         )
-    found: datetime = croniter(cron, after.astimezone(UTC)).get_next(datetime)
-    return found
+    due: datetime = croniter(cron, after.astimezone(UTC)).get_next(datetime)
+    return due
 
 
 def _same(column: sa.Column[Any], value: Any) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""The worker: claims jobs, runs each in a child process, renews its lease, ends it on cancel."""
+"""The worker: claims jobs, runs each job in a child process, renews its lease and stops cancelled jobs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def run_worker(
     on_lost: Callable[[Job], object],
     between_s: float = _BETWEEN_S,
 ) -> int:
-    """Works until SIGTERM or SIGINT; returns 0. The job in hand then goes back to the table, from its beginning.
+    """Run jobs until SIGTERM or SIGINT and return 0. The current job is then scheduled again, from its beginning.
 
-    *command* gives the child process for a job and its attempt; *between* runs every *between_s* seconds, also
-    while a job is being done (triggers); *on_lost* tidies up what a job left whose process died before it could say
-    how it ended. A database that does not answer is waited for.
+    *command* returns the command of the child process for a job id and an attempt. *between* runs every *between_s*
+    seconds, also while a job runs. *on_lost* tidies up after a job whose process died before the process recorded its
+    end. While the database does not answer, the worker waits.
     """
     worker = _Worker(jobs, command, between, on_lost, between_s)
 
@@ -60,7 +60,7 @@ def run_worker(
 
 
 class _Worker:
-    """One worker process. *stopping* is set from outside."""
+    """One worker process. *stopping* is set by a signal."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _Worker:
         self.stopping = threading.Event()
 
     def work_once(self) -> bool:
-        """Takes over what fell silent, fires what is due, does one job; returns whether there was one."""
+        """Take over lost jobs, run *between* if due, run one job; return whether there was a job."""
         try:
             for lost in self._jobs.reap():
                 self._tidy(lost)
@@ -92,7 +92,7 @@ class _Worker:
             return False
 
     def _supervise(self, job: Job) -> None:
-        """Runs the child until it ends; what it prints becomes the job's log."""
+        """Run the child process until it ends; its output becomes the job's log."""
         _LOG.info("job started", kind=job.kind)
         with own_stderr() as log_fd:
             child = subprocess.Popen(
@@ -107,7 +107,7 @@ class _Worker:
                 start_new_session=True,  # so that the processes of the child can be ended with it
             )
         assert child.stdout is not None
-        # The reader only fills a queue: a database that is slow or gone must not block the child on a full pipe.
+        # The reader only fills a queue: a slow database must not block the child on a full pipe.
         printed: deque[str] = deque(maxlen=MOST_LINES)
         reader = threading.Thread(target=_collect, args=(child.stdout, printed), daemon=True)
         reader.start()
@@ -126,7 +126,7 @@ class _Worker:
         _LOG.info("job ended", kind=job.kind, status=after.status.value, error=after.error)
 
     def _watch(self, job: Job, child: subprocess.Popen[str], printed: deque[str]) -> None:
-        """Returns when the child has ended or has to end."""
+        """Return when the child has ended or must end."""
         renewed, every = time.monotonic(), min(self._jobs.lease.total_seconds() / 6, 5.0)
         while child.poll() is None:
             if self.stopping.wait(_POLL_S):
@@ -140,13 +140,13 @@ class _Worker:
                     self._jobs.beat(job.id, job.attempt)
                     renewed = time.monotonic()
             except LeaseLost:
-                # The child has ended its job and is about to exit, or another worker has it.
+                # The child has recorded the end of the job, or another worker owns the job.
                 if not self._jobs.get(job.id).status.is_over:
                     return
             except DatabaseUnavailable as error:
                 _LOG.warning("the worker waits for the database", error=str(error))
                 if time.monotonic() - renewed > self._jobs.lease.total_seconds():
-                    return  # another worker may have the job by now
+                    return  # another worker may own the job by now
             self._do_between()
 
     def _do_between(self) -> None:
@@ -155,7 +155,7 @@ class _Worker:
         try:
             self._between()
         except CoreError as error:
-            # A trigger that cannot be fired must not end the worker of all other jobs.
+            # A trigger that fails must not end the worker, which other jobs need.
             _LOG.warning("a task between jobs failed", error=str(error))
         self._next_between = time.monotonic() + self._between_s
 
@@ -176,7 +176,7 @@ class _Worker:
             raise
 
     def _record_silent_end(self, job: Job, code: int) -> None:
-        """The child ended without a word: killed, out of memory, or a crash outside Python."""
+        """Record the end of a child that recorded none itself: killed, out of memory, or crashed outside Python."""
         if job.cancel_requested:
             forced = "" if code == -signal.SIGTERM else "; its process had to be killed"
             self._jobs.kill(job.id, job.attempt, f"cancelled on request{forced}")
@@ -184,11 +184,11 @@ class _Worker:
             self._jobs.release(job.id, job.attempt, "its worker was stopped")
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            self._jobs.fail(job.id, job.attempt, f"its process ended with {how} before it could say why; see its log")
+            self._jobs.fail(job.id, job.attempt, f"its process ended with {how} and recorded no reason; see the log")
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Asks a child that still runs to stop, kills it where it does not, and ends what it left running."""
+    """Ask a running child to stop, kill it if it does not, and kill the processes that it left."""
     if child.poll() is None:
         child.terminate()
         try:
@@ -196,7 +196,7 @@ def _end(child: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    with suppress(ProcessLookupError):  # nothing left of its group
+    with suppress(ProcessLookupError):  # its process group is empty
         os.killpg(child.pid, signal.SIGKILL)
 
 

@@ -186,7 +186,7 @@ def test_promoter_that_was_overtaken_may_change_nothing(decisions: Decisions, mo
         slow.confirm()
         with decisions.lock("iris") as other:
             other.confirm()
-            with pytest.raises(LeaseLost, match="another decision began. Nothing was changed"):
+            with pytest.raises(LeaseLost, match=r"another decision began\. Nothing was changed"):
                 slow.confirm()
 
 

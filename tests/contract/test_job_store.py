@@ -107,7 +107,7 @@ def test_silent_worker_loses_its_job_to_another_attempt(hasty: JobStore) -> None
     again = hasty.claim("w2")
     assert again is not None
     assert again.attempt == 2
-    assert "fell silent" in hasty.lines(job.id)[0].text
+    assert "did not respond" in hasty.lines(job.id)[0].text
 
 
 def test_old_attempt_may_change_nothing_after_a_takeover(hasty: JobStore) -> None:

@@ -131,8 +131,8 @@ def test_job_id_and_actor_are_in_the_log_lines_of_a_worker_and_of_its_jobs(
             "The Spark job was cancelled; nothing was written. Nobody asked this job to stop.",
         ),
         ("fault", "KeyError: 'a fault of ours'"),
-        ("die", "its process ended with signal SIGKILL before it could say why; see its log"),
-        ("crash", "its process ended with signal SIGSEGV before it could say why; see its log"),
+        ("die", "its process ended with signal SIGKILL and recorded no reason; see the log"),
+        ("crash", "its process ended with signal SIGSEGV and recorded no reason; see the log"),
     ],
 )
 def test_job_that_fails_ends_as_failed_with_its_reason(jobs: JobStore, start: Start, kind: str, error: str) -> None:
