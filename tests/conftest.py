@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 # A worker has about one core to itself: threads of scikit-learn's own would wait for each other. Read at its import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from core.bootstrap import open_stores
+from core.database.engine import Database
 from core.entities import Actor, Role
 from core.features.admin.sample import build_sample
 from core.features.stores import Stores
+from core.registry.runs import Runs
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
 from tests.java import end_java, java  # noqa: F401 -- java is a fixture, for whoever needs it
@@ -24,7 +27,6 @@ from tests.postgres import (  # noqa: F401 -- fixtures, for whoever needs them
     PATHS,
     PostgresServer,
     database_url,
-    migrated_file,
     postgres,
     pristine_url,
 )
@@ -108,9 +110,40 @@ def settings(home: Path) -> Settings:
     return load_settings(home=home)
 
 
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite store with MLflow's tables, to be copied: MLflow takes a second to make one."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    Runs(f"sqlite:///{file}").experiments()
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with ModelLedger's schema and no row, to be copied: a migration takes longer than a copy."""
+    file = tmp_path_factory.mktemp("migrated") / "modelledger.db"
+    url = f"sqlite:///{file}"
+    Database(url).close()
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    engine.dispose()
+    return file
+
+
 @pytest.fixture
-def stores(settings: Settings) -> Stores:
-    """The embedded default, opened on an empty home."""
+def migrated_home(home: Path, database_kind: str, empty_mlflow: Path, migrated_file: Path) -> Path:
+    """`home` with both databases up to date and empty. On PostgreSQL both are so from the beginning."""
+    home.mkdir(parents=True, exist_ok=True)
+    if database_kind == "sqlite":
+        shutil.copy(empty_mlflow, home / "mlflow.db")
+        shutil.copy(migrated_file, home / "modelledger.db")
+    return home
+
+
+@pytest.fixture
+def stores(settings: Settings, migrated_home: Path) -> Stores:
+    """The embedded default, opened on an empty workspace."""
     return open_stores(settings)
 
 

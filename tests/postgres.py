@@ -279,19 +279,6 @@ def postgres() -> Iterator[PostgresServer]:
 _KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite database with ModelLedger's schema and no row, to be copied: a migration takes longer than a copy."""
-    file = tmp_path_factory.mktemp("migrated") / "modelledger.db"
-    url = f"sqlite:///{file}"
-    Database(url).close()
-    engine = sa.create_engine(url)
-    with engine.connect() as connection:
-        connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    engine.dispose()
-    return file
-
-
 @pytest.fixture(params=_KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
     """A database of either kind that was brought up to date and holds no row."""

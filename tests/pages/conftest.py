@@ -20,7 +20,6 @@ from core.features.stores import Stores
 from core.settings import load_settings
 from tests.apptest import components_are_looked_for_once  # noqa: F401 -- for every page here
 from tests.conftest import copy_sample
-from tests.features.conftest import empty_mlflow  # noqa: F401 -- a fixture, under its own name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +31,7 @@ BATCHES = {0: "a" * 16, 2: "c" * 16}
 
 
 @pytest.fixture(autouse=True)
-def migrated(home: Path, empty_mlflow: Path) -> None:  # noqa: F811
+def migrated(home: Path, empty_mlflow: Path) -> None:
     """Each test starts with a copy of an empty MLflow store: MLflow takes 2 s to make one."""
     home.mkdir(parents=True, exist_ok=True)
     shutil.copy(empty_mlflow, home / "mlflow.db")

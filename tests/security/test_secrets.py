@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from core.access.permissions import Action
 from core.bootstrap import open_stores
+from core.commands import options
 from core.entities import Actor, ModelVersionKey, Outcome, Role, RunStatus, Severity, Stage, Trigger
 from core.errors import CoreError
 from core.features.admin.doctor import run_checks
@@ -99,29 +100,46 @@ def run(home: Path, *words: str, **settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"MODELLEDGER_DATABASE_URL": f"postgresql://ann:{CANARY}-db@127.0.0.1:PORT/ledger"},
-        {"MODELLEDGER_DATABASE_URL": f"postgresql://127.0.0.1:PORT/ledger?user=ann&password={CANARY}-db"},
-        {"MODELLEDGER_DATABASE_URL": f"postgresql://ann:{CANARY}-db@no-such-host.invalid/ledger"},
-        {"MODELLEDGER_DATABASE_URL": f"nonsense://ann:{CANARY}-db@host/ledger"},
-        {"MODELLEDGER_DATABASE_URL": f"ann:{CANARY}-db@host"},
-        {"MLFLOW_TRACKING_URI": f"http://ann:{CANARY}-mlflow@127.0.0.1:PORT"},
-        {"MLFLOW_TRACKING_URI": f"postgresql://ann:{CANARY}-mlflow@127.0.0.1:PORT/mlflow"},
-        {"MODELLEDGER_TABLES": f"loans=s3://key:{CANARY}-tables@bucket/loans"},
-        {"MODELLEDGER_STORAGE_OPTIONS": f'{{"aws_secret_access_key": {CANARY}'},
-    ],
-    ids=lambda one: next(iter(one.values())).replace(CANARY, "")[:40],
-)
-def test_a_connection_that_fails_tells_no_secret(tmp_path: Path, settings: dict[str, str]) -> None:
-    placed = {name: value.replace("PORT", str(free_port())) for name, value in settings.items()}
+CONNECTIONS = [
+    {"MODELLEDGER_DATABASE_URL": f"postgresql://ann:{CANARY}-db@127.0.0.1:PORT/ledger"},
+    {"MODELLEDGER_DATABASE_URL": f"postgresql://127.0.0.1:PORT/ledger?user=ann&password={CANARY}-db"},
+    {"MODELLEDGER_DATABASE_URL": f"postgresql://ann:{CANARY}-db@no-such-host.invalid/ledger"},
+    {"MODELLEDGER_DATABASE_URL": f"nonsense://ann:{CANARY}-db@host/ledger"},
+    {"MODELLEDGER_DATABASE_URL": f"ann:{CANARY}-db@host"},
+    {"MLFLOW_TRACKING_URI": f"http://ann:{CANARY}-mlflow@127.0.0.1:PORT"},
+    {"MLFLOW_TRACKING_URI": f"postgresql://ann:{CANARY}-mlflow@127.0.0.1:PORT/mlflow"},
+    {"MODELLEDGER_TABLES": f"loans=s3://key:{CANARY}-tables@bucket/loans"},
+    {"MODELLEDGER_STORAGE_OPTIONS": f'{{"aws_secret_access_key": {CANARY}'},
+]
+
+
+@pytest.mark.parametrize("settings", CONNECTIONS, ids=lambda one: next(iter(one.values())).replace(CANARY, "")[:40])
+def test_a_connection_that_fails_prints_no_secret(
+    command: Command,  # noqa: F811
+    settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (ENVIRONMENT | settings).items():
+        monkeypatch.setenv(name, value.replace("PORT", str(free_port())))
     for words in (("doctor",), ("models",)):
-        code, printed = run(tmp_path / "home", *words, **placed)
-        assert code in (0, 1), printed
+        options.get_stores.cache_clear()
+        answer = command(*words)
+        printed = answer.out + answer.err
+        assert answer.code in (0, 1), printed
         assert printed
         assert CANARY not in printed
         assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("settings", [CONNECTIONS[0], CONNECTIONS[6]], ids=["database", "mlflow"])
+def test_a_process_whose_connection_fails_prints_no_secret(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Warnings and log lines of the libraries come out as well, as a user sees them."""
+    placed = {name: value.replace("PORT", str(free_port())) for name, value in settings.items()}
+    code, printed = run(tmp_path / "home", "models", **placed)
+    assert code == 1, printed
+    assert printed
+    assert CANARY not in printed
+    assert "Traceback" not in printed
 
 
 def test_doctor_masks_every_setting(secret: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
