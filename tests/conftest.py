@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from _pytest.nodeid import coerce_node_id
 
 # A worker has about one core to itself: threads of scikit-learn's own would wait for each other. Read at its import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -59,8 +60,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 2 if item.get_closest_marker("browser") or item.get_closest_marker("both_databases") else 3
 
     for item in items:
-        group = "spark" if _is_on_shared_spark(item) else str(item.path.relative_to(item.config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(group))
+        if item.config.getoption("loadgroup", default=False):
+            group = "spark" if _is_on_shared_spark(item) else str(item.path.relative_to(item.config.rootpath))
+            # pytest-xdist 3.8 writes the group of `xdist_group` to an attribute that pytest 9 does not read.
+            item._id = coerce_node_id(f"{item.nodeid}@{group}")
+            assert item.nodeid.endswith(f"@{group}")
     items.sort(key=turn)
 
 
