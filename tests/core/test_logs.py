@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.contextvars import clear_contextvars
 
 from core import logs
 from core.access.permissions import Action
@@ -27,10 +28,11 @@ MANAGER = Actor(name="manager", roles=frozenset({Role.MANAGER}), channel="test")
 def unchanged_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    clear_contextvars()  # those of a test that ran before in this process
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    logs.start_request()
+    clear_contextvars()
 
 
 def json_lines(text: str) -> list[dict[str, object]]:
