@@ -155,7 +155,7 @@ def test_the_key_to_check_heads_with_is_shown_and_an_earlier_one_is_taken(
     assert any(str(public_key(three, auditor)) in one.value for one in test.code)
     test.text_area(key="audit_keys").set_value("no key").run()
     press(test, "Verify")
-    assert "no public key of a log" in said(test)
+    assert "not a public key of a log" in said(test)
     assert not test.exception
 
 
