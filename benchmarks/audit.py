@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from benchmarks.measure import Measurement
 from core.audit.canonical_json import canonical
-from core.audit.log import GENESIS, AuditLog, event_hash
+from core.audit.hash_chain import GENESIS, event_hash
+from core.audit.log import AuditLog
 from core.audit.proofs.signed_heads import Heads
 from core.audit.proofs.verification import verify_log
 from core.database.engine import Database

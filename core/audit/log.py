@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,6 +16,7 @@ from sqlalchemy.engine import Connection, Row, RowMapping
 from core.access.permissions import Action
 from core.access.permissions import require as require_permission
 from core.audit.canonical_json import canonical, storable
+from core.audit.hash_chain import GENESIS, chain_fault, event_hash
 from core.audit.open_operations import OpenIntents
 from core.audit.row_snapshots import SNAPSHOT, Rows, RowSnapshot
 from core.database.engine import Database
@@ -27,7 +27,6 @@ from core.logs import bound_contextvars, get_logger
 from core.redact import everywhere, redactor
 from core.texts import text
 
-GENESIS = "0" * 64
 _LOG = get_logger(__name__)
 _CHUNK = 5_000
 _HASH_CHUNK = 20_000
@@ -311,7 +310,7 @@ class AuditLog:
             )
         while sequence < last and (rows := self._raw_chunk(sequence, min(_CHUNK, last - sequence))):
             for row in rows:
-                fault = _fault(row, sequence + 1, previous)
+                fault = chain_fault(row, sequence + 1, previous)
                 if fault:
                     return _broken(last, sequence + 1, fault, previous)
                 sequence, previous = row["sequence"], row["hash"]
@@ -365,40 +364,10 @@ class AuditLog:
             return list(connection.execute(query))
 
 
-def event_hash(values: Mapping[str, Any]) -> str:
-    """Return the hex SHA-256 over an event's columns as canonical JSON; *before* and *after* are the stored texts."""
-    return hashlib.sha256(event_text(values).encode()).hexdigest()
-
-
-def event_text(values: Mapping[str, Any]) -> str:
-    """Return the canonical JSON of an event's columns without its hash: the input of the hash."""
-    return canonical({name: value for name, value in values.items() if name != "hash"})
-
-
 def _head(connection: Connection) -> tuple[int, str]:
     query = sa.select(events.c.sequence, events.c.hash).order_by(events.c.sequence.desc()).limit(1)
     row = connection.execute(query).first()
     return (0, GENESIS) if row is None else (int(row.sequence), str(row.hash))
-
-
-def _fault(row: Mapping[Any, Any], expected: int, previous: str) -> str | None:
-    if row["sequence"] != expected:
-        return text("event {number} is missing; the next event is {next}", number=expected, next=row["sequence"])
-    if row["previous"] != previous:
-        return text(
-            "event {number} does not follow the event before it: an event was removed, inserted or moved here, or the "
-            "event before was rewritten together with its hash",
-            number=expected,
-        )
-    try:
-        computed = event_hash(row)
-    except TypeError:
-        computed = ""
-    return (
-        None
-        if row["hash"] == computed
-        else text("event {number} was altered: its hash does not match", number=expected)
-    )
 
 
 def _broken(events_in_all: int, position: int, detail: str, head: str) -> ChainVerdict:

@@ -16,7 +16,8 @@ import pytest
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
-from core.audit.log import GENESIS, AuditLog
+from core.audit.hash_chain import GENESIS
+from core.audit.log import AuditLog
 from core.database.engine import Database
 from core.entities import Actor, Outcome, Role
 from core.errors import DatabaseUnavailable, Forbidden, SelfApproval

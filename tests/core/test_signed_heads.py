@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from core.audit.log import GENESIS, AuditLog, event_hash
+from core.audit.hash_chain import GENESIS, event_hash
+from core.audit.log import AuditLog
 from core.audit.proofs.checkpoint import SigningKey, VerifierKey, load_signing_key, open_note, read_checkpoint
 from core.audit.proofs.merkle import leaf_hash
 from core.audit.proofs.signed_heads import Heads, printable

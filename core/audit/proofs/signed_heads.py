@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.audit.log import GENESIS, AuditLog
+from core.audit.hash_chain import GENESIS
+from core.audit.log import AuditLog
 from core.audit.proofs.checkpoint import (
     Checkpoint,
     SigningKey,

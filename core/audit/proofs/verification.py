@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.audit.log import GENESIS, AuditLog
+from core.audit.hash_chain import GENESIS
+from core.audit.log import AuditLog
 from core.audit.proofs.merkle import Frontier
 from core.audit.proofs.signed_heads import Heads, SignedHead, leaf
 from core.entities import ChainVerdict, TamperedRow

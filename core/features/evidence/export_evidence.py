@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical, settled
-from core.audit.log import event_text
+from core.audit.hash_chain import event_text
 from core.audit.proofs.checkpoint import VerifierKey
 from core.audit.proofs.signed_heads import SignedHead, printable
 from core.entities import Actor, Event, ModelVersionKey
