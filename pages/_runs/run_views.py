@@ -62,7 +62,7 @@ def chart(view: str, found: Comparison) -> None:
             rows,
             style=run_tables.coloured,
             column_config={
-                t("Field"): st.column_config.Column(pinned=True),
+                t("Field"): st.column_config.Column(pinned=True, width=190),
                 **{name: st.column_config.Column(width="medium") for name in rows.columns[1:]},
             },
             alt=t("Parameters and metrics of each run, with the difference from the baseline"),
