@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Served, settled
+from tests.browser.conftest import Served, serving, settled
+from tests.conftest import copy_sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def served(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app on a copy of the sample workspace."""
+    home = tmp_path_factory.mktemp("served") / "home"
+    copy_sample(sample_home, home)
+    with serving(home) as served:
+        yield served
+
 
 # No page has more places to stop at.
 MOST_STOPS = 150
@@ -61,10 +74,11 @@ def turn_to(page: Page, name: str) -> None:
     for _ in range(page.get_by_role("tab").count()):
         if wanted.count():
             break
+        before = page.get_by_role("tab", selected=True).inner_text()
         reach(page, page.get_by_role("tablist"))
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
-        page.wait_for_timeout(1_000)
+        expect(page.get_by_role("tab", selected=True)).not_to_have_text(before)
         settled(page)
     expect(wanted).to_be_visible()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from core.features.stores import Stores
 from tests.browser.conftest import serving, settled
@@ -63,16 +63,29 @@ def server(nasty_home: Path) -> Iterator[str]:
         yield served.url
 
 
-@pytest.fixture
-def watched(page: Page, server: str) -> Iterator[Page]:
-    """A page that fails the test where anything opens a dialog or asks another host for anything."""
-    asked: list[str] = []
+@pytest.fixture(scope="module")
+def window(chromium: Browser, server: str) -> Iterator[tuple[Page, list[str]]]:
+    """One window for all tests here, and the dialogs and requests to other hosts that it saw."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
+    page, seen = context.new_page(), list[str]()
     # A table is saved through the browser's own dialog where there is one, which no test can press.
     page.add_init_script("delete window.showSaveFilePicker")
-    page.on("dialog", lambda dialog: (asked.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: None if _own(request.url, server) else asked.append(request.url))
+    page.on("dialog", lambda dialog: (seen.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda request: None if _own(request.url, server) else seen.append(request.url))
+    yield page, seen
+    context.close()
+
+
+@pytest.fixture
+def watched(window: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The window; the test fails where anything opens a dialog or asks another host for anything."""
+    page, seen = window
     yield page
-    assert asked == []
+    # Nothing of this test is left to be seen in the next one.
+    page.goto("about:blank")
+    found = list(seen)
+    seen.clear()
+    assert found == []
 
 
 def _own(url: str, server: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,23 @@ COOKIE = "_streamlit_user"
 PAGES = ("Overview", "Tables", "SQL", "Training", "Models", "Promotions", "Predictions", "Lineage", "Audit log")
 SEES_SETTINGS = {"ada": True, "sam": False, "mia": False, "ian": True}
 ROLE = {"ada": "auditor", "sam": "scientist", "mia": "manager", "ian": "admin"}
+
+
+@pytest.fixture(scope="module")
+def window(chromium: Browser) -> Iterator[BrowserContext]:
+    """One for all tests here, so that the app's script is loaded once; `context` takes its cookies away."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Europe/Berlin")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(window: BrowserContext) -> Iterator[BrowserContext]:
+    """The window with nobody signed in."""
+    window.clear_cookies()
+    yield window
+    for page in window.pages:
+        page.close()
 
 
 def sign_in(page: Page, bank: SignedInServer, name: str) -> None:
@@ -179,7 +197,7 @@ def test_after_sign_out_a_copy_of_the_cookie_is_worth_nothing(
     assert stolen, "there is a cookie to steal"
     assert all(cookie["httpOnly"] for cookie in stolen)
     page.get_by_role("button", name="Sign out").click()
-    page.wait_for_timeout(1500)
+    sees_nothing(page)
     page.goto(bank.url)
     sees_nothing(page)
     thief = chromium.new_context()
