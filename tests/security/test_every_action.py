@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,41 @@ def _is_constant(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and all(ast.unparse(target).isupper() for target in node.targets)
 
 
+@dataclass(frozen=True)
+class View:
+    """What one run of a page showed to one role: its words, whether it has a title, the labels of its buttons."""
+
+    words: str
+    has_title: bool
+    buttons: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def views() -> dict[tuple[str, str, str], View]:
+    """The runs so far, by page, role and address: each pair is run once, and all its buttons are read from it."""
+    return {}
+
+
+@pytest.fixture
+def view(opened: Opened, views: dict[tuple[str, str, str], View]) -> Callable[..., View]:  # noqa: F811
+    """view("models", "auditor", models_tab="Files"): the page as that role sees it; no exception was raised."""
+
+    def get(page: str, role: str, **address: str) -> View:
+        key = page, role, repr(sorted(address.items()))
+        if key not in views:
+            test = opened(page, role, **address)
+            assert not test.exception
+            views[key] = View(said(test).replace("\\", ""), bool(test.title), frozenset(buttons(test)))
+        return views[key]
+
+    return get
+
+
 @pytest.mark.parametrize(("page", "role"), cells(GUARDS))
-def test_page_opens_for_whom_the_table_says(opened: Opened, page: str, role: str) -> None:  # noqa: F811
-    shown = opened(page, role)
-    assert not shown.exception
-    assert (f"may not do {GUARDS[page]}" in said(shown).replace("\\", "")) is not allowed(GUARDS[page], role)
-    assert bool(shown.title) is allowed(GUARDS[page], role)
+def test_page_opens_for_whom_the_table_says(view: Callable[..., View], page: str, role: str) -> None:
+    shown = view(page, role)
+    assert (f"may not do {GUARDS[page]}" in shown.words) is not allowed(GUARDS[page], role)
+    assert shown.has_title is allowed(GUARDS[page], role)
 
 
 def test_the_table_names_every_command_and_every_action_but_those_without_one() -> None:
@@ -247,19 +277,18 @@ def buttons(test: AppTest) -> set[str]:
     return {one.label for one in protos(test) if one.DESCRIPTOR.name in ("Button", "DownloadButton")}
 
 
-def shown(opened: Opened, stores: Stores, label: str, role: str) -> AppTest:  # noqa: F811
-    _, page, address = CONTROLS[label]
+def address_of(label: str, stores: Stores) -> dict[str, str]:
+    """Where that button is."""
     running = stores.jobs.list(live_only=True)
-    return opened(page, role, **{key: running[-1].id if value == "JOB" else value for key, value in address.items()})
+    return {key: running[-1].id if value == "JOB" else value for key, value in CONTROLS[label][2].items()}
 
 
 @pytest.mark.parametrize("label", CONTROLS)
-def test_a_button_is_there_for_whom_the_table_says(opened: Opened, stores: Stores, label: str) -> None:  # noqa: F811
-    action = CONTROLS[label][0]
+def test_a_button_is_there_for_whom_the_table_says(view: Callable[..., View], stores: Stores, label: str) -> None:
+    action, page, _ = CONTROLS[label]
+    address = address_of(label, stores)
     for role in ROLES:
-        test = shown(opened, stores, label, role)
-        assert not test.exception
-        assert (label in buttons(test)) is allowed(action, role), role
+        assert (label in view(page, role, **address).buttons) is allowed(action, role), role
 
 
 # What may be pressed in a test: a download is asked for by the browser alone.
@@ -279,7 +308,7 @@ def test_a_button_that_should_not_be_there_is_refused_by_core(
     refused = [role for role in ROLES if not allowed(action, role) and allowed(GUARDS[page], role)]
     assert refused
     for role in refused:
-        test = shown(opened, stores, label, role)
+        test = opened(page, role, **address_of(label, stores))
         before = stores.audit.head()[0]
         for field in test.text_input:
             field.set_value("forced")

@@ -14,7 +14,7 @@ from tests.browser.conftest import serving, settled
 from tests.security.acting import as_visible, cells_of, hidden, starts_a_formula
 from tests.security.nasty import FOLDERS, HOST, NAMED, OWNED, TEXTS, home  # noqa: F401 — a fixture, under its own name
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOKED_AT = [
     *(f"promotions?promotions_tab={tab}" for tab in ("Requests", "Request promotion")),

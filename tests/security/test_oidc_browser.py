@@ -197,7 +197,7 @@ def test_after_sign_out_a_copy_of_the_cookie_is_worth_nothing(
     assert stolen, "there is a cookie to steal"
     assert all(cookie["httpOnly"] for cookie in stolen)
     page.get_by_role("button", name="Sign out").click()
-    sees_nothing(page)
+    page.wait_for_url(f"{bank.issuer}/**")  # the provider's own page for the end of a session
     page.goto(bank.url)
     sees_nothing(page)
     thief = chromium.new_context()
