@@ -42,11 +42,11 @@ class Served:
         """Runs the command line on the same home, in this process: a process of its own costs 2 s for its imports."""
         out, err = io.StringIO(), io.StringIO()
         with patch.dict(os.environ, self.environment, clear=True), redirect_stdout(out), redirect_stderr(err):
-            options.opened.cache_clear()
+            options.get_stores.cache_clear()
             try:
                 code = main(arguments)
             finally:
-                options.opened.cache_clear()
+                options.get_stores.cache_clear()
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
