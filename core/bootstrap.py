@@ -1,4 +1,4 @@
-"""open_stores: the only place that picks an implementation."""
+"""Bootstrap: opens the stores. The only module that chooses implementations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from core.settings import Settings, load_settings
 
 
 def open_stores(settings: Settings | None = None) -> Stores:
-    """Opens everything the services need. Connects to the database; MLflow and Spark are reached when first used.
+    """Open the stores that the services need. Connects to the database; MLflow and Spark are reached on first use.
 
     Raises BadSettings: a home, a policy or a key that cannot be used; DatabaseUnavailable.
     """
@@ -70,8 +70,9 @@ def _make(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadSettings(
-            f"MODELLEDGER_HOME names {home}, which cannot be made a folder ({error.strerror}); point it at another "
-            "folder.",
+            "MODELLEDGER_HOME names {home}, which cannot be created as a folder ({cause}). Name another folder.",
+            home=home,
+            cause=error.strerror,
             setting="MODELLEDGER_HOME",
         ) from error
 
@@ -80,7 +81,9 @@ def _head_keys(settings: Settings) -> tuple[VerifierKey, ...]:
     try:
         return tuple(VerifierKey.parse(key) for key in settings.head_keys.split())
     except BadHead as error:
-        raise BadSettings(f"MODELLEDGER_HEAD_KEYS cannot be used. {error}", setting="MODELLEDGER_HEAD_KEYS") from error
+        raise BadSettings(
+            "MODELLEDGER_HEAD_KEYS cannot be used. {cause}", cause=str(error), setting="MODELLEDGER_HEAD_KEYS"
+        ) from error
 
 
 def _engine(settings: Settings) -> DeltaEngine:
@@ -99,7 +102,7 @@ def _engine(settings: Settings) -> DeltaEngine:
 
 
 def _artifact_root(settings: Settings) -> Path | None:
-    # A server has a place for artifacts of its own; without one MLflow would put them below wherever it was started.
+    # A tracking server stores artifacts itself. Without a server, MLflow would store them in the working folder.
     has_server = settings.tracking_uri.startswith(("http://", "https://", "databricks", "file:")) or (
         "://" not in settings.tracking_uri
     )
@@ -107,7 +110,7 @@ def _artifact_root(settings: Settings) -> Path | None:
 
 
 def _protected(settings: Settings) -> tuple[Path, ...]:
-    """What no artifact may hold: whoever registers a version names its source."""
+    """Return the paths that no artifact may contain: anybody who registers a version names its source."""
     return settings.home, settings.signing_key_file, settings.secrets_file
 
 

@@ -60,7 +60,6 @@ a page can show the same sentence in another language.
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any
 
 _LONGEST_LINE = 400
@@ -77,10 +76,7 @@ class CoreError(Exception):
     """
 
     def __init__(self, template: str, /, **values: Any) -> None:
-        # Interim rule, until no raise passes a formatted f-string with values: only a literal of the calling function
-        # is a template. Braces in a formatted message come from data and must stay.
-        is_template = bool(values) and template in sys._getframe(1).f_code.co_consts
-        super().__init__(template.format(**values) if is_template else template)
+        super().__init__(template.format(**values) if values else template)
         self.template = template
         self.values = values
         for name, value in values.items():

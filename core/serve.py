@@ -1,4 +1,4 @@
-"""Serves the app: Streamlit and one worker as child processes, ended together."""
+"""Server: runs Streamlit and one worker as child processes and ends both together."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def serve(
     """
     if secrets is None and not is_loopback(address):
         raise BadSettings(
-            f"{address} can be reached by others and no sign-in provider is configured; put an [auth] section into "
+            "Others can reach {address}, and no sign-in provider is configured. Add an [auth] section to "
             ".streamlit/secrets.toml (docs/security.md), or serve on 127.0.0.1.",
             address=address,
         )
     if secrets is None and hosts:
         raise BadSettings(
-            f"MODELLEDGER_HOSTS says that others reach this server as {', '.join(hosts)} and no sign-in provider is "
-            "configured; put an [auth] section into .streamlit/secrets.toml (docs/security.md), or take the setting "
-            "away.",
+            "MODELLEDGER_HOSTS states that others reach this server as {hosts}, and no sign-in provider is configured. "
+            "Add an [auth] section to .streamlit/secrets.toml (docs/security.md), or remove the setting.",
+            hosts=", ".join(hosts),
             setting="MODELLEDGER_HOSTS",
         )
     _require_free(address, port)
@@ -142,9 +142,13 @@ def _require_free(address: str, port: int) -> None:
             probe.bind((address, port))
         except OSError as error:
             raise BadSettings(
-                f"Port {port} on {address} cannot be used ({os.strerror(error.errno or 0)}); "
-                f"stop what runs there or choose another: make run PORT={port + 1}.",
+                "Port {port} on {address} cannot be used ({cause}). Stop the program that uses it, or "
+                "choose another port: "
+                "make run PORT={next_port}.",
                 port=port,
+                address=address,
+                cause=os.strerror(error.errno or 0),
+                next_port=port + 1,
             ) from error
 
 

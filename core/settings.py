@@ -173,14 +173,14 @@ class Settings(BaseSettings):
             if self.secrets is None:
                 return {}
             raise BadSettings(
-                "MODELLEDGER_SECRETS names a file that is not there; make it, or take the setting away.",
+                "MODELLEDGER_SECRETS names a file that does not exist. Create the file, or remove the setting.",
                 setting="MODELLEDGER_SECRETS",
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             # Not the parser's words: they may hold what the file holds.
             raise BadSettings(
-                f"The secrets file {self.secrets_file} cannot be read as TOML; nobody can sign in until it is put "
-                "right.",
+                "The secrets file {file} cannot be read as TOML. Nobody can sign in until the file is corrected.",
+                file=self.secrets_file,
                 setting="MODELLEDGER_SECRETS",
             ) from error
         auth = content.get("auth")
@@ -207,25 +207,28 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"])
         full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
-        raise BadSettings(f"{full} cannot be used: {first['msg']}.", setting=full) from error
+        raise BadSettings("{setting} cannot be used: {cause}.", setting=full, cause=first["msg"]) from error
     except SettingsError as error:
         # Its own words name the field alone; what stands in it may be secret.
         field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
         full = f"MODELLEDGER_{field.upper()}"
-        raise BadSettings(f"{full} cannot be used: it is no JSON.", setting=full) from error
+        raise BadSettings("{setting} cannot be used: the value is not valid JSON.", setting=full) from error
     for full, uri in (
         ("MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri),
         ("MLFLOW_REGISTRY_URI", settings.mlflow_registry_uri),
     ):
         if uri and uri.startswith("postgresql+") and not uri.startswith(f"{_POSTGRES}://"):
             raise BadSettings(
-                f"{full} names a driver with which MLflow's promotions fail; write {_POSTGRES}://… instead.",
+                "{setting} names a driver with which MLflow's promotions fail. Write {driver}://… instead.",
                 setting=full,
+                driver=_POSTGRES,
             )
         if uri and settings.database_url and _place(uri) == _place(settings.database_url):
             raise BadSettings(
-                f"{full} and MODELLEDGER_DATABASE_URL name the same database, and both would make a table jobs in it; "
-                "give each one of its own, on the same server if you like.",
+                "{other_setting} and {setting} name the same database, and both would create a table jobs "
+                "in it. Name two "
+                "databases; they can be on the same server.",
+                other_setting=full,
                 setting="MODELLEDGER_DATABASE_URL",
             )
     return settings.model_copy(update={"home": _absolute(settings.home)})
@@ -236,7 +239,8 @@ def _absolute(home: Path) -> Path:
         return home.expanduser().resolve()
     except RuntimeError as error:  # a user that is not there, links that lead round
         raise BadSettings(
-            f"MODELLEDGER_HOME names {home}, which leads to no folder; point it at another folder.",
+            "MODELLEDGER_HOME names {home}, which is not a valid folder. Name another folder.",
+            home=home,
             setting="MODELLEDGER_HOME",
         ) from error
 

@@ -32,9 +32,10 @@ def serve_sql(
     """
     if not shared and not is_loopback(host):
         raise BadSettings(
-            f"{host} can be reached by others, and this endpoint asks nobody who they are: whoever reaches it reads "
-            "and writes what its account may. Run it under an account that can only read and let a firewall choose who "
-            "connects (docs/spark.md), then say --shared; or leave --host out.",
+            "Others can reach {host}, and this endpoint has no sign-in: everybody who reaches it can read "
+            "and write with "
+            "the rights of its account. Run it under an account that can only read, let a firewall restrict who "
+            "connects (docs/spark.md) and add --shared; or leave --host out.",
             host=host,
         )
     from core.delta.spark.session import SparkSettings
@@ -51,7 +52,7 @@ def serve_sql(
     server.start()
     try:
         if not is_loopback(host):
-            tell(f"{host}:{port} is open to the network, and this endpoint asks nobody who they are.")
+            tell(f"{host}:{port} is open to the network, and this endpoint has no sign-in.")
         told: tuple[str, ...] = ()
         refused: dict[str, str] = {}
         while True:
@@ -70,7 +71,7 @@ def serve_sql(
 
 
 def _require_free(host: str, port: int) -> None:
-    """Asked before Java starts: the server's own complaint about a taken port comes ten seconds later, in a stack."""
+    """Check the port before Java starts: the server itself reports a used port ten seconds later, as a stack trace."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,5 +79,8 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise EngineUnavailable(
-                f"The SQL endpoint cannot listen on {host}:{port} ({error.strerror}); choose another --port."
+                "The SQL endpoint cannot listen on {host}:{port} ({cause}). Choose another --port.",
+                host=host,
+                port=port,
+                cause=error.strerror,
             ) from error

@@ -1,4 +1,4 @@
-"""Who a person is: read from what a sign-in provider claims; without a provider, the demo identities."""
+"""Identity: the actor that a sign-in provider's claims name; without a provider, the demo identities."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ _LONGEST_NAME = 200
 
 
 def demo_actor(name: str, *, channel: str) -> Actor:
-    """The demo identity *name*. Raises BadInput, which lists them."""
+    """Return the demo identity *name*. Raises BadInput, which lists the demo identities."""
     role = DEMO_ROLES.get(name)
     if role is None:
-        raise BadInput(f"There is no demo identity {name!r}; take one of {', '.join(DEMO_ROLES)}.", name=name)
+        raise BadInput(
+            "There is no demo identity {name!r}; take one of {names}.", name=name, names=", ".join(DEMO_ROLES)
+        )
     return Actor(name=name, roles=frozenset({role}), channel=channel)
 
 
@@ -43,40 +45,41 @@ def actor_from_claims(
     provider: str = "",
     accept_unverified: bool = False,
 ) -> Actor:
-    """The person whom a provider's verified *claims* name, with the roles that their groups map to.
+    """Return the person whom a provider's verified *claims* name, with the roles of their groups.
 
-    *provider*: which one, where there are several; a name of one is then never the same name of another.
-    *accept_unverified*: take an address of which the provider does not say that it checked it.
-    Raises NotSignedIn where the claims have expired or do not say until when they hold, Forbidden where they name
-    nobody or no role.
+    *provider* is its name where there are several: the same name at two providers is then two people.
+    *accept_unverified* accepts an email address that the provider does not state to be verified. Raises NotSignedIn
+    for claims that have expired or have no expiry, Forbidden for claims without a name or a role.
     """
     _require_current(claims.get("exp"), now)
     name = _name(claims, name_claim, accept_unverified=accept_unverified)
     name = f"{name} ({provider})" if provider else name
     groups = _groups(claims, roles_claim)
-    held = frozenset(Role(roles[group]) for group in groups if group in roles)
-    if not held:
+    held_roles = frozenset(Role(roles[group]) for group in groups if group in roles)
+    if not held_roles:
         raise Forbidden(
-            f"{name} is signed in but has no role here: none of their groups (claim {roles_claim}) is mapped to one; "
-            "ask an admin.",
+            "{actor} is signed in but has no role here: none of their groups (claim {claim}) is mapped to a "
+            "role. Ask an "
+            "admin.",
             actor=name,
+            claim=roles_claim,
         )
-    return Actor(name=name, roles=held, channel=channel)
+    return Actor(name=name, roles=held_roles, channel=channel)
 
 
 def sign_in_digest(claims: Mapping[str, Any]) -> str:
-    """What tells one sign-in from every other, without anything of the person in it."""
+    """Return a digest that identifies a sign-in without revealing the person."""
     parts = {name: claims.get(name) for name in ("iss", "sub", "aud", "iat", "exp", "nonce")}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def sign_in_end(claims: Mapping[str, Any]) -> datetime:
-    """When claims that were accepted end of themselves."""
+    """Return the time when accepted claims expire."""
     return datetime.fromtimestamp(float(claims["exp"]), UTC)
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether only this machine can reach *address*. None, "" and names that mean every address are not."""
+    """Return whether only this machine can reach *address*. False for None, "" and names of all addresses."""
     if address in ("localhost", "ip6-localhost"):
         return True
     try:
@@ -87,46 +90,50 @@ def is_loopback(address: str | None) -> bool:
 
 def _require_current(expires: object, now: datetime) -> None:
     if isinstance(expires, bool) or not isinstance(expires, int | float):
-        raise NotSignedIn("The sign-in does not say until when it holds, so it is not accepted; sign in again.")
+        raise NotSignedIn("The sign-in has no expiry time, so it is not accepted. Sign in again.")
     if not expires > now.timestamp():  # also refuses NaN
         try:
-            until = f" at {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M} UTC"
+            expired_at = f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M} UTC"
         except (OverflowError, OSError, ValueError):
-            until = ""
-        raise NotSignedIn(f"The sign-in expired{until}; sign in again.")
+            raise NotSignedIn("The sign-in expired. Sign in again.") from None
+        raise NotSignedIn("The sign-in expired at {time}. Sign in again.", time=expired_at)
 
 
 def _name(claims: Mapping[str, Any], claim: str, *, accept_unverified: bool) -> str:
-    """One person, one name: who approves is compared with who asked."""
+    """Return the person's one name: approvers are compared with requesters by name."""
     name = claims.get(claim)
     if not isinstance(name, str) or not name.strip():
-        raise Forbidden(f"The sign-in provider sends no claim {claim}, which is to name people here; ask an admin.")
+        raise Forbidden(
+            "The sign-in provider does not send the claim {claim}, which names people here. Ask an admin.", claim=claim
+        )
     name = name.strip()
     if not name.isprintable() or len(name) > _LONGEST_NAME or name.casefold().startswith(BY_TOKEN):
-        raise Forbidden(f"The claim {claim} of this sign-in cannot be used as a name; ask an admin.")
+        raise Forbidden("The claim {claim} of this sign-in cannot be used as a name. Ask an admin.", claim=claim)
     if claim == "email":
-        # An address that nobody checked may be somebody else's.
+        # An unverified address may belong to somebody else.
         if not _is_true(claims.get("email_verified")) and not accept_unverified:
             raise Forbidden(
-                f"The sign-in provider does not say that it verified the address {name} (claim email_verified); ask an "
-                "admin, who may accept that by MODELLEDGER_ACCEPT_UNVERIFIED_EMAIL."
+                "The sign-in provider does not state that it verified the address {address} (claim "
+                "email_verified). Ask "
+                "an admin, who can accept such addresses with MODELLEDGER_ACCEPT_UNVERIFIED_EMAIL.",
+                address=name,
             )
         name = name.lower()
     return name
 
 
 def _is_true(claim: object) -> bool:
-    """Some providers send booleans as words; 1 is neither."""
+    """Return whether a claim is true. Some providers send booleans as words; 1 is not accepted."""
     return claim is True or claim == "true"
 
 
 def _groups(claims: Mapping[str, Any], claim: str) -> tuple[str, ...]:
-    """The groups under *claim*, or, where there is none of that name, along its dotted path."""
-    found: Any = claims.get(claim)
-    if found is None:
-        found = claims
+    """Return the groups in *claim*; where no claim has that name, *claim* is read as a dotted path."""
+    groups: Any = claims.get(claim)
+    if groups is None:
+        groups = claims
         for part in claim.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-    if isinstance(found, str):
-        return (found,)
-    return tuple(group for group in found if isinstance(group, str)) if isinstance(found, list | tuple) else ()
+            groups = groups.get(part) if isinstance(groups, Mapping) else None
+    if isinstance(groups, str):
+        return (groups,)
+    return tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list | tuple) else ()

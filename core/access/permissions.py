@@ -1,4 +1,4 @@
-"""Who may do what: actions, the grants table, require(). Enforced here, shown by the pages."""
+"""Permissions: actions, the roles that grant them, and the check that every service calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.errors import Forbidden
 
 
 class Action(str, Enum):
-    """Everything a person can do. The value is the word in the audit log."""
+    """The actions. The value is the code in the audit log."""
 
     DATA_READ = "data.read"
     DATA_QUERY = "data.query"
@@ -82,22 +82,24 @@ GRANTS: dict[Role, frozenset[Action]] = {
 
 
 def is_allowed(actor: Actor, action: Action) -> bool:
-    """Whether any of the actor's roles grants *action*."""
+    """Return whether any of the actor's roles grants *action*."""
     return any(action in GRANTS[role] for role in actor.roles)
 
 
 def roles_for(action: Action) -> tuple[Role, ...]:
-    """The roles that grant *action*, in the order of Role."""
+    """Return the roles that grant *action*, in the order of Role."""
     return tuple(role for role in Role if action in GRANTS[role])
 
 
 def require(actor: Actor, action: Action) -> None:
-    """Raises Forbidden unless *actor* may do *action*. Callers that change something record the refusal."""
+    """Raise Forbidden unless *actor* may do *action*. Services that change something record the refusal."""
     if not is_allowed(actor, action):
         allowed = " or ".join(role.value for role in roles_for(action))
         own = ", ".join(sorted(role.value for role in actor.roles)) or "no role"
         raise Forbidden(
-            f"{actor.name} ({own}) may not do {action.value}; it takes the role {allowed}.",
+            "{actor} ({own_roles}) may not do {action}; the action needs the role {needed_roles}.",
             actor=actor.name,
+            own_roles=own,
             action=action.value,
+            needed_roles=allowed,
         )

@@ -1,4 +1,4 @@
-"""Whether people sign in here by a provider: kept as an event of the log, so that no process's settings decide it."""
+"""Sign-in state: whether people sign in with a provider. An event of the log, so that no process's settings decide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_FORCE = "in_force"
 
 
 class EventLog(Protocol):
-    """What the state needs of `core.audit.log.AuditLog`, which itself imports core.access."""
+    """The part of `core.audit.log.AuditLog` that is used here; that module itself imports core.access."""
 
     def transaction(self) -> AbstractContextManager[Connection]: ...
 
@@ -40,22 +40,22 @@ class EventLog(Protocol):
 
 
 class SignInState:
-    """The mark in one database. The newest of its events holds."""
+    """The sign-in state of one database: the newest of its events."""
 
     def __init__(self, audit: EventLog, tokens: Tokens) -> None:
         self._audit, self._tokens = audit, tokens
 
     def since(self) -> datetime | None:
-        """Since when a provider is in force; None where demo identities are taken."""
+        """Return the time since when a provider is in force, None where demo identities are accepted."""
         return self._since(None)
 
     def set(self, actor: Actor, *, reason: str, ended: tuple[str, ...]) -> None:
-        """Puts a provider in force and revokes what *ended* had issued; one event, however many say it at once."""
+        """Put a provider in force and revoke the tokens that *ended* issued; one event for any number of processes."""
         with self._audit.transaction() as connection:
             self.set_within(connection, actor, reason=reason, ended=ended)
 
     def set_within(self, connection: Connection, actor: Actor, *, reason: str, ended: tuple[str, ...]) -> None:
-        """The same within `AuditLog.transaction`."""
+        """Do the same within `AuditLog.transaction`."""
         if self._since(connection) is not None:
             return
         revoked = self._tokens.revoke_within(connection, issued_by=ended, by=actor.name, now=datetime.now(UTC))

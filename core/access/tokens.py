@@ -1,4 +1,4 @@
-"""Tokens: who acts on the command line where a sign-in provider is configured. Only their SHA-256 is kept."""
+"""Tokens: they identify the actor on the command line. Only the SHA-256 of a token's text is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.database.tables import Moment, metadata
 from core.entities import BY_TOKEN, Actor, Role, Token
 from core.errors import NotFound, NotSignedIn
 
-# Found by secret scanners, and told from a password by people.
+# Secret scanners and people recognize a token by this prefix.
 PREFIX = "mlt_"
 
 tokens = sa.Table(
@@ -42,13 +42,13 @@ sign_outs = sa.Table(
 
 
 class Tokens:
-    """Tokens in one database."""
+    """The tokens in one database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def issue(self, *, name: str, role: Role, issued_by: str, now: datetime, expires: datetime) -> tuple[Token, str]:
-        """A new token and its text, which nobody can read again."""
+        """Store a new token and return it with its text, which is not stored."""
         token = Token(id=uuid4().hex[:12], name=name, role=role, issued_by=issued_by, created=now, expires=expires)
         with self._database.write() as connection:
             return token, _insert(connection, token)
@@ -56,7 +56,7 @@ class Tokens:
     def issue_first(
         self, connection: Connection, *, name: str, issued_by: str, now: datetime, expires: datetime, but: Sequence[str]
     ) -> tuple[Token, str] | None:
-        """The first admin's, within a caller's transaction. None where anybody but *but* had one made before."""
+        """Issue the first admin's token within a caller's transaction; None where anybody not in *but* issued one."""
         token = Token(
             id=uuid4().hex[:12], name=name, role=Role.ADMIN, issued_by=issued_by, created=now, expires=expires
         )
@@ -67,21 +67,21 @@ class Tokens:
         return token, _insert(connection, token)
 
     def list(self) -> tuple[Token, ...]:
-        """All ever made, oldest first."""
+        """Return all tokens ever issued, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(tokens).order_by(tokens.c.created, tokens.c.id)).mappings().all()
         return tuple(_token(row) for row in rows)
 
     def get(self, token_id: str) -> Token:
-        """Raises NotFound."""
+        """Return one token. Raises NotFound."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(tokens).where(tokens.c.id == token_id)).mappings().first()
         if row is None:
-            raise NotFound(f"There is no token {token_id!r}; `token list` shows them.", token_id=token_id)
+            raise NotFound("There is no token {token_id!r}. `token list` shows all tokens.", token_id=token_id)
         return _token(row)
 
     def revoke(self, token_id: str, *, by: str, now: datetime) -> Token:
-        """Ends a token at once; one that was revoked before stays as it is. Raises NotFound."""
+        """Revoke a token at once. A revoked token does not change. Raises NotFound."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(tokens)
@@ -93,31 +93,31 @@ class Tokens:
     def revoke_within(
         self, connection: Connection, *, issued_by: Sequence[str], by: str, now: datetime
     ) -> tuple[str, ...]:
-        """Ends all that one of *issued_by* had issued, within a caller's transaction; returns their ids."""
-        theirs = sa.and_(tokens.c.issued_by.in_(issued_by), tokens.c.revoked.is_(None))
-        found = tuple(connection.execute(sa.select(tokens.c.id).where(theirs).order_by(tokens.c.created)).scalars())
-        connection.execute(sa.update(tokens).where(theirs).values(revoked=now, revoked_by=by))
-        return found
+        """Revoke the tokens that *issued_by* issued, within a caller's transaction; return their ids."""
+        issued = sa.and_(tokens.c.issued_by.in_(issued_by), tokens.c.revoked.is_(None))
+        token_ids = tuple(connection.execute(sa.select(tokens.c.id).where(issued).order_by(tokens.c.created)).scalars())
+        connection.execute(sa.update(tokens).where(issued).values(revoked=now, revoked_by=by))
+        return token_ids
 
     def actor(self, text: str, now: datetime) -> Actor:
-        """Who acts by the token *text*. Raises NotSignedIn: unknown, expired or revoked."""
+        """Return the actor of the token *text*. Raises NotSignedIn for an unknown, expired or revoked token."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(tokens).where(tokens.c.digest == _digest(text))).mappings().first()
         if row is None:
-            raise NotSignedIn("MODELLEDGER_TOKEN holds no token of this server; ask an admin for one.")
+            raise NotSignedIn("MODELLEDGER_TOKEN is not a token of this server. Ask an admin for a token.")
         token = _token(row)
         require_valid(token, now)
-        return acting_by(token)
+        return actor_of(token)
 
 
 class SignOuts:
-    """Sign-ins that ended before they expired: a copy of their cookie is worth nothing."""
+    """Sign-ins that ended before they expired: a copy of their cookie is no longer accepted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, digest: str, *, expires: datetime, now: datetime) -> None:
-        """Remembered until the sign-in would have expired of itself."""
+        """Store an ended sign-in until the time when it would have expired."""
         with self._database.write() as connection:
             connection.execute(sa.delete(sign_outs).where(sign_outs.c.expires < now))
             if connection.execute(sa.select(sign_outs).where(sign_outs.c.digest == digest)).first() is None:
@@ -128,8 +128,8 @@ class SignOuts:
             return connection.execute(sa.select(sign_outs).where(sign_outs.c.digest == digest)).first() is not None
 
 
-def acting_by(token: Token) -> Actor:
-    """Who acts by *token*; how tells which one it was and who answers for it."""
+def actor_of(token: Token) -> Actor:
+    """Return the actor of *token*; its channel names the token and the person who issued it."""
     return Actor(
         name=f"{BY_TOKEN}{token.name}",
         roles=frozenset({token.role}),
@@ -139,21 +139,25 @@ def acting_by(token: Token) -> Actor:
 
 
 def require_valid(token: Token, now: datetime) -> None:
-    """Raises NotSignedIn where *token* was revoked or has expired."""
+    """Raise NotSignedIn where *token* was revoked or has expired."""
     if token.revoked is not None:
         raise NotSignedIn(
-            f"Token {token.id} of {token.name} was revoked on {token.revoked:%Y-%m-%d}; ask an admin for another.",
+            "Token {token_id} of {name} was revoked on {date}. Ask an admin for another token.",
             token_id=token.id,
+            name=token.name,
+            date=f"{token.revoked:%Y-%m-%d}",
         )
     if not now < token.expires:
         raise NotSignedIn(
-            f"Token {token.id} of {token.name} expired on {token.expires:%Y-%m-%d}; ask an admin for another.",
+            "Token {token_id} of {name} expired on {date}. Ask an admin for another token.",
             token_id=token.id,
+            name=token.name,
+            date=f"{token.expires:%Y-%m-%d}",
         )
 
 
 def _insert(connection: Connection, token: Token) -> str:
-    """Keeps the token and returns its text."""
+    """Store the token and return its text."""
     text = PREFIX + secrets.token_urlsafe(32)
     connection.execute(
         sa.insert(tokens).values(
@@ -170,7 +174,7 @@ def _insert(connection: Connection, token: Token) -> str:
 
 
 def _digest(text: str) -> str:
-    """256 random bits need no salt and no slow hash."""
+    """Return the SHA-256 of a token's text: 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(text.strip().encode()).hexdigest()
 
 

@@ -266,7 +266,7 @@ def test_any_other_end_inside_is_recorded_as_failed_and_raised(log: AuditLog, er
 
 
 def test_without_the_permission_nothing_begins_and_one_denied_event_says_so(log: AuditLog) -> None:
-    with pytest.raises(Forbidden, match="takes the role scientist"), log.recording(AUDITOR, Action.RUN_TRAIN, "recipe"):
+    with pytest.raises(Forbidden, match="needs the role scientist"), log.recording(AUDITOR, Action.RUN_TRAIN, "recipe"):
         pytest.fail("the body ran")
     (event,) = log.events()
     assert (event.actor, event.action, event.subject, event.outcome) == (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
+from string import Formatter
 
 import pytest
 
-from core.errors import BadFile, TableNotFound, VersionNotFound, first_line
+from core import errors
+from core.errors import BadFile, CoreError, TableNotFound, VersionNotFound, first_line
 
 
 def test_message_is_made_from_template_and_values() -> None:
@@ -29,9 +33,25 @@ def test_braces_of_a_value_are_kept() -> None:
     assert str(TableNotFound("There is no table {table}.", table="{0} {{x}}")) == "There is no table {0} {{x}}."
 
 
-def test_formatted_message_with_braces_from_data_is_not_formatted_again() -> None:
-    for name in ("{table}", "{missing}", "{", "}}", "{table.__class__}"):
-        assert str(TableNotFound(f"There is no table {name}.", table=name)) == f"There is no table {name}."
+def test_first_argument_of_an_error_with_values_is_a_template() -> None:
+    names = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, CoreError)}
+    problems, checked = [], 0
+    for folder in ("core", "pages"):
+        for file in sorted(Path(folder).rglob("*.py")):
+            for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in names):
+                    continue
+                if not call.args or not call.keywords:
+                    continue
+                checked += 1
+                template, given = call.args[0], {keyword.arg for keyword in call.keywords}
+                if not (isinstance(template, ast.Constant) and isinstance(template.value, str)):
+                    problems.append(f"{file}:{call.lineno}: not a literal")
+                elif None not in given:  # ** passes values that only the call itself shows
+                    fields = {field for _, field, _, _ in Formatter().parse(template.value) if field is not None}
+                    problems += [f"{file}:{call.lineno}: no value for {field}" for field in sorted(fields - given)]
+    assert not problems
+    assert checked > 200
 
 
 def test_error_keeps_template_and_values_between_processes() -> None:

@@ -48,7 +48,7 @@ def test_an_expired_sign_in_is_refused(expires: float) -> None:
 
 @pytest.mark.parametrize("expires", [None, True, "1974958400", [NOON + 10]])
 def test_a_sign_in_without_an_end_is_refused(expires: object) -> None:
-    with pytest.raises(NotSignedIn, match="does not say until when"):
+    with pytest.raises(NotSignedIn, match="has no expiry time"):
         signed_in(groups=["IT"], exp=expires)
 
 
@@ -105,7 +105,7 @@ def test_sign_in_is_configured_by_an_auth_section(tmp_path: Path) -> None:
 
 def test_a_secrets_file_that_cannot_be_read_is_no_free_entry_and_not_quoted(tmp_path: Path) -> None:
     file = tmp_path / "secrets.toml"
-    with pytest.raises(BadSettings, match="MODELLEDGER_SECRETS names a file that is not there"):
+    with pytest.raises(BadSettings, match="MODELLEDGER_SECRETS names a file that does not exist"):
         _ = load_settings(secrets=file).has_sign_in
     file.write_text("[auth]\nclient_secret = hunter22\n")
     with pytest.raises(BadSettings, match="cannot be read as TOML") as error:

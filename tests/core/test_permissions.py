@@ -88,6 +88,6 @@ def test_refusal_names_the_person_the_action_and_whom_to_ask() -> None:
         require(person(Role.AUDITOR), Action.JOB_CANCEL)
     assert (
         str(caught.value)
-        == "somebody (auditor) may not do job.cancel; it takes the role scientist or manager or admin."
+        == "somebody (auditor) may not do job.cancel; the action needs the role scientist or manager or admin."
     )
     assert (caught.value.actor, caught.value.action) == ("somebody", "job.cancel")  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from tests.cli.conftest import Command, command  # noqa: F401 -- a fixture, unde
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "lake.bank.example"])
 def test_a_host_that_others_reach_is_refused_with_what_to_do(settings: Settings, host: str) -> None:
-    with pytest.raises(BadSettings, match=r"asks nobody who they are.*say --shared; or leave --host out"):
+    with pytest.raises(BadSettings, match=r"has no sign-in.*add --shared; or leave --host out"):
         serve_sql(settings, host=host)
 
 
