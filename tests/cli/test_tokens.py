@@ -98,7 +98,7 @@ def test_the_stored_digest_is_no_token(
     assert any(digest in row for row in kept)
     assert not any(token["token"] in row for row in kept), "only the digest is kept"
     monkeypatch.setenv("MODELLEDGER_TOKEN", digest)
-    refused(command("tables"), "no token of this server")
+    refused(command("tables"), "not a token of this server")
 
 
 @pytest.mark.both_databases(every_run=True)

@@ -76,7 +76,7 @@ def test_one_person_has_one_name() -> None:
     ],
 )
 def test_a_name_that_cannot_be_trusted_is_refused(claims: dict[str, Any]) -> None:
-    with pytest.raises(Forbidden, match="ask an admin"):
+    with pytest.raises(Forbidden, match="Ask an admin"):
         signed_in(groups=["IT"], **claims)
 
 

@@ -29,7 +29,7 @@ def test_a_driver_with_which_promotions_fail_is_refused(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, driver: str
 ) -> None:
     monkeypatch.setenv(name, f"postgresql+{driver}://mlflow:s3cret@db.bank.example/mlflow")
-    with pytest.raises(BadSettings, match=rf"{name} .*write postgresql\+psycopg2://") as caught:
+    with pytest.raises(BadSettings, match=rf"{name} .*Write postgresql\+psycopg2://") as caught:
         load_settings(home=home)
     assert "s3cret" not in str(caught.value)
 
@@ -54,7 +54,7 @@ def test_one_database_for_both_stores_is_refused(
 ) -> None:
     monkeypatch.setenv("MODELLEDGER_DATABASE_URL", ours)
     monkeypatch.setenv(name, mlflows)
-    with pytest.raises(BadSettings, match=f"{name} and MODELLEDGER_DATABASE_URL .*one of its own") as caught:
+    with pytest.raises(BadSettings, match=f"{name} and MODELLEDGER_DATABASE_URL .*Name two databases") as caught:
         load_settings(home=home)
     assert "s3cret" not in str(caught.value)
 
