@@ -14,7 +14,6 @@ from sqlglot.tokenizer_core import TokenType
 from core.errors import BadQuery, first_line
 
 DIALECT = "databricks"
-_ONE_SELECT = "Write one SELECT statement. No other statement runs here."
 
 
 def parse(sql: str) -> exp.Query:
@@ -28,12 +27,12 @@ def parse(sql: str) -> exp.Query:
         raise BadQuery("The SQL is nested too deeply. Simplify the query.") from error
     if any(token.token_type is TokenType.PARAMETER for token in tokens):
         # sqlglot reads t@v3 as an alias, which would silently query the latest version.
-        raise BadQuery("@ has no meaning here. Write FROM table VERSION AS OF 3 to read an older version.")
+        raise BadQuery("@ is not valid in SQL here. Write FROM table VERSION AS OF 3 to read an older version.")
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadQuery(_ONE_SELECT)
+        raise BadQuery("Write one SELECT statement. No other statement runs here.")
     query = statements[0]
     if query.find(exp.Into, exp.Command, exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Drop) is not None:
-        raise BadQuery(_ONE_SELECT)
+        raise BadQuery("Write one SELECT statement. No other statement runs here.")
     if query.find(exp.TableSample) is not None:
         raise BadQuery("TABLESAMPLE is not supported here. Use LIMIT, or filter the rows with WHERE.")
     return query
