@@ -1,4 +1,4 @@
-"""The error tree: each names a fact, carries its values and says what to do.
+"""The error tree: each error names a fact, carries its values and says what to do.
 
 CoreError
 ├── NotFound
@@ -94,7 +94,7 @@ def first_line(error: BaseException) -> str:
 
 
 class NotFound(CoreError):
-    """Something that was asked for by name is not there."""
+    """The named object does not exist."""
 
 
 class TableNotFound(NotFound): ...
@@ -128,7 +128,7 @@ class ArtifactNotFound(NotFound): ...
 
 
 class ArtifactOutside(ArtifactNotFound):
-    """A source on this machine's disk that is no place of the artifact: nothing there is read."""
+    """The source is on this machine's disk, outside of the artifact's folder. It is not read."""
 
 
 class JobNotFound(NotFound): ...
@@ -151,15 +151,15 @@ class FeatureUnsupported(DataUnreadable): ...
 
 
 class TimeTravelRefused(DataUnreadable):
-    """The engine will not read a version so old, whether or not its files are there."""
+    """The engine refuses to read a version of this age, even if its files exist."""
 
 
 class CommitConflict(CoreError):
-    """Another writer committed first. Nothing of ours was written."""
+    """Another writer committed first. Nothing was written."""
 
 
 class BadInput(CoreError):
-    """What was handed in cannot be used; nothing was changed."""
+    """The input cannot be used. Nothing was changed."""
 
 
 class BadName(BadInput): ...
@@ -178,29 +178,29 @@ class BadParameter(BadInput): ...
 
 
 class BadHead(BadInput):
-    """A signed head that cannot be read, or that no key of this log has signed."""
+    """The signed head cannot be read, or no key of this log signed it."""
 
 
 class BadBundle(BadInput):
-    """An evidence bundle that does not prove what it says; the message names the file in it."""
+    """The evidence bundle does not hold. The message names the file in the bundle."""
 
 
 class ReasonMissing(BadInput): ...
 
 
 class Refused(CoreError):
-    """The rules do not allow it; nothing was changed."""
+    """The rules do not allow the action. Nothing was changed."""
 
 
 class AppendOnly(Refused):
-    """The table's owner has ruled that its rows are never removed."""
+    """The table is append-only (delta.appendOnly)."""
 
 
 class Forbidden(Refused): ...
 
 
 class NotSignedIn(Forbidden):
-    """Nobody is signed in, or not any longer."""
+    """Nobody is signed in, or the sign-in has expired."""
 
 
 class SelfApproval(Refused): ...
@@ -216,14 +216,14 @@ class EvidenceChanged(Refused): ...
 
 
 class Overtaken(Refused):
-    """Another decision on the model came between looking and deciding."""
+    """Another decision on the model was made after the person opened the page."""
 
 
 class NothingInProduction(Refused): ...
 
 
 class TrainingFailed(CoreError):
-    """The estimator or the data would not; the reason is the library's own, in one line."""
+    """The estimator refused the data. The reason is the library's message, in one line."""
 
 
 class ModelUnloadable(CoreError):
@@ -231,7 +231,7 @@ class ModelUnloadable(CoreError):
 
 
 class Unavailable(CoreError):
-    """A service that we depend on does not answer; the work is kept and can be tried again."""
+    """A service does not answer. The work is kept and can be tried again."""
 
 
 class RegistryUnavailable(Unavailable): ...
@@ -247,20 +247,20 @@ class EngineUnavailable(Unavailable): ...
 
 
 class EngineFailed(CoreError):
-    """The engine's own work failed for a reason that has no name here; the message ends with its root cause."""
+    """The engine failed for a reason without a class of its own. The message ends with the root cause."""
 
 
 class JobCancelled(CoreError):
-    """Somebody asked the running job to stop."""
+    """Somebody cancelled the running job."""
 
 
 class LeaseLost(CoreError):
-    """This process no longer owns the job it works on; another may. Nothing more may be written."""
+    """This process no longer owns its job; another worker may. It must not write anything more."""
 
 
 class AuditBroken(CoreError):
-    """The audit log's chain does not hold."""
+    """The hash chain of the audit log is broken."""
 
 
 class BadSettings(CoreError):
-    """A setting cannot be used; the message names it and what it takes."""
+    """A setting cannot be used. The message names the setting and its valid values."""

@@ -1,4 +1,4 @@
-"""Inert text: what comes from data is shown as written and does nothing where it is shown.
+"""Escaping: text from data is shown as written and has no effect where it is shown.
 
 One place for it: pages, files to take away, dossiers and the command line all go through here.
 """
@@ -12,12 +12,12 @@ from typing import Any
 
 # Control, format (bidi, zero width), surrogate, private use and unassigned characters, and the two line separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Pictographs: those newer than this Python's tables count as unassigned there.
+# Pictographs: Python's tables do not know the newest ones.
 _PICTOGRAPHS = range(0x1F000, 0x1FC00)
 _PRINTABLE_ASCII = re.compile(r"[ -~]*")
 _JOINER = "\N{ZERO WIDTH JOINER}"
 _VARIATION = "\N{VARIATION SELECTOR-16}"
-# What a cell begins with for a spreadsheet to compute it; the wide forms count in East Asian settings.
+# Characters that start a formula in a spreadsheet; the wide forms count in East Asian locales.
 _FORMULA = tuple("=+-@\t\r")
 _FORMULA_WIDE = (
     "\N{FULLWIDTH EQUALS SIGN}",
@@ -33,7 +33,7 @@ _FORMULA_INSIDE = re.compile(rf"(?<=[;\t\n])(?= *[{re.escape(''.join((*'=+-@', *
 
 
 def visible(text: object, *, keep: str = "") -> str:
-    """*text* in which nothing is hidden and nothing steers: U+202E becomes ‹U+202E›. *keep*: what stays, "\\n" say."""
+    """Return *text* with hidden and control characters spelled out: U+202E becomes ‹U+202E›. *keep*: exceptions."""
     shown = str(text)
     if _PRINTABLE_ASCII.fullmatch(shown):
         return shown
@@ -43,18 +43,18 @@ def visible(text: object, *, keep: str = "") -> str:
 
 
 def line(text: object) -> str:
-    """*text* as one line for a terminal: no control character reaches it, a line end is a mark."""
+    """Return *text* as one line for a terminal, without control characters; a mark replaces a line end."""
     return visible(re.sub(r"\r?\n", " ↵ ", str(text)).replace("\t", " "))
 
 
 def cell(text: str) -> str:
-    """*text* for a cell that may end in a spreadsheet: nothing hidden, and never a formula, however it is split."""
+    """Return *text* for a cell of a spreadsheet: nothing hidden and never a formula, however the file is split."""
     shown = _FORMULA_INSIDE.sub("'", visible(text, keep="\n\t"))
     return f"'{shown}" if text.lstrip(" \n").startswith(_FORMULA + _FORMULA_WIDE) else shown
 
 
 def cells(value: Any) -> Any:
-    """`cell` for every text in *value*, inside lists and mappings too; everything else as it is."""
+    """Apply `cell` to every text in *value*, also inside lists and mappings."""
     match value:
         case str():
             return cell(value)
@@ -67,7 +67,7 @@ def cells(value: Any) -> Any:
 
 
 def in_json(text: str) -> str:
-    r"""A JSON document with its hidden characters as \u escapes: it means the same and steers no terminal."""
+    r"""Return a JSON document with hidden characters as \u escapes: the same document, safe for a terminal."""
     if text.isascii() and "\x7f" not in text:
         return text  # JSON has escaped the other control characters itself
     return "".join(_escaped(c) if c != "\n" and _is_unseen(text, place) else c for place, c in enumerate(text))
@@ -84,7 +84,7 @@ def _is_unseen(text: str, place: int) -> bool:
 
 
 def _joins(text: str, place: int) -> bool:
-    """Whether the character there holds an emoji together: between a pictograph and the next one."""
+    """Whether the character at this position joins two pictographs to one emoji."""
     if text[place] != _JOINER or place == 0 or place + 1 == len(text):
         return False
     before, after = text[place - 1], text[place + 1]

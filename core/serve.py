@@ -38,7 +38,7 @@ def serve(
     hosts: Sequence[str] = (),
     upload_limit_mb: int = 200,
 ) -> int:
-    """Runs until interrupted or until Streamlit ends; returns Streamlit's exit code.
+    """Run until interrupted or until Streamlit ends, and return Streamlit's exit code.
 
     *secrets* is the file that names a sign-in provider, None where there is none; *hosts* are further names under
     which the app is reached. The worker is started again when it dies.
@@ -85,7 +85,7 @@ def serve(
 
 
 def _web_command(port: int, address: str, secrets: Path | None, hosts: Sequence[str], upload_mb: int) -> list[str]:
-    """Streamlit's command. Given here and not in a file alone: a person's own config.toml must not weaken them."""
+    """Return Streamlit's command. Options on the command line win over a person's config.toml."""
     known = dict.fromkeys(("localhost", "127.0.0.1", "[::1]", "::1", *hosts, *_named(address)))
     options = {
         "port": port,
@@ -109,12 +109,12 @@ def _web_command(port: int, address: str, secrets: Path | None, hosts: Sequence[
 
 
 def _named(address: str) -> tuple[str, ...]:
-    """The address as a host, unless it means every address."""
+    """Return the address as a host name, unless it means every address."""
     return () if address in ("", "0.0.0.0", "::") else (address,)  # noqa: S104 — compared with, not bound to
 
 
 def _visit_first(address: str, port: int, web: subprocess.Popen[bytes]) -> None:
-    """Opens the front page once, as a browser would.
+    """Open the front page once, as a browser would.
 
     Until app.py has run, Streamlit shows a page that is visited by its own address with a navigation made from file
     names. The pages guard themselves all the same; this only spares the first visitor that sight.
@@ -125,7 +125,7 @@ def _visit_first(address: str, port: int, web: subprocess.Popen[bytes]) -> None:
         try:
             with connect(f"ws://{host}:{port}/_stcore/stream", subprotocols=[Subprotocol("streamlit")]) as session:
                 session.send(_RERUN)
-                # The imports of the first run take seconds; a session that leaves before would end it.
+                # The imports of the first run take seconds. A session that leaves earlier would stop the run.
                 until = time.monotonic() + _FIRST_VISIT_S
                 while (left := until - time.monotonic()) > 0 and web.poll() is None:
                     with suppress(TimeoutError):

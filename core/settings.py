@@ -21,19 +21,19 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Every setting with its default. `python -m core doctor` lists them with their source."""
+    """All settings with their defaults. `python -m core doctor` lists each setting with its source."""
 
     model_config = SettingsConfigDict(
         env_prefix="MODELLEDGER_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
 
-    home: Path = Field(_CHECKOUT / "workspace", description="Folder of everything the embedded default keeps")
+    home: Path = Field(_CHECKOUT / "workspace", description="Folder that holds all data of the embedded default")
     engine: Literal["delta-rs", "spark"] = Field("delta-rs", description="Delta engine")
     spark_master: str = Field("local[*]", description="local[*], spark://host:port or sc://host:port")
-    spark_jars: str | None = Field(None, description="Folder of Delta's jars, for machines without a registry")
+    spark_jars: str | None = Field(None, description="Folder of Delta's JAR files, if they cannot be downloaded")
     spark_conf: dict[str, str] = Field(
         default_factory=dict,
-        description='Spark\'s own settings, as JSON: {"spark.executor.memory": "4g"}',
+        description='Settings of Spark, as JSON: {"spark.executor.memory": "4g"}',
         json_schema_extra={"secret": True},
     )
     database_url: str | None = Field(
@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
     tables: str | None = Field(
         None,
-        description="Where tables are: folders or URIs holding tables, and name=uri pairs, separated by commas",
+        description="Folders or URIs of tables and name=uri pairs, separated by commas",
     )
     storage_options: dict[str, str] = Field(
         default_factory=dict, description="Options of the object store, as JSON", json_schema_extra={"secret": True}
@@ -50,29 +50,31 @@ class Settings(BaseSettings):
         None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking store or server"
     )
     mlflow_registry_uri: str | None = Field(
-        None, validation_alias="MLFLOW_REGISTRY_URI", description="MLflow model registry, where it is another one"
+        None,
+        validation_alias="MLFLOW_REGISTRY_URI",
+        description="MLflow model registry, if it is elsewhere",
     )
-    registry_stages: Literal["native", "aliases"] = Field("native", description="Where stages live in the registry")
-    mlflow_timeout_s: float = Field(5.0, description="Longest wait for one answer of MLflow")
-    experiment: str = Field("modelledger", description="MLflow experiment of trainings started here")
+    registry_stages: Literal["native", "aliases"] = Field("native", description="How the registry stores stages")
+    mlflow_timeout_s: float = Field(5.0, description="Longest wait for one answer of MLflow, in seconds")
+    experiment: str = Field("modelledger", description="MLflow experiment for trainings that ModelLedger starts")
     policies: dict[str, Any] = Field(
         default_factory=dict, description="Promotion policy per model, as JSON: {model or '*': [{gate: …}, …]}"
     )
     approvals: dict[str, int] = Field(
         default_factory=dict,
-        description="How many people must approve for Production, as JSON: {model or '*': number}; default 1",
+        description="Number of people who must approve for Production, as JSON: {model or '*': number}; default 1",
     )
     inspect_every_s: float = Field(
-        300.0, description="How often the worker compares the registry with log and decisions; 0 turns it off"
+        300.0, description="Seconds between two inspections of the registry by the worker; 0 turns inspections off"
     )
     language: Literal["en"] = Field("en", description="Language of the pages")
-    upload_limit_mb: int = Field(200, ge=1, description="Largest file that a page or `ingest` takes")
-    upload_memory_mb: int = Field(4096, ge=512, description="Memory of the process that reads such a file")
-    upload_time_s: int = Field(120, ge=1, description="Longest that reading such a file may take")
-    upload_rows: int = Field(20_000_000, ge=1, description="Most rows of such a file")
-    upload_columns: int = Field(2_000, ge=1, description="Most columns of such a file")
-    upload_cell_kb: int = Field(1_024, ge=1, description="Longest text in one cell of such a file")
-    sample: bool = Field(True, description="Build the sample workspace on a first start of the embedded default")
+    upload_limit_mb: int = Field(200, ge=1, description="Largest file that a page or `ingest` accepts, in MB")
+    upload_memory_mb: int = Field(4096, ge=512, description="Memory of the process that reads an uploaded file, in MB")
+    upload_time_s: int = Field(120, ge=1, description="Longest time to read an uploaded file, in seconds")
+    upload_rows: int = Field(20_000_000, ge=1, description="Most rows of an uploaded file")
+    upload_columns: int = Field(2_000, ge=1, description="Most columns of an uploaded file")
+    upload_cell_kb: int = Field(1_024, ge=1, description="Longest text in one cell of an uploaded file, in KB")
+    sample: bool = Field(True, description="Build the sample workspace on the first start of the embedded default")
     signing_key: Path | None = Field(None, description="File of the key that signs audit log heads; default: in home")
     log_name: str = Field(
         "modelledger.local/audit",
@@ -80,30 +82,31 @@ class Settings(BaseSettings):
         description="Name of this audit log in its signed heads, for example bank.example/modelledger",
     )
     head_keys: str = Field(
-        "", description="Public keys, separated by spaces, whose heads count too: of other instances, and earlier ones"
+        "",
+        description="Further public keys, separated by spaces: of other instances, and earlier ones",
     )
-    head_every_h: float = Field(24.0, ge=0, description="The worker signs a head of the audit log so often; 0: never")
+    head_every_h: float = Field(24.0, ge=0, description="Hours between two signed heads; 0 turns signing off")
     secrets: Path | None = Field(
         None, description="File whose [auth] section names the sign-in provider; default: .streamlit/secrets.toml"
     )
     roles: dict[str, Literal["auditor", "scientist", "manager", "admin"]] = Field(
         default_factory=dict, description='Role of each group of the sign-in provider, as JSON: {"Risk": "manager"}'
     )
-    roles_claim: str = Field("groups", description="Claim that holds a person's groups; a.b looks inside a")
-    name_claim: str = Field("email", description="Claim that names a person; it must never change its owner")
+    roles_claim: str = Field("groups", description="Claim that holds a person's groups; a.b reads the claim b inside a")
+    name_claim: str = Field("email", description="Claim that names a person; a name must never change its owner")
     accept_unverified_email: bool = Field(
-        False, description="Take an email address as a name of which the provider does not say that it verified it"
+        False, description="Accept an e-mail address as a name although the provider did not verify the address"
     )
-    hosts: str = Field("", description="Names, separated by spaces, under which browsers reach a shared server")
+    hosts: str = Field("", description="Host names, separated by spaces, under which browsers reach a shared server")
     log_format: Literal["text", "json"] = Field("text", description="Format of the logs on stderr: text or JSON lines")
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(
         None, description="Lowest level of the logs; default: info for the app and the worker, warning for commands"
     )
-    worker_lease_s: float = Field(30.0, description="A job whose worker is silent for longer is taken over")
+    worker_lease_s: float = Field(30.0, description="Seconds of silence after which another worker takes over a job")
 
     @property
     def is_embedded(self) -> bool:
-        """Whether everything lies in home: no foreign MLflow, no foreign tables. Only then is the sample built."""
+        """Whether all data is in home: no foreign MLflow and no foreign tables. Only then is the sample built."""
         return self.mlflow_tracking_uri is None and self.mlflow_registry_uri is None and self.tables is None
 
     @cached_property
@@ -116,7 +119,7 @@ class Settings(BaseSettings):
 
     @property
     def artifact_root(self) -> Path:
-        """Where the embedded MLflow store keeps artifacts."""
+        """The folder in which the embedded MLflow store keeps artifacts."""
         return self.home / "artifacts"
 
     @cached_property
@@ -125,7 +128,7 @@ class Settings(BaseSettings):
 
     @property
     def signing_key_file(self) -> Path:
-        """The private key of signed heads; made on first use, readable by its owner alone."""
+        """The private key of signed heads; created on first use, readable by its owner only."""
         return self.signing_key or self.home / "signing-key.pem"
 
     @property
@@ -134,15 +137,15 @@ class Settings(BaseSettings):
 
     @property
     def has_sign_in(self) -> bool:
-        """Whether a sign-in provider is configured. Raises BadSettings: a file that cannot be read is no "no"."""
+        """Whether a sign-in provider is configured. Raises BadSettings if the secrets file cannot be read."""
         return bool(self._auth)
 
     @property
     def sign_in_providers(self) -> dict[str, str]:
-        """Each provider by its name in the secrets file ("auth" where there is one alone), and where it describes
-        itself; nothing else of that file. Raises BadSettings.
+        """The address of each provider by its name in the secrets file ("auth" if there is only one). Raises
+        BadSettings.
         """
-        # [auth.client_kwargs] is a section too, and no provider.
+        # [auth.client_kwargs] is a section, but not a provider.
         named = {k: part for k, part in self._auth.items() if isinstance(part, dict) and _OF_A_PROVIDER & set(part)}
         if "server_metadata_url" in self._auth or not named:
             named = {"auth": self._auth, **named} if self._auth else {}
@@ -150,7 +153,7 @@ class Settings(BaseSettings):
 
     @property
     def secret_values(self) -> tuple[str, ...]:
-        """What must never be in a log, an export or an answer, wherever it was set."""
+        """Values that must never appear in a log, an export or an answer, whichever setting they come from."""
         urls = [self.database_url, self.mlflow_tracking_uri, self.mlflow_registry_uri, self.spark_master]
         urls += (self.tables or "").split(",")
         try:
@@ -166,7 +169,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def _auth(self) -> dict[str, Any]:
-        """The secrets file's [auth] section; empty where there is none."""
+        """The [auth] section of the secrets file; empty if there is none."""
         try:
             content = tomllib.loads(self.secrets_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -177,7 +180,7 @@ class Settings(BaseSettings):
                 setting="MODELLEDGER_SECRETS",
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            # Not the parser's words: they may hold what the file holds.
+            # The parser's message is left out: it may quote the file.
             raise BadSettings(
                 "The secrets file {file} cannot be read as TOML. Nobody can sign in until the file is corrected.",
                 file=self.secrets_file,
@@ -192,7 +195,7 @@ class Settings(BaseSettings):
 
 
 def secret_free() -> Callable[[str], str]:
-    """Takes out of a text what settings or environment call secret, wherever somebody's words brought it from."""
+    """Return a function that masks the secrets of the settings and the environment in a text."""
     try:
         return redactor(load_settings().secret_values)
     except CoreError:
@@ -209,7 +212,7 @@ def load_settings(**overrides: Any) -> Settings:
         full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
         raise BadSettings("{setting} cannot be used: {cause}.", setting=full, cause=first["msg"]) from error
     except SettingsError as error:
-        # Its own words name the field alone; what stands in it may be secret.
+        # The message names only the field: its value may be secret.
         field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
         full = f"MODELLEDGER_{field.upper()}"
         raise BadSettings("{setting} cannot be used: the value is not valid JSON.", setting=full) from error
@@ -246,13 +249,13 @@ def _absolute(home: Path) -> Path:
 
 
 def _with_driver(uri: str | None) -> str | None:
-    """PostgreSQL by the one driver that MLflow's registry works with: SQLAlchemy 2.1 would take psycopg 3."""
+    """Name the driver with which MLflow's registry works: SQLAlchemy 2.1 would take psycopg 3."""
     scheme, separator, rest = (uri or "").partition("://")
     return f"{_POSTGRES}://{rest}" if separator and scheme in ("postgresql", "postgres") else uri
 
 
 def _place(url: str) -> str:
-    """Which database a URL leads to, whoever connects and by which driver."""
+    """Return the database that a URL names, without user and driver."""
     scheme, _, rest = url.partition("?")[0].partition("://")
     host, slash, name = rest.rpartition("@")[2].partition("/")
     kind = "postgresql" if scheme.startswith("postgres") else scheme

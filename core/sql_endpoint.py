@@ -24,7 +24,7 @@ def serve_sql(
     tell: Callable[[str], None] = lambda line: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Serves until *stop* is set or the process is interrupted; tables that are made meanwhile appear within seconds.
+    """Serve until *stop* is set or the process is interrupted. New tables appear within seconds.
 
     The server has no users and no grants: whoever reaches the port reads (and writes) what this process's account
     may. So it listens on loopback alone, unless *shared* says that grants are set outside: docs/spark.md shows how to

@@ -1,7 +1,7 @@
-"""All nouns of ModelLedger: frozen, keyword-only dataclasses over the standard library; a file for each kind.
+"""The entities of ModelLedger: frozen, keyword-only dataclasses; one file for each kind.
 
-Times are aware and in UTC. A missing number is None, never a guess. Each noun stores only the key of
-the one before it: Commit -> Run -> ModelVersion -> PromotionRequest (decision) -> PredictionBatch.
+Times are aware and in UTC. A missing number is None, never a guess. Each entity stores only
+the key of the entity before it: Commit -> Run -> ModelVersion -> PromotionRequest (decision) -> PredictionBatch.
 """
 
 from core.entities.audit import ChainVerdict, Event, Outcome, TamperedRow

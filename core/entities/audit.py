@@ -1,4 +1,4 @@
-"""The events of the audit log, the verdict on their chain, and rows beside it that it does not bear out."""
+"""Events of the audit log, the verdict on their chain, and rows that differ from the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One line of the audit log. *hash* is SHA-256 over the canonical JSON of everything else, *previous* included.
+    """One event of the audit log. *hash* is SHA-256 over the canonical JSON of all other fields, *previous* included.
 
     *operation* joins the intent of an action with its outcome.
     """
@@ -55,7 +55,7 @@ class TamperedRow:
     """A request, its approvals or a finding whose row differs from its last snapshot in the log.
 
     *kind* is "request", "approvals of request" or "finding". *fields* names the fields that differ; the tuple is empty
-    where the whole row was deleted or inserted. *detail* is a sentence.
+    if the whole row was deleted or inserted. *detail* is a sentence.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Tables, their versions, and what is known of each."""
+"""Tables and their versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A Delta table: the name people use and where it lies (path, URI or catalog name)."""
+    """A Delta table: its registered name and its address (path, URI or catalog name)."""
 
     name: str
     uri: str
@@ -30,7 +30,7 @@ class TableVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One column as the Delta schema names it; *type* is Delta's own word ("double", "array<string>")."""
+    """One column of a Delta schema; *type* is Delta's name of the type ("double", "array<string>")."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ class Field:
 class Commit:
     """One commit of a Delta log.
 
-    *operation*, *user*, *engine* and *metadata* are what the writer claimed; nobody checks them.
+    *operation*, *user*, *engine* and *metadata* are claims of the writer. Nothing checks them.
     Row counts are None where the writer did not report them.
     """
 
@@ -63,17 +63,17 @@ class Commit:
 
     @property
     def claimed_by(self) -> str | None:
-        """Who says to have written it: the log's own user, else the actor that ModelLedger noted in the metadata."""
+        """The claimed author: the log's user, else the actor that ModelLedger wrote to the metadata."""
         noted = self.metadata.get("modelledger.actor")
         return self.user or (str(noted) if noted else None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A table as it stood at one version, from the log alone (no data file is read).
+    """A table at one version, from its log alone; no data file is read.
 
-    *rows* is None unless every file has statistics and none a deletion vector. *size_bytes* is None where only Spark
-    reads the log, which does not tell it, and the files are gone.
+    *rows* is None unless every file has statistics and no file has a deletion vector. *size_bytes* is None if only
+    Spark can read the log and the files are gone.
     """
 
     table: str
@@ -89,7 +89,7 @@ class Snapshot:
 
 
 class Readability(str, Enum):
-    """Whether a version's rows can still be shown, and how they were lost if not."""
+    """Whether a version is readable, and if not, how its rows were lost."""
 
     READABLE = "readable"
     FILES_VACUUMED = "files vacuumed"
@@ -119,7 +119,7 @@ class FieldChange:
 
 @dataclass(frozen=True, kw_only=True)
 class TableDiff:
-    """What differs between version *before* and *after* of a table.
+    """The differences between the versions *before* and *after* of a table.
 
     Without a key a changed row counts once as removed and once as added, and *rows_changed* is None.
     """

@@ -13,7 +13,7 @@ from core.entities.models import ModelVersionKey, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """One gate's verdict with its numbers in *detail*, ready to be read by a person."""
+    """The result of one gate; *detail* is a sentence with the compared numbers."""
 
     name: str
     passed: bool
@@ -35,11 +35,11 @@ class RequestKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionRequest:
-    """A request to move a model version to a stage, and what was decided on it.
+    """A request to move a model version to a stage, and its decision.
 
     *stages* are the stages of all versions after the decision took effect; empty while undecided.
-    *intended* are the stage changes that an approval set out to make (kept for reconcile).
-    *evidence* is what the gates saw (metrics of both versions, data readability, hashes).
+    *intended* are the stage changes that the approval intends (for reconcile).
+    *evidence* holds the facts that the gates checked (metrics of both versions, data readability, hashes).
     """
 
     id: str
@@ -67,7 +67,7 @@ class PromotionRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """One person's yes to a request; a policy may ask for several before it is carried out."""
+    """One person's yes to a request. A policy can require several before the decision is applied."""
 
     request_id: str
     by: str

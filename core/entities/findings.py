@@ -1,4 +1,4 @@
-"""Where the registry and the decisions disagree, and who looks into it until when."""
+"""Findings and differences between the registry and the decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One place where the registry and the decisions disagree, or an action that never finished."""
+    """One difference between the registry and the decisions, or one unfinished action."""
 
     kind: str
     subject: str
@@ -27,10 +27,10 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that somebody has to look into: found by a pass over the registry, or opened by an auditor.
+    """A fact that somebody must look into: found by an inspection of the registry, or opened by an auditor.
 
-    *last_seen* is when the pass saw it last, *gone* since when it sees it no more; it stays open until a person closes
-    it with a reason.
+    *last_seen* is the last inspection that saw the fact; *gone* is the time since which it is no longer seen. The
+    finding stays open until a person closes it with a reason.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One whole pass that looked for findings: when it ended, who asked for it, how much it saw and what was new."""
+    """One complete inspection: its end, who started it, and how many differences it saw, in all and new ones."""
 
     at: datetime
     by: str

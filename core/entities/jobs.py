@@ -1,4 +1,4 @@
-"""Jobs of the worker, what they said, and what starts them."""
+"""Jobs, their log lines, and the triggers that start them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class JobStatus(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Long work: a row in the job table, done by a worker process.
+    """Long work: a row in the job table, run by a worker process.
 
-    *progress* runs from 0 to 1. *heartbeat* is the worker's last sign of life.
+    *progress* runs from 0 to 1. *heartbeat* is the time of the last lease renewal.
     """
 
     id: str
@@ -60,7 +60,7 @@ class JobLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """When to retrain without a person: by a cron line (UTC), or whenever a table gets a new data version."""
+    """A schedule for retraining: a cron expression (UTC), or each new version of a table."""
 
     id: str
     kind: str

@@ -1,4 +1,4 @@
-"""What is trained, and what came of it."""
+"""Recipes and the results of trainings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What one training left behind."""
+    """The result of one training."""
 
     run_id: str
     model: ModelVersionKey

@@ -18,7 +18,7 @@ class NodeKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One noun in a lineage graph. *id* is unique in the graph; *subject* is what audit and links call it."""
+    """One node of a lineage graph. *id* is unique in the graph; *subject* is its name in the audit log and in links."""
 
     id: str
     kind: NodeKind
@@ -37,7 +37,7 @@ class Edge:
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """A directed graph from data to predictions; *root* is the node that was asked for."""
+    """A directed graph from data to predictions; *root* is the requested node."""
 
     root: str
     nodes: tuple[Node, ...]

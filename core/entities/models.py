@@ -49,7 +49,7 @@ class ModelVersion:
 
     @property
     def data(self) -> TableVersion | None:
-        """The data version as stamped on the model version itself (tags delta.table, delta.version)."""
+        """The data version from the tags of the model version itself (delta.table, delta.version)."""
         table, version = self.tags.get("delta.table"), self.tags.get("delta.version", "")
         return TableVersion(table=table, version=int(version)) if table and version.isdigit() else None
 

@@ -1,4 +1,4 @@
-"""People, their roles, and the tokens that they act by."""
+"""People, their roles and their tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-# So begins the name of whoever acts by a token, and nobody else's.
+# The prefix of the name of an actor with a token. No other name may start with it.
 BY_TOKEN = "token:"  # noqa: S105 — no password
 
 
@@ -21,7 +21,7 @@ class Role(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who acts. *channel* tells how: "page", "cli", "worker", "token ID"; *token* is that id, for jobs too."""
+    """Who acts. *channel* is "page", "cli", "worker" or "token ID"; *token* is the id of the token, for jobs too."""
 
     name: str
     roles: frozenset[Role]
@@ -30,7 +30,7 @@ class Actor:
 
 
 class TokenState(str, Enum):
-    """What a token is worth at a moment."""
+    """The state of a token at a moment."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -39,7 +39,7 @@ class TokenState(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What a person or a machine acts by on the command line; its text is shown once and kept nowhere."""
+    """A token for the command line. Its text is shown once and stored nowhere."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class Token:
     revoked_by: str | None = None
 
     def state(self, now: datetime) -> TokenState:
-        """What was taken away stays so, also when its time is over."""
+        """A revoked token stays revoked after its expiry date."""
         if self.revoked is not None:
             return TokenState.REVOKED
         return TokenState.VALID if now < self.expires else TokenState.EXPIRED

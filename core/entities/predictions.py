@@ -11,7 +11,7 @@ from core.entities.models import ModelVersionKey
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionBatch:
-    """One scoring: which model version read which data version, and where the rows went."""
+    """One scoring: the model version, the data version, and the table that holds the predictions."""
 
     batch_id: str
     model: str

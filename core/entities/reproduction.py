@@ -1,4 +1,4 @@
-"""A model version made again."""
+"""Reproduction of a model version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.entities.models import ModelVersionKey
 
 
 class Reproduced(str, Enum):
-    """How a model version came out when it was made again from its data version and its parameters."""
+    """The verdict on a reproduction from the pinned data version and parameters."""
 
     REPRODUCED = "reproduced"
     WITHIN_TOLERANCE = "within tolerance"
@@ -21,10 +21,10 @@ class Reproduced(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """A model version made again. Nothing of it is kept but this, in the audit log.
+    """Reproduction of a model version. Only this verdict is kept, in the audit log.
 
-    *metrics* maps each KPI to what its run logged and what came out again; *answers* counts the test rows that the
-    stored model and the new one answer alike, of how many; *changed* names what is not as it was: packages, code.
+    *metrics* maps each KPI to the logged and the reproduced value. *answers* counts the test rows with the same answer
+    from both models, and all test rows. *changed* names the differences: packages, code.
     """
 
     model: ModelVersionKey

@@ -11,7 +11,7 @@ from core.entities.data import TableVersion
 
 
 class RunStatus(str, Enum):
-    """MLflow's words."""
+    """The statuses of a run, in MLflow's words."""
 
     SCHEDULED = "scheduled"
     RUNNING = "running"

@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Append one line to the job's log."""
 
     def remember(self, **facts: str) -> None:
-        """Store what must be tidied up if this process dies: run_id (an MLflow run), operation (of the audit log)."""
+        """Store what another process must clean up if this process dies: run_id (MLflow), operation (audit log)."""
 
     def checkpoint(self) -> None:
         """Call before anything that cannot be undone. Raises JobCancelled or LeaseLost."""
