@@ -193,29 +193,11 @@ def test_template_is_a_literal() -> None:
     assert not wrong
 
 
-# Modules whose messages are not templates yet.
-NOT_YET = {
-    "core/access/identity.py",
-    "core/access/permissions.py",
-    "core/access/tokens.py",
-    "core/audit/decisions.py",
-    "core/audit/findings.py",
-    "core/bootstrap.py",
-    "core/delta/sql/parser.py",
-    "core/jobs/store.py",
-    "core/jobs/triggers.py",
-    "core/serve.py",
-    "core/settings.py",
-    "core/sql_endpoint.py",
-}
-
-
 def test_message_of_an_error_is_a_literal() -> None:
     wrong = [
         f"{call.path}:{call.line} {call.name}({ast.unparse(call.call.args[0])[:60]})"
         for call in calls()
         if call.is_error
-        and call.path not in NOT_YET
         and call.call.args
         and not (isinstance(call.call.args[0], ast.Constant) and isinstance(call.call.args[0].value, str))
     ]
