@@ -291,13 +291,24 @@ def test_rows_are_unknown_below_a_deletion_vector_and_its_file_is_needed(place: 
     assert stored == "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
 
 
-def test_in_commit_timestamp_is_preferred_to_the_file_time(place: Path) -> None:
+def test_in_commit_timestamp_of_a_table_that_uses_them_is_preferred_to_the_file_time(place: Path) -> None:
     def stamped(action: dict[str, Any]) -> dict[str, Any]:
         if "commitInfo" in action:
             action["commitInfo"]["inCommitTimestamp"] = 1_700_000_000_123
         return action
 
+    def with_the_feature(action: dict[str, Any]) -> dict[str, Any]:
+        if "metaData" in action:
+            action["metaData"]["configuration"] = {
+                "delta.enableInCommitTimestamps": "true",
+                "delta.inCommitTimestampEnablementVersion": "1",
+            }
+        if "protocol" in action:
+            return {"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["inCommitTimestamp"]}}
+        return action
+
     append(place, 1, 1)
+    rewrite(commit(place, 0), with_the_feature)
     rewrite(commit(place, 1), stamped)
     os.utime(commit(place, 0), (1_600_000_000, 1_600_000_000))
     newest, oldest = log_of(place).history()

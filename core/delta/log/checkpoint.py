@@ -33,6 +33,7 @@ _LEAVES = (
     "metaData.id.",
     "metaData.schemaString.",
     "metaData.partitionColumns.",
+    "metaData.configuration.",
     "protocol.",
     "txn.",
     "sidecar.path.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -83,40 +83,36 @@ def _line_by_line(data: bytes, name: str, table: str) -> list[Any]:
     return parsed
 
 
-def to_commit(table: str, version: int, actions: list[dict[str, Any]], modified_s: float) -> Commit:
-    """Return the commit that *actions* describe. commitInfo is optional, and only the writer's claim."""
-    info: Mapping[str, Any] = {}
+def commit_info(actions: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """Return the commitInfo of a commit: free-form, optional, and only the writer's claim. {} without one."""
+    return next((_mapping(action["commitInfo"]) for action in actions if "commitInfo" in action), {})
+
+
+def to_commit(table: str, version: int, actions: list[dict[str, Any]], timestamp: datetime) -> Commit:
+    """Return the commit that *actions* describe."""
+    info = commit_info(actions)
     added = removed = 0
     for action in actions:
         if "add" in action:
             added += 1
         elif "remove" in action:
             removed += 1
-        elif "commitInfo" in action:
-            info = action["commitInfo"] or {}
-    operation = info.get("operation") or UNKNOWN_OPERATION
+    operation = str(info.get("operation") or UNKNOWN_OPERATION)
     metadata = user_metadata(info)
-    rows_added, rows_removed = row_counts(operation, info.get("operationMetrics") or {})
+    rows_added, rows_removed = row_counts(operation, _mapping(info.get("operationMetrics")))
     return Commit(
         table=table,
         version=version,
-        timestamp=commit_time(info, modified_s),
+        timestamp=timestamp,
         operation=operation,
-        user=info.get("userName") or info.get("userId") or take_user(metadata),
+        user=_text(info.get("userName") or info.get("userId")) or take_user(metadata),
         rows_added=rows_added,
         rows_removed=rows_removed,
         files_added=added,
         files_removed=removed,
-        engine=info.get("engineInfo") or info.get("clientVersion"),
+        engine=_text(info.get("engineInfo") or info.get("clientVersion")),
         metadata=metadata,
     )
-
-
-def commit_time(info: Mapping[str, Any], modified_s: float) -> datetime:
-    """Return the in-commit timestamp if there is one, else the time of the file. UTC, milliseconds."""
-    timestamp = info.get("inCommitTimestamp")
-    milliseconds = int(timestamp) if timestamp is not None else int(modified_s * 1000)
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def row_counts(operation: str, metrics: Mapping[str, Any]) -> tuple[int | None, int | None]:
@@ -137,7 +133,7 @@ def metric(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
         if name in metrics:
             try:
                 return int(metrics[name])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return None  # not a number, so the count is unknown
     return None
 
@@ -159,3 +155,11 @@ def user_metadata(info: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         value = None
     return own | (value if isinstance(value, dict) else {"userMetadata": text})
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None

@@ -60,6 +60,13 @@ class LogFiles(ABC):
         """
 
     @abstractmethod
+    def commit_times(self, version: int) -> list[tuple[int, float]]:
+        """Return the commits before *version*, back to the first gap, oldest first, each with its file's time.
+
+        Times are in seconds since 1970. No file is read.
+        """
+
+    @abstractmethod
     def read(self, name: str) -> File:
         """Read one file. Raises FileNotFoundError."""
 
@@ -101,6 +108,18 @@ class LocalFiles(LogFiles):
                 newer.append(candidate)
             candidate += 1
         return newer
+
+    def commit_times(self, version: int) -> list[tuple[int, float]]:
+        times: list[tuple[int, float]] = []
+        for earlier in range(version - 1, -1, -1):
+            path = f"{self.root}/{commit_path(earlier)}"
+            try:
+                times.append((earlier, os.stat(path).st_mtime))
+            except (FileNotFoundError, NotADirectoryError):
+                break  # the log begins after this version
+            except OSError as error:
+                raise _refused(path, error) from error
+        return times[::-1]
 
     def read(self, name: str) -> File:
         try:
@@ -154,11 +173,24 @@ class StoreFiles(LogFiles):
         versions = (int(match[1]) for name in names if (match := COMMIT.match(name)))
         return sorted(newer for newer in versions if newer > version)
 
+    def commit_times(self, version: int) -> list[tuple[int, float]]:
+        modified = {name: item["last_modified"].timestamp() for name, item in self._listed(None)}
+        times: list[tuple[int, float]] = []
+        for earlier in range(version - 1, -1, -1):
+            time_s = modified.get(commit_path(earlier).removeprefix(f"{LOG_FOLDER}/"))
+            if time_s is None:
+                break
+            times.append((earlier, time_s))
+        return times[::-1]
+
     def _names(self, after: str | None) -> list[str]:
+        return [name for name, _ in self._listed(after)]
+
+    def _listed(self, after: str | None) -> list[tuple[str, Any]]:
+        """Return the files in the log folder, by name without the folder, with what the store reports of them."""
         chunks = self._request(lambda: list(obstore.list(self._store, prefix=LOG_FOLDER, offset=after)))
-        paths = (str(item["path"]) for chunk in chunks for item in chunk)
-        below = (path.rpartition(f"{LOG_FOLDER}/")[2] for path in paths)
-        return [name for name in below if "/" not in name]
+        files = ((str(item["path"]).rpartition(f"{LOG_FOLDER}/")[2], item) for chunk in chunks for item in chunk)
+        return [(name, item) for name, item in files if "/" not in name]
 
     def read(self, name: str) -> File:
         def get() -> File:

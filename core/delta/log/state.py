@@ -31,6 +31,10 @@ _IMPLIED_BY_WRITER = {
 _GENERATED = "delta.generationExpression"
 _IDENTITY = "delta.identity.start"
 
+IN_COMMIT_TIMESTAMP = "inCommitTimestamp"
+_ENABLES_IN_COMMIT_TIMES = "delta.enableInCommitTimestamps"
+_IN_COMMIT_TIMES_FROM = "delta.inCommitTimestampEnablementVersion"
+
 FileKey = tuple[str, str]
 
 
@@ -53,7 +57,9 @@ class State:
         self._rows = 0
         self._uncounted_files = 0
         self._metadata: Mapping[str, Any] = {}
+        self._properties: Mapping[str, Any] = {}
         self._schema: tuple[Field, ...] = ()
+        self._partition_columns: tuple[str, ...] = ()
         self._features: tuple[str, ...] = ()
 
     def apply(self, version: int, actions: Iterable[Mapping[str, Any]], name: str) -> None:
@@ -70,7 +76,7 @@ class State:
                     self.require(action["protocol"])
                 elif "txn" in action:
                     self.transactions[action["txn"]["appId"]] = int(action["txn"]["version"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise LogCorrupt(
                 "{table}: {file} contains an action that cannot be read: {cause}.",
                 table=self.table,
@@ -101,6 +107,9 @@ class State:
                 Field(name=field["name"], type=type_name(field["type"]), nullable=bool(field.get("nullable", True)))
                 for field in orjson.loads(text)["fields"]
             )
+        # A checkpoint has the properties as pairs.
+        self._properties = dict(metadata.get("configuration") or {})
+        self._partition_columns = tuple(metadata.get("partitionColumns") or ())
         self._metadata = metadata
 
     def require(self, protocol: Mapping[str, Any]) -> None:
@@ -128,9 +137,19 @@ class State:
             files=len(self.files),
             size_bytes=self._size,
             schema=self._schema,
-            partition_columns=tuple(self._metadata.get("partitionColumns") or ()),
+            partition_columns=self._partition_columns,
             features=self._features,
         )
+
+    def in_commit_times_from(self) -> int | None:
+        """Return the first version whose in-commit timestamp counts, or None if the table does not use them.
+
+        Source: Delta protocol, "In-Commit Timestamps".
+        """
+        if IN_COMMIT_TIMESTAMP not in self._features or self._properties.get(_ENABLES_IN_COMMIT_TIMES) != "true":
+            return None
+        start = str(self._properties.get(_IN_COMMIT_TIMES_FROM) or "")
+        return int(start) if start.isdecimal() else 0
 
     def filled_by_table(self) -> frozenset[str]:
         """Return the columns that the table fills if a writer leaves them out: generated and identity columns."""

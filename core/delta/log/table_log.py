@@ -7,15 +7,17 @@ refresh reads only new commits. Only what a call needs is parsed: the newest N c
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
 from core.delta.log import checkpoint
-from core.delta.log.commit import commit_time, read_actions, to_commit
+from core.delta.log.commit import commit_info, read_actions, to_commit
+from core.delta.log.commit_times import CommitTimes
 from core.delta.log.log_files import COMMIT, LogFiles, commit_path
-from core.delta.log.state import FileKey, State
+from core.delta.log.state import IN_COMMIT_TIMESTAMP, FileKey, State
 from core.entities import Commit, Snapshot, Table
 from core.errors import LogCorrupt, LogExpired, TableNotFound, VersionNotFound
 
@@ -44,6 +46,8 @@ class Log:
         self._oldest: int | None = None  # None until the folder is listed
         self._checkpoints: dict[int, tuple[str, ...]] = {}
         self._commits: dict[int, Commit] = {}
+        self._times = CommitTimes(self.table.name, self.files)
+        self._in_commit_from: tuple[int, int | None] | None = None  # of which newest version, and from when on
         self._snapshots: dict[int, Snapshot] = {}
         self._data_files: LRUCache[int, tuple[FileKey, ...]] = LRUCache(_MAX_CACHED_PATHS, getsizeof=len)
         self._tip: State | None = None
@@ -70,6 +74,8 @@ class Log:
         """Return the commits whose files exist, newest first, at most *limit*."""
         with self._lock:
             latest = self._refresh()
+            if self._in_commit_from is not None and self._in_commit_from[1] != self._in_commit_times_from():
+                self._commits.clear()  # the table began or ceased to use in-commit timestamps
             oldest = self._list() if limit is None else max(0, latest - limit + 1)
             try:
                 self._parse(oldest, latest)
@@ -228,7 +234,22 @@ class Log:
         paths = [commit_path(version) for version in versions]
         table = self.table.name
         for version, path, file in zip(versions, paths, self.files.read_all(paths), strict=True):
-            commits[version] = to_commit(table, version, read_actions(file, path, table), file.modified_s)
+            actions = read_actions(file, path, table)
+            info = commit_info(actions)
+            in_commit_from = self._in_commit_times_from() if IN_COMMIT_TIMESTAMP in info else None
+            time = self._times.time(version, info, file.modified_s, in_commit_from=in_commit_from)
+            commits[version] = to_commit(table, version, actions, time)
+
+    def _in_commit_times_from(self) -> int | None:
+        """Return the first version whose in-commit timestamp counts, as the newest version has it."""
+        assert self._latest is not None
+        if self._in_commit_from is None or self._in_commit_from[0] != self._latest:
+            try:
+                start = self._state(self._latest).in_commit_times_from()
+            except LogExpired:
+                start = None  # the table's features are unknown, so file times count
+            self._in_commit_from = self._latest, start
+        return self._in_commit_from[1]
 
     def _base(self, version: int) -> int | None:
         """Return the checkpoint from which to replay to *version*; None is the first commit. Raises LogExpired."""
@@ -284,7 +305,7 @@ class Log:
                 entries = read_actions(file, path, self.table.name)
                 state.apply(version, entries, path)
                 if version >= first:
-                    self._snapshots[version] = state.snapshot(commit_time(_commit_info(entries), file.modified_s))
+                    self._snapshots[version] = state.snapshot(self._time(state, entries, file.modified_s))
         except BaseException:
             if state is self._tip:
                 self._tip = None  # the state may contain half a commit
@@ -313,15 +334,15 @@ class Log:
             try:
                 file = self.files.read(commit_path(base))
                 entries = read_actions(file, commit_path(base), self.table.name)
-                info, modified_s = _commit_info(entries), file.modified_s
+                modified_s = file.modified_s
             except FileNotFoundError:
-                info = {}  # the commit was cleaned up: the checkpoint's time is the closest known time
-            self._snapshots[base] = state.snapshot(commit_time(info, modified_s))
+                entries = []  # the commit was cleaned up: the checkpoint's time is the closest known time
+            self._snapshots[base] = state.snapshot(self._time(state, entries, modified_s))
         return state
+
+    def _time(self, state: State, entries: list[dict[str, Any]], modified_s: float) -> datetime:
+        info, start = commit_info(entries), state.in_commit_times_from()
+        return self._times.time(state.version, info, modified_s, in_commit_from=start)
 
     def _mark(self, version: int) -> Any:
         return self.files.mark(commit_path(version))
-
-
-def _commit_info(entries: list[dict[str, Any]]) -> Mapping[str, Any]:
-    return next((entry["commitInfo"] or {} for entry in entries if "commitInfo" in entry), {})

@@ -1,0 +1,187 @@
+"""Histories that other writers left: times by Delta's rules, and logs that cannot be understood."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from core.delta.catalog import Catalog
+from core.delta.engine import DeltaEngine
+from core.delta.log.log_files import LocalFiles, LogFiles, StoreFiles
+from core.delta.log.table_log import Log
+from core.delta.spark import describe
+from core.delta.spark.engine import SparkEngine
+from core.delta.sql.query import run_query
+from core.entities import Actor, Table
+from core.errors import LogCorrupt, VersionNotFound
+from core.features.data import browse
+from core.features.stores import Stores
+from tests.contract.engines import SPARK, Kind, opened, parameters
+from tests.foreign.handmade import HandmadeTable, column
+
+FIELDS = [column("id", "long")]
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+USES_IN_COMMIT_TIMES = {"delta__enableInCommitTimestamps": "true"}
+
+
+@pytest.fixture(params=parameters())
+def engine(request: pytest.FixtureRequest) -> DeltaEngine:
+    kind: Kind = request.param
+    return opened(kind, request)
+
+
+def milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def table_with_file_times(root: Path, *offsets_ms: int) -> HandmadeTable:
+    """A table with one commit and one row per offset; each log file's time is noon plus its offset."""
+    table = HandmadeTable(root)
+    for version, offset_ms in enumerate(offsets_ms):
+        rows = table.add(pa.table({"id": pa.array([version], pa.int64())}))
+        table.create(FIELDS, rows) if version == 0 else table.commit(rows)
+        at_ns = (milliseconds(NOON) + offset_ms) * 1_000_000
+        os.utime(table.log_file(version), ns=(at_ns, at_ns))
+    return table
+
+
+def offsets_ms(times: list[datetime]) -> list[int]:
+    return [milliseconds(time) - milliseconds(NOON) for time in times]
+
+
+@pytest.mark.parametrize("is_store", [False, True])
+def test_commit_is_at_least_one_millisecond_later_than_the_commit_before(tmp_path: Path, is_store: bool) -> None:
+    table = table_with_file_times(tmp_path / "t", 123, 50, 124, 5_000, 5_000, 7_000)
+    files: LogFiles = StoreFiles(Path(table.uri).as_uri()) if is_store else LocalFiles(table.uri)
+    log = Log(Table(name="t", uri=table.uri), files)
+    expected = [123, 124, 125, 5_000, 5_001, 7_000]
+    assert offsets_ms([commit.timestamp for commit in log.history(1)]) == [7_000]
+    assert offsets_ms([log.snapshot(version).timestamp for version in (4, 2, 0)]) == [5_001, 125, 123]
+    assert offsets_ms([commit.timestamp for commit in log.history()]) == expected[::-1]
+
+
+def test_newest_commits_alone_have_the_times_of_the_whole_history(tmp_path: Path) -> None:
+    table = table_with_file_times(tmp_path / "t", 9_000, 1_000, 2_000)
+    fresh = [Log(Table(name="t", uri=table.uri), LocalFiles(table.uri)) for _ in range(2)]
+    assert offsets_ms([commit.timestamp for commit in fresh[0].history(1)]) == [9_002]
+    assert offsets_ms([fresh[1].snapshot().timestamp]) == [9_002]
+
+
+def test_timestamp_as_of_follows_the_adjusted_times(engine: DeltaEngine, tmp_path: Path) -> None:
+    table_with_file_times(tmp_path / "t", 9_000, 1_000, 20_000)
+    catalog = Catalog(None, tmp_path)
+
+    def version_at(offset_ms: int) -> int:
+        at = (NOON + timedelta(milliseconds=offset_ms)).isoformat()
+        return run_query(engine, catalog, f"SELECT * FROM t TIMESTAMP AS OF '{at}'").versions_read[0].version
+
+    assert [version_at(offset) for offset in (9_000, 9_001, 19_999, 20_000)] == [0, 1, 1, 2]
+    with pytest.raises(VersionNotFound, match="2026-11-29 12:00:09"):
+        version_at(8_999)
+
+
+@pytest.mark.spark
+def test_times_are_those_that_spark_reports(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    engine = opened(SPARK, request)
+    assert isinstance(engine, SparkEngine)
+    table = table_with_file_times(tmp_path / "t", 123, 50, 124, 5_000, 5_000, 7_000)
+    place = Table(name="t", uri=table.uri)
+    reported = describe.history(engine.session, place, None)
+    assert [commit.timestamp for commit in engine.history(place)] == [commit.timestamp for commit in reported]
+
+
+@pytest.mark.parametrize(
+    ("features", "configuration", "expected"),
+    [
+        (None, {}, [0, 10, 20]),
+        (["inCommitTimestamp"], {}, [0, 10, 20]),
+        (["inCommitTimestamp"], {"delta__enableInCommitTimestamps": "false"}, [0, 10, 20]),
+        (None, USES_IN_COMMIT_TIMES, [0, 10, 20]),
+        (["inCommitTimestamp"], USES_IN_COMMIT_TIMES, [1_000, 1_001, 1_002]),
+        (
+            ["inCommitTimestamp"],
+            USES_IN_COMMIT_TIMES | {"delta__inCommitTimestampEnablementVersion": "2"},
+            [0, 10, 1_002],
+        ),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, None])
+def test_in_commit_timestamps_count_from_the_version_that_enabled_them(
+    tmp_path: Path, features: list[str] | None, configuration: dict[str, str], expected: list[int], limit: int | None
+) -> None:
+    table = HandmadeTable(tmp_path / "t")
+    for version in range(3):
+        info = {"commitInfo": {"operation": "WRITE", "inCommitTimestamp": milliseconds(NOON) + 1_000 + version}}
+        described = [table.protocol(features=features), table.metadata(FIELDS, **configuration)]
+        table.commit(info, *(described if version == 0 else []))
+        at_ns = (milliseconds(NOON) + version * 10) * 1_000_000
+        os.utime(table.log_file(version), ns=(at_ns, at_ns))
+    log = Log(Table(name="t", uri=table.uri), LocalFiles(table.uri))
+    assert offsets_ms([commit.timestamp for commit in log.history(limit)]) == expected[::-1][:limit]
+    assert offsets_ms([snapshot.timestamp for snapshot in log.snapshots(limit)]) == expected[::-1][:limit]
+
+
+def test_history_changes_when_the_table_ceases_to_use_in_commit_timestamps(tmp_path: Path) -> None:
+    table = HandmadeTable(tmp_path / "t")
+    info = {"commitInfo": {"inCommitTimestamp": milliseconds(NOON) + 1_000}}
+    protocol = table.protocol(features=["inCommitTimestamp"])
+    table.commit(info, protocol, table.metadata(FIELDS, **USES_IN_COMMIT_TIMES))
+    os.utime(table.log_file(0), (NOON.timestamp(), NOON.timestamp()))
+    log = Log(Table(name="t", uri=table.uri), LocalFiles(table.uri))
+    assert offsets_ms([log.history()[-1].timestamp]) == [1_000]
+    table.commit(table.metadata(FIELDS))
+    assert offsets_ms([log.history()[-1].timestamp]) == [0]
+
+
+@pytest.mark.parametrize("value", ["soon", [], {}, 10**40, -(10**17), "NaN"])
+def test_in_commit_timestamp_that_is_not_a_time_is_named(tmp_path: Path, value: Any) -> None:
+    table = HandmadeTable(tmp_path / "t")
+    info = {"commitInfo": {"inCommitTimestamp": value}}
+    table.commit(info, table.protocol(features=["inCommitTimestamp"]), table.metadata(FIELDS, **USES_IN_COMMIT_TIMES))
+    for read in (Log.history, Log.snapshot):
+        with pytest.raises(LogCorrupt):
+            read(Log(Table(name="t", uri=table.uri), LocalFiles(table.uri)))
+
+
+NOT_UNDERSTOOD: dict[str, list[dict[str, Any]]] = {
+    "time": [{"commitInfo": {"inCommitTimestamp": "soon"}}],
+    "commit-info": [{"commitInfo": ["WRITE", 3]}, {"metaData": {"id": "x"}}],
+    "metadata": [{"metaData": None}],
+    "schema": [{"metaData": {"schemaString": "{"}}],
+    "properties": [{"metaData": {"schemaString": '{"fields": []}', "configuration": 7}}],
+    "protocol": [{"protocol": {"minReaderVersion": 1, "minWriterVersion": "many"}}],
+    "size": [{"add": {"path": "a.parquet", "size": "large", "partitionValues": {}, "dataChange": True}}],
+}
+
+
+def test_table_that_cannot_be_understood_hides_no_other_table(stores: Stores, scientist: Actor) -> None:
+    root = stores.settings.home / "tables"
+    for name, actions in NOT_UNDERSTOOD.items():
+        broken = HandmadeTable(root / name)
+        features = broken.protocol(features=["inCommitTimestamp"])
+        broken.commit(features, broken.metadata(FIELDS, **USES_IN_COMMIT_TIMES), *actions)
+    fine = HandmadeTable(root / "fine")
+    fine.create(FIELDS, fine.add(pa.table({"id": pa.array([1, 2], pa.int64())})))
+    listed = {table.name: table for table in browse.list_tables(stores, scientist)}
+    assert set(listed) == {"fine", *NOT_UNDERSTOOD}
+    assert (listed["fine"].rows, listed["fine"].problem) == (2, None)
+    for name in NOT_UNDERSTOOD:
+        assert "00000000000000000000.json" in (listed[name].problem or ""), name
+
+
+def test_free_form_commit_info_never_ends_a_history(tmp_path: Path) -> None:
+    table = HandmadeTable(tmp_path / "t")
+    table.create(FIELDS, {"commitInfo": {"operation": 7, "userName": 12, "operationMetrics": [], "engineInfo": {}}})
+    table.commit({"commitInfo": ["WRITE"]})
+    table.commit({"commitInfo": {"inCommitTimestamp": "soon", "operationMetrics": {"numOutputRows": "many"}}})
+    log = Log(Table(name="t", uri=table.uri), LocalFiles(table.uri))
+    assert [(commit.operation, commit.user) for commit in log.history()] == [
+        ("unknown", None),
+        ("unknown", None),
+        ("7", "12"),
+    ]
