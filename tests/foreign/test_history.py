@@ -150,7 +150,7 @@ def test_in_commit_timestamp_that_is_not_a_time_is_named(tmp_path: Path, value: 
 
 NOT_UNDERSTOOD: dict[str, list[dict[str, Any]]] = {
     "time": [{"commitInfo": {"inCommitTimestamp": "soon"}}],
-    "commit-info": [{"commitInfo": ["WRITE", 3]}, {"metaData": {"id": "x"}}],
+    "removed": [{"remove": 5}],
     "metadata": [{"metaData": None}],
     "schema": [{"metaData": {"schemaString": "{"}}],
     "properties": [{"metaData": {"schemaString": '{"fields": []}', "configuration": 7}}],

@@ -19,6 +19,7 @@ from core.delta import table_features
 from core.delta.arrow_types import Rows, check_new, fitting, nullable_within, plain_schema, read_batches
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
+from core.delta.delta_rs.select_rows import count, select
 from core.delta.engine import DeltaEngine, WriteMode, commit_metadata, version_conflict
 from core.delta.log.log_cache import Logs
 from core.delta.log.state import stored_files
@@ -43,13 +44,6 @@ from core.identifiers import quote_ansi
 from core.texts import text
 from core.uris import local_path
 
-_QUERY_OPTIONS = {
-    # One partition at a time: the same rows come in the same order in every read.
-    "datafusion.execution.target_partitions": "1",
-    # Spark writes timestamps as INT96. DataFusion reads them as 64-bit nanoseconds, which wrap outside 1677–2262.
-    "datafusion.execution.parquet.coerce_int96": "us",
-}
-_ROWS = "rows"
 # Opening a version takes 4 ms, and lineage needs many versions: a version that opened is taken as readable for this
 # long. Whether its files exist is checked each time.
 _TRUST_S = 30.0
@@ -90,6 +84,7 @@ class DeltaRsEngine(DeltaEngine):
         log = self.log(table)
         try:
             files = log.data_files(version)
+            snapshot = log.snapshot(version)
         except (LogExpired, VersionNotFound) as error:
             return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
         except LogCorrupt as error:
@@ -103,7 +98,7 @@ class DeltaRsEngine(DeltaEngine):
             )
         if time.monotonic() - self._opened.get((table.uri, version), -_TRUST_S) >= _TRUST_S:
             try:
-                table_features.require_read(self.name, table, log.snapshot(version).features)
+                table_features.require_read(self.name, table, snapshot.features)
                 self._open(table, version)
             except DataUnreadable as error:
                 return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
@@ -135,8 +130,7 @@ class DeltaRsEngine(DeltaEngine):
         if snapshot.rows is not None:
             return snapshot.rows
         with self._reading(table, snapshot.version):
-            rows = _query(self._open(table, snapshot.version), f"SELECT count(*) FROM {_ROWS}")  # noqa: S608
-            return int(rows.read_all().column(0)[0].as_py())
+            return count(self._open(table, snapshot.version), snapshot)
 
     def content(self, table: Table, *, version: int | None = None) -> Content:
         reader = self._reader(table, version, None, None, 0)
@@ -161,13 +155,11 @@ class DeltaRsEngine(DeltaEngine):
         if columns is not None and not columns:
             raise BadParameter("Name at least one column, or leave columns out to read all.")
         listed = ", ".join(quote_ansi(name) for name in (columns or names))
-        sql = f"SELECT {listed} FROM {_ROWS}"  # noqa: S608 - quoted
-        if limit is not None:
-            sql += f" LIMIT {int(limit)}"
+        paging = "" if limit is None else f" LIMIT {int(limit)}"
         if offset:
-            sql += f" OFFSET {int(offset)}"
+            paging += f" OFFSET {int(offset)}"
         with self._reading(table, snapshot.version):
-            reader = _query(self._open(table, snapshot.version), sql)
+            reader = select(self._open(table, snapshot.version), snapshot, listed, paging)
         return _Reader(reader, self, table, snapshot.version)
 
     def _open(self, table: Table, version: int) -> Any:
@@ -317,11 +309,6 @@ class _Reader:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         with self._engine._reading(self._table, self._version):
             yield from read_batches(self.schema, self._reader)
-
-
-def _query(table: Any, sql: str) -> pa.RecordBatchReader:
-    stream = deltalake.QueryBuilder(_QUERY_OPTIONS).register(_ROWS, table).execute(sql)
-    return pa.RecordBatchReader.from_stream(stream)
 
 
 def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:

@@ -87,6 +87,13 @@ def _from_message(table: Table, error: BaseException) -> CoreError:
         )
     if "not found: No such file" in message or ("Object at location" in message and "not found" in message):
         return FilesVacuumed("{table}: a file is missing in storage: {cause}.", table=table.name, cause=cause)
+    if "schemaString" in message and "non-nullable" in message:
+        return FeatureUnsupported(
+            "{table}: a commit describes the table without columns, as Delta Live Tables write version 0. {engine} "
+            "cannot open such a table before a checkpoint follows. Use the spark engine (MODELLEDGER_ENGINE=spark).",
+            table=table.name,
+            engine=table_features.DELTA_RS,
+        )
     if "_last_checkpoint" in message:
         return LogCorrupt(
             "{table}: {file} names a checkpoint that is missing. History and snapshots are correct; rows cannot be "
@@ -94,7 +101,16 @@ def _from_message(table: Table, error: BaseException) -> CoreError:
             table=table.name,
             file="_delta_log/_last_checkpoint",
         )
-    if "LogSegment" in message or "Json error" in message or "log segment" in message:
+    if "Malformed JSON" in message or "Json error" in message:
+        # The log's own lines were parsed before: what remains is the text of schemas and statistics inside them.
+        return LogCorrupt(
+            "{table}: {engine} cannot read the log: {cause}. If statistics of data files are damaged, the spark engine "
+            "still reads the rows (MODELLEDGER_ENGINE=spark).",
+            table=table.name,
+            engine=table_features.DELTA_RS,
+            cause=cause.rstrip("."),
+        )
+    if "LogSegment" in message or "log segment" in message:
         return LogCorrupt("{table}: the log cannot be read: {cause}.", table=table.name, cause=cause)
     if "nsupported" in message or "not supported" in message:
         return FeatureUnsupported(

@@ -101,8 +101,10 @@ class State:
         self._forget((remove["path"], _vector_id(remove.get("deletionVector"))))
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
-        text = metadata["schemaString"]
-        if text != self._metadata.get("schemaString"):
+        text = metadata.get("schemaString")
+        if text is None:  # Delta Live Tables write version 0 without columns
+            self._schema = ()
+        elif text != self._metadata.get("schemaString"):
             self._schema = tuple(
                 Field(name=field["name"], type=type_name(field["type"]), nullable=bool(field.get("nullable", True)))
                 for field in orjson.loads(text)["fields"]
@@ -121,13 +123,8 @@ class State:
         self._features = tuple(sorted(named))
 
     def snapshot(self, timestamp: datetime) -> Snapshot:
-        """Return the table at this version. Raises LogCorrupt if no commit described the table."""
-        if not self._metadata:
-            raise LogCorrupt(
-                "{table}: no commit up to version {version} describes the table's columns.",
-                table=self.table,
-                version=self.version,
-            )
+        """Return the table at this version. Raises LogCorrupt if no commit described the table's columns."""
+        self.require_columns()
         return Snapshot(
             table=self.table,
             table_id=str(self._metadata.get("id") or ""),
@@ -140,6 +137,20 @@ class State:
             partition_columns=self._partition_columns,
             features=self._features,
         )
+
+    @property
+    def has_columns(self) -> bool:
+        """Return whether a commit up to this version describes the table's columns."""
+        return self._metadata.get("schemaString") is not None
+
+    def require_columns(self) -> None:
+        """Raise LogCorrupt unless a commit described the table's columns."""
+        if not self.has_columns:
+            raise LogCorrupt(
+                "{table}: no commit up to version {version} describes the table's columns. Pick a later version.",
+                table=self.table,
+                version=self.version,
+            )
 
     def in_commit_times_from(self) -> int | None:
         """Return the first version whose in-commit timestamp counts, or None if the table does not use them.
@@ -179,19 +190,24 @@ def _vector_id(vector: Mapping[str, Any] | None) -> str:
 
 
 def _rows(add: Mapping[str, Any]) -> int | None:
+    """Return the number of rows in the statistics of a file.
+
+    Statistics are optional: if they cannot be read, the count is unknown.
+    """
     text = add.get("stats")
     if not text:
-        parsed = add.get("stats_parsed")
-        count = parsed.get("numRecords") if parsed else None
-        return None if count is None else int(count)
-    if first := _ROWS_FIRST.match(text):
+        statistics = add.get("stats_parsed")
+    elif not isinstance(text, str):
+        return None
+    elif (first := _ROWS_FIRST.match(text)) and text.endswith("}"):
         return int(first[1])
-    try:
-        statistics = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None  # statistics are optional: if they cannot be read, the count is unknown
-    count = statistics.get("numRecords") if isinstance(statistics, dict) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) else None
+    else:
+        try:
+            statistics = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+    count = statistics.get("numRecords") if isinstance(statistics, Mapping) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"

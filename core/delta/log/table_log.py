@@ -93,18 +93,22 @@ class Log:
             version = latest if version is None else version
             self._require_version(version, latest)
             if version not in self._snapshots:
-                self._replay(version, version)
+                self._replay(version, version).require_columns()
             return self._snapshots[version]
 
     def snapshots(self, newest: int | None = None) -> tuple[Snapshot, ...]:
-        """Return the snapshots of the *newest* versions, newest first; versions that have expired are left out."""
+        """Return the snapshots of the *newest* versions, newest first.
+
+        Versions that have expired, or that have no columns yet, are left out.
+        """
         with self._lock:
             latest = self._refresh()
             oldest = self._oldest_state()
             first = oldest if newest is None else max(oldest, latest - newest + 1)
             if missing := [version for version in range(first, latest + 1) if version not in self._snapshots]:
                 self._replay(missing[0], missing[-1])
-            return tuple([self._snapshots[version] for version in range(latest, first - 1, -1)])
+            versions = range(latest, first - 1, -1)
+            return tuple([self._snapshots[version] for version in versions if version in self._snapshots])
 
     def data_files(self, version: int) -> tuple[FileKey, ...]:
         """Return the paths, as the log writes them, and the deletion vectors of the files of a version."""
@@ -304,7 +308,7 @@ class Log:
                 version = state.version + 1
                 entries = read_actions(file, path, self.table.name)
                 state.apply(version, entries, path)
-                if version >= first:
+                if version >= first and state.has_columns:
                     self._snapshots[version] = state.snapshot(self._time(state, entries, file.modified_s))
         except BaseException:
             if state is self._tip:
