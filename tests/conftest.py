@@ -140,8 +140,9 @@ def migrated_home(home: Path, database_kind: str, empty_mlflow: Path, migrated_f
     """`home` with both databases up to date and empty. On PostgreSQL both are so from the beginning."""
     home.mkdir(parents=True, exist_ok=True)
     if database_kind == "sqlite":
-        shutil.copy(empty_mlflow, home / "mlflow.db")
-        shutil.copy(migrated_file, home / "modelledger.db")
+        for file in (empty_mlflow, migrated_file):
+            if not (home / file.name).exists():  # a `home` that a module fills keeps what it holds
+                shutil.copy(file, home)
     return home
 
 

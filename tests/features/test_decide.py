@@ -294,7 +294,7 @@ def test_two_who_promote_different_versions_at_once_one_wins_and_the_other_is_to
     sample_stores: Stores, manager: Actor, manager2: Actor, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"manager": ask(1), "manager2": ask(3)}
-    both, first_look, made = Barrier(2), local(), Decisions.made
+    both, first_look, made = Barrier(2), local(), Decisions.count_approved
 
     def both_have_looked(decisions: Decisions, model: str) -> int:
         found = made(decisions, model)
@@ -303,7 +303,7 @@ def test_two_who_promote_different_versions_at_once_one_wins_and_the_other_is_to
             both.wait()
         return found
 
-    monkeypatch.setattr(Decisions, "made", both_have_looked)
+    monkeypatch.setattr(Decisions, "count_approved", both_have_looked)
 
     def decide(actor: Actor) -> str:
         try:
@@ -392,7 +392,7 @@ def test_change_that_arrives_late_never_makes_a_second_one_in_production(
         lambda: resolve_request(sample_stores, manager, asked.id, reason="restart"),
         lambda: approve(sample_stores, manager, other.id, reason="then this one"),
     ):
-        with pytest.raises(DatabaseUnavailable, match="left one without an answer"):
+        with pytest.raises(DatabaseUnavailable, match="MLflow did not answer the last decision"):
             meanwhile()
     whole(MODEL, late[0])
     expire_locks(sample_stores)
