@@ -16,6 +16,7 @@ CoreError
 │   └── JobNotFound
 ├── DataUnreadable
 │   ├── FilesVacuumed
+│   ├── FilesChanged
 │   ├── LogExpired
 │   ├── LogCorrupt
 │   ├── FeatureUnsupported
@@ -139,6 +140,9 @@ class DataUnreadable(CoreError):
 
 
 class FilesVacuumed(DataUnreadable): ...
+
+
+class FilesChanged(DataUnreadable): ...
 
 
 class LogExpired(DataUnreadable): ...

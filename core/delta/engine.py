@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 
 from core.delta.content_hash import Content
-from core.entities import Commit, ReadVerdict, Snapshot, Table
-from core.errors import CommitConflict
+from core.delta.log.stored_files import Damage
+from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
+from core.errors import CommitConflict, DataUnreadable, FilesChanged, FilesVacuumed
 from core.texts import text
 
 WriteMode = Literal["append", "overwrite"]
@@ -24,6 +25,49 @@ def commit_metadata(metadata: Mapping[str, str] | None, transaction: str | None)
     """Return *metadata* of a commit with the name of its transaction; a value that is already there stays."""
     named = {} if transaction is None else {TRANSACTION_KEY: transaction}
     return {**named, **(metadata or {})}
+
+
+def damage_verdict(table: Table, version: int, damage: Damage) -> ReadVerdict:
+    """Return the verdict on a version that needs a file which is missing or has changed."""
+    data = str(TableVersion(table=table.name, version=version))
+    if damage.found_bytes is None:
+        return ReadVerdict(
+            verdict=Readability.FILES_VACUUMED,
+            reason=text("{data}: {file} is missing in storage.", data=data, file=damage.short_name),
+        )
+    return ReadVerdict(
+        verdict=Readability.FILES_CHANGED,
+        reason=text(
+            "{data}: {file} has {found} bytes in storage and {logged} bytes in the log: the file was cut or replaced.",
+            data=data,
+            file=damage.short_name,
+            found=damage.found_bytes,
+            logged=damage.file.size_bytes,
+        ),
+    )
+
+
+def damage_error(table: Table, version: int, damage: Damage) -> DataUnreadable:
+    """Return the error for a read that failed because a file is missing or has changed."""
+    if damage.found_bytes is None:
+        return FilesVacuumed(
+            "{table}@{version} is in the history, but its rows are gone: {name} is no longer in storage (VACUUM "
+            "removes old files). Pick a newer version, or restore the file from a backup.",
+            table=table.name,
+            version=version,
+            name=damage.short_name,
+            file=damage.file.name,
+        )
+    return FilesChanged(
+        "{table}@{version}: {name} has {found} bytes in storage and {logged} bytes in the log: the file was cut or "
+        "replaced. Restore the file from a backup.",
+        table=table.name,
+        version=version,
+        name=damage.short_name,
+        found=damage.found_bytes,
+        logged=damage.file.size_bytes,
+        file=damage.file.name,
+    )
 
 
 class DeltaEngine(ABC):

@@ -93,6 +93,7 @@ class Readability(str, Enum):
 
     READABLE = "readable"
     FILES_VACUUMED = "files vacuumed"
+    FILES_CHANGED = "files changed"
     LOG_EXPIRED = "log expired"
     REFUSED = "engine refuses"
     UNKNOWN = "unknown"

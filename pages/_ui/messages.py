@@ -43,6 +43,7 @@ _LABELS: tuple[tuple[Enum, tuple[Colour, str, str]], ...] = (
     (Stage.ARCHIVED, ("gray", ":material/archive:", text("Archived"))),
     (Readability.READABLE, ("green", ":material/check_circle:", text("readable"))),
     (Readability.FILES_VACUUMED, ("red", ":material/delete_forever:", text("files vacuumed"))),
+    (Readability.FILES_CHANGED, ("red", ":material/broken_image:", text("files changed"))),
     (Readability.LOG_EXPIRED, ("red", ":material/event_busy:", text("log expired"))),
     (Readability.REFUSED, ("orange", ":material/block:", text("engine refuses"))),
     (Readability.UNKNOWN, ("gray", ":material/help:", text("unknown"))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from core.delta.log.log_files import File, LocalFiles, LogFiles, StoreFiles
-from core.delta.log.state import stored_files
+from core.delta.log.stored_files import Damage, stored_files
 from core.delta.log.table_log import Log
 from core.entities import Table
 from core.errors import LogCorrupt, LogExpired, StorageUnavailable, TableNotFound, VersionNotFound
@@ -39,9 +39,6 @@ class Counted(LocalFiles):
 
     def read_all(self, names: Sequence[str]) -> Iterator[File]:
         return map(self.read, names)
-
-    def missing(self, names: Iterable[str]) -> str | None:
-        return super().missing(names)
 
 
 @pytest.fixture
@@ -288,7 +285,7 @@ def test_rows_are_unknown_below_a_deletion_vector_and_its_file_is_needed(place: 
     log = log_of(place)
     assert log.snapshot().rows is None
     (_, stored) = stored_files(log.data_files(0))
-    assert stored == "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
+    assert stored.name == "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
 
 
 def test_in_commit_timestamp_of_a_table_that_uses_them_is_preferred_to_the_file_time(place: Path) -> None:
@@ -352,12 +349,12 @@ def test_object_store_tells_the_same_as_plain_files(place: Path) -> None:
     assert store.latest() == 6
     assert store.history() == plain.history()
     files = list(stored_files(store.data_files(6)))
-    assert store.files.missing(files) is None
-    (place / files[2]).unlink()
-    assert store.files.missing(files) == files[2] == plain.files.missing(files)
+    assert store.files.find_damage(files) is None
+    (place / files[2].name).unlink()
+    assert store.files.find_damage(files) == Damage(files[2], None) == plain.files.find_damage(files)
     many = [*files[:2] * 50, files[2]]
-    assert store.files.missing(many) == files[2]
-    assert store.files.missing(files[:2] * 50) is None
+    assert store.files.find_damage(many) == Damage(files[2], None)
+    assert store.files.find_damage(files[:2] * 50) is None
 
 
 def test_storage_that_does_not_answer_is_named() -> None:
@@ -380,8 +377,8 @@ def test_file_of_a_shallow_clone_is_decoded_once(place: Path) -> None:
     append(place, 1)
     source = place.parent / "source" / "d=2026-11-05 10%3A20" / "part-0.parquet"
     source.parent.mkdir(parents=True)
-    (name,) = stored_files(log_of(place).data_files(0))
-    (place / name).rename(source)
+    (stored,) = stored_files(log_of(place).data_files(0))
+    (place / stored.name).rename(source)
 
     def points_at_the_source(action: dict[str, Any]) -> dict[str, Any]:
         if "add" in action:
@@ -390,6 +387,8 @@ def test_file_of_a_shallow_clone_is_decoded_once(place: Path) -> None:
 
     rewrite(commit(place, 0), points_at_the_source)
     log = log_of(place)
-    assert log.files.missing(stored_files(log.data_files(0))) is None
+    assert log.files.find_damage(stored_files(log.data_files(0))) is None
     source.unlink()
-    assert log.files.missing(stored_files(log.data_files(0))) == str(source)
+    found = log.files.find_damage(stored_files(log.data_files(0)))
+    assert found is not None
+    assert (found.file.name, found.found_bytes) == (str(source), None)

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.delta.delta_rs.engine import DeltaRsEngine
 from core.delta.engine import DeltaEngine
+from core.delta.log.log_files import LocalFiles, StoreFiles
+from core.delta.log.stored_files import stored_files
+from core.delta.log.table_log import Log
 from core.delta.spark.engine import SparkEngine
 from core.entities import Readability, Table
-from core.errors import LogCorrupt
+from core.errors import FilesChanged, LogCorrupt
 from tests.contract.engines import SPARK, Kind, opened, parameters
 from tests.foreign.handmade import HandmadeTable, column
 
@@ -69,3 +73,65 @@ def test_spark_reads_the_rows_of_a_live_table(tmp_path: Path, request: pytest.Fi
     table = live_table(tmp_path / "live")
     assert engine.readable(table, 2).verdict is Readability.READABLE
     assert sorted(engine.read(table).column("id").to_pylist()) == [1, 2, 3]
+
+
+def one_file(root: Path) -> tuple[Table, Path]:
+    table = HandmadeTable(root)
+    added = table.add(ids(1, 2), stats={"numRecords": 2})
+    table.create(FIELDS, added)
+    return Table(name="t", uri=table.uri), root / added["add"]["path"]
+
+
+@pytest.mark.parametrize("change", ["cut", "replaced", "longer"])
+def test_data_file_of_another_size_is_not_readable(engine: DeltaEngine, tmp_path: Path, change: str) -> None:
+    table, path = one_file(tmp_path / "t")
+    size = path.stat().st_size
+    assert engine.readable(table, 0).verdict is Readability.READABLE
+    if change == "cut":
+        path.write_bytes(path.read_bytes()[:300])
+    elif change == "replaced":
+        pq.write_table(ids(*range(100)), path)
+    else:
+        path.write_bytes(path.read_bytes() + b"0")
+    verdict = engine.readable(table, 0)
+    assert verdict.verdict is Readability.FILES_CHANGED
+    assert f"{path.name} has {path.stat().st_size} bytes in storage and {size} bytes in the log" in verdict.reason
+
+
+def test_read_that_fails_on_a_cut_file_names_the_file_and_its_sizes(tmp_path: Path) -> None:
+    table, path = one_file(tmp_path / "t")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(FilesChanged, match=f"{path.name} has 300 bytes in storage"):
+        DeltaRsEngine().read(table)
+
+
+def test_store_compares_sizes_too(tmp_path: Path) -> None:
+    table, path = one_file(tmp_path / "t")
+    log = Log(table, StoreFiles(Path(table.uri).as_uri()))
+    files = list(stored_files(log.data_files(0)))
+    assert log.files.find_damage(files) is None
+    path.write_bytes(path.read_bytes()[:300])
+    for listed in (files, files * 100):  # asked one by one, and from a list
+        found = log.files.find_damage(listed)
+        assert found is not None
+        assert (found.short_name, found.found_bytes) == (path.name, 300)
+
+
+@pytest.mark.parametrize(("size", "is_readable"), [(None, False), (51, False), (52, True), (99, True)])
+def test_file_of_a_deletion_vector_holds_at_least_the_vector(
+    tmp_path: Path, size: int | None, is_readable: bool
+) -> None:
+    """The vector begins at byte 5 with 4 bytes of length; 39 bytes of data and a checksum of 4 bytes follow."""
+    table = HandmadeTable(tmp_path / "t")
+    added = table.add(ids(1, 2))
+    vector = tmp_path / "t" / "deletion vectors.bin"
+    described = {"storageType": "p", "pathOrInlineDv": vector.as_uri(), "offset": 5, "sizeInBytes": 39}
+    added["add"]["deletionVector"] = {**described, "cardinality": 1}
+    table.create(FIELDS, added)
+    if size is not None:
+        vector.write_bytes(b"0" * size)
+    log = Log(Table(name="t", uri=table.uri), LocalFiles(table.uri))
+    found = log.files.find_damage(stored_files(log.data_files(0)))
+    assert (found is None) is is_readable
+    if found is not None:
+        assert (found.short_name, found.found_bytes) == (vector.name, size)

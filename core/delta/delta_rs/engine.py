@@ -20,11 +20,11 @@ from core.delta.arrow_types import Rows, check_new, fitting, nullable_within, pl
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
 from core.delta.delta_rs.select_rows import count, select
-from core.delta.engine import DeltaEngine, WriteMode, commit_metadata, version_conflict
+from core.delta.engine import DeltaEngine, WriteMode, commit_metadata, damage_error, damage_verdict, version_conflict
 from core.delta.log.log_cache import Logs
-from core.delta.log.state import stored_files
+from core.delta.log.stored_files import stored_files
 from core.delta.log.table_log import Log
-from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
+from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table
 from core.errors import (
     BadParameter,
     ColumnNotFound,
@@ -89,13 +89,9 @@ class DeltaRsEngine(DeltaEngine):
             return ReadVerdict(verdict=Readability.LOG_EXPIRED, reason=str(error))
         except LogCorrupt as error:
             return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
-        missing = log.files.missing(stored_files(files))
-        if missing is not None:
-            pinned = TableVersion(table=table.name, version=version)
-            return ReadVerdict(
-                verdict=Readability.FILES_VACUUMED,
-                reason=text("{data}: {file} is missing in storage.", data=str(pinned), file=missing.rsplit("/", 1)[-1]),
-            )
+        damage = log.files.find_damage(stored_files(files))
+        if damage is not None:
+            return damage_verdict(table, version, damage)
         if time.monotonic() - self._opened.get((table.uri, version), -_TRUST_S) >= _TRUST_S:
             try:
                 table_features.require_read(self.name, table, snapshot.features)
@@ -183,17 +179,10 @@ class DeltaRsEngine(DeltaEngine):
                 yield
         except (EngineFailed, StorageUnavailable, FilesVacuumed) as error:
             log = self.log(table)
-            missing = log.files.missing(stored_files(log.data_files(version)))
-            if missing is None:
+            damage = log.files.find_damage(stored_files(log.data_files(version)))
+            if damage is None:
                 raise
-            raise FilesVacuumed(
-                "{table}@{version} is in the history, but its rows are gone: {name} is no longer in storage (VACUUM "
-                "removes old files). Pick a newer version, or restore the file from a backup.",
-                table=table.name,
-                version=version,
-                name=missing.rsplit("/", 1)[-1],
-                file=missing,
-            ) from error
+            raise damage_error(table, version, damage) from error
 
     # ------------------------------------------------------------------------------------------- writing
 

@@ -19,6 +19,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
+from core.delta.log.stored_files import Damage, StoredFile, damage
 from core.errors import StorageUnavailable, first_line
 from core.uris import local_path
 
@@ -79,11 +80,8 @@ class LogFiles(ABC):
         """Return a value that changes when the file is rewritten, or None if the file does not exist."""
 
     @abstractmethod
-    def missing(self, names: Iterable[str]) -> str | None:
-        """Return the first of *names* that does not exist, or None.
-
-        Names are decoded: relative to the table's root, absolute paths, or URIs of object stores.
-        """
+    def find_damage(self, files: Iterable[StoredFile]) -> Damage | None:
+        """Return the first of *files* that does not exist or has another size than the log says, or None."""
 
 
 class LocalFiles(LogFiles):
@@ -150,12 +148,18 @@ class LocalFiles(LogFiles):
             raise _refused(f"{self.root}/{name}", error) from error
         return status.st_ino, status.st_size, status.st_mtime_ns
 
-    def missing(self, names: Iterable[str]) -> str | None:
-        for name in names:
-            # Files of a shallow clone can lie in an object store, which is not checked from here.
-            if "://" not in name and not os.path.exists(os.path.join(self.root, name)):
-                return name
-        return None
+    def find_damage(self, files: Iterable[StoredFile]) -> Damage | None:
+        # Files of a shallow clone can lie in an object store, which is not checked from here.
+        checked = (file for file in files if "://" not in file.name)
+        return next(filter(None, (damage(file, self._size(file.name)) for file in checked)), None)
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return os.stat(os.path.join(self.root, name)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _refused(f"{self.root}/{name}", error) from error
 
 
 class StoreFiles(LogFiles):
@@ -211,18 +215,22 @@ class StoreFiles(LogFiles):
             return None
         return meta.get("e_tag"), meta["size"], meta["last_modified"]
 
-    def missing(self, names: Iterable[str]) -> str | None:
+    def find_damage(self, files: Iterable[StoredFile]) -> Damage | None:
         # Absolute names (of shallow clones) lie in another store, which these options may not open.
-        relative = [name for name in names if "://" not in name]
+        relative = [file for file in files if "://" not in file.name]
         if len(relative) > _LIST_ABOVE:
             listed = self._request(lambda: list(obstore.list(self._store)))
-            existing = {str(item["path"]) for chunk in listed for item in chunk}
-            return next((name for name in relative if name not in existing), None)
+            sizes = {str(item["path"]): int(item["size"]) for chunk in listed for item in chunk}
+            return next(filter(None, (damage(file, sizes.get(file.name)) for file in relative)), None)
         with ThreadPoolExecutor(max_workers=_PARALLEL_REQUESTS) as pool:
-            for name, mark in zip(relative, pool.map(self.mark, relative), strict=True):
-                if mark is None:
-                    return name
-        return None
+            found = pool.map(self._size, [file.name for file in relative])
+            return next(filter(None, map(damage, relative, found)), None)
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return int(self._request(lambda: obstore.head(self._store, name))["size"])
+        except FileNotFoundError:
+            return None
 
     def _request(self, request: Callable[[], Any]) -> Any:
         try:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import orjson
 
+from core.delta.log.stored_files import DataFile, FileKey, vector_end, vector_key
 from core.delta.spark.data_types import type_name
 from core.entities import Field, Snapshot
 from core.errors import LogCorrupt
-from core.uris import logged_path
 
 # All known writers put the count first, so that the rest of the statistics need not be parsed.
 _ROWS_FIRST = re.compile(r'\{"numRecords":(\d+)[,}]')
@@ -34,15 +33,6 @@ _IDENTITY = "delta.identity.start"
 IN_COMMIT_TIMESTAMP = "inCommitTimestamp"
 _ENABLES_IN_COMMIT_TIMES = "delta.enableInCommitTimestamps"
 _IN_COMMIT_TIMES_FROM = "delta.inCommitTimestampEnablementVersion"
-
-FileKey = tuple[str, str]
-
-
-class DataFile(NamedTuple):
-    """One file of a version. *rows* is None without statistics or with a deletion vector, which hides rows."""
-
-    size: int
-    rows: int | None
 
 
 class State:
@@ -87,9 +77,9 @@ class State:
 
     def add(self, add: Mapping[str, Any]) -> None:
         vector = add.get("deletionVector")
-        key = (add["path"], _vector_id(vector))
+        key = (add["path"], vector_key(vector))
         self._forget(key)
-        entry = DataFile(int(add["size"]), None if key[1] else _rows(add))
+        entry = DataFile(int(add["size"]), None if key[1] else _rows(add), vector_end(vector))
         self.files[key] = entry
         self._size += entry.size
         if entry.rows is None:
@@ -98,7 +88,7 @@ class State:
             self._rows += entry.rows
 
     def remove(self, remove: Mapping[str, Any]) -> None:
-        self._forget((remove["path"], _vector_id(remove.get("deletionVector"))))
+        self._forget((remove["path"], vector_key(remove.get("deletionVector"))))
 
     def describe(self, metadata: Mapping[str, Any]) -> None:
         text = metadata.get("schemaString")
@@ -182,13 +172,6 @@ class State:
             self._rows -= entry.rows
 
 
-def _vector_id(vector: Mapping[str, Any] | None) -> str:
-    """Return the protocol's key of a deletion vector: a file with another vector is another logical file."""
-    if not vector or vector.get("storageType") is None:
-        return ""
-    return f"{vector['storageType']}{vector['pathOrInlineDv']}@{vector.get('offset')}"
-
-
 def _rows(add: Mapping[str, Any]) -> int | None:
     """Return the number of rows in the statistics of a file.
 
@@ -208,35 +191,3 @@ def _rows(add: Mapping[str, Any]) -> int | None:
             return None
     count = statistics.get("numRecords") if isinstance(statistics, Mapping) else None
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
-
-
-_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
-
-
-def stored_files(keys: Iterable[FileKey]) -> Iterator[str]:
-    """Yield the names of the data files and then of the files that hold deletion vectors, decoded.
-
-    A name is relative to the table, an absolute path or the URI of an object store.
-    """
-    vectors: set[str] = set()
-    for path, vector in keys:
-        yield logged_path(path)
-        if vector[:1] == "p":
-            vectors.add(logged_path(vector[1:].rpartition("@")[0]))
-        elif vector[:1] == "u":
-            reference = vector[1:].rpartition("@")[0]
-            prefix, text = reference[:-20], reference[-20:]
-            folder = f"{prefix}/" if prefix else ""
-            vectors.add(f"{folder}deletion_vector_{UUID(bytes=_from_z85(text))}.bin")
-    yield from sorted(vectors)
-
-
-def _from_z85(text: str) -> bytes:
-    """Decode ZeroMQ's base 85, in which the protocol writes UUIDs: five characters for four bytes."""
-    decoded = b""
-    for start in range(0, len(text), 5):
-        number = 0
-        for character in text[start : start + 5]:
-            number = number * 85 + _Z85.index(character)
-        decoded += number.to_bytes(4, "big")
-    return decoded

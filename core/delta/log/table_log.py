@@ -17,7 +17,8 @@ from core.delta.log import checkpoint
 from core.delta.log.commit import commit_info, read_actions, to_commit
 from core.delta.log.commit_times import CommitTimes
 from core.delta.log.log_files import COMMIT, LogFiles, commit_path
-from core.delta.log.state import IN_COMMIT_TIMESTAMP, FileKey, State
+from core.delta.log.state import IN_COMMIT_TIMESTAMP, State
+from core.delta.log.stored_files import DataFile, FileKey
 from core.entities import Commit, Snapshot, Table
 from core.errors import LogCorrupt, LogExpired, TableNotFound, VersionNotFound
 
@@ -49,7 +50,9 @@ class Log:
         self._times = CommitTimes(self.table.name, self.files)
         self._in_commit_from: tuple[int, int | None] | None = None  # of which newest version, and from when on
         self._snapshots: dict[int, Snapshot] = {}
-        self._data_files: LRUCache[int, tuple[FileKey, ...]] = LRUCache(_MAX_CACHED_PATHS, getsizeof=len)
+        self._data_files: LRUCache[int, tuple[tuple[FileKey, DataFile], ...]] = LRUCache(
+            _MAX_CACHED_PATHS, getsizeof=len
+        )
         self._tip: State | None = None
 
     # ---------------------------------------------------------------------------------------- reading
@@ -110,14 +113,14 @@ class Log:
             versions = range(latest, first - 1, -1)
             return tuple([self._snapshots[version] for version in versions if version in self._snapshots])
 
-    def data_files(self, version: int) -> tuple[FileKey, ...]:
-        """Return the paths, as the log writes them, and the deletion vectors of the files of a version."""
+    def data_files(self, version: int) -> tuple[tuple[FileKey, DataFile], ...]:
+        """Return the files of a version by path, as the log writes the path, and deletion vector."""
         with self._lock:
             latest = self._refresh()
             self._require_version(version, latest)
             if (cached := self._data_files.get(version)) is not None:
                 return cached
-            files = tuple(self._state(version).files)
+            files = tuple(self._state(version).files.items())
             if len(files) <= _MAX_CACHED_PATHS:
                 self._data_files[version] = files
             return files

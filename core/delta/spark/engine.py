@@ -17,9 +17,9 @@ import pyarrow as pa
 from core.delta import table_features
 from core.delta.arrow_types import nullable_within
 from core.delta.content_hash import Content
-from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode, version_conflict
+from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode, damage_verdict, version_conflict
 from core.delta.log.log_cache import Logs
-from core.delta.log.state import stored_files
+from core.delta.log.stored_files import Damage, StoredFile, stored_files
 from core.delta.log.table_log import Log
 from core.delta.spark import content_hash, data_types, describe, jobs, storage
 from core.delta.spark import scan as spark_scan
@@ -27,7 +27,7 @@ from core.delta.spark import session as spark_session
 from core.delta.spark import write as spark_write
 from core.delta.spark.errors import translated
 from core.delta.spark.session import SparkSettings
-from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table, TableVersion
+from core.entities import Commit, Readability, ReadVerdict, Snapshot, Table
 from core.errors import (
     BadParameter,
     ColumnNotFound,
@@ -123,11 +123,11 @@ class SparkEngine(DeltaEngine):
             with translated(table, versions=lambda: self._versions(table)):
                 if log is None:
                     table_features.require_read(self.name, table, describe.features(self.session, table))
-                    missing = self._missing_file(self._frame(table, version))
+                    damage = self._missing_file(self._frame(table, version))
                 else:
                     table_features.require_read(self.name, table, log.snapshot(version).features)
                     self._frame(table, version)
-                    missing = log.files.missing(stored_files(log.data_files(version)))
+                    damage = log.files.find_damage(stored_files(log.data_files(version)))
         except (TimeTravelRefused, FeatureUnsupported) as error:
             return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
         except (LogExpired, VersionNotFound) as error:
@@ -136,12 +136,8 @@ class SparkEngine(DeltaEngine):
             return ReadVerdict(verdict=Readability.FILES_VACUUMED, reason=str(error))
         except LogCorrupt as error:
             return ReadVerdict(verdict=Readability.UNKNOWN, reason=str(error))
-        if missing is not None:
-            pinned = TableVersion(table=table.name, version=version)
-            return ReadVerdict(
-                verdict=Readability.FILES_VACUUMED,
-                reason=text("{data}: {file} is missing in storage.", data=str(pinned), file=missing.rsplit("/", 1)[-1]),
-            )
+        if damage is not None:
+            return damage_verdict(table, version, damage)
         return ReadVerdict(verdict=Readability.READABLE, reason=text("The log opens and every data file exists."))
 
     def read(
@@ -368,7 +364,7 @@ class SparkEngine(DeltaEngine):
         with translated(table):
             return describe.snapshot(self.session, table, version, commit)
 
-    def _missing_file(self, frame: Any) -> str | None:
+    def _missing_file(self, frame: Any) -> Damage | None:
         """Return the first missing data file of *frame*, or None. Files are listed and not read."""
         files = frame.inputFiles()
         if not files:
@@ -377,7 +373,8 @@ class SparkEngine(DeltaEngine):
             with translated():
                 self.session.read.format("binaryFile").load(list(files)).select("path").count()
         except (TableNotFound, FilesVacuumed) as error:
-            return str(error).rsplit("/", 1)[-1].split(".parquet")[0] + ".parquet"
+            name = str(error).rsplit("/", 1)[-1].split(".parquet")[0] + ".parquet"
+            return Damage(StoredFile(name, 0), None)
         return None
 
 
