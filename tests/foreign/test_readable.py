@@ -16,7 +16,7 @@ from core.delta.log.stored_files import stored_files
 from core.delta.log.table_log import Log
 from core.delta.spark.engine import SparkEngine
 from core.entities import Readability, Table
-from core.errors import FilesChanged, LogCorrupt
+from core.errors import FeatureUnsupported, FilesChanged, LogCorrupt
 from tests.contract.engines import SPARK, Kind, opened, parameters
 from tests.foreign.handmade import HandmadeTable, column
 
@@ -135,3 +135,74 @@ def test_file_of_a_deletion_vector_holds_at_least_the_vector(
     assert (found is None) is is_readable
     if found is not None:
         assert (found.short_name, found.found_bytes) == (vector.name, size)
+
+
+def clone_of_a_table_partitioned_by_time(root: Path) -> tuple[HandmadeTable, Path]:
+    """A shallow clone as Spark writes it: absolute URIs, in which a partition folder is escaped twice."""
+    source, clone = HandmadeTable(root / "source"), HandmadeTable(root / "clone")
+    fields = [column("id", "long"), column("d", "timestamp")]
+    added = source.add(ids(1, 2), folder="d=2026-11-05 10%3A20%3A00", partition={"d": "2026-11-05 10:20:00"})
+    logged = added["add"]["path"]
+    assert logged == "d=2026-11-05%2010%253A20%253A00/part-00000.parquet"
+    source.create(fields, added, partitions=["d"])
+    clone.create(fields, {"add": {**added["add"], "path": f"file:{source.root}/{logged}"}}, partitions=["d"])
+    return clone, source.root / "d=2026-11-05 10%3A20%3A00" / "part-00000.parquet"
+
+
+def test_shallow_clone_of_a_table_partitioned_by_time_is_readable(engine: DeltaEngine, tmp_path: Path) -> None:
+    clone, path = clone_of_a_table_partitioned_by_time(tmp_path)
+    table = Table(name="clone", uri=clone.uri)
+    assert engine.readable(table, 0).verdict is Readability.READABLE
+    assert sorted(engine.read(table).column("id").to_pylist()) == [1, 2]
+    path.unlink()
+    assert engine.readable(table, 0).verdict is Readability.FILES_VACUUMED
+
+
+def test_files_of_a_shallow_clone_in_a_store_are_checked(tmp_path: Path) -> None:
+    clone, path = clone_of_a_table_partitioned_by_time(tmp_path)
+    log = Log(Table(name="clone", uri=clone.uri), StoreFiles(clone.root.as_uri()))
+    files = list(stored_files(log.data_files(0)))
+    assert log.files.find_damage(files) is log.files.find_damage(files * 100) is None
+    path.unlink()
+    for listed in (files, files * 100):
+        found = log.files.find_damage(listed)
+        assert found is not None
+        assert (found.file.name, found.found_bytes) == (str(path), None)
+
+
+@pytest.mark.parametrize("name", ["a b", "50% off", "hash#1", "what?", "ü"])
+def test_folder_with_special_characters_is_written_and_read(engine: DeltaEngine, tmp_path: Path, name: str) -> None:
+    table = Table(name="t", uri=str(tmp_path / name))
+    assert [engine.write(table, ids(number), mode="append") for number in (1, 2)] == [0, 1]
+    assert sorted(engine.read(table).column("id").to_pylist()) == [1, 2]
+    assert engine.readable(table, 1).verdict is Readability.READABLE
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["per%20cent", "per%cent", "a%2Fb"])
+@pytest.mark.parametrize("as_uri", [False, True])
+def test_folder_with_an_escaped_character_is_refused_before_anything_is_written(
+    tmp_path: Path, name: str, as_uri: bool
+) -> None:
+    """deltalake 1.6.6 decodes the path of a table once more, and would write to one folder and read another."""
+    place = tmp_path / name
+    table = Table(name="t", uri=place.as_uri() if as_uri else str(place))
+    with pytest.raises(FeatureUnsupported, match="Rename the folder"):
+        DeltaRsEngine().write(table, ids(1), mode="append")
+    assert not (place / "_delta_log").exists()
+    made = HandmadeTable(place)
+    made.create(FIELDS, made.add(ids(1, 2), stats={"numRecords": 2}))
+    verdict = DeltaRsEngine().readable(table, 0)
+    assert (verdict.verdict, name in verdict.reason) == (Readability.REFUSED, True)
+    assert DeltaRsEngine().snapshot(table).rows == 2
+
+
+@pytest.mark.spark
+def test_spark_writes_and_reads_a_folder_with_an_escaped_character(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    engine, table = opened(SPARK, request), Table(name="t", uri=str(tmp_path / "per%20cent"))
+    assert engine.write(table, ids(1), mode="append") == 0
+    assert engine.read(table).column("id").to_pylist() == [1]
+    assert engine.readable(table, 0).verdict is Readability.READABLE
+    assert [path.name for path in tmp_path.iterdir()] == ["per%20cent"]

@@ -7,10 +7,12 @@ data is never cast on append.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
+from urllib.parse import unquote_to_bytes
 
 import deltalake
 import pyarrow as pa
@@ -32,6 +34,7 @@ from core.errors import (
     CoreError,
     DataUnreadable,
     EngineFailed,
+    FeatureUnsupported,
     FilesVacuumed,
     LogCorrupt,
     LogExpired,
@@ -308,5 +311,20 @@ def _is_same(snapshot: Snapshot, schema: pa.Schema) -> bool:
 
 
 def _address(table: Table) -> str:
+    """Return the table's address for deltalake, which decodes a local path once more than it should.
+
+    Raises FeatureUnsupported, before anything is written, if the decoded path would be another path.
+    """
     path = local_path(table.uri)
-    return table.uri if path is None else path
+    if path is None:
+        return table.uri
+    resolved = os.path.realpath(path)
+    if unquote_to_bytes(resolved) != os.fsencode(resolved):
+        raise FeatureUnsupported(
+            "{table}: {engine} cannot open {path}, because the path contains a percent sign before two hexadecimal "
+            "digits. Rename the folder, or use the spark engine (MODELLEDGER_ENGINE=spark).",
+            table=table.name,
+            engine=table_features.DELTA_RS,
+            path=resolved,
+        )
+    return path

@@ -151,15 +151,8 @@ class LocalFiles(LogFiles):
     def find_damage(self, files: Iterable[StoredFile]) -> Damage | None:
         # Files of a shallow clone can lie in an object store, which is not checked from here.
         checked = (file for file in files if "://" not in file.name)
-        return next(filter(None, (damage(file, self._size(file.name)) for file in checked)), None)
-
-    def _size(self, name: str) -> int | None:
-        try:
-            return os.stat(os.path.join(self.root, name)).st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise _refused(f"{self.root}/{name}", error) from error
+        sized = ((file, _local_size(os.path.join(self.root, file.name))) for file in checked)
+        return next(filter(None, (damage(file, size) for file, size in sized)), None)
 
 
 class StoreFiles(LogFiles):
@@ -167,7 +160,9 @@ class StoreFiles(LogFiles):
 
     def __init__(self, uri: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.uri = uri.rstrip("/")
-        self._store = _open(self.uri, dict(storage_options or {}))
+        self._options = dict(storage_options or {})
+        self._store = _open(self.uri, self._options)
+        self._other_stores: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         return self._names(None)
@@ -216,19 +211,32 @@ class StoreFiles(LogFiles):
         return meta.get("e_tag"), meta["size"], meta["last_modified"]
 
     def find_damage(self, files: Iterable[StoredFile]) -> Damage | None:
-        # Absolute names (of shallow clones) lie in another store, which these options may not open.
-        relative = [file for file in files if "://" not in file.name]
+        checked = list(files)
+        sizes: dict[str, int | None] = {}
+        # Files of a shallow clone have absolute names, which the listing of this table does not contain.
+        relative = [file.name for file in checked if not _is_absolute(file.name)]
         if len(relative) > _LIST_ABOVE:
             listed = self._request(lambda: list(obstore.list(self._store)))
-            sizes = {str(item["path"]): int(item["size"]) for chunk in listed for item in chunk}
-            return next(filter(None, (damage(file, sizes.get(file.name)) for file in relative)), None)
+            sizes = dict.fromkeys(relative)
+            sizes |= {str(item["path"]): int(item["size"]) for chunk in listed for item in chunk}
         with ThreadPoolExecutor(max_workers=_PARALLEL_REQUESTS) as pool:
-            found = pool.map(self._size, [file.name for file in relative])
-            return next(filter(None, map(damage, relative, found)), None)
+            names = [file.name for file in checked]
+            found = pool.map(lambda name: sizes[name] if name in sizes else self._size(name), names)
+            return next(filter(None, map(damage, checked, found)), None)
 
     def _size(self, name: str) -> int | None:
+        if name.startswith("/"):
+            return _local_size(name)
+        store, key = self._store, name
+        if _is_absolute(name):
+            scheme, _, rest = name.partition("://")
+            bucket, _, key = rest.partition("/")
+            address = f"{scheme}://{bucket}"
+            if address not in self._other_stores:
+                self._other_stores[address] = _open(address, self._options)
+            store = self._other_stores[address]
         try:
-            return int(self._request(lambda: obstore.head(self._store, name))["size"])
+            return int(self._request(lambda: obstore.head(store, key))["size"])
         except FileNotFoundError:
             return None
 
@@ -245,6 +253,20 @@ def files_of(uri: str, storage_options: Mapping[str, str] | None = None) -> LogF
     """Return the files of the table at *uri*. Raises StorageUnavailable if no store can be opened for *uri*."""
     path = local_path(uri)
     return LocalFiles(path) if path is not None else StoreFiles(uri, storage_options)
+
+
+def _is_absolute(name: str) -> bool:
+    return name.startswith("/") or "://" in name
+
+
+def _local_size(path: str) -> int | None:
+    """Return the size of a file on this machine's disk in bytes, or None if the file does not exist."""
+    try:
+        return os.stat(path).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _refused(path, error) from error
 
 
 def commit_path(version: int) -> str:
