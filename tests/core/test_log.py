@@ -225,9 +225,15 @@ def test_gap_between_commits_is_named(place: Path, hinted: bool) -> None:
         deltalake.DeltaTable(str(place)).create_checkpoint()
     append(place, 3, 4, 5)
     commit(place, 3).unlink()
-    for ask in (lambda log: log.history(), lambda log: log.snapshot(), lambda log: log.latest()):
+    requests: list[Any] = [Log.snapshot, Log.latest, lambda log: log.snapshot(4), lambda log: log.data_files(3)]
+    for ask in requests:
         with pytest.raises(LogCorrupt, match=r"00000000000000000003\.json is missing"):
             ask(log_of(place))
+    log = log_of(place)
+    assert [(c.version, c.rows_added) for c in log.history()] == [(2, 3), (1, 2), (0, 1)]
+    assert [c.version for c in log.history(1)] == [2]
+    assert log.snapshot(2).rows == 6
+    assert [s.version for s in log.snapshots()] == [2, 1, 0]
 
 
 def test_gap_that_comes_while_the_log_is_open_is_named(place: Path) -> None:
@@ -235,9 +241,14 @@ def test_gap_that_comes_while_the_log_is_open_is_named(place: Path) -> None:
     log = log_of(place)
     log.history()
     append(place, 2, 3)
+    missing = commit(place, 1).read_bytes()
     commit(place, 1).unlink()
+    assert [c.version for c in log.history()] == [0]
     with pytest.raises(LogCorrupt, match=r"00000000000000000001\.json is missing"):
-        log.history()
+        log.latest()
+    commit(place, 1).write_bytes(missing)
+    assert log.latest() == 2
+    assert [c.version for c in log.history()] == [2, 1, 0]
 
 
 def test_table_made_anew_at_the_same_place_is_noticed(place: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pyarrow as pa
 import pytest
 
@@ -185,3 +186,46 @@ def test_free_form_commit_info_never_ends_a_history(tmp_path: Path) -> None:
         ("unknown", None),
         ("7", "12"),
     ]
+
+
+def checkpointed(root: Path, *, damage: bytes | None) -> Log:
+    """A log of versions 0 to 3 with a checkpoint at version 2, whose file contains *damage* (None: as written)."""
+    place = root / "t"
+    for number in range(4):
+        deltalake.write_deltalake(str(place), pa.table({"id": [number]}), mode="append")
+        if number == 2:
+            deltalake.DeltaTable(str(place)).create_checkpoint()
+    if damage is not None:
+        (place / "_delta_log" / f"{2:020d}.checkpoint.parquet").write_bytes(damage)
+    return Log(Table(name="t", uri=str(place)), LocalFiles(str(place)))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and no more"])
+def test_damaged_checkpoint_is_not_needed_where_all_commits_exist(
+    tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = checkpointed(tmp_path / "fine", damage=None).snapshots()
+    log = checkpointed(tmp_path / "damaged", damage=damage)
+    with caplog.at_level("WARNING"):
+        assert log.snapshot().rows == 4
+    assert "checkpoint.parquet is damaged" in caplog.text
+    assert [(s.version, s.rows) for s in log.snapshots()] == [(s.version, s.rows) for s in expected]
+    assert [commit.version for commit in log.history()] == [3, 2, 1, 0]
+
+
+def test_damaged_checkpoint_of_a_log_that_was_cleaned_up_is_named(tmp_path: Path) -> None:
+    log = checkpointed(tmp_path, damage=b"PAR1 and no more")
+    (tmp_path / "t" / "_delta_log" / f"{0:020d}.json").unlink()
+    with pytest.raises(LogCorrupt, match=r"checkpoint\.parquet is damaged"):
+        log.snapshot()
+
+
+def test_timestamp_as_of_answers_before_a_missing_commit_and_not_after_it(engine: DeltaEngine, tmp_path: Path) -> None:
+    table = table_with_file_times(tmp_path / "t", 0, 1_000, 2_000, 3_000)
+    table.log_file(2).unlink()
+    catalog = Catalog(None, tmp_path)
+    assert [commit.version for commit in engine.history(catalog.resolve("t"))] == [1, 0]
+    early = run_query(engine, catalog, "SELECT id FROM t TIMESTAMP AS OF '2026-11-29T12:00:00.500'")
+    assert early.versions_read[0].version == 0
+    with pytest.raises(LogCorrupt, match=r"00000000000000000002\.json is missing"):
+        run_query(engine, catalog, "SELECT id FROM t TIMESTAMP AS OF '2026-11-30'")

@@ -6,8 +6,9 @@ refresh reads only new commits. Only what a call needs is parsed: the newest N c
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from core.delta.log.state import IN_COMMIT_TIMESTAMP, State
 from core.delta.log.stored_files import DataFile, FileKey
 from core.entities import Commit, Snapshot, Table
 from core.errors import LogCorrupt, LogExpired, TableNotFound, VersionNotFound
+
+_LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -45,6 +48,7 @@ class Log:
         self._latest: int | None = None
         self._latest_mark: Any = None
         self._oldest: int | None = None  # None until the folder is listed
+        self._gap: int | None = None  # the first commit that is missing although later commits exist
         self._checkpoints: dict[int, tuple[str, ...]] = {}
         self._commits: dict[int, Commit] = {}
         self._times = CommitTimes(self.table.name, self.files)
@@ -69,12 +73,12 @@ class Log:
             return True
 
     def latest(self) -> int:
-        """Return the newest version."""
+        """Return the newest version. Raises LogCorrupt if a commit before it is missing."""
         with self._lock:
-            return self._refresh()
+            return self._refresh_whole()
 
     def history(self, limit: int | None = None) -> tuple[Commit, ...]:
-        """Return the commits whose files exist, newest first, at most *limit*."""
+        """Return the commits whose files exist, newest first, at most *limit*; only those before a missing commit."""
         with self._lock:
             latest = self._refresh()
             if self._in_commit_from is not None and self._in_commit_from[1] != self._in_commit_times_from():
@@ -92,7 +96,7 @@ class Log:
     def snapshot(self, version: int | None = None) -> Snapshot:
         """Return the table at *version*, or at the newest version."""
         with self._lock:
-            latest = self._refresh()
+            latest = self._refresh_whole() if version is None else self._refresh()
             version = latest if version is None else version
             self._require_version(version, latest)
             if version not in self._snapshots:
@@ -102,7 +106,7 @@ class Log:
     def snapshots(self, newest: int | None = None) -> tuple[Snapshot, ...]:
         """Return the snapshots of the *newest* versions, newest first.
 
-        Versions that have expired, or that have no columns yet, are left out.
+        Versions that have expired, that have no columns yet, or that come after a missing commit are left out.
         """
         with self._lock:
             latest = self._refresh()
@@ -128,12 +132,12 @@ class Log:
     def transaction_version(self, name: str) -> int | None:
         """Return the number of the last transaction of the application *name*, or None."""
         with self._lock:
-            return self._state(self._refresh()).transactions.get(name)
+            return self._state(self._refresh_whole()).transactions.get(name)
 
     def version_that_wrote(self, name: str) -> int | None:
         """Return the newest version whose commit contains the transaction *name*, or None."""
         with self._lock:
-            latest, oldest = self._refresh(), self._list()
+            latest, oldest = self._refresh_whole(), self._list()
             quoted = f'"{name}"'.encode()
             for version in range(latest, oldest - 1, -1):
                 file = self.files.read(commit_path(version))
@@ -147,7 +151,7 @@ class Log:
     def filled_by_table(self) -> frozenset[str]:
         """Return the columns of the newest version that the table fills itself: generated and identity columns."""
         with self._lock:
-            return self._state(self._refresh()).filled_by_table()
+            return self._state(self._refresh_whole()).filled_by_table()
 
     def version_range(self) -> str:
         """Return the versions that can be read, such as `0–12`, for messages."""
@@ -157,15 +161,30 @@ class Log:
 
     # ----------------------------------------------------------------------------------- finding files
 
+    def _refresh_whole(self) -> int:
+        """Return the newest version. Raises LogCorrupt, which names the file, if a commit before it is missing."""
+        latest = self._refresh()
+        if self._gap is not None:
+            raise self._missing_commit(self._gap)
+        return latest
+
+    def _missing_commit(self, version: int) -> LogCorrupt:
+        return LogCorrupt(
+            "{table}: {file} is missing between other commits. Restore the file from a backup.",
+            table=self.table.name,
+            file=commit_path(version),
+        )
+
     def _refresh(self) -> int:
-        """Return the newest version; look only at what may have changed since the last call."""
+        """Return the newest version before a gap; look only at what may have changed since the last call."""
         if self._latest is not None and self._mark(self._latest) != self._latest_mark:
             self._forget()  # the log was cleaned up, restored from a backup or replaced by another table
         if self._latest is None:
             self._latest = self._open()
         newer = self.files.newer_commits(self._latest)
-        if newer and newer[-1] - self._latest != len(newer):
-            self._list(again=True)  # raises LogCorrupt, which names the missing commit
+        if self._gap is not None or (newer and newer[-1] - self._latest != len(newer)):
+            self._list(again=True)  # finds the gap, or that a checkpoint follows it
+            newer = [version for version in newer if self._gap is None or version < self._gap]
         if newer or self._latest_mark is None:
             self._latest = newer[-1] if newer else self._latest
             self._latest_mark = self._mark(self._latest)
@@ -190,24 +209,21 @@ class Log:
         self._checkpoints = checkpoint.checkpoints(names)
         if not versions:
             self._raise_no_commits(names)
-        newest_checkpoint = max(self._checkpoints, default=-1)
+        runs = _runs(versions)
         # Commits before a gap are not used if a checkpoint follows the gap: the log was cleaned up to there.
-        begin = len(versions) - 1
-        while begin > 0 and versions[begin - 1] == versions[begin] - 1:
-            begin -= 1
-        if begin > 0 and versions[begin] > newest_checkpoint + 1:
-            raise LogCorrupt(
-                "{table}: {file} is missing between other commits. Restore the file from a backup.",
-                table=self.table.name,
-                file=commit_path(versions[begin] - 1),
-            )
-        if self._latest is None:
-            self._latest = versions[-1]
+        newest_checkpoint = max(self._checkpoints, default=-1)
+        usable = [run for run in runs if len(runs) == 1 or run[0] <= newest_checkpoint + 1]
+        if not usable:
+            raise self._missing_commit(runs[-1][0] - 1)
+        oldest, latest = usable[-1]
+        self._gap = latest + 1 if latest < versions[-1] else None
+        if self._latest is None or self._gap is not None:
+            self._latest, self._latest_mark = latest, None
         if self._oldest is not None:
-            for version in range(self._oldest, versions[begin]):
+            for version in range(self._oldest, oldest):
                 self._commits.pop(version, None)
-        self._oldest = versions[begin]
-        return self._oldest
+        self._oldest = oldest
+        return oldest
 
     def _raise_no_commits(self, names: list[str]) -> None:
         if self._checkpoints or any(name.startswith("_last_checkpoint") for name in names):
@@ -225,6 +241,8 @@ class Log:
     def _require_version(self, version: int, latest: int) -> None:
         if 0 <= version <= latest:
             return
+        if self._gap is not None and version >= self._gap:
+            raise self._missing_commit(self._gap)
         raise VersionNotFound(
             "{table} has versions {versions}; version {version} was requested. Pick one from its history.",
             table=self.table.name,
@@ -336,7 +354,13 @@ class Log:
         base = self._base(first)
         if base is None:
             return State(self.table.name)
-        state, modified_s = checkpoint.load(self.table.name, base, self._checkpoints[base], self.files)
+        try:
+            state, modified_s = checkpoint.load(self.table.name, base, self._checkpoints[base], self.files)
+        except (LogCorrupt, FileNotFoundError) as error:
+            if self._oldest != 0:
+                raise  # the state before the oldest commit is in checkpoints alone
+            _LOG.warning("%s: a checkpoint cannot be used, so all commits are read. %s", self.table.name, error)
+            return State(self.table.name)
         if base == first:
             try:
                 file = self.files.read(commit_path(base))
@@ -353,3 +377,10 @@ class Log:
 
     def _mark(self, version: int) -> Any:
         return self.files.mark(commit_path(version))
+
+
+def _runs(versions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and last version of each run of *versions* without a gap; *versions* are sorted."""
+    starts = [at for at, version in enumerate(versions) if at == 0 or versions[at - 1] != version - 1]
+    ends = [start - 1 for start in starts[1:]] + [len(versions) - 1]
+    return [(versions[start], versions[end]) for start, end in zip(starts, ends, strict=True)]

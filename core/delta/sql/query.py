@@ -130,6 +130,8 @@ def _version_at(engine: DeltaEngine, table: Table, text: str) -> int:
             time=text,
             oldest=oldest,
         )
+    if versions[0] == commits[0].version:
+        return engine.latest_version(table)  # refused if a commit after this one is missing
     return max(versions)
 
 
