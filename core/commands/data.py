@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from core.commands.options import As, Json, OptionalReason, get_actor, get_stores, write_answer
+from core.commands.output import table_rows
 from core.delta.catalog import split_version
 from core.entities import Commit, Field
 from core.features.data import browse, ingest
@@ -60,12 +61,12 @@ def show(
             "table": snapshot.table,
             "version": snapshot.version,
             "timestamp": snapshot.timestamp,
-            "rows": snapshot.rows,
+            "rows": view.rows,
             "files": snapshot.files,
             "size_bytes": snapshot.size_bytes,
             "schema": [_field(field) for field in snapshot.schema],
             "readable": {"verdict": view.verdict.verdict, "reason": view.verdict.reason},
-            "sample": view.sample.to_pylist() if view.sample is not None else [],
+            "sample": table_rows(view.sample) if view.sample is not None else [],
         },
         as_json=as_json,
     )
@@ -109,7 +110,7 @@ def sql(
     """Run a SQL query over any version of the registered tables."""
     result = browse.query(get_stores(), get_actor(as_), query, max_rows=rows)
     if not as_json:
-        write_answer(result.rows.to_pylist(), as_json=False)
+        write_answer(table_rows(result.rows), as_json=False)
         return
     write_answer(
         {
@@ -137,9 +138,9 @@ def ingest_file(
     write_answer({"table": result.table, "version": result.version, "rows_added": result.rows_added}, as_json=as_json)
 
 
-def _rows_by_position(rows: Any) -> list[dict[int, Any]]:
+def _rows_by_position(rows: Any) -> list[dict[str, Any]]:
     """Rows with column positions as keys: two columns of a query may have the same name."""
-    return rows.rename_columns([str(i) for i in range(rows.num_columns)]).to_pylist()  # type: ignore[no-any-return]
+    return table_rows(rows.rename_columns([str(number) for number in range(rows.num_columns)]))
 
 
 def _field(field: Field) -> dict[str, Any]:

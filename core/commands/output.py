@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -26,6 +27,24 @@ _WRAPPABLE_COLUMNS = 4
 def iso(moment: datetime | None) -> str | None:
     """Return ISO 8601 in UTC with milliseconds and Z."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def table_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table; timestamps are text, with microseconds where they have some."""
+    return [{name: _precise(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
+def _precise(value: Any) -> Any:
+    match value:
+        case datetime():
+            digits = "microseconds" if value.microsecond % 1000 else "milliseconds"
+            return value.isoformat(timespec=digits).replace("+00:00", "Z")
+        case Mapping():
+            return {key: _precise(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_precise(item) for item in value]
+        case _:
+            return value
 
 
 def plain(value: Any) -> Any:

@@ -66,7 +66,7 @@ def facts(view: VersionView) -> None:
         messages.badge(view.verdict.verdict)
         parts = [
             t("version **{version}**", version=snapshot.version),
-            t("unknown number of rows") if snapshot.rows is None else tn("{n} row", "{n:,} rows", snapshot.rows),
+            t("unknown number of rows") if view.rows is None else tn("{n} row", "{n:,} rows", view.rows),
             tn("{n} file", "{n} files", snapshot.files),
             t("unknown size") if snapshot.size_bytes is None else tn("{n} byte", "{n:,} bytes", snapshot.size_bytes),
             messages.local_time(snapshot.timestamp, seconds=True),

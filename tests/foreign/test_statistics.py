@@ -12,6 +12,7 @@ import pytest
 from core.delta.catalog import Catalog
 from core.delta.delta_rs.engine import DeltaRsEngine
 from core.delta.engine import DeltaEngine
+from core.delta.spark.engine import SparkEngine
 from core.delta.sql.query import run_query
 from core.entities import Readability, Table
 from tests.contract.engines import Kind, opened, parameters
@@ -40,7 +41,12 @@ def engine(request: pytest.FixtureRequest) -> DeltaEngine:
 
 
 @pytest.mark.parametrize("stats", DAMAGED.values(), ids=DAMAGED)
-def test_damaged_statistics_cost_no_rows(engine: DeltaEngine, tmp_path: Path, stats: str) -> None:
+def test_damaged_statistics_cost_no_rows(
+    engine: DeltaEngine, tmp_path: Path, stats: str, request: pytest.FixtureRequest
+) -> None:
+    if stats == DAMAGED["negative"] and isinstance(engine, SparkEngine):
+        reason = "delta-spark 4.4.0 adds up the counts in statistics unchecked"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     table = HandmadeTable(tmp_path / "t")
     damaged = table.add(pa.table({"id": pa.array([1, None], pa.int64())}), stats=stats)
     fine = table.add(pa.table({"id": pa.array([3], pa.int64())}), stats={"numRecords": 1})

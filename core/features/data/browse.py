@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow as pa
 from core.access.permissions import Action
 from core.delta.diff import diff_versions
 from core.delta.sql.query import QueryResult, run_query
+from core.delta.wide_times import with_text_for_wide_times
 from core.entities import Actor, Commit, ReadVerdict, Snapshot, Table, TableDiff
 from core.errors import CoreError, DataUnreadable
 from core.features.stores import Stores
@@ -32,6 +33,7 @@ class TableSummary:
 class VersionView:
     """One version: its snapshot from the log, whether its rows can be read, and a *sample* of them (None if not).
 
+    Columns of the sample with times outside the years 1 to 9999 are text.
     *rows* is counted if the log does not record it, and None if the rows cannot be read either.
     """
 
@@ -76,7 +78,9 @@ def show_version(
     sample, count = None, snapshot.rows
     if verdict.is_readable:
         count = _count(stores, resolved, pinned.version) if count is None else count
-        sample = stores.engine.read(resolved, version=pinned.version, limit=rows, offset=offset)
+        sample = with_text_for_wide_times(
+            stores.engine.read(resolved, version=pinned.version, limit=rows, offset=offset)
+        )
     return VersionView(snapshot=snapshot, verdict=verdict, rows=count, sample=sample)
 
 
@@ -93,9 +97,13 @@ def compare_versions(
 
 
 def query(stores: Stores, actor: Actor, sql: str, *, max_rows: int = 10_000) -> QueryResult:
-    """Run one SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound."""
+    """Run one SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound.
+
+    Columns with times outside the years 1 to 9999 are text.
+    """
     stores.audit.require(actor, Action.DATA_QUERY)
-    return run_query(stores.engine, stores.catalog, sql, max_rows=max_rows)
+    result = run_query(stores.engine, stores.catalog, sql, max_rows=max_rows)
+    return replace(result, rows=with_text_for_wide_times(result.rows))
 
 
 def _summary(stores: Stores, table: Table) -> TableSummary:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from core.access.permissions import Action
+from core.delta.wide_times import replace_wide_times
 from core.entities import Actor, PredictionBatch
 from core.escaping import cell, cells
 from core.features.scoring.batch_rows import stream
@@ -74,7 +75,8 @@ def _is_plain(kind: pa.DataType) -> bool:
 def _escape(column: pa.Array) -> pa.Array:
     if _is_plain(column.type):
         return column
-    return pa.array([None if value is None else _escaped_text(value) for value in column.to_pylist()], pa.string())
+    values = replace_wide_times(column).to_pylist()
+    return pa.array([None if value is None else _escaped_text(value) for value in values], pa.string())
 
 
 def _escaped_text(value: object) -> str:
