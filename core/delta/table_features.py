@@ -23,11 +23,14 @@ class Support(str, Enum):
 DELTA_RS = "delta-rs"
 SPARK = "spark"
 
-# deltalake 1.6.6 opens tables with typeWidening and fails at the first row; this table reports it before.
+# deltalake 1.6.6 opens tables with typeWidening, variantShredding and vacuumProtocolCheck and fails at the first row;
+# this table reports the refusal before. Spark opens a catalog-managed table by its name in the catalog.
 FEATURES: Mapping[str, Mapping[str, Support]] = {
     "allowColumnDefaults": {DELTA_RS: Support.READS, SPARK: Support.FULL},
     "appendOnly": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
     "changeDataFeed": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
+    "catalogManaged": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
+    "catalogOwned-preview": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
     "checkConstraints": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
     "clustering": {DELTA_RS: Support.READS, SPARK: Support.FULL},
     "columnMapping": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
@@ -40,7 +43,11 @@ FEATURES: Mapping[str, Mapping[str, Support]] = {
     "rowTracking": {DELTA_RS: Support.READS, SPARK: Support.FULL},
     "timestampNtz": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
     "typeWidening": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
+    "typeWidening-preview": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
     "v2Checkpoint": {DELTA_RS: Support.FULL, SPARK: Support.FULL},
+    "vacuumProtocolCheck": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
+    "variantShredding": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
+    "variantShredding-preview": {DELTA_RS: Support.NONE, SPARK: Support.FULL},
 }
 
 

@@ -162,3 +162,18 @@ def test_condition_is_without_its_sub_condition() -> None:
     assert condition_of(spark("UNRESOLVED_COLUMN.WITH_SUGGESTION", "x")) == "UNRESOLVED_COLUMN"
     assert condition_of(spark(None, "[DELTA_CONCURRENT_APPEND.WITH_HINT] x")) == "DELTA_CONCURRENT_APPEND"
     assert condition_of(ValueError("no condition")) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("requires support for reader features: typeWidening-preview, madeUp", "typeWidening-preview, madeUp"),
+        (
+            "Unsupported features: . Upgrade the reader.",
+            "[DELTA_UNSUPPORTED_FEATURES_FOR_READ] Unsupported features: .",
+        ),
+    ],
+)
+def test_features_that_spark_refuses_are_named_or_its_message_is_shown(text: str, named: str) -> None:
+    error = translate(spark("DELTA_UNSUPPORTED_FEATURES_FOR_READ", text), LOANS)
+    assert f"loans uses table features that this engine does not support: {named}" in str(error)

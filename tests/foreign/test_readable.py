@@ -206,3 +206,57 @@ def test_spark_writes_and_reads_a_folder_with_an_escaped_character(
     assert engine.read(table).column("id").to_pylist() == [1]
     assert engine.readable(table, 0).verdict is Readability.READABLE
     assert [path.name for path in tmp_path.iterdir()] == ["per%20cent"]
+
+
+OTHER_ENGINE = "Use the spark engine (MODELLEDGER_ENGINE=spark)"
+
+
+@pytest.mark.parametrize(
+    ("feature", "way_out"),
+    [
+        ("typeWidening", OTHER_ENGINE),
+        ("typeWidening-preview", OTHER_ENGINE),
+        ("variantShredding", OTHER_ENGINE),
+        ("variantShredding-preview", OTHER_ENGINE),
+        ("vacuumProtocolCheck", OTHER_ENGINE),
+        ("catalogManaged", OTHER_ENGINE),
+        ("catalogOwned-preview", OTHER_ENGINE),
+        ("geospatial", ""),
+        ("madeUp", ""),
+    ],
+)
+def test_feature_that_the_embedded_engine_does_not_read_is_named_in_the_verdict_and_in_the_error(
+    tmp_path: Path, feature: str, way_out: str
+) -> None:
+    made = HandmadeTable(tmp_path / "t")
+    made.commit(made.protocol(features=[feature]), made.metadata(FIELDS), made.add(ids(1)))
+    table, engine = Table(name="t", uri=made.uri), DeltaRsEngine()
+    verdict = engine.readable(table, 0)
+    assert verdict.verdict is Readability.REFUSED
+    for read in (engine.read, engine.count):
+        with pytest.raises(FeatureUnsupported) as refused:
+            read(table)
+        for reason in (verdict.reason, str(refused.value)):
+            assert f"uses {feature}, which delta-rs cannot read" in reason
+            assert way_out in reason
+
+
+def test_protocol_that_deltalake_does_not_accept_is_a_verdict(tmp_path: Path) -> None:
+    """A feature for writers alone is among the features for readers."""
+    made = HandmadeTable(tmp_path / "t")
+    made.commit(made.protocol(features=["rowTracking"]), made.metadata(FIELDS), made.add(ids(1)))
+    verdict = DeltaRsEngine().readable(Table(name="t", uri=made.uri), 0)
+    assert (verdict.verdict, "Invalid protocol" in verdict.reason) == (Readability.REFUSED, True)
+
+
+def test_variants_within_other_types_are_read(tmp_path: Path) -> None:
+    kind = pa.struct([pa.field("metadata", pa.binary(), False), pa.field("value", pa.binary(), False)])
+    five = {"metadata": b"\x01\x00\x00", "value": b"\x0c\x05"}
+    values = pa.array([[("a", five), ("b", None)], None], pa.map_(pa.string(), pa.field("value", kind)))
+    made = HandmadeTable(tmp_path / "t")
+    variants = {"type": "map", "keyType": "string", "valueType": "variant", "valueContainsNull": True}
+    rows = pa.table({"id": pa.array([1, 2], pa.int64()), "v": values})
+    described = made.metadata([*FIELDS, column("v", variants)])
+    made.commit(made.protocol(features=["variantType"]), described, made.add(rows))
+    read = DeltaRsEngine().read(Table(name="t", uri=made.uri)).to_pylist()
+    assert read == [{"id": 1, "v": [("a", five), ("b", None)]}, {"id": 2, "v": None}]

@@ -99,7 +99,7 @@ class DeltaRsEngine(DeltaEngine):
             try:
                 table_features.require_read(self.name, table, snapshot.features)
                 self._open(table, version)
-            except DataUnreadable as error:
+            except (DataUnreadable, EngineFailed) as error:
                 return ReadVerdict(verdict=Readability.REFUSED, reason=str(error))
             self._opened[table.uri, version] = time.monotonic()
         return ReadVerdict(verdict=Readability.READABLE, reason=text("The log opens and every data file exists."))
@@ -128,6 +128,7 @@ class DeltaRsEngine(DeltaEngine):
         snapshot = self.snapshot(table, version=version)
         if snapshot.rows is not None:
             return snapshot.rows
+        table_features.require_read(self.name, table, snapshot.features)
         with self._reading(table, snapshot.version):
             return count(self._open(table, snapshot.version), snapshot)
 
@@ -248,7 +249,7 @@ class DeltaRsEngine(DeltaEngine):
             app_transactions=[deltalake.Transaction(transaction, 1)] if transaction is not None else None,
         )
         try:
-            with translated(table):
+            with translated(table, is_write=True):
                 if latest >= 0:
                     target = self._open(table, latest)
                     target_schema = pa.schema(target.schema().to_arrow()) if keeps_schema else None

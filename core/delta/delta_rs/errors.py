@@ -27,11 +27,13 @@ from core.errors import (
 
 _UNSUPPORTED = re.compile(r"Unsupported table features required: \[(?P<names>[\w, ]+)\]")
 
+_UNKNOWN = re.compile(r"Feature '(?P<name>[\w-]+)' is not supported")
+
 _STORE_SIGNS = ("Generic S3", "Generic Azure", "Generic GCS", "HTTP error", "error sending")
 
 
 @contextmanager
-def translated(table: Table) -> Iterator[None]:
+def translated(table: Table, *, is_write: bool = False) -> Iterator[None]:
     """Raise errors of deltalake, Arrow and their storage as CoreErrors; a CoreError passes unchanged."""
     try:
         yield
@@ -47,7 +49,7 @@ def translated(table: Table) -> Iterator[None]:
         ) from error
     except exceptions.CommitFailedError as error:
         # deltalake also raises this without another writer, if the table itself forbids the commit.
-        if (forbidden := _forbidden(table, str(error))) is not None:
+        if (forbidden := _forbidden(table, str(error), is_write)) is not None:
             raise forbidden from error
         raise CommitConflict(
             "{table}: another writer committed first; nothing was written. Check the table and try again. ({cause})",
@@ -67,19 +69,21 @@ def translated(table: Table) -> Iterator[None]:
             cause=first_line(error),
         ) from error
     except (exceptions.DeltaError, pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _from_message(table, error) from error
+        raise _from_message(table, error, is_write) from error
     except BaseException as error:
         # pyo3's PanicException is not an Exception, and its stream raises plain Exceptions. Other errors pass.
         if type(error).__name__ != "PanicException" and type(error) is not Exception:
             raise
-        raise _from_message(table, error) from error
+        raise _from_message(table, error, is_write) from error
 
 
-def _from_message(table: Table, error: BaseException) -> CoreError:
+def _from_message(table: Table, error: BaseException, is_write: bool) -> CoreError:
     """Return the error for a failure that deltalake reports by one class for most failures: its message decides."""
     message, cause = str(error), first_line(error)
-    if (forbidden := _forbidden(table, message)) is not None:
+    if (forbidden := _forbidden(table, message, is_write)) is not None:
         return forbidden
+    if unknown := _UNKNOWN.search(message):
+        return table_features.unreadable(table_features.DELTA_RS, table, [unknown["name"]])
     if "already exists at" in message:
         return CommitConflict(
             "{table}: another writer committed first; nothing was written. Check the table and try again.",
@@ -130,13 +134,14 @@ def _from_message(table: Table, error: BaseException) -> CoreError:
     )
 
 
-def _forbidden(table: Table, message: str) -> CoreError | None:
+def _forbidden(table: Table, message: str, is_write: bool) -> CoreError | None:
     """Return the error if the table itself forbids the operation: an unknown feature or a broken rule."""
     if unsupported := _UNSUPPORTED.search(message):
         # deltalake writes names as Rust does: RowTracking. The protocol writes rowTracking, and clustering.
         names = [name[:1].lower() + name[1:] for name in unsupported["names"].split(", ")]
+        names = [f"{name.removesuffix('Preview')}-preview" if name.endswith("Preview") else name for name in names]
         names = ["clustering" if name == "clusteredTable" else name for name in names]
-        if table_features.unread(table_features.DELTA_RS, names):
+        if not is_write or table_features.unread(table_features.DELTA_RS, names):
             return table_features.unreadable(table_features.DELTA_RS, table, names)
         return table_features.unwritable(table_features.DELTA_RS, table, names)
     if "on column-mapped tables is not yet supported" in message:

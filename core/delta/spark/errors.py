@@ -146,7 +146,7 @@ _CONDITION = re.compile(r"\[([A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\]")
 _NO_CLIENT = re.compile(
     r"No FileSystem for scheme[: ]+\"?(\w+)|Class org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem not found"
 )
-_FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>[\w, ]+)", re.IGNORECASE)
+_FEATURES = re.compile(r"features?[^:]*:\s*(?P<names>\w[\w, -]*)", re.IGNORECASE)
 
 
 @contextlib.contextmanager
