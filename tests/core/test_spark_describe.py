@@ -69,12 +69,12 @@ def test_counts_are_those_that_the_log_tells(
     operation: str | None, metrics: dict[str, Any], rows: tuple[int | None, int | None], files: tuple[int, int]
 ) -> None:
     row = {"version": 3, "timestamp": AT, "operation": operation, "operationMetrics": list(metrics.items())}
-    info = {"inCommitTimestamp": AT.timestamp() * 1000, "operation": operation, "operationMetrics": metrics}
+    info = {"operation": operation, "operationMetrics": metrics}
     moved = [{"add": {}}] * files[0] + [{"remove": {}}] * files[1]
     told = describe.to_commit("loans", row, {})
     assert (told.rows_added, told.rows_removed) == rows
     assert (told.files_added, told.files_removed) == files
-    assert told == to_commit("loans", 3, [{"commitInfo": info}, *moved], 0.0)
+    assert told == to_commit("loans", 3, [{"commitInfo": info}, *moved], AT)
     assert told.operation == (operation or "unknown")
 
 

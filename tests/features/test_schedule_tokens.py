@@ -41,7 +41,7 @@ def tomorrow() -> datetime:
 def test_a_schedule_without_a_token_is_refused(signed_in: Stores) -> None:
     with pytest.raises(NotSignedIn, match="acts by a token"):
         save_trigger(signed_in, ANN, recipe=RECIPE, cron="0 3 * * *")
-    with pytest.raises(NotSignedIn, match="no token of this server"):
+    with pytest.raises(NotSignedIn, match="not a token of this server"):
         save_trigger(signed_in, ANN, recipe=RECIPE, cron="0 3 * * *", token="mlt_guessed")
     with pytest.raises(Forbidden, match=r"token:nightly \(manager\) may not do run\.train"):
         save_trigger(signed_in, ANN, recipe=RECIPE, cron="0 3 * * *", token=nightly(signed_in, Role.MANAGER)[1])

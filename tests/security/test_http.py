@@ -201,7 +201,7 @@ def test_a_shared_server_without_a_provider_does_not_start(address: str) -> None
 
 
 def test_a_server_behind_a_proxy_without_a_provider_does_not_start() -> None:
-    with pytest.raises(BadSettings, match=r"others reach this server as ledger\.bank\.example and no sign-in provider"):
+    with pytest.raises(BadSettings, match=r"reach this server as ledger\.bank\.example, and no sign-in provider"):
         serve(port=free_port(), hosts=("ledger.bank.example",))
 
 

@@ -267,7 +267,7 @@ def test_a_failure_after_a_cancel_is_a_cancellation_and_any_other_failure_stays_
 
     for error in (AttributeError, JobCancelled):
         with pytest.raises(error):
-            watch(both.spark.engine.session, work, report=lambda *_: None, checkpoint=checkpoint, what="t")  # type: ignore[attr-defined]
+            watch(both.spark.engine.session, work, report=lambda *_: None, checkpoint=checkpoint, step="t")  # type: ignore[attr-defined]
         cancelled.append(True)
 
 
