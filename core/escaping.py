@@ -1,6 +1,6 @@
 """Escaping: text from data is shown as written and has no effect where it is shown.
 
-One place for it: pages, files to take away, dossiers and the command line all go through here.
+Pages, exports, dossiers and the command line all escape through this module.
 """
 
 from __future__ import annotations

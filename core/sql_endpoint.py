@@ -26,9 +26,9 @@ def serve_sql(
 ) -> None:
     """Serve until *stop* is set or the process is interrupted. New tables appear within seconds.
 
-    The server has no users and no grants: whoever reaches the port reads (and writes) what this process's account
-    may. So it listens on loopback alone, unless *shared* says that grants are set outside: docs/spark.md shows how to
-    run it under an account that can only read. Raises EngineUnavailable and BadSettings in one sentence.
+    The server has no users and no grants: anyone who reaches the port can read and write whatever the account of this
+    process can. So the server listens on loopback only, unless *shared* confirms that the account can only read
+    (docs/spark.md). Raises EngineUnavailable and BadSettings.
     """
     if not shared and not is_loopback(host):
         raise BadSettings(

@@ -95,7 +95,7 @@ def finding_snapshot(finding_id: str, *, always: Callable[[str], bool] = lambda 
 
 
 def is_decision_field(name: str) -> bool:
-    """For *always*: the fields of a request that an action which died may have changed, whoever ends the action."""
+    """Return whether an unfinished action may have changed the field *name* of a request (for *always*)."""
     return name not in REQUESTED_FIELDS
 
 

@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
-from core.delta.spark.data_types import is_catalog_name
 from core.entities import Table
 from core.errors import BadName, BadSettings, TableNotFound
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_\-]{0,127}$")
 _TABLE_AT = re.compile(r"^(?P<table>.+?)(?:@(?P<version>\d+))?$", re.DOTALL)
+_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
 
 class Catalog:
@@ -85,6 +85,11 @@ class Catalog:
         folder = self._folders[0]
         uri = f"{folder.rstrip('/')}/{name}" if "://" in folder else str(Path(_absolute(folder)) / name)
         return Table(name=name, uri=uri)
+
+
+def is_catalog_name(uri: str) -> bool:
+    """Return whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) and not a path or URI."""
+    return _CATALOG_NAME.match(uri) is not None
 
 
 def _absolute(uri: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from core.delta.log.stored_files import DataFile, FileKey, vector_end, vector_key
-from core.delta.spark.data_types import type_name
+from core.delta.schema_json import type_name
 from core.entities import Field, Snapshot
 from core.errors import LogCorrupt
 

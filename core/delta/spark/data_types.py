@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pyarrow as pa
 
 from core.delta.arrow_types import unsliced
+from core.delta.catalog import is_catalog_name
+from core.delta.schema_json import type_name
 from core.entities import Field, Table
 from core.identifiers import quote_spark
 from core.uris import local_path
 
-_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
-
 # Spark has no unsigned integers: the next wider signed type holds all values of 8, 16 and 32 bits.
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
-
-
-def is_catalog_name(uri: str) -> bool:
-    """Return whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) and not a path or URI."""
-    return _CATALOG_NAME.match(uri) is not None
 
 
 def identifier(table: Table) -> str:
@@ -40,21 +34,6 @@ def fields(schema: Any) -> tuple[Field, ...]:
     return tuple(
         Field(name=field.name, type=type_name(field.dataType.jsonValue()), nullable=field.nullable) for field in schema
     )
-
-
-def type_name(value: Any) -> str:
-    """Return a type of Delta's schema JSON in one line: "long", "array<string>", "struct<a:long>"."""
-    if isinstance(value, str):
-        return value
-    kind = value["type"]
-    if kind == "array":
-        return f"array<{type_name(value['elementType'])}>"
-    if kind == "map":
-        return f"map<{type_name(value['keyType'])},{type_name(value['valueType'])}>"
-    if kind == "struct":
-        inner = ",".join(f"{part['name']}:{type_name(part['type'])}" for part in value["fields"])
-        return f"struct<{inner}>"
-    return str(kind)
 
 
 def for_spark(data: pa.Table | pa.RecordBatchReader) -> pa.Table:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from core.delta import table_features
 from core.delta.arrow_types import nullable_within
+from core.delta.catalog import is_catalog_name
 from core.delta.content_hash import Content
 from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode, damage_verdict, version_conflict
 from core.delta.log.log_cache import Logs
@@ -319,7 +320,7 @@ class SparkEngine(DeltaEngine):
 
     def _local(self, table: Table) -> str | None:
         """Return the table's folder if this process and Spark's driver share a disk, else None."""
-        if self.settings.is_connect or data_types.is_catalog_name(table.uri):
+        if self.settings.is_connect or is_catalog_name(table.uri):
             return None
         return local_path(table.uri)
 

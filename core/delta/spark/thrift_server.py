@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from core.delta.catalog import is_catalog_name
 from core.delta.spark import data_types, describe, java
 from core.delta.spark import session as spark_session
 from core.delta.spark.errors import root_cause, translated
@@ -105,7 +106,7 @@ def _create(session: Any, table: Table) -> bool:
     A table of a catalog is created again over its files and not as a view: a view has no VERSION AS OF.
     """
     name, address = quote_spark(table.name), data_types.address(table)
-    if data_types.is_catalog_name(table.uri):
+    if is_catalog_name(table.uri):
         if _has_catalog_name(session, table):
             return False
         address = describe.location(session, table)

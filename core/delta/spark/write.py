@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from core.delta.arrow_types import require_same_schema
+from core.delta.catalog import is_catalog_name
 from core.delta.engine import WriteMode, commit_metadata
+from core.delta.schema_json import type_name
 from core.delta.spark import data_types
 from core.entities import Table
 from core.identifiers import quote_spark
@@ -48,7 +50,7 @@ def commit(
         if only_at is not None:
             session.conf.set(_COMMIT_RETRIES, "0")
         try:
-            if data_types.is_catalog_name(table.uri):
+            if is_catalog_name(table.uri):
                 writer.saveAsTable(data_types.identifier(table))
             else:
                 writer.save(data_types.address(table))
@@ -80,4 +82,4 @@ def fitting(frame: Any, schema: Any, table: Table, *, filled_by_table: Collectio
 
 
 def _type(field: Any) -> str:
-    return data_types.type_name(field.dataType.jsonValue())
+    return type_name(field.dataType.jsonValue())

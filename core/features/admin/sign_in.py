@@ -13,7 +13,7 @@ from core.features.promotion.reason import require_reason
 from core.features.stores import Stores
 from core.texts import text
 
-# The actor that enables a provider: the program itself, whoever started it.
+# The actor that enables a provider: the program itself, not the person who started it.
 _PROGRAM = "modelledger"
 PROVIDER_ENABLED = "People sign in from now on. Demo identities and the tokens that they issued are no longer accepted."
 

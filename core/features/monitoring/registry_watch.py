@@ -181,7 +181,7 @@ def _compare_version(
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
-    """Another version under a known number: the model was deleted and made again, or its row altered."""
+    """A known number names another version: the model was deleted and created again, or its row was altered."""
     current = version_identity(stores, version)
     differing = [name for name, value in current.items() if name in facts and facts[name] != value]
     if differing:
