@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.spark_servers, pytest.mark.slow]
 
 T = TypeVar("T")
 STAGES = re.compile(r"stage \d+ of \d+, task \d+ of \d+$")
-LOST = re.compile(r"The Spark session was lost \(.+\)\. Nothing half-written remains; try again")
+LOST = re.compile(r"The Spark session was lost \(.+\)\. No incomplete data remains; try again")
 # Hundreds of Spark jobs, one after the other.
 SLOW = Recipe(
     name="slow",
