@@ -13,7 +13,7 @@ run: setup
 	$(BIN)/python -m core serve --port $(PORT)
 
 # Two workers; the tests' own order (tests/conftest.py) is kept, which begins with the longest groups.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 --durations-min=5
 
 test: check
 	$(PYTEST) -m "not slow"
