@@ -36,8 +36,8 @@ def password_of(url: str | None) -> tuple[str, ...]:
         password = urlsplit(url).password if url else None
     except ValueError:  # no URL at all
         password = None
-    found = [password or "", *(match["value"] for match in _IN_PARAMETER.finditer(url or ""))]
-    return tuple(text for value in found if value for text in (value, unquote(value)))
+    values = [password or "", *(match["value"] for match in _IN_PARAMETER.finditer(url or ""))]
+    return tuple(text for value in values if value for text in (value, unquote(value)))
 
 
 def masked(text: str) -> str:
@@ -48,13 +48,14 @@ def masked(text: str) -> str:
 
 def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
     """Return a function that masks *secrets*, secret environment variables and passwords in URLs."""
-    known = {value for value in (*secrets, *secret_values(os.environ)) if len(value) >= _SHORTEST}
+    masked_values = {value for value in (*secrets, *secret_values(os.environ)) if len(value) >= _SHORTEST}
     # The longest first: one secret may begin with another.
-    values = re.compile("|".join(re.escape(value) for value in sorted(known, key=len, reverse=True))) if known else None
+    pattern = "|".join(re.escape(value) for value in sorted(masked_values, key=len, reverse=True))
+    secret = re.compile(pattern) if pattern else None
 
     def redact(text: str) -> str:
         text = masked(text)
-        return values.sub(MASK, text) if values else text
+        return secret.sub(MASK, text) if secret else text
 
     return redact
 

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
         named = {k: part for k, part in self._auth.items() if isinstance(part, dict) and _OF_A_PROVIDER & set(part)}
         if "server_metadata_url" in self._auth or not named:
             named = {"auth": self._auth, **named} if self._auth else {}
-        return {name: masked(str(part.get("server_metadata_url", "not said"))) for name, part in named.items()}
+        return {name: masked(str(part.get("server_metadata_url", "not stated"))) for name, part in named.items()}
 
     @property
     def secret_values(self) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         try:
             auth = [part for part in (self._auth, *self._auth.values()) if isinstance(part, dict)]
         except BadSettings:
-            auth = []  # told where somebody signs in
+            auth = []  # reported where somebody signs in
         return (
             *(secret for url in urls for secret in password_of(url)),
             *secret_values(self.storage_options),

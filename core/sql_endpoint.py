@@ -21,7 +21,7 @@ def serve_sql(
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     shared: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
     stop: threading.Event | None = None,
 ) -> None:
     """Serve until *stop* is set or the process is interrupted. New tables appear within seconds.
@@ -32,9 +32,8 @@ def serve_sql(
     """
     if not shared and not is_loopback(host):
         raise BadSettings(
-            "Others can reach {host}, and this endpoint has no sign-in: everybody who reaches it can read "
-            "and write with "
-            "the rights of its account. Run it under an account that can only read, let a firewall restrict who "
+            "Others can reach {host}, and this endpoint has no sign-in: everybody who reaches it can read and write "
+            "with the rights of its account. Run it under an account that can only read, let a firewall restrict who "
             "connects (docs/spark.md) and add --shared; or leave --host out.",
             host=host,
         )
@@ -52,16 +51,16 @@ def serve_sql(
     server.start()
     try:
         if not is_loopback(host):
-            tell(f"{host}:{port} is open to the network, and this endpoint has no sign-in.")
-        told: tuple[str, ...] = ()
+            report(f"{host}:{port} is open to the network, and this endpoint has no sign-in.")
+        served: tuple[str, ...] = ()
         refused: dict[str, str] = {}
         while True:
             names, failed = server.serve(catalog.tables())
-            if names != told:
-                tell(f"SQL on {host}:{port} (Hive protocol, no SASL): {', '.join(names) or 'no table yet'}")
+            if names != served:
+                report(f"SQL on {host}:{port} (Hive protocol, no SASL): {', '.join(names) or 'no table yet'}")
             for name in failed.keys() - refused.keys():
-                tell(f"{name} is not served: {failed[name]}")
-            told, refused = names, failed
+                report(f"{name} is not served: {failed[name]}")
+            served, refused = names, failed
             if end.wait(_LOOK_S):
                 return
     except KeyboardInterrupt:

@@ -117,7 +117,7 @@ def sql_endpoint(
     ] = False,
 ) -> None:
     """Serve the tables to BI tools over Spark's Thrift server. Needs Java 17."""
-    serve_sql(load_settings(), host=host, port=port, shared=shared, tell=lambda line: print(line, file=sys.stderr))
+    serve_sql(load_settings(), host=host, port=port, shared=shared, report=lambda line: print(line, file=sys.stderr))
 
 
 def perform(job_id: str, attempt: Annotated[int, typer.Option()]) -> None:

@@ -59,9 +59,9 @@ def number(value: float | None) -> str:
 def metric_names(runs: Iterable[Run]) -> list[str]:
     """Return every metric of *runs*: the KPIs in their own order, then other metrics, the row counts last."""
     names = {name for run in runs for name in run.metrics}
-    known = [name for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS) if name in names]
+    standard = [name for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS) if name in names]
     counts = [name for name in ("TrainRows", "TestRows") if name in names]
-    return [*known, *sorted(names - {*known, *counts}), *counts]
+    return [*standard, *sorted(names - {*standard, *counts}), *counts]
 
 
 def run_rows(

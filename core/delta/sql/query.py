@@ -62,7 +62,7 @@ def run_query(
             for name, (table, version) in zip(names, pinned, strict=True):
                 source_rows = _reader(engine, table, version, named[name], failures)
                 connection.register(name, source_rows.read_all() if is_kept else source_rows)
-            # Databricks works in UTC unless told otherwise; DuckDB takes the zone of the machine.
+            # Databricks uses UTC by default; DuckDB uses the zone of the machine.
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET python_enable_replacements = false")
             connection.execute("SET lock_configuration = true")
