@@ -156,13 +156,28 @@ def test_a_table_that_was_created_again_under_its_name_is_detected(sample_stores
     assert found.why.startswith(f"{TABLE}@0 no longer holds the training rows: ")
 
 
-def test_a_truncated_file_is_reported(sample_stores: Stores, manager: Actor) -> None:
-    root = Path(unquote(urlsplit(sample_stores.catalog.resolve(TABLE).uri).path))
+def first_file(stores: Stores) -> Path:
+    root = Path(unquote(urlsplit(stores.catalog.resolve(TABLE).uri).path))
     (first,) = [Path(name) for name in DeltaTable(str(root), version=0).file_uris()]
-    first.write_bytes(first.read_bytes()[:500])
-    found = reproduce(sample_stores, manager, KEY)
-    assert found.verdict is Reproduced.IMPOSSIBLE
-    assert found.why.startswith(f"{TABLE}@0 cannot be read: ")
+    return first
+
+
+def test_a_truncated_file_is_reported(sample_stores: Stores, manager: Actor) -> None:
+    file = first_file(sample_stores)
+    file.write_bytes(file.read_bytes()[:500])
+    reproduction = reproduce(sample_stores, manager, KEY)
+    assert reproduction.verdict is Reproduced.IMPOSSIBLE
+    assert reproduction.why.startswith(f"{TABLE}@0 can no longer be read: ")
+    assert f"{file.name} has 500 bytes in storage" in reproduction.why
+
+
+def test_a_damaged_file_of_the_right_size_is_reported(sample_stores: Stores, manager: Actor) -> None:
+    file = first_file(sample_stores)
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[:500].ljust(size, b"\0"))
+    reproduction = reproduce(sample_stores, manager, KEY)
+    assert reproduction.verdict is Reproduced.IMPOSSIBLE
+    assert reproduction.why.startswith(f"{TABLE}@0 cannot be read: ")
 
 
 def test_a_foreign_model_is_impossible_with_its_reason(sample_stores: Stores, manager: Actor) -> None:
