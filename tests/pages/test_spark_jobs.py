@@ -120,7 +120,7 @@ def test_stages_are_listed_a_cancel_ends_them_and_a_lost_driver_is_told(
     assert LOST.match(str(lost.error))
     page = opened("training", "scientist", training_job=lost_id)
     assert not page.exception
-    assert "try again: a new session is opened" in said(page).replace("\\", "")
+    assert "try again, which opens a new session" in said(page).replace("\\", "")
 
     # The app goes on: the same worker trains the next one.
     page = opened("training", "scientist", training_recipe="iris_classifier", training_version="0")
