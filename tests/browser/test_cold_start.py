@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, await_health, clean_environment, free_port, settled, stop_server
+from tests.browser.conftest import DRAWN, ROOT, await_health, clean_environment, free_port, settled, stop_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -67,6 +67,8 @@ def test_role_in_the_first_address_is_kept_from_page_to_page(cold: str, page: Pa
     settled(page)
     expect(page.get_by_text("you are manager")).to_have_count(1)
     for name in ("Audit log", "Models"):
+        page.wait_for_load_state("networkidle")
+        page.evaluate(DRAWN)  # a click on a page that is still being drawn can overtake its own address
         page.get_by_role("link", name=name).first.click()
         expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         settled(page)
