@@ -22,7 +22,7 @@ def parse(sql: str) -> exp.Query:
         tokens = sqlglot.tokenize(sql, read=DIALECT)
         statements = [statement for statement in sqlglot.parse(sql, read=DIALECT) if statement is not None]
     except SqlglotError as error:
-        raise BadQuery("The SQL cannot be parsed: {reason}", reason=sentence(error)) from error
+        raise BadQuery("The SQL cannot be parsed: {reason}.", reason=first_line(error)) from error
     except RecursionError as error:
         raise BadQuery("The SQL is nested too deeply. Simplify the query.") from error
     if any(token.token_type is TokenType.PARAMETER for token in tokens):
@@ -70,11 +70,6 @@ def named_columns(query: exp.Query, columns: Mapping[str, Sequence[str]]) -> dic
         table: [name for name in names if name.lower() in used[table]] or list(names[:1])
         for table, names in columns.items()
     }
-
-
-def sentence(error: Exception) -> str:
-    """The first line of *error*, with a full stop."""
-    return first_line(error).removesuffix(".") + "."
 
 
 def _depends_on_all_columns(query: exp.Query) -> bool:

@@ -17,9 +17,9 @@ from sqlglot.errors import ErrorLevel, UnsupportedError
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.delta.sql.functions import translate
-from core.delta.sql.parser import named_columns, parse, sentence, tables_of
+from core.delta.sql.parser import named_columns, parse, tables_of
 from core.entities import Table, TableVersion
-from core.errors import BadQuery, CoreError, VersionNotFound
+from core.errors import BadQuery, CoreError, VersionNotFound, first_line
 
 _TIMEOUT_S = 60.0
 
@@ -74,7 +74,7 @@ def run_query(
     except duckdb.Error as error:
         if failures:
             raise failures[0] from error  # the table's own fault, which the database wraps into text
-        raise BadQuery("The query cannot run: {reason}", reason=sentence(error)) from error
+        raise BadQuery("The query cannot run: {reason}.", reason=first_line(error)) from error
     return QueryResult(
         columns=tuple(rows.column_names),
         rows=rows.slice(0, max_rows),
@@ -91,7 +91,7 @@ def _in_duckdb(query: exp.Query) -> str:
     try:
         return translated.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
     except UnsupportedError as error:
-        raise BadQuery("The query cannot run here: {reason}", reason=sentence(error)) from error
+        raise BadQuery("The query cannot run here: {reason}.", reason=first_line(error)) from error
 
 
 def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table) -> tuple[Table, int]:
