@@ -1,4 +1,4 @@
-"""Settings: environment variables MODELLEDGER_… or lines of .env, read once."""
+"""Settings: environment variables MODELLEDGER_…, lines of .env, or modelledger.toml; read once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from core.errors import BadSettings, CoreError
 from core.redact import masked, password_of, redactor, secret_values
+from core.settings_file import read_settings_file
 
 # With psycopg 3 every promotion that archives fails (mlflow#9151).
 _POSTGRES = "postgresql+psycopg2"
@@ -20,8 +27,18 @@ _OF_A_PROVIDER = {"client_id", "client_secret", "server_metadata_url"}
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+class _SettingsFile(InitSettingsSource):
+    """The settings file. A value of an earlier source replaces its value whole; dictionaries are not merged."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name not in self.current_state}
+
+
 class Settings(BaseSettings):
-    """All settings with their defaults. `python -m core doctor` lists each setting with its source."""
+    """All settings with their defaults. `python -m core doctor` lists each setting with its source.
+
+    An environment variable overrides a line of .env, which overrides the settings file.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="MODELLEDGER_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
@@ -103,6 +120,21 @@ class Settings(BaseSettings):
         None, description="Lowest level of the logs; default: info for the app and the worker, warning for commands"
     )
     worker_lease_s: float = Field(30.0, description="Seconds of silence after which another worker takes over a job")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the sources in the order in which they win."""
+        values = read_settings_file(cls.model_fields)
+        aliases = {name: field.validation_alias for name, field in cls.model_fields.items()}
+        named = {str(aliases[name] or name): value for name, value in values.items()}
+        return init_settings, env_settings, dotenv_settings, _SettingsFile(settings_cls, named)
 
     @property
     def is_embedded(self) -> bool:
@@ -208,7 +240,7 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"])
+        name = str(first["loc"][0])
         full = name if name.startswith("MLFLOW_") else f"MODELLEDGER_{name.upper()}"
         raise BadSettings("{setting} cannot be used: {cause}.", setting=full, cause=first["msg"]) from error
     except SettingsError as error:

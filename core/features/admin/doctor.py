@@ -14,6 +14,7 @@ from core.errors import CoreError
 from core.features.stores import Stores
 from core.redact import masked, redactor
 from core.settings import Settings
+from core.settings_file import read_settings_file, settings_file
 from core.texts import text
 
 MASK = "***"
@@ -45,12 +46,21 @@ def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) ->
 
 def list_settings(settings: Settings) -> tuple[Check, ...]:
     """Return every setting with its value and source. Secrets are masked."""
-    from_file = dotenv_values(".env") if Path(".env").is_file() else {}
+    from_dotenv = dotenv_values(".env") if Path(".env").is_file() else {}
+    file, from_file = settings_file(), read_settings_file(type(settings).model_fields)
     listed = []
     for name, field in type(settings).model_fields.items():
         alias = field.validation_alias
         variable = alias if isinstance(alias, str) else f"MODELLEDGER_{name.upper()}"
-        source = "environment" if variable in os.environ else ".env" if variable in from_file else "default"
+        source = (
+            "environment"
+            if variable in os.environ
+            else ".env"
+            if variable in from_dotenv
+            else file.name
+            if file is not None and name in from_file
+            else "default"
+        )
         value = getattr(settings, name)
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         if extra.get("secret") and value:
