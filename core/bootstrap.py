@@ -20,6 +20,7 @@ from core.errors import BadHead, BadSettings
 from core.features.promotion.policy import check_policies
 from core.features.stores import Stores
 from core.jobs.store import JobStore
+from core.learning.kpis import use_directions
 from core.redact import redactor
 from core.registry.aliases import AliasRegistry
 from core.registry.connection import Connection
@@ -36,6 +37,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
     """
     settings = settings or load_settings()
     check_policies(settings.policies)
+    use_directions(settings.metric_directions)
     _make(settings.home)
     database = Database(settings.database)
     redact = redactor(settings.secret_values)

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Number of people who must approve for Production, as JSON: {model or '*': number}; default 1",
     )
+    metric_directions: dict[str, Literal["lower", "higher"]] = Field(
+        default_factory=dict,
+        description='Which values of a metric are better, as JSON: {name or pattern: "lower" or "higher"}',
+    )
     inspect_every_s: float = Field(
         300.0, description="Seconds between two inspections of the registry by the worker; 0 turns inspections off"
     )

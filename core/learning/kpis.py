@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Literal
 
 from core.entities import Task
 
@@ -26,6 +29,10 @@ _HIGHER = frozenset(
         *("loglikelihood", "silhouette", "hit", "lift", "throughput", "score"),
     ]
 )
+Better = Literal["lower", "higher"]
+
+# The setting MODELLEDGER_METRIC_DIRECTIONS. Every comparison in a process uses the same directions.
+_directions: Mapping[str, Better] = {}
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
@@ -39,11 +46,21 @@ def primary_metric(task: Task) -> str:
     return "f1" if task is Task.CLASSIFICATION else "rmse"
 
 
+def use_directions(directions: Mapping[str, Better]) -> None:
+    """Make `is_lower_better` answer by *directions*: a name, or a pattern with * and ?, to the better direction."""
+    global _directions  # noqa: PLW0603 -- one setting for the whole process, as it is read once
+    _directions = dict(directions)
+
+
 def is_lower_better(metric: str) -> bool | None:
     """Return whether a smaller value of *metric* is better, also for names of other tools; None if unknown.
 
-    A word such as `loss` outweighs `score` (brier_score), and `neg` turns the direction (neg_mean_squared_error).
+    The setting decides first: the exact name, then the first pattern that matches. Else the words of the name decide:
+    `loss` outweighs `score` (brier_score), and `neg` turns the direction (neg_mean_squared_error).
     """
+    for name, better in ((metric, _directions.get(metric)), *_directions.items()):
+        if better is not None and (name == metric or fnmatchcase(metric, name)):
+            return better == "lower"
     words = [word.lower() for word in _WORD.findall(metric)]
     if any(word in _LOWER for word in words):
         lower = True

@@ -9,7 +9,7 @@ import pytest
 
 from core.entities import Task
 from core.learning.evaluation import evaluate_classes, evaluate_numbers
-from core.learning.kpis import is_kpi, is_lower_better, metric_names, primary_metric
+from core.learning.kpis import is_kpi, is_lower_better, metric_names, primary_metric, use_directions
 
 
 def test_two_classes_worked_out_by_hand() -> None:
@@ -123,6 +123,20 @@ def test_scores_are_better_when_larger(name: str) -> None:
 @pytest.mark.parametrize("name", ["lossless", "uplift", "custom_7", "coverage", "TrainRows"])
 def test_direction_of_other_names_is_unknown(name: str) -> None:
     assert is_lower_better(name) is None
+
+
+def test_the_setting_names_directions_and_outranks_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.learning.kpis._directions", {})
+    use_directions({"uplift*": "higher", "uplift_cost": "lower", "val/loss": "higher", "seg?": "lower"})
+    answers = {name: is_lower_better(name) for name in ("uplift@10", "uplift_cost", "val/loss", "seg1", "seg10", "mae")}
+    assert answers == {
+        "uplift@10": False,
+        "uplift_cost": True,
+        "val/loss": False,
+        "seg1": True,
+        "seg10": None,
+        "mae": True,
+    }
 
 
 def test_the_kpis_have_exactly_the_names_of_the_design() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from core.entities import GateResult, ReadVerdict, Stage, TableVersion
-from core.learning.kpis import is_kpi, is_lower_better
+from core.learning.kpis import Better, is_kpi, is_lower_better
 from core.texts import text
 
 # MLflow returns an infinity as the largest float (±1.797e308). Neither is a measurement.
@@ -37,9 +36,6 @@ class Evidence:
     is_artifact_safe: bool = False
     run_problem: str | None = None
     findings: tuple[str, ...] = ()
-
-
-Better = Literal["lower", "higher"]
 
 
 class Gate(ABC):
@@ -125,7 +121,7 @@ class NotBelowProduction(Gate):
         if lower is None:
             return False, text(
                 'It is not known whether a lower or a higher {metric} is better. Add "better": "lower" or "higher" to '
-                "this gate of the policy.",
+                "this gate of the policy, or name the metric in MODELLEDGER_METRIC_DIRECTIONS.",
                 metric=self.metric,
             )
         worse_by = value - baseline if lower else baseline - value

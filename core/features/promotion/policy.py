@@ -13,7 +13,6 @@ from core.features.promotion.gates import (
     LARGEST,
     AllOf,
     ArtifactSafe,
-    Better,
     DataReadable,
     DataRecorded,
     Gate,
@@ -22,7 +21,7 @@ from core.features.promotion.gates import (
     NotBelowProduction,
     StageChanges,
 )
-from core.learning.kpis import primary_metric
+from core.learning.kpis import Better, primary_metric
 
 
 def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:
