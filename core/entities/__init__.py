@@ -5,6 +5,7 @@ the key of the entity before it: Commit -> Run -> ModelVersion -> PromotionReque
 """
 
 from core.entities.audit import ChainVerdict, Event, Outcome, TamperedRow
+from core.entities.claims import DataSource, DataUse
 from core.entities.data import (
     Commit,
     Field,
@@ -25,7 +26,7 @@ from core.entities.models import ModelVersion, ModelVersionKey, RegisteredModel,
 from core.entities.people import BY_TOKEN, Actor, Role, Token, TokenState
 from core.entities.predictions import PredictionBatch
 from core.entities.reproduction import Reproduced, Reproduction
-from core.entities.runs import Artifact, MetricPoint, Run, RunStatus
+from core.entities.runs import Artifact, DatasetInput, MetricPoint, Run, RunStatus
 
 __all__ = [
     "BY_TOKEN",
@@ -34,6 +35,9 @@ __all__ = [
     "Artifact",
     "ChainVerdict",
     "Commit",
+    "DataSource",
+    "DataUse",
+    "DatasetInput",
     "Difference",
     "Edge",
     "Event",

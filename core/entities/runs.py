@@ -21,6 +21,21 @@ class RunStatus(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetInput:
+    """A dataset that a run logged by `mlflow.log_input`. *source* is JSON, whose keys depend on *source_type*.
+
+    *context* is free text: training, evaluation, …; None if the run logged none. MLflow keeps one source for all
+    datasets of an experiment with the same name and digest: *source* may come from another run (mlflow#11560).
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    context: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One MLflow run. *metrics* keep NaN and infinities as floats. *data* is None where no data version was logged."""
 
@@ -35,6 +50,7 @@ class Run:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     data: TableVersion | None
+    inputs: tuple[DatasetInput, ...] = ()
     is_deleted: bool = False
 
 

@@ -9,10 +9,21 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from core.entities import Artifact, MetricPoint, ModelVersion, RegisteredModel, Run, RunStatus, Stage, TableVersion
+from core.entities import (
+    Artifact,
+    DatasetInput,
+    MetricPoint,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    RunStatus,
+    Stage,
+    TableVersion,
+)
 
 # MLflow's databases cannot store infinity: MLflow returns the largest double instead, or a value just below.
 _INFINITE = 1.797e308
+_CONTEXT_TAG = "mlflow.data.context"
 _SPARK_LINE = re.compile(r"^path=(?P<path>.+),version=(?P<version>\d*),format=(?P<format>\w*)$")
 
 
@@ -29,7 +40,7 @@ def to_number(value: float) -> float:
 def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
     """Return *run*; *experiments* maps ids to names."""
     info, tags = run.info, dict(run.data.tags)
-    inputs = run.inputs.dataset_inputs if run.inputs is not None else ()
+    inputs = tuple(to_input(item) for item in run.inputs.dataset_inputs) if run.inputs is not None else ()
     return Run(
         run_id=info.run_id,
         name=info.run_name or tags.get("mlflow.runName", ""),
@@ -41,8 +52,21 @@ def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
         params=dict(run.data.params),
         metrics={name: to_number(value) for name, value in run.data.metrics.items()},
         tags=tags,
-        data=data_version(tags, (item.dataset.source for item in inputs)),
+        data=data_version(tags, (item.source for item in inputs)),
+        inputs=inputs,
         is_deleted=info.lifecycle_stage == "deleted",
+    )
+
+
+def to_input(item: Any) -> DatasetInput:
+    """Return a dataset input of a run."""
+    dataset, tags = item.dataset, {tag.key: tag.value for tag in item.tags or ()}
+    return DatasetInput(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type=dataset.source_type or "",
+        source=dataset.source or "",
+        context=tags.get(_CONTEXT_TAG) or None,
     )
 
 
