@@ -100,6 +100,10 @@ class DeltaEngine(ABC):
     def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
         """Return the commits, newest first, at most *limit*. A version is the name of a log file, never a count."""
 
+    def commit(self, table: Table, version: int) -> Commit | None:
+        """Return the commit of *version*, or None if the log no longer has it. Raises VersionNotFound."""
+        return next((commit for commit in self.history(table) if commit.version == version), None)
+
     @abstractmethod
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
         """Return the table at one version; only the log is read."""

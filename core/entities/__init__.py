@@ -19,6 +19,7 @@ from core.entities.data import (
 )
 from core.entities.decisions import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus
 from core.entities.findings import Difference, Finding, Look, Severity
+from core.entities.identity import Agreement, Comparison, Identity, IdentityVerdict
 from core.entities.jobs import Job, JobLine, JobStatus, Trigger
 from core.entities.learning import Recipe, Task, TrainingResult
 from core.entities.lineage import Edge, Lineage, Node, NodeKind
@@ -31,10 +32,12 @@ from core.entities.runs import Artifact, DatasetInput, MetricPoint, Run, RunStat
 __all__ = [
     "BY_TOKEN",
     "Actor",
+    "Agreement",
     "Approval",
     "Artifact",
     "ChainVerdict",
     "Commit",
+    "Comparison",
     "DataSource",
     "DataUse",
     "DatasetInput",
@@ -45,6 +48,8 @@ __all__ = [
     "FieldChange",
     "Finding",
     "GateResult",
+    "Identity",
+    "IdentityVerdict",
     "Job",
     "JobLine",
     "JobStatus",

@@ -41,8 +41,9 @@ class Field:
 class Commit:
     """One commit of a Delta log.
 
-    *operation*, *user*, *engine* and *metadata* are claims of the writer. Nothing checks them.
-    Row counts are None where the writer did not report them.
+    *operation*, *user*, *engine*, *metadata* and *written_at* are claims of the writer. Nothing checks them.
+    *timestamp* may be the time of the log file, which a copy of the table changes. *written_at* is inside the file, so
+    a copy keeps it. Row counts and *written_at* are None where the writer did not report them.
     """
 
     table: str
@@ -56,6 +57,7 @@ class Commit:
     files_removed: int = 0
     engine: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    written_at: datetime | None = None
 
     @property
     def key(self) -> TableVersion:

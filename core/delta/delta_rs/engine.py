@@ -77,6 +77,9 @@ class DeltaRsEngine(DeltaEngine):
     def history(self, table: Table, *, limit: int | None = None) -> tuple[Commit, ...]:
         return self.log(table).history(limit)
 
+    def commit(self, table: Table, version: int) -> Commit | None:
+        return self.log(table).commit(version)
+
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
         return self.log(table).snapshot(version)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -112,7 +113,17 @@ def to_commit(table: str, version: int, actions: list[dict[str, Any]], timestamp
         files_removed=removed,
         engine=_text(info.get("engineInfo") or info.get("clientVersion")),
         metadata=metadata,
+        written_at=written_at(info),
     )
+
+
+def written_at(info: Mapping[str, Any]) -> datetime | None:
+    """Return the time at which the writer claims to have written a commit; None if it is missing or not a time."""
+    claimed = info.get("inCommitTimestamp", info.get("timestamp"))
+    if isinstance(claimed, int) and not isinstance(claimed, bool) and claimed > 0:
+        with suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(claimed / 1000, tz=UTC)
+    return None
 
 
 def row_counts(operation: str, metrics: Mapping[str, Any]) -> tuple[int | None, int | None]:

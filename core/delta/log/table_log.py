@@ -93,6 +93,16 @@ class Log:
             commits = self._commits
             return tuple([commits[version] for version in range(latest, oldest - 1, -1)])
 
+    def commit(self, version: int) -> Commit | None:
+        """Return the commit of *version*, or None if its file was cleaned up."""
+        with self._lock:
+            self._require_version(version, self._refresh())
+            try:
+                self._parse(version, version)
+            except FileNotFoundError:
+                return None
+            return self._commits[version]
+
     def snapshot(self, version: int | None = None) -> Snapshot:
         """Return the table at *version*, or at the newest version."""
         with self._lock:

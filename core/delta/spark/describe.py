@@ -87,6 +87,7 @@ def to_commit(table: str, row: Mapping[str, Any], commit_info: Mapping[str, Any]
         files_removed=log_commit.metric(metrics, _FILES_REMOVED) or 0,
         engine=row.get("engineInfo"),
         metadata=metadata,
+        written_at=log_commit.written_at(commit_info),
     )
 
 

@@ -99,6 +99,10 @@ class SparkEngine(DeltaEngine):
         log = self._log(table)
         return self._history(table, limit) if log is None else log.history(limit)
 
+    def commit(self, table: Table, version: int) -> Commit | None:
+        log = self._log(table)
+        return super().commit(table, version) if log is None else log.commit(version)
+
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:
         log = self._log(table)
         if log is not None:

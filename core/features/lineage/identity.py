@@ -1,0 +1,205 @@
+"""Compare a table version with what a training recorded about its data: another table may have the same name now.
+
+A table that was deleted and written again has the same name, and it may have the same version numbers. These facts
+show the difference, the strongest first:
+
+- Content SHA-256: it decides. Equal rows are the training data, wherever they are stored. It reads every row, so it is
+  compared only on demand.
+- Table id: every new table has another one, also a clone. A rename, a move and RESTORE keep it. The id is compared with
+  that of the same version, because some writers change it when they replace the schema.
+- Time of the commit: the training data existed before the training ended. The time that the writer put into the commit
+  contradicts. The time of the log's file proves nothing, because copying a table changes it.
+- Rows: ModelLedger's own recipes count every row as a training or a test row. Another training may leave rows out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.delta.content_hash import Content
+from core.entities import Agreement, Commit, Comparison, Identity, IdentityVerdict, ModelVersion, Run, Snapshot
+from core.learning.external_training import is_project
+from core.texts import text
+
+# The clocks of a writer and of MLflow's client may differ by this much. A training of ModelLedger pins its data before
+# the run starts, so it is compared with the start; any other training may write its data while it runs.
+_CLOCK_DIFFERENCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a training recorded about one data version. A fact that was not recorded is None.
+
+    *started* and *ended* are the times of the training, and *latest* the latest time at which the commit of its data
+    can have been written. *rows* are the training and test rows; *counts_every_row* if they are all rows of the data.
+    """
+
+    table_id: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    latest: datetime | None = None
+    rows: int | None = None
+    counts_every_row: bool = False
+    content_sha256: str | None = None
+
+
+def recorded_facts(
+    run: Run | None, version: ModelVersion | None, *, is_tagged: bool = True, is_only_data: bool = True
+) -> Recorded:
+    """Return what *run* and the tags of *version* recorded about a data version.
+
+    *is_tagged* if the tags delta.table_id and delta.content_sha256 are about this data version. *is_only_data* if the
+    training used no other data version, so that its row counts are about this one.
+    """
+    tags = {**(version.tags if version else {}), **(run.tags if run else {})} if is_tagged else {}
+    started = run.started if run else None
+    ends = [time for time in (run.ended if run else None, version.created if version else None) if time is not None]
+    ended = min(ends, default=None)
+    is_own = run is not None and "modelledger.channel" in run.tags
+    latest = started + _CLOCK_DIFFERENCE if is_own and started else ended
+    estimator = run.params.get("estimator", "") if run else ""
+    return Recorded(
+        table_id=tags.get("delta.table_id") or None,
+        started=started,
+        ended=ended,
+        latest=latest if ended is None or latest is None else min(latest, ended),
+        rows=_rows(run) if is_only_data else None,
+        counts_every_row=is_own and bool(estimator) and not is_project(estimator),
+        content_sha256=tags.get("delta.content_sha256") or None,
+    )
+
+
+def compare_identity(
+    recorded: Recorded, snapshot: Snapshot, commit: Commit | None, content: Content | None = None
+) -> Identity:
+    """Return whether *snapshot* is the data that *recorded* describes.
+
+    *commit* is the commit of the same version, None if the log no longer has it. *content* is the content of its rows,
+    None if they were not read.
+    """
+    comparisons = (
+        _compare_id(recorded, snapshot),
+        _compare_time(recorded, snapshot, commit),
+        _compare_rows(recorded, snapshot, content),
+        _compare_content(recorded, snapshot, content),
+    )
+    return Identity(verdict=_verdict(*comparisons), comparisons=comparisons)
+
+
+def _verdict(table_id: Comparison, time: Comparison, rows: Comparison, content: Comparison) -> IdentityVerdict:
+    others = [comparison.agreement for comparison in (table_id, time, rows)]
+    if content.agreement is Agreement.AGREES:
+        return IdentityVerdict.SAME_ROWS if Agreement.CONTRADICTS in others else IdentityVerdict.TRAINING_DATA
+    if table_id.agreement is Agreement.CONTRADICTS:
+        return IdentityVerdict.ANOTHER_TABLE
+    if Agreement.CONTRADICTS in (*others, content.agreement):
+        return IdentityVerdict.OTHER_ROWS
+    if time.agreement is Agreement.UNCLEAR:
+        return IdentityVerdict.UNCLEAR
+    return IdentityVerdict.TRAINING_DATA if table_id.agreement is Agreement.AGREES else IdentityVerdict.UNPROVEN
+
+
+def _compare_id(recorded: Recorded, snapshot: Snapshot) -> Comparison:
+    fact, now = text("table id"), snapshot.table_id or None
+    if recorded.table_id is None or now is None or recorded.table_id.lower() == now.lower():
+        same = recorded.table_id is not None and now is not None
+        agreement = Agreement.AGREES if same else Agreement.UNKNOWN
+        return Comparison(fact=fact, recorded=recorded.table_id, now=now, agreement=agreement)
+    return Comparison(
+        fact=fact,
+        recorded=recorded.table_id,
+        now=now,
+        agreement=Agreement.CONTRADICTS,
+        detail=text(
+            "{data} is another table now: the training recorded the table id {recorded}, and the table of this name "
+            "has the id {now}.",
+            data=_name(snapshot),
+            recorded=recorded.table_id,
+            now=now,
+        ),
+    )
+
+
+def _compare_time(recorded: Recorded, snapshot: Snapshot, commit: Commit | None) -> Comparison:
+    fact = text("time of the commit")
+    written = commit.written_at if commit else None
+    now, limit = written or snapshot.timestamp, recorded.latest
+    if limit is None:
+        return Comparison(fact=fact, recorded=None, now=_time(now), agreement=Agreement.UNKNOWN)
+    before = text("before {time}", time=_time(limit))
+    values = {"data": _name(snapshot), "written": _time(now), "started": _time(recorded.started or limit)}
+    if now > limit:
+        if written is not None:
+            agreement = Agreement.CONTRADICTS
+            detail = text(
+                "{data} was written at {written}, after the training, which started at {started}: the commit cannot "
+                "have trained the model.",
+                **values,
+            )
+        else:
+            agreement = Agreement.UNCLEAR
+            detail = text(
+                "The log file of {data} is from {written}, after the training, which started at {started}. The table "
+                "may be a copy: compare the content.",
+                **values,
+            )
+        return Comparison(fact=fact, recorded=before, now=_time(now), agreement=agreement, detail=detail)
+    if recorded.started is not None and now > recorded.started + _CLOCK_DIFFERENCE:
+        detail = text("{data} was written at {written}, while the training ran (since {started}).", **values)
+        return Comparison(fact=fact, recorded=before, now=_time(now), agreement=Agreement.UNCLEAR, detail=detail)
+    return Comparison(fact=fact, recorded=before, now=_time(now), agreement=Agreement.AGREES)
+
+
+def _compare_rows(recorded: Recorded, snapshot: Snapshot, content: Content | None) -> Comparison:
+    fact, now = text("rows"), content.rows if content else snapshot.rows
+    if recorded.rows is None or now is None or recorded.rows == now:
+        same = recorded.rows is not None and now is not None
+        agreement = Agreement.AGREES if same else Agreement.UNKNOWN
+        return Comparison(fact=fact, recorded=_count(recorded.rows), now=_count(now), agreement=agreement)
+    values = {"data": _name(snapshot), "recorded": recorded.rows, "now": now}
+    if recorded.rows > now or recorded.counts_every_row:
+        agreement = Agreement.CONTRADICTS
+        detail = text("{data} has {now} rows, and the training counted {recorded} rows.", **values)
+    else:
+        agreement = Agreement.UNCLEAR
+        detail = text("The training used {recorded} of the {now} rows of {data}.", **values)
+    return Comparison(fact=fact, recorded=_count(recorded.rows), now=_count(now), agreement=agreement, detail=detail)
+
+
+def _compare_content(recorded: Recorded, snapshot: Snapshot, content: Content | None) -> Comparison:
+    fact, logged, now = text("content SHA-256"), recorded.content_sha256, content.sha256 if content else None
+    if logged is None or now is None or logged == now:
+        agreement = Agreement.AGREES if logged is not None and now is not None else Agreement.UNKNOWN
+        return Comparison(fact=fact, recorded=logged, now=now, agreement=agreement)
+    return Comparison(
+        fact=fact,
+        recorded=logged,
+        now=now,
+        agreement=Agreement.CONTRADICTS,
+        detail=text(
+            "{data} no longer holds the training rows: their content SHA-256 was {logged}, and now it is {digest}.",
+            data=_name(snapshot),
+            logged=logged,
+            digest=now,
+        ),
+    )
+
+
+def _rows(run: Run | None) -> int | None:
+    """Return the training and test rows together; None unless both were logged as whole numbers."""
+    counts = [run.metrics.get(name) for name in ("TrainRows", "TestRows")] if run else []
+    whole = [int(count) for count in counts if count is not None and 0 <= count < 1e15 and count == int(count)]
+    return sum(whole) if len(whole) == 2 else None
+
+
+def _name(snapshot: Snapshot) -> str:
+    return f"{snapshot.table}@{snapshot.version}"
+
+
+def _count(rows: int | None) -> str | None:
+    return None if rows is None else str(rows)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
