@@ -11,7 +11,10 @@ from core.entities.models import ModelVersionKey
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionBatch:
-    """One scoring: the model version, the data version, and the table that holds the predictions."""
+    """One scoring: the model version, the data version, and the table that holds the predictions.
+
+    *source_table_id* is the Delta table id of the scored table; None in batches of earlier releases.
+    """
 
     batch_id: str
     model: str
@@ -22,6 +25,7 @@ class PredictionBatch:
     rows: int
     time: datetime
     actor: str
+    source_table_id: str | None = None
 
     @property
     def key(self) -> ModelVersionKey:

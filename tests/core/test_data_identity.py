@@ -134,7 +134,7 @@ def test_name_and_version_alone_prove_nothing() -> None:
 def test_a_commit_written_after_the_training_contradicts(own: bool) -> None:
     found = identity(a_run(own=own), commit=a_commit(ENDED + timedelta(seconds=1)))
     assert found.verdict is IdentityVerdict.OTHER_ROWS
-    assert "after the training, which started at 2026-11-01 09:00:00 UTC" in found.contradictions[0]
+    assert "after the use of its rows, which began at 2026-11-01 09:00:00 UTC" in found.contradictions[0]
 
 
 def test_a_log_file_that_is_newer_than_the_training_may_be_a_copy() -> None:
@@ -162,7 +162,7 @@ def test_another_program_may_write_its_data_while_it_trains() -> None:
     during = STARTED + timedelta(minutes=10)
     found = identity(a_run(own=False), commit=a_commit(during))
     assert found.verdict is IdentityVerdict.UNCLEAR
-    assert "while the training ran" in found.notes[0]
+    assert "while the run that used it was active" in found.notes[0]
     assert identity(a_run(), commit=a_commit(during)).is_contradicted
 
 
@@ -177,7 +177,7 @@ def test_without_a_run_the_commit_is_older_than_the_registration() -> None:
 
 def test_an_own_training_counts_every_row() -> None:
     assert identity(a_run(), a_snapshot(rows=149)).contradictions == (
-        "iris@1 has 149 rows, and the training counted 150 rows.",
+        "iris@1 has 149 rows, and 150 rows were counted when it was used.",
     )
     assert identity(a_run(), a_snapshot(rows=151)).is_contradicted
 
@@ -185,7 +185,7 @@ def test_an_own_training_counts_every_row() -> None:
 def test_another_training_may_leave_rows_out_but_has_no_more_than_the_table() -> None:
     fewer = identity(a_run(own=False, rows=(90, 10)))
     assert not fewer.is_contradicted
-    assert fewer.notes == ("The training used 100 of the 150 rows of iris@1.",)
+    assert fewer.notes == ("100 of the 150 rows of iris@1 were used.",)
     assert identity(a_run(own=False, rows=(150, 10))).verdict is IdentityVerdict.OTHER_ROWS
 
 

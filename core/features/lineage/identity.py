@@ -18,7 +18,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.delta.content_hash import Content
-from core.entities import Agreement, Commit, Comparison, Identity, IdentityVerdict, ModelVersion, Run, Snapshot
+from core.entities import (
+    Agreement,
+    Commit,
+    Comparison,
+    Identity,
+    IdentityVerdict,
+    ModelVersion,
+    PredictionBatch,
+    Run,
+    Snapshot,
+)
 from core.learning.external_training import is_project
 from core.texts import text
 
@@ -29,15 +39,14 @@ _CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What a training recorded about one data version. A fact that was not recorded is None.
+    """What a training or a scoring recorded about the data version that it used. A missing fact is None.
 
-    *started* and *ended* are the times of the training, and *latest* the latest time at which the commit of its data
-    can have been written. *rows* are the training and test rows; *counts_every_row* if they are all rows of the data.
+    *started* is the start of the run, and *latest* the latest time at which the commit of its data can have been
+    written. *rows* were used; *counts_every_row* if they are all rows of the data version.
     """
 
     table_id: str | None = None
     started: datetime | None = None
-    ended: datetime | None = None
     latest: datetime | None = None
     rows: int | None = None
     counts_every_row: bool = False
@@ -62,11 +71,21 @@ def recorded_facts(
     return Recorded(
         table_id=tags.get("delta.table_id") or None,
         started=started,
-        ended=ended,
         latest=latest if ended is None or latest is None else min(latest, ended),
         rows=_rows(run) if is_only_data else None,
         counts_every_row=is_own and bool(estimator) and not is_project(estimator),
         content_sha256=tags.get("delta.content_sha256") or None,
+    )
+
+
+def scored_facts(batch: PredictionBatch) -> Recorded:
+    """Return what a scoring recorded about the data version that it scored: it scores every row."""
+    return Recorded(
+        table_id=batch.source_table_id,
+        started=batch.time,
+        latest=batch.time + _CLOCK_DIFFERENCE,
+        rows=batch.rows,
+        counts_every_row=True,
     )
 
 
@@ -112,8 +131,8 @@ def _compare_id(recorded: Recorded, snapshot: Snapshot) -> Comparison:
         now=now,
         agreement=Agreement.CONTRADICTS,
         detail=text(
-            "{data} is another table now: the training recorded the table id {recorded}, and the table of this name "
-            "has the id {now}.",
+            "{data} is another table now: its table id was {recorded} when it was used, and the table of this name has "
+            "the id {now}.",
             data=_name(snapshot),
             recorded=recorded.table_id,
             now=now,
@@ -133,20 +152,22 @@ def _compare_time(recorded: Recorded, snapshot: Snapshot, commit: Commit | None)
         if written is not None:
             agreement = Agreement.CONTRADICTS
             detail = text(
-                "{data} was written at {written}, after the training, which started at {started}: the commit cannot "
-                "have trained the model.",
+                "{data} was written at {written}, after the use of its rows, which began at {started}: the rows came "
+                "from another commit.",
                 **values,
             )
         else:
             agreement = Agreement.UNCLEAR
             detail = text(
-                "The log file of {data} is from {written}, after the training, which started at {started}. The table "
-                "may be a copy: compare the content.",
+                "The log file of {data} is from {written}, after the use of its rows, which began at {started}. The "
+                "table may be a copy: compare the content.",
                 **values,
             )
         return Comparison(fact=fact, recorded=before, now=_time(now), agreement=agreement, detail=detail)
     if recorded.started is not None and now > recorded.started + _CLOCK_DIFFERENCE:
-        detail = text("{data} was written at {written}, while the training ran (since {started}).", **values)
+        detail = text(
+            "{data} was written at {written}, while the run that used it was active (since {started}).", **values
+        )
         return Comparison(fact=fact, recorded=before, now=_time(now), agreement=Agreement.UNCLEAR, detail=detail)
     return Comparison(fact=fact, recorded=before, now=_time(now), agreement=Agreement.AGREES)
 
@@ -160,10 +181,10 @@ def _compare_rows(recorded: Recorded, snapshot: Snapshot, content: Content | Non
     values = {"data": _name(snapshot), "recorded": recorded.rows, "now": now}
     if recorded.rows > now or recorded.counts_every_row:
         agreement = Agreement.CONTRADICTS
-        detail = text("{data} has {now} rows, and the training counted {recorded} rows.", **values)
+        detail = text("{data} has {now} rows, and {recorded} rows were counted when it was used.", **values)
     else:
         agreement = Agreement.UNCLEAR
-        detail = text("The training used {recorded} of the {now} rows of {data}.", **values)
+        detail = text("{recorded} of the {now} rows of {data} were used.", **values)
     return Comparison(fact=fact, recorded=_count(recorded.rows), now=_count(now), agreement=agreement, detail=detail)
 
 

@@ -22,11 +22,12 @@ ANSWER = ("prediction", "probability")
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """A scoring with everything pinned. It is the same on every engine."""
+    """A scoring with everything pinned. It is the same on every engine. *table_id* is the Delta id of *source*."""
 
     version: ModelVersion
     source: Table
     data: TableVersion
+    table_id: str
     into: Table
     batch_id: str
     rows: int
@@ -70,6 +71,7 @@ class Scoring:
             "run_id": self.version.run_id,
             "source_table": self.data.table,
             "source_version": self.data.version,
+            "source_table_id": self.table_id,
             "rows": self.rows,
             "time": self.time.isoformat(),
             "actor": self.actor,
@@ -88,4 +90,5 @@ class Scoring:
             rows=self.rows,
             time=self.time,
             actor=self.actor,
+            source_table_id=self.table_id or None,
         )

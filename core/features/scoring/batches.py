@@ -63,4 +63,5 @@ def _batch_of(commit: Commit) -> PredictionBatch:
         rows=fields["rows"],
         time=datetime.fromisoformat(fields["time"]),
         actor=fields["actor"],
+        source_table_id=fields.get("source_table_id") or None,
     )

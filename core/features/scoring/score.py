@@ -105,6 +105,7 @@ def score(
             version=chosen,
             source=source,
             data=data,
+            table_id=stores.engine.snapshot(source, version=data.version).table_id,
             into=target,
             batch_id=batch_id or uuid4().hex[:16],
             rows=stores.engine.count(source, version=data.version),

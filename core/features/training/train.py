@@ -154,7 +154,7 @@ def _train(
     stores.runs.log(run_id, metrics=metrics)
     watch.line(", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     watch.report(0.85, text("saving the model"))
-    version = _register(stores, recipe, pinned, data, fitted, digest, run_id, watch)
+    version = _register(stores, recipe, pinned, snapshot, data, fitted, digest, run_id, watch)
     stores.runs.log(run_id, params={"ModelV": version.version}, tags={"model.name": version.model})
     stores.runs.end(run_id, RunStatus.FINISHED)
     watch.report(1.0, text("registered {model}", model=version.key))
@@ -196,6 +196,7 @@ def _register(
     stores: Stores,
     recipe: Recipe,
     pinned: TableVersion,
+    snapshot: Snapshot,
     data: Split,
     fitted: Fitted,
     digest: str,
@@ -208,6 +209,7 @@ def _register(
     watch.checkpoint()
     tags = {
         "delta.table": pinned.table,
+        "delta.table_id": snapshot.table_id,
         "delta.version": str(pinned.version),
         "delta.content_sha256": digest,
         "recipe": recipe.name,

@@ -188,6 +188,7 @@ def _register(work: ExternalTraining, source: str, digest: str) -> ModelVersion:
     work.watch.report(0.95, text("registering the model"))
     tags = {
         "delta.table": work.data.table,
+        "delta.table_id": work.snapshot.table_id,
         "delta.version": str(work.data.version),
         "delta.content_sha256": digest,
         "recipe": work.recipe.name,
