@@ -8,7 +8,8 @@ sentence as it stands, as with CoreError.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, reduce
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
@@ -46,6 +47,11 @@ def text(template: str, /, **values: Any) -> Sentence:
 def plural(singular: str, plural: str, n: int, /, **values: Any) -> Sentence:
     """Return *singular* for n = 1 and *plural* for any other n, formatted with *values*; `{n}` is always available."""
     return Sentence(singular, plural, n, {"n": n, **values})
+
+
+def joined(sentences: Sequence[str]) -> str:
+    """Return *sentences*, at least one, as one text in which each can still be translated."""
+    return reduce(lambda before, after: text("{before} {after}", before=before, after=after), sentences)
 
 
 def translate(template: str, language: str, /, **values: Any) -> str:

@@ -19,7 +19,7 @@ from core.entities.data import (
 )
 from core.entities.decisions import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus
 from core.entities.findings import Difference, Finding, Look, Severity
-from core.entities.identity import Agreement, Comparison, Identity, IdentityVerdict
+from core.entities.identity import Agreement, Comparison, Fact, Identity, IdentityVerdict
 from core.entities.jobs import Job, JobLine, JobStatus, Trigger
 from core.entities.learning import Recipe, Task, TrainingResult
 from core.entities.lineage import Edge, Lineage, Node, NodeKind
@@ -44,6 +44,7 @@ __all__ = [
     "Difference",
     "Edge",
     "Event",
+    "Fact",
     "Field",
     "FieldChange",
     "Finding",

@@ -15,6 +15,15 @@ class Agreement(str, Enum):
     UNKNOWN = "not compared"
 
 
+class Fact(str, Enum):
+    """What is compared. The value is the key in JSON."""
+
+    TABLE_ID = "table_id"
+    COMMIT_TIME = "commit_time"
+    ROWS = "rows"
+    CONTENT = "content_sha256"
+
+
 class IdentityVerdict(str, Enum):
     """Whether a table version is the training data.
 
@@ -34,7 +43,7 @@ class IdentityVerdict(str, Enum):
 class Comparison:
     """One fact as the training recorded it and as it is now. *detail* is a sentence, empty unless they differ."""
 
-    fact: str
+    fact: Fact
     recorded: str | None
     now: str | None
     agreement: Agreement
@@ -52,6 +61,11 @@ class Identity:
     def is_contradicted(self) -> bool:
         """Whether the table version is certainly not the training data."""
         return self.verdict in (IdentityVerdict.ANOTHER_TABLE, IdentityVerdict.OTHER_ROWS)
+
+    @property
+    def is_content_equal(self) -> bool:
+        """Whether the rows were read and have the content SHA-256 that the training logged."""
+        return any(c.fact is Fact.CONTENT and c.agreement is Agreement.AGREES for c in self.comparisons)
 
     @property
     def contradictions(self) -> tuple[str, ...]:

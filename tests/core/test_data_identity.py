@@ -89,7 +89,7 @@ def identity(
 
 
 def agreements(found: Identity) -> dict[str, str]:
-    return {comparison.fact: comparison.agreement.value for comparison in found.comparisons}
+    return {comparison.fact.value: comparison.agreement.value for comparison in found.comparisons}
 
 
 def test_the_same_id_an_earlier_commit_and_the_same_rows_are_the_training_data() -> None:
@@ -97,10 +97,10 @@ def test_the_same_id_an_earlier_commit_and_the_same_rows_are_the_training_data()
     assert found.verdict is IdentityVerdict.TRAINING_DATA
     assert found.contradictions == found.notes == ()
     assert agreements(found) == {
-        "table id": "agrees",
-        "time of the commit": "agrees",
+        "table_id": "agrees",
+        "commit_time": "agrees",
         "rows": "agrees",
-        "content SHA-256": "not compared",
+        "content_sha256": "not compared",
     }
 
 

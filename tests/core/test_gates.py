@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from core.entities import GateResult, Readability, ReadVerdict, Stage, TableVersion, Task
+from core.entities import (
+    Agreement,
+    Comparison,
+    Fact,
+    GateResult,
+    Identity,
+    IdentityVerdict,
+    Readability,
+    ReadVerdict,
+    Stage,
+    TableVersion,
+    Task,
+)
 from core.errors import BadSettings
 from core.features.promotion.gates import (
     GATES,
@@ -168,6 +181,36 @@ def test_what_cannot_be_seen_fails(gate: Gate, facts: dict[str, Any], words: str
     assert words in result.detail
 
 
+ANOTHER_TABLE = Identity(
+    verdict=IdentityVerdict.ANOTHER_TABLE,
+    comparisons=(
+        Comparison(
+            fact=Fact.TABLE_ID, recorded="a", now="b", agreement=Agreement.CONTRADICTS, detail="It is another table."
+        ),
+    ),
+)
+
+
+def with_content(agreement: Agreement, verdict: IdentityVerdict) -> Identity:
+    content = Comparison(fact=Fact.CONTENT, recorded="c", now="c", agreement=agreement)
+    return Identity(verdict=verdict, comparisons=(*ANOTHER_TABLE.comparisons, content))
+
+
+def test_another_table_of_the_same_name_is_not_the_readable_data() -> None:
+    result = DataReadable().check(replace(evidence(), identity=ANOTHER_TABLE))
+    assert (result.passed, result.detail) == (False, "It is another table.")
+
+
+def test_gate_on_content_passes_a_copy_and_fails_without_a_hash() -> None:
+    gate = DataReadable(check_content=True)
+    assert not gate.check(evidence()).passed
+    unknown = with_content(Agreement.UNKNOWN, IdentityVerdict.UNPROVEN)
+    assert "no content SHA-256" in gate.check(replace(evidence(), identity=unknown)).detail
+    copy = gate.check(replace(evidence(), identity=with_content(Agreement.AGREES, IdentityVerdict.SAME_ROWS)))
+    assert copy.passed
+    assert "It is another table." in copy.detail
+
+
 def test_policy_may_allow_a_format_by_its_name() -> None:
     unsafe = evidence(artifact_format="cloudpickle", is_artifact_safe=False)
     assert ArtifactSafe(allow=("cloudpickle",)).check(unsafe).passed
@@ -257,7 +300,8 @@ def test_every_gate_can_be_written_in_settings(name: str) -> None:
         ([{"metric": "f1"}], "is not a valid gate"),
         (["data_readable"], "is not a valid gate"),
         ([{"gate": "at_least", "metric": "f1"}], "takes metric, bound"),
-        ([{"gate": "data_readable", "bound": 1}], "takes nothing"),
+        ([{"gate": "data_recorded", "bound": 1}], "takes nothing"),
+        ([{"gate": "data_readable", "check_content": 1}], "must be true or false"),
         ([{"gate": "at_least", "metric": "f1", "bound": "0.9"}], "bound of gate 'at_least' of 'm' must be a number"),
         ([{"gate": "at_least", "metric": "f1", "bound": True}], "must be a number"),
         ([{"gate": "at_least", "metric": "f1", "bound": math.nan}], "must be a number"),

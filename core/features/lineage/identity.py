@@ -22,6 +22,7 @@ from core.entities import (
     Agreement,
     Commit,
     Comparison,
+    Fact,
     Identity,
     IdentityVerdict,
     ModelVersion,
@@ -120,7 +121,7 @@ def _verdict(table_id: Comparison, time: Comparison, rows: Comparison, content: 
 
 
 def _compare_id(recorded: Recorded, snapshot: Snapshot) -> Comparison:
-    fact, now = text("table id"), snapshot.table_id or None
+    fact, now = Fact.TABLE_ID, snapshot.table_id or None
     if recorded.table_id is None or now is None or recorded.table_id.lower() == now.lower():
         same = recorded.table_id is not None and now is not None
         agreement = Agreement.AGREES if same else Agreement.UNKNOWN
@@ -141,7 +142,7 @@ def _compare_id(recorded: Recorded, snapshot: Snapshot) -> Comparison:
 
 
 def _compare_time(recorded: Recorded, snapshot: Snapshot, commit: Commit | None) -> Comparison:
-    fact = text("time of the commit")
+    fact = Fact.COMMIT_TIME
     written = commit.written_at if commit else None
     now, limit = written or snapshot.timestamp, recorded.latest
     if limit is None:
@@ -173,7 +174,7 @@ def _compare_time(recorded: Recorded, snapshot: Snapshot, commit: Commit | None)
 
 
 def _compare_rows(recorded: Recorded, snapshot: Snapshot, content: Content | None) -> Comparison:
-    fact, now = text("rows"), content.rows if content else snapshot.rows
+    fact, now = Fact.ROWS, content.rows if content else snapshot.rows
     if recorded.rows is None or now is None or recorded.rows == now:
         same = recorded.rows is not None and now is not None
         agreement = Agreement.AGREES if same else Agreement.UNKNOWN
@@ -189,7 +190,7 @@ def _compare_rows(recorded: Recorded, snapshot: Snapshot, content: Content | Non
 
 
 def _compare_content(recorded: Recorded, snapshot: Snapshot, content: Content | None) -> Comparison:
-    fact, logged, now = text("content SHA-256"), recorded.content_sha256, content.sha256 if content else None
+    fact, logged, now = Fact.CONTENT, recorded.content_sha256, content.sha256 if content else None
     if logged is None or now is None or logged == now:
         agreement = Agreement.AGREES if logged is not None and now is not None else Agreement.UNKNOWN
         return Comparison(fact=fact, recorded=logged, now=now, agreement=agreement)

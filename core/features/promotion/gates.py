@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.entities import GateResult, ReadVerdict, Stage, TableVersion
+from core.entities import GateResult, Identity, ReadVerdict, Stage, TableVersion
 from core.learning.kpis import Better, is_kpi, is_lower_better
-from core.texts import text
+from core.texts import joined, text
 
 # MLflow returns an infinity as the largest float (±1.797e308). Neither is a measurement.
 LARGEST = 1e308
@@ -20,7 +20,8 @@ _ROUNDING = 1e-12
 class Evidence:
     """The facts that gates check.
 
-    *production* is the version that the candidate would replace, None where no version is in Production. *findings*
+    *production* is the version that the candidate would replace, None where no version is in Production. *identity*
+    says whether *data* is still the data that trained the candidate, None where nothing could be compared. *findings*
     describe the open findings of high severity about the candidate.
     """
 
@@ -32,6 +33,7 @@ class Evidence:
     production_metrics: Mapping[str, float] = field(default_factory=dict)
     data: TableVersion | None = None
     verdict: ReadVerdict | None = None
+    identity: Identity | None = None
     artifact_format: str = "unknown"
     is_artifact_safe: bool = False
     run_problem: str | None = None
@@ -285,6 +287,14 @@ class DataRecorded(Gate):
 
 @dataclass(frozen=True)
 class DataReadable(Gate):
+    """The rows can be read, and they are those of the training, not of another table with the same name.
+
+    With *check_content* the rows must have the content SHA-256 that the training logged. Then a copy or clone with
+    equal rows passes too.
+    """
+
+    check_content: bool = False
+
     @property
     def name(self) -> str:
         return text("data still readable")
@@ -292,9 +302,17 @@ class DataReadable(Gate):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         if evidence.data is None or evidence.verdict is None:
             return False, text("No data version is recorded, so there is nothing to read.")
-        return evidence.verdict.is_readable, text(
-            "{data}: {reason}", data=str(evidence.data), reason=evidence.verdict.reason
-        )
+        identity = evidence.identity
+        if identity is not None and identity.is_contradicted:
+            return False, joined(identity.contradictions)
+        detail = text("{data}: {reason}", data=str(evidence.data), reason=evidence.verdict.reason)
+        if not evidence.verdict.is_readable:
+            return False, detail
+        if self.check_content and (identity is None or not identity.is_content_equal):
+            return False, text(
+                "{data}: the training logged no content SHA-256 to compare with.", data=str(evidence.data)
+            )
+        return True, joined((detail, *(identity.notes if identity else ())))
 
 
 @dataclass(frozen=True)

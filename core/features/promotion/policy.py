@@ -115,6 +115,7 @@ _TYPE_NAMES: dict[Any, str] = {
     str: "a name",
     int: "a whole number",
     float: "a number",
+    bool: "true or false",
     tuple[str, ...]: "a list of names",
     Better | None: '"lower" or "higher"',
 }
@@ -125,6 +126,8 @@ def _is_valid(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and bool(value)
     if hint == Better | None:
         return value in (None, "lower", "higher")
+    if hint is bool:
+        return isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is float:
