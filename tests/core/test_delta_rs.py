@@ -21,6 +21,7 @@ from core.errors import (
     FeatureUnsupported,
     FilesVacuumed,
     LogCorrupt,
+    LogExpired,
     SchemaMismatch,
     StorageUnavailable,
     TableNotFound,
@@ -135,14 +136,33 @@ def test_read_of_no_columns_is_refused(engine: DeltaRsEngine, table: Table) -> N
         engine.read(table, columns=[])
 
 
-def test_dangling_checkpoint_hint_is_named_and_readable_says_refused(engine: DeltaRsEngine, table: Table) -> None:
+@pytest.mark.parametrize("damage", ["dangling", "cut", "empty"])
+def test_checkpoint_that_cannot_be_used_is_not_needed_where_all_commits_exist(
+    engine: DeltaRsEngine, table: Table, damage: str
+) -> None:
+    log = Path(table.uri) / "_delta_log"
     for number in range(3):
         engine.write(table, row(number), mode="append")
-    (Path(table.uri) / "_delta_log" / "_last_checkpoint").write_text('{"version":1,"size":1}')
-    assert engine.history(table)[0].version == 2
-    with pytest.raises(LogCorrupt, match="_last_checkpoint names a checkpoint that is missing"):
+    deltalake.DeltaTable(table.uri, version=1).create_checkpoint()
+    checkpoint = log / f"{1:020d}.checkpoint.parquet"
+    checkpoint.unlink() if damage == "dangling" else checkpoint.write_bytes(b"" if damage == "empty" else b"PAR1 cut")
+    assert engine.read(table).num_rows == 3
+    assert engine.read(table, version=1).num_rows == 2
+    assert engine.readable(table, 2).verdict is Readability.READABLE
+    assert [path.name for path in Path(table.uri).iterdir() if path.is_symlink()] == []
+
+
+def test_checkpoint_that_cannot_be_used_is_named_where_a_commit_is_missing(engine: DeltaRsEngine, table: Table) -> None:
+    log = Path(table.uri) / "_delta_log"
+    for number in range(3):
+        engine.write(table, row(number), mode="append")
+    deltalake.DeltaTable(table.uri, version=1).create_checkpoint()
+    assert engine.snapshot(table).rows == 3
+    (log / f"{1:020d}.checkpoint.parquet").unlink()
+    (log / f"{0:020d}.json").unlink()
+    with pytest.raises((LogCorrupt, LogExpired)):
         engine.read(table)
-    assert engine.readable(table, 2).verdict is Readability.REFUSED
+    assert engine.readable(table, 2).verdict is not Readability.READABLE
 
 
 def test_feature_that_the_engine_lacks_is_named(engine: DeltaRsEngine, table: Table) -> None:

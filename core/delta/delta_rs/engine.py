@@ -22,6 +22,7 @@ from core.delta.arrow_types import Rows, check_new, fitting, nullable_within, pl
 from core.delta.content_hash import Content, content_of, type_name
 from core.delta.delta_rs.errors import translated
 from core.delta.delta_rs.select_rows import count, select
+from core.delta.delta_rs.shadow_logs import ShadowLogs
 from core.delta.engine import DeltaEngine, WriteMode, commit_metadata, damage_error, damage_verdict, version_conflict
 from core.delta.log.log_cache import Logs
 from core.delta.log.stored_files import stored_files
@@ -61,6 +62,7 @@ class DeltaRsEngine(DeltaEngine):
         self._storage_options = dict(storage_options or {})
         self._logs = Logs(storage_options)
         self._opened: dict[tuple[str, int], float] = {}
+        self._shadow_logs = ShadowLogs()
 
     # ------------------------------------------------------------------------------------------- the log
 
@@ -166,9 +168,16 @@ class DeltaRsEngine(DeltaEngine):
         return _Reader(reader, self, table, snapshot.version)
 
     def _open(self, table: Table, version: int) -> Any:
-        with translated(table):
-            delta_table = deltalake.DeltaTable(_address(table), version=version, storage_options=self._storage_options)
-            opened = int(delta_table.version())
+        address = _address(table)
+        try:
+            delta_table = self._open_at(address, table, version)
+        except (EngineFailed, LogCorrupt):
+            # deltalake needs a checkpoint that is there; the commits alone say the same.
+            commits = self._shadow_logs.folder(address, version) if local_path(table.uri) is not None else None
+            if commits is None:
+                raise
+            delta_table = self._open_at(commits, table, version)
+        opened = int(delta_table.version())
         if opened != version:
             raise LogCorrupt(
                 "{table}: version {version} opens as version {opened}; a commit file is damaged.",
@@ -177,6 +186,10 @@ class DeltaRsEngine(DeltaEngine):
                 opened=opened,
             )
         return delta_table
+
+    def _open_at(self, address: str, table: Table, version: int) -> Any:
+        with translated(table):
+            return deltalake.DeltaTable(address, version=version, storage_options=self._storage_options)
 
     @contextmanager
     def _reading(self, table: Table, version: int) -> Iterator[None]:
