@@ -48,7 +48,7 @@ def primary_metric(task: Task) -> str:
 
 def use_directions(directions: Mapping[str, Better]) -> None:
     """Make `is_lower_better` answer by *directions*: a name, or a pattern with * and ?, to the better direction."""
-    global _directions  # noqa: PLW0603 -- one setting for the whole process, as it is read once
+    global _directions
     _directions = dict(directions)
 
 
