@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.registry.connection import Connection
 from core.registry.runs import Runs
 
 RUNS = 10_000
@@ -35,7 +36,8 @@ def build(folder: Path, *, runs: int = RUNS, versions: int = VERSIONS) -> LargeS
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "mlflow.db"
     uri = f"sqlite:///{file}"
-    first = Runs(uri, 60.0, folder / "artifacts").start("bench", "first", "scientist", {})
+    connection = Connection(uri, timeout_s=60.0, artifact_root=folder / "artifacts", own_store=file)
+    first = Runs(uri, connection=connection).start("bench", "first", "scientist", {})
     made = tuple(f"{number:032x}" for number in range(1, runs + 1))
     model = "bench_model"
     with sqlite3.connect(file) as database:

@@ -127,6 +127,7 @@ def _mlflow(settings: Settings, redact: Callable[[str], str]) -> tuple[Runs, Mod
             timeout_s=settings.mlflow_timeout_s,
             artifact_root=root,
             protected=protected,
+            own_store=settings.own_mlflow_store,
         )
 
     models_connection = connection(settings.registry_uri)

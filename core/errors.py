@@ -45,6 +45,8 @@ CoreError
 ├── ModelUnloadable
 ├── Unavailable
 │   ├── RegistryUnavailable
+│   │   ├── StoreUnusable
+│   │   └── ServerLacksCall
 │   ├── StorageUnavailable
 │   ├── DatabaseUnavailable
 │   └── EngineUnavailable
@@ -239,6 +241,14 @@ class Unavailable(CoreError):
 
 
 class RegistryUnavailable(Unavailable): ...
+
+
+class StoreUnusable(RegistryUnavailable):
+    """MLflow's store does not exist, or has another schema than the installed MLflow. It was not changed."""
+
+
+class ServerLacksCall(RegistryUnavailable):
+    """The MLflow server does not know a call, because it is too old or because it is not an MLflow server."""
 
 
 class StorageUnavailable(Unavailable): ...

@@ -147,11 +147,16 @@ class Settings(BaseSettings):
 
     @cached_property
     def tracking_uri(self) -> str:
-        return _with_driver(self.mlflow_tracking_uri) or f"sqlite:///{self.home / 'mlflow.db'}"
+        return _with_driver(self.mlflow_tracking_uri) or f"sqlite:///{self.own_mlflow_store}"
 
     @cached_property
     def registry_uri(self) -> str:
         return _with_driver(self.mlflow_registry_uri) or self.tracking_uri
+
+    @property
+    def own_mlflow_store(self) -> Path:
+        """The MLflow database that ModelLedger creates and upgrades; any other belongs to somebody else."""
+        return self.home / "mlflow.db"
 
     @property
     def artifact_root(self) -> Path:

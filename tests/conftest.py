@@ -24,6 +24,7 @@ from core.registry.runs import Runs
 from core.settings import Settings, load_settings
 from tests.chromium import chromium  # noqa: F401 -- fixture, for whoever needs it
 from tests.java import end_java, java  # noqa: F401 -- java is a fixture, for whoever needs it
+from tests.mlflow_store import make_store
 from tests.postgres import (  # noqa: F401 -- fixtures, for whoever needs them
     PATHS,
     PostgresServer,
@@ -118,7 +119,7 @@ def settings(home: Path) -> Settings:
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite store with MLflow's tables, to be copied: MLflow takes a second to make one."""
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    Runs(f"sqlite:///{file}").experiments()
+    Runs(make_store(f"sqlite:///{file}")).experiments()
     return file
 
 

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from core.database.engine import Database
 from core.database.tables import metadata
 from core.registry.runs import Runs
+from tests.mlflow_store import make_store
 
 PASSWORD = "not-for-logs"
 # Where MLflow's store keeps absolute paths.
@@ -121,7 +122,7 @@ class PostgresServer:
             if kind == _LEDGER:
                 Database(url).close()
             else:
-                Runs(url).experiments()
+                Runs(make_store(url)).experiments()
             with self._cursor(name) as cursor:
                 self.contents[kind] = _content(cursor)
                 self.schemas[kind] = _schema(cursor)

@@ -8,22 +8,31 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import BadInput, BadSettings, CoreError, Forbidden, RegistryUnavailable, first_line
+from core.errors import (
+    BadInput,
+    BadSettings,
+    CoreError,
+    Forbidden,
+    RegistryUnavailable,
+    ServerLacksCall,
+    first_line,
+)
 from core.redact import masked
 from core.registry.call_timeout import BoundedClient
+from core.registry.schema_check import back_up_older, check_store, is_own, sqlite_path
 from core.texts import text
 
 if TYPE_CHECKING:
@@ -32,12 +41,14 @@ if TYPE_CHECKING:
 # Codes of a server or a database that answers but refuses; every other code is an outage.
 _BAD_INPUT = frozenset({"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT"})
 _FORBIDDEN = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
-_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
+_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+_UNKNOWN_CALL = "ENDPOINT_NOT_FOUND"
+_VERSION = re.compile(r"[\w.+-]{1,40}")
+_CALL = re.compile(r"endpoint (/\S+) failed with error code 404")
 _DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # After an outage calls fail at once for this long, so a page with ten calls waits once, not ten times.
 _DOWN_S = 2.0
-# The key of the advisory lock: any number that is the same in every process of ModelLedger.
-_OPEN_LOCK = 7_310_946_223
+_LOG = logging.getLogger(__name__)
 # MLflow's modules import each other: a second thread must not use them while the first still imports them.
 _import_lock = threading.Lock()
 
@@ -48,6 +59,9 @@ class Connection:
     *timeout_s* limits the wait until an answer begins; an answer that is not complete after twice that time is an
     outage. *artifact_root* is the folder in which an embedded store keeps artifacts. A folder that contains one of the
     *protected* paths (the home folder, key files) is never read as an artifact.
+
+    A store must exist and have the schema of the installed MLflow. Only the SQLite file *own_store* is created, and
+    upgraded after a copy was made, because it belongs to ModelLedger.
     """
 
     def __init__(
@@ -58,12 +72,14 @@ class Connection:
         timeout_s: float = 5.0,
         artifact_root: Path | None = None,
         protected: Sequence[Path] = (),
+        own_store: Path | None = None,
     ) -> None:
         self.tracking_uri = tracking_uri
         self.registry_uri = registry_uri or tracking_uri
         self.timeout_s = timeout_s
         self.artifact_root = artifact_root
         self.protected = tuple(protected)
+        self.own_store = own_store
         self._client_lock = threading.Lock()
         self._down_until = 0.0
         self._down_cause = ""
@@ -80,24 +96,21 @@ class Connection:
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        for uri in {self.tracking_uri, self.registry_uri}:
-            _check_reachable(uri, self.timeout_s)
-        # Open both stores now, each under its lock: two processes that migrate one database at once break it. One lock
-        # after the other: both URIs may lead to one database, and then the second lock would wait for the first.
-        with _open_lock(self.tracking_uri):
-            try:
+        # The tracking URI is checked first: it is the setting to correct where both name the same store.
+        stores = {self.registry_uri: "MLFLOW_REGISTRY_URI", self.tracking_uri: "MLFLOW_TRACKING_URI"}
+        with _own_store_lock(self.own_store if any(is_own(uri, self.own_store) for uri in stores) else None) as own:
+            for uri, setting in reversed(stores.items()):
+                _check_reachable(uri, self.timeout_s)
+                with _named_package(uri, setting):
+                    check_store(uri, setting=setting, own=self.own_store)
+            backup = back_up_older(own) if own else None
+            if backup is not None:
+                _LOG.warning("MLflow upgrades the schema of %s, which an older version made; a copy is %s", own, backup)
+            # Open both stores now, under the lock: two processes that migrate one database at once break it.
+            with _named_package(self.tracking_uri, "MLFLOW_TRACKING_URI"):
                 client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
-            except ImportError as error:
-                raise BadSettings(
-                    "{uri} needs the package {package}, which is not installed here; check MLFLOW_TRACKING_URI and "
-                    "MLFLOW_REGISTRY_URI.",
-                    uri=masked(self.tracking_uri),
-                    package=error.name or str(error),
-                    setting="MLFLOW_TRACKING_URI",
-                ) from error
             if not _is_server(self.tracking_uri):
                 client.search_experiments(max_results=1)
-        with _open_lock(self.registry_uri):
             if not _is_server(self.registry_uri):
                 client.search_registered_models(max_results=1)
         if _is_server(self.tracking_uri) or _is_server(self.registry_uri):
@@ -130,7 +143,51 @@ class Connection:
         except (RequestException, SQLAlchemyError, OSError) as error:
             raise self._outage(error) from error
 
+    def server_version(self, uri: str) -> str | None:
+        """Return the version of the MLflow server at *uri*; None if *uri* is not a server that states it."""
+        if not _is_server(uri):
+            return None
+        from mlflow.utils.credentials import get_default_host_creds
+        from mlflow.utils.rest_utils import http_request
+
+        try:
+            answer = http_request(
+                get_default_host_creds(uri),
+                "/version",
+                "GET",
+                max_retries=0,
+                timeout=self.timeout_s,
+                raise_on_status=False,
+            )
+        except Exception as error:  # noqa: BLE001 -- MLflow and requests raise many kinds; the version is extra
+            _LOG.debug("no version from %s: %s", masked(uri), first_line(error))
+            return None
+        return answer.text if answer.status_code == 200 and _VERSION.fullmatch(answer.text) else None
+
+    def _unknown_call(self, error: Exception) -> ServerLacksCall:
+        """Say which version the server has: the call may have gone to the tracking server or to the registry's."""
+        match = _CALL.search(str(error))
+        call = match[1] if match else first_line(error)
+        uri = self.registry_uri if "registered-models" in call or "model-versions" in call else self.tracking_uri
+        version = self.server_version(uri)
+        if version is None:
+            return ServerLacksCall(
+                "The server at {uri} does not know a call of MLflow ({call}). Check that an MLflow server has this "
+                "address.",
+                uri=masked(uri),
+                call=call,
+            )
+        return ServerLacksCall(
+            "The MLflow server at {uri} has version {version} and lacks a call that ModelLedger needs ({call}). "
+            "Upgrade the server.",
+            uri=masked(uri),
+            version=version,
+            call=call,
+        )
+
     def _translated(self, code: str, error: Exception, missing: CoreError | None) -> CoreError:
+        if code == _UNKNOWN_CALL:
+            return self._unknown_call(error)
         if code in _MISSING and missing is not None:
             return missing
         if code in _BAD_INPUT:
@@ -164,7 +221,7 @@ class Connection:
 
         For 50 ms after a write every marker is different: the file system's clock could hide a second write.
         """
-        paths = [_sqlite_path(uri) for uri in {self.tracking_uri, self.registry_uri}]
+        paths = [sqlite_path(uri) for uri in {self.tracking_uri, self.registry_uri}]
         marker: list[int] = []
         for path in paths:
             if path is None:
@@ -233,8 +290,18 @@ def _is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+@contextmanager
+def _named_package(uri: str, setting: str) -> Iterator[None]:
+    """Translate the error of a database's driver that is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise BadSettings(
+            "{uri} needs the package {package}, which is not installed here; check {setting}.",
+            uri=masked(uri),
+            package=error.name or str(error),
+            setting=setting,
+        ) from error
 
 
 def _check_reachable(uri: str, timeout_s: float) -> None:
@@ -242,11 +309,6 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
 
     Raises OSError, which the caller translates.
     """
-    path = _sqlite_path(uri)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            return
     parts = urlsplit(uri)
     port = _DEFAULT_PORTS.get(parts.scheme.partition("+")[0])
     if port is not None and parts.hostname:
@@ -254,21 +316,12 @@ def _check_reachable(uri: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _open_lock(uri: str) -> Iterator[None]:
-    """Let one process at a time open, and so create or migrate, an embedded store or a database."""
-    path = _sqlite_path(uri)
-    with ExitStack() as lock:
-        if path is not None:
-            fcntl.flock(lock.enter_context(Path(f"{path}.lock").open("w")), fcntl.LOCK_EX)
-        elif uri.startswith("postgresql"):
-            lock.enter_context(_postgres_lock(uri))
-        yield
-
-
-@contextmanager
-def _postgres_lock(uri: str) -> Iterator[None]:
-    """Hold a lock over all machines; PostgreSQL releases it when the connection ends."""
-    engine = sa.create_engine(uri, poolclass=sa.pool.NullPool, connect_args={"connect_timeout": 5})
-    with engine.connect() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _OPEN_LOCK})
-        yield
+def _own_store_lock(own: Path | None) -> Iterator[Path | None]:
+    """Let one process at a time open, and so create or upgrade, ModelLedger's own store."""
+    if own is None:
+        yield None
+        return
+    own.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{own}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield own

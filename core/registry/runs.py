@@ -57,6 +57,10 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------ reading
 
+    def server_version(self) -> str | None:
+        """Return the version of the MLflow server; None if the store is a database or a folder."""
+        return self._connection.server_version(self._connection.tracking_uri)
+
     def experiments(self) -> tuple[str, ...]:
         """Return the names of the experiments that are not deleted."""
         self._experiment_names()

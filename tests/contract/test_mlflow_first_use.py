@@ -19,11 +19,12 @@ from tests.contract.mlflow_server import free_port
 
 _THREADS = """
 import sys, threading, time
+from pathlib import Path
 from core.registry.connection import Connection
 failures = []
 ready = threading.Barrier(12)
 def use(number):
-    connection = Connection(sys.argv[1])
+    connection = Connection(sys.argv[1], own_store=Path(sys.argv[1].removeprefix("sqlite:///")))
     ready.wait()
     time.sleep(number * 0.25)  # while the import is going on: what is half imported looks imported
     try:

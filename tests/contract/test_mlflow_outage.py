@@ -109,13 +109,17 @@ def test_the_second_call_after_an_outage_does_not_wait_again(monkeypatch: pytest
 
 
 @contextmanager
-def answering_server(status: int, body: bytes) -> Iterator[str]:
+def answering_server(status: int, body: bytes, *, version: str = "") -> Iterator[str]:
+    """Answers every call with *body*, and GET /version with *version* if there is one."""
+
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            is_version = self.path == "/version" and version
+            content = version.encode() if is_version else body
+            self.send_response(200 if is_version else status)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
 
         do_GET = do_POST = answer  # noqa: N815 - the names that http.server calls
 

@@ -16,6 +16,7 @@ from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
 from core.registry.stages import StageRegistry
 from tests.contract.mlflow_server import mlflow_server
+from tests.mlflow_store import make_store
 
 REGISTRIES = {"native": StageRegistry, "aliases": AliasRegistry}
 
@@ -27,7 +28,7 @@ def place(
     """A store's URI, and its artifact root where the store is embedded."""
     folder = tmp_path_factory.mktemp("mlflow")
     if request.param == "embedded":
-        yield f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
+        yield make_store(f"sqlite:///{folder / 'mlflow.db'}"), folder / "artifacts"
     else:
         with mlflow_server(folder) as uri:
             yield uri, None

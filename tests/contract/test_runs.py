@@ -17,6 +17,7 @@ from core.errors import BadInput, RunNotFound
 from core.registry.connection import Connection
 from core.registry.runs import Runs, failure_reason
 from tests.contract.mlflow_server import mlflow_server
+from tests.mlflow_store import make_store
 
 
 @pytest.fixture(scope="module", params=["embedded", "server"])
@@ -25,7 +26,7 @@ def place(
 ) -> Iterator[tuple[str, Path | None]]:
     folder = tmp_path_factory.mktemp("mlflow")
     if request.param == "embedded":
-        yield f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts"
+        yield make_store(f"sqlite:///{folder / 'mlflow.db'}"), folder / "artifacts"
     else:
         with mlflow_server(folder) as uri:
             yield uri, None

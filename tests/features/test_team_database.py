@@ -22,10 +22,10 @@ from core.errors import BadSettings
 from core.features.admin.sample import iris_data
 from core.features.scoring.batches import find_batch
 from core.learning.safety.check_loads import check_loads
-from core.registry.runs import Runs
 from core.settings import load_settings
 from tests.batches import rows_of_batch
 from tests.cli.conftest import Command, command  # noqa: F401 - a fixture, under its own name
+from tests.mlflow_store import make_store
 from tests.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,9 +77,9 @@ def test_the_whole_flow_from_a_file_to_a_prediction(
 
 @pytest.fixture
 def empty_team(postgres: PostgresServer) -> Iterator[dict[str, str]]:
-    """Two databases in which there is nothing yet, as settings name them."""
+    """ModelLedger's database, without a table yet, and MLflow's, in which there is no run, as settings name them."""
     with postgres.pristine() as ours, postgres.pristine() as mlflows:
-        plain = mlflows.replace("postgresql+psycopg2", "postgresql")
+        plain = make_store(mlflows).replace("postgresql+psycopg2", "postgresql")
         yield {"MODELLEDGER_DATABASE_URL": ours, "MLFLOW_TRACKING_URI": plain}
 
 
@@ -95,7 +95,7 @@ def schema(url: str) -> tuple[set[str], tuple[str, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_two_instances_that_start_at_once_on_empty_databases_both_serve(
+def test_two_instances_that_start_at_once_on_an_empty_database_both_serve(
     home: Path, empty_team: dict[str, str], monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
     start = [sys.executable, "-m", "tests.features.starting", str(home)]
@@ -124,8 +124,7 @@ def test_two_instances_that_start_at_once_on_empty_databases_both_serve(
     assert made == [f"{MODEL}/1", f"{MODEL}/2"]
 
     with postgres.pristine() as alone:
-        Runs(alone).experiments()
-        of_one_start = schema(alone)
+        of_one_start = schema(make_store(alone))
     tables, revisions = schema(empty_team["MODELLEDGER_DATABASE_URL"])
     assert tables == {table.name for table in metadata.sorted_tables} | {"alembic_version"}
     assert len(revisions) == len(set(revisions))
@@ -143,7 +142,6 @@ def test_two_instances_that_start_at_once_on_empty_databases_both_serve(
 def test_two_addresses_of_one_store_open_it(
     home: Path, empty_team: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second lock would wait for the first for ever, if the first were still held."""
     monkeypatch.setenv("MODELLEDGER_DATABASE_URL", empty_team["MODELLEDGER_DATABASE_URL"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", empty_team["MLFLOW_TRACKING_URI"])
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"{empty_team['MLFLOW_TRACKING_URI']}?application_name=registry")

@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from core.entities import Table
-from core.errors import CoreError
+from core.errors import CoreError, StoreUnusable, Unavailable
 from core.features.stores import Stores
 from core.redact import masked, redactor
 from core.settings import Settings
@@ -105,11 +105,7 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
         _check(
             stores,
             "mlflow tracking",
-            lambda: text(
-                "{address}, {experiments} experiments",
-                address=masked(settings.tracking_uri),
-                experiments=len(stores.runs.experiments()),
-            ),
+            lambda: _tracking(stores),
         ),
         _check(
             stores,
@@ -122,6 +118,19 @@ def check_stores(stores: Stores) -> tuple[Check, ...]:
         ),
     ]
     return tuple(checks)
+
+
+def _tracking(stores: Stores) -> str:
+    address, experiments = masked(stores.settings.tracking_uri), len(stores.runs.experiments())
+    version = stores.runs.server_version()
+    if version is None:
+        return text("{address}, {experiments} experiments", address=address, experiments=experiments)
+    return text(
+        "{address}, MLflow {version}, {experiments} experiments",
+        address=address,
+        version=version,
+        experiments=experiments,
+    )
 
 
 def engine_problem(stores: Stores) -> str | None:
@@ -145,7 +154,9 @@ def _check(stores: Stores, name: str, connect: Callable[[], str]) -> Check:
     try:
         return Check(name=name, ok=True, detail=stores.audit.redacted(connect()))
     except CoreError as error:
-        return Check(name=name, ok=False, detail=text("does not answer"), advice=stores.audit.redacted(str(error)))
+        does_answer = isinstance(error, StoreUnusable) or not isinstance(error, Unavailable)
+        detail = text("cannot be used") if does_answer else text("does not answer")
+        return Check(name=name, ok=False, detail=detail, advice=stores.audit.redacted(str(error)))
 
 
 def _registered(stores: Stores) -> tuple[Table, ...]:
