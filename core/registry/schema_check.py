@@ -289,10 +289,9 @@ def _installed() -> str:
 @cache
 def _revisions() -> tuple[str, ...]:
     """Return the schema revisions that the installed MLflow knows, oldest first."""
-    from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 
-    scripts = ScriptDirectory.from_config(utils._get_alembic_config(""))
+    scripts = utils.ScriptDirectory.from_config(utils._get_alembic_config(""))
     return tuple(script.revision for script in scripts.walk_revisions())[::-1]
 
 
