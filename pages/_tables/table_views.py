@@ -22,15 +22,16 @@ def summary(tables: Sequence[TableSummary]) -> None:
             version: table.version,
             count: table.rows,
             time: table.timestamp,
-            t("Location"): table.uri,
             problem: table.problem or "",
+            t("Location"): table.uri,
         }
         for table in tables
     ]
     frame = pd.DataFrame(rows).astype({version: "Int64", count: "Int64"})
     if not any(table.problem for table in tables):
         frame = frame.drop(columns=problem)
-    escaping.table(frame, column_config={time: messages.time_column(time)}, key="tables_summary")
+    times = {time: messages.time_column(time)}
+    escaping.table(frame, placeholder="–", column_config=times, key="tables_summary")
 
 
 def history(

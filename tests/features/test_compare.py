@@ -171,3 +171,11 @@ def test_an_actor_without_a_role_sees_no_runs(stores: Stores) -> None:
         list_runs(stores, nobody)
     with pytest.raises(Forbidden):
         compare_runs(stores, nobody, ["a" * 32])
+
+
+def test_reasons_of_many_models_name_those_in_production_and_count_the_others(stores: Stores, auditor: Actor) -> None:
+    ids = [make_run(stores, {"f1": 0.5}, model=f"m{number}") for number in range(8)]
+    stores.models.set_stages("m7", {1: Stage.PRODUCTION})
+    reasons = compare_runs(stores, auditor, ids).baseline_reason.split("; ")
+    assert reasons[:2] == ["m7/1 is in Production", "m0 has no version in Production"]
+    assert (len(reasons), reasons[-1]) == (6, "3 more models")

@@ -13,7 +13,9 @@ from core.errors import RunNotFound
 from core.features.runs.runs import run_notes
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
-from core.texts import text
+from core.texts import plural, text
+
+_NAMED_MODELS = 5
 
 
 class Direction(str, Enum):
@@ -122,7 +124,7 @@ def _production_runs(
     production = {name: _production(name, registered) for name in names}
     read = stores.runs.get_many(version.run_id for version in production.values() if version and version.run_id)
     bases = {name: read.get(version.run_id or "") if version else None for name, version in production.items()}
-    reason = "; ".join(_reason(name, production[name], bases[name]) for name in names)
+    reason = "; ".join(_reasons(names, production, bases))
     baselines = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
     return _Baselines(baselines, reason)
 
@@ -135,6 +137,16 @@ def _model_of(run: Run, versions: Sequence[ModelVersion]) -> str | None:
 def _production(model: str, registered: Mapping[str, tuple[ModelVersion, ...]]) -> ModelVersion | None:
     every = (version for versions in registered.values() for version in versions)
     return _newest([version for version in every if version.model == model and version.stage is Stage.PRODUCTION])
+
+
+def _reasons(
+    names: Sequence[str], production: Mapping[str, ModelVersion | None], bases: Mapping[str, Run | None]
+) -> list[str]:
+    """Return a reason per model, models in Production first. Beyond the first few, models are only counted."""
+    ordered = sorted(names, key=lambda name: production[name] is None)
+    reasons = [_reason(name, production[name], bases[name]) for name in ordered[:_NAMED_MODELS]]
+    more = len(ordered) - len(reasons)
+    return [*reasons, plural("{n} more model", "{n} more models", more)] if more else reasons
 
 
 def _reason(model: str, production: ModelVersion | None, base: Run | None) -> str:
