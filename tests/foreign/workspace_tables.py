@@ -19,7 +19,7 @@ from tests.foreign.handmade import HandmadeTable, column, microseconds
 FIRST = datetime(2026, 9, 1, 6, tzinfo=UTC)
 ID = [column("id", "long")]
 _EPOCH = datetime(1970, 1, 1)
-_HOSTILE = "![x](javascript:alert(1)) <b>"
+HOSTILE_TABLE = "![x](javascript:alert(1)) <b>"
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _B85 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
 
@@ -409,9 +409,9 @@ def _per_cent(lake: Path, facts: Expected) -> None:
 
 def _hostile(lake: Path, facts: Expected) -> None:
     """A folder whose name is Markdown and HTML."""
-    table = HandmadeTable(lake / _HOSTILE)
+    table = HandmadeTable(lake / HOSTILE_TABLE)
     table.create(ID, _info("WRITE", {"mode": "<script>alert(1)</script>"}), table.add(_ids(1), stats={"numRecords": 1}))
-    _add(facts, _HOSTILE, version=0, rows=1)
+    _add(facts, HOSTILE_TABLE, version=0, rows=1)
 
 
 # --------------------------------------------------------------------------------------------------------- helpers
