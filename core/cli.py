@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from core.commands import audit, data, evidence, findings, identity, models, promotions, schedules, tokens, work
+from core.commands import audit, data, evidence, findings, identity, models, promotions, runs, schedules, tokens, work
 from core.errors import CoreError
 from core.escaping import line
 from core.logs import configure_logs, start_request
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 data.add_to(app)
 models.add_to(app)
+runs.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
 findings.add_to(app)

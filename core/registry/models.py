@@ -32,7 +32,7 @@ class ModelRegistry(ABC):
     def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
         """Return the versions of *model*, or of all models, by model name and then newest first.
 
-        The number of calls to MLflow does not depend on the number of versions.
+        MLflow is called once per 500 versions, or fewer if it answers slowly.
         """
 
     @abstractmethod

@@ -17,13 +17,13 @@ from core.registry import artifact_files, search_filter
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_model, to_version
 from core.registry.models import ModelRegistry
+from core.registry.search.call_size import CallSize
 
 PRODUCTION_ALIAS, STAGING_ALIAS = "production", "staging"
 _ALIAS_BY_STAGE = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
 # Production comes last: a failure halfway leaves no version in Production rather than two.
 _STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
-_MAX_VERSIONS = 200_000
-_MODELS_PER_PAGE = 1_000
+_MODELS_PER_CALL = 500
 _TRUST_S = 60.0
 # The source of a model that was logged as in MLflow 3: such a model lies beside its experiment's runs.
 _LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
@@ -61,6 +61,7 @@ class MlflowRegistry(ModelRegistry):
             tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
         self._cache: dict[str | None, _CachedVersions] = {}
+        self._call_size = CallSize()
 
     # ------------------------------------------------------------------------------- subclasses
 
@@ -96,13 +97,25 @@ class MlflowRegistry(ModelRegistry):
         return versions
 
     def _read_versions(self, model: str | None, models: Sequence[Any]) -> tuple[ModelVersion, ...]:
-        """Read versions in one call. MLflow may leave their aliases empty, so aliases come from *models*."""
+        """Read versions in pages. MLflow may leave their aliases empty, so aliases come from *models*."""
         aliases = {entry.name: _aliases(entry) for entry in models}
+        condition = "" if model is None else f"name = {search_filter.quote(model)}"
+        versions: dict[tuple[str, int], Any] = {}
+        token: str | None = None
         with self._connection.client() as client:
-            versions = client.search_model_versions(
-                "" if model is None else f"name = {search_filter.quote(model)}", max_results=_MAX_VERSIONS
-            )
-        converted = [self._convert(version, aliases.get(version.name, {})) for version in versions]
+            while True:
+                rows = self._call_size.rows
+                with self._call_size.measured(rows):
+                    # A page begins at a count of rows. MLflow's own order, by last update, would lose a version that
+                    # changes between two pages.
+                    page = client.search_model_versions(
+                        condition, max_results=rows, order_by=["name ASC", "version_number ASC"], page_token=token
+                    )
+                versions.update({(version.name, int(version.version)): version for version in page})
+                token = page.token or None
+                if token is None:
+                    break
+        converted = [self._convert(version, aliases.get(version.name, {})) for version in versions.values()]
         return tuple(sorted(converted, key=lambda version: (version.model, -version.version)))
 
     def version(self, key: ModelVersionKey) -> ModelVersion:
@@ -224,7 +237,7 @@ class MlflowRegistry(ModelRegistry):
         token: str | None = None
         with self._connection.client() as client:
             while True:
-                page = client.search_registered_models(max_results=_MODELS_PER_PAGE, page_token=token)
+                page = client.search_registered_models(max_results=_MODELS_PER_CALL, page_token=token)
                 models += page
                 token = page.token or None
                 if token is None:
