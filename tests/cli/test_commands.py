@@ -60,8 +60,33 @@ def test_ingest_makes_the_next_version(command: Command, tmp_path: Path) -> None
         writer.writerow([5.1, 3.5, 1.4, 0.2, "setosa"])
         writer.writerow([6.2, 3.4, 5.4, 2.3, "virginica"])
     answer = command("ingest", "iris_training_data", str(file), "--json")
-    assert answer.json == {"table": "iris_training_data", "version": 3, "rows_added": 2}
+    assert {name: answer.json[name] for name in ("table", "version", "rows_added")} == {
+        "table": "iris_training_data",
+        "version": 3,
+        "rows_added": 2,
+    }
     assert command("show", "iris_training_data", "--json").json["rows"] == 152
+
+
+def test_ingest_prints_its_warnings_and_with_strict_saves_nothing(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "es.csv"
+    file.write_bytes("id;importe;ciudad\r\n1;1.234,5;Coruña\r\n2;10,25;NA\r\n".encode("cp1252"))
+    created = command("ingest", "ventas", str(file), "--new", "--strict", "--null", "NA", "--json")
+    assert (created.code, created.err, created.json["warnings"]) == (0, "", [])
+    assert created.json["format"]["decimal"] == ","
+    assert command("sql", "SELECT * FROM ventas ORDER BY id", "--json").json["rows"] == [
+        [1, 1234.5, "Coruña"],
+        [2, 10.25, None],
+    ]
+    refused = command("ingest", "ventas", str(file), "--strict", "--null", "NA")
+    assert refused.code == 1
+    assert "2 of 2 rows are in the table already" in refused.err
+    saved = command("ingest", "ventas", str(file), "--null", "NA", "--json")
+    assert saved.err == "Warning: 2 of 2 rows are in the table already\n"
+    assert saved.json["warnings"] == [
+        {"kind": "rows_in_table", "column": None, "message": "2 of 2 rows are in the table already"}
+    ]
+    assert saved.json["version"] == 1
 
 
 @pytest.mark.slow
