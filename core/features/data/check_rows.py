@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.delta.row_hashes import row_hasher
 from core.errors import CoreError, first_line
-from core.identifiers import quote_ansi
 from core.texts import plural, text
 
 # A larger table is compared up to this row, so that a check takes seconds.
@@ -78,8 +76,8 @@ def check_rows(data: pa.Table, stored: Iterable[pa.RecordBatch], *, is_append: b
     """
     columns = {name: _Column() for name in data.column_names}
     compared = 0
-    with duckdb.connect(":memory:") as connection:
-        hashes = _hashes(connection, data)
+    with row_hasher() as hash_rows:
+        hashes = hash_rows(data)
         distinct, counts = np.unique(hashes, return_counts=True)
         is_stored = np.zeros(len(distinct), dtype=bool)
         for batch in _first(stored, MOST_COMPARED_ROWS):
@@ -87,7 +85,7 @@ def check_rows(data: pa.Table, stored: Iterable[pa.RecordBatch], *, is_append: b
             for name, column in columns.items():
                 column.add(batch.column(name))
             if is_append and len(distinct):
-                stored_hashes = _hashes(connection, pa.Table.from_batches([batch]))
+                stored_hashes = hash_rows(pa.Table.from_batches([batch]))
                 places = np.minimum(np.searchsorted(distinct, stored_hashes), len(distinct) - 1)
                 is_stored[places[distinct[places] == stored_hashes]] = True
     warnings = [
@@ -185,19 +183,6 @@ def _bounds(values: pa.Array | pa.ChunkedArray) -> tuple[Any, Any]:
     finite = values.filter(pc.is_finite(values)) if pa.types.is_floating(values.type) else values
     bounds = pc.min_max(finite).as_py()
     return bounds["min"], bounds["max"]
-
-
-def _hashes(connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> npt.NDArray[np.uint64]:
-    """Return a hash of each row."""
-    names = ", ".join(quote_ansi(name) for name in rows.column_names)
-    connection.register("incoming", rows)
-    try:
-        found = connection.execute(f"SELECT hash({names}) AS hash FROM incoming").fetchnumpy()["hash"]  # noqa: S608 -- quoted
-    except duckdb.Error:
-        return np.empty(0, dtype=np.uint64)  # a type that DuckDB does not have: rows are not compared
-    finally:
-        connection.unregister("incoming")
-    return np.asarray(found, dtype=np.uint64)
 
 
 def _first(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
