@@ -10,7 +10,20 @@ from collections.abc import Sequence
 
 import typer
 
-from core.commands import audit, data, evidence, findings, identity, models, promotions, runs, schedules, tokens, work
+from core.commands import (
+    audit,
+    data,
+    evidence,
+    findings,
+    identity,
+    models,
+    promotions,
+    registry,
+    runs,
+    schedules,
+    tokens,
+    work,
+)
 from core.errors import CoreError
 from core.escaping import line
 from core.logs import configure_logs, start_request
@@ -29,6 +42,7 @@ runs.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
 findings.add_to(app)
+registry.add_to(app)
 evidence.add_to(app)
 schedules.add_to(app)
 tokens.add_to(app)

@@ -27,6 +27,7 @@ from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, runs, search
 from core.features.scoring import batch_rows, batches, score
+from core.features.takeover import accept_registry
 from core.features.training import recipe_projects, recipes, reproduce, train
 from core.jobs.progress import Silent
 from tests.core.test_permissions import TABLE
@@ -120,6 +121,18 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "findings.close_finding": (
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
+    ),
+    "findings.close_findings": (
+        "reconcile.resolve",
+        lambda g, a: findings.close_findings(g.stores, a, [g.finding], reason="r"),
+    ),
+    "accept_registry.accept_registry": (
+        "registry.accept",
+        lambda g, a: accept_registry.accept_registry(g.stores, a, reason="r"),
+    ),
+    "accept_registry.submit_acceptance": (
+        "registry.accept",
+        lambda g, a: accept_registry.submit_acceptance(g.stores, a, reason="r"),
     ),
     "sign_in.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (

@@ -11,6 +11,8 @@ from core.errors import BadInput
 from core.features.admin.tokens import require_valid_token
 from core.features.scoring.score import score
 from core.features.stores import Stores
+from core.features.takeover.accept_registry import JOB_KIND as ACCEPT
+from core.features.takeover.accept_registry import accept_registry
 from core.features.training.reproduce import reproduce, serialize
 from core.features.training.train import train
 from core.jobs.progress import Progress
@@ -51,9 +53,19 @@ def _reproduce(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progr
     return serialize(reproduce(stores, actor, key, progress=progress, **options))
 
 
-HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _reproduce}
+def _accept(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    models = accept_registry(stores, actor, progress=progress, **arguments)
+    return {"models": len(models), "versions": sum(model.versions for model in models)}
 
-ACTIONS = {"train": Action.RUN_TRAIN, "score": Action.PREDICTION_SCORE, "reproduce": Action.MODEL_REPRODUCE}
+
+HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _reproduce, ACCEPT: _accept}
+
+ACTIONS = {
+    "train": Action.RUN_TRAIN,
+    "score": Action.PREDICTION_SCORE,
+    "reproduce": Action.MODEL_REPRODUCE,
+    ACCEPT: Action.REGISTRY_ACCEPT,
+}
 
 
 def clean_up(stores: Stores, job: Job) -> None:
