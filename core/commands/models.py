@@ -15,6 +15,7 @@ from core.commands.options import (
     Params,
     get_actor,
     get_stores,
+    parse_model,
     parse_model_version,
     parse_parameters,
     write_answer,
@@ -57,6 +58,7 @@ def models(
                     {
                         "version": v.version,
                         "stage": v.stage,
+                        "aliases": list(v.aliases),
                         "run_id": v.run_id,
                         "metrics": dict(v.metrics),
                         "data": [{"table": d.table, "version": d.version} for d in v.data],
@@ -129,7 +131,7 @@ def compare(
 
 
 def lineage(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
@@ -148,6 +150,7 @@ def lineage(
                 "name": current.version.model,
                 "version": current.version.version,
                 "stage": current.version.stage,
+                "aliases": list(current.version.aliases),
             },
             "run": None if current.run is None else run_document(current.run),
             "data": [
@@ -187,7 +190,9 @@ def impact(
 
 
 def score(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model in Production, or MODEL/N for that version.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model in Production; MODEL/N or MODEL@ALIAS for a version.")
+    ],
     table: Annotated[str, typer.Argument(metavar="TABLE[@N]", help="Table, and version if not the latest.")],
     into: Annotated[str, typer.Option("--into", metavar="TABLE", help="Table for the predictions.")] = "predictions",
     reason: OptionalReason = "",
@@ -196,12 +201,12 @@ def score(
 ) -> None:
     """Score a version of a table and save the predictions."""
     name, version = split_version(table)
-    key = parse_model_version(model) if "/" in model else None
+    model_name, model_number = parse_model(model)
     batch = score_rows(
         get_stores(),
         get_actor(as_, "scientist"),
-        model=key.model if key else model,
-        model_version=key.version if key else None,
+        model=model_name,
+        model_version=model_number,
         table=name,
         version=version,
         into=into,
@@ -244,7 +249,7 @@ def _model_as_of_document(model: asof.ModelAsOf) -> dict[str, Any]:
 
 
 def reproduce(
-    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
     tolerance: Annotated[
         float, typer.Option(help="Largest accepted difference of a KPI, relative or absolute.")
     ] = reproducing.TOLERANCE,

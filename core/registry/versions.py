@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from abc import abstractmethod
@@ -12,19 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
-from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, RunNotFound
+from core.errors import (
+    ArtifactNotFound,
+    BadInput,
+    ModelNotFound,
+    ModelVersionNotFound,
+    RunNotFound,
+    ServerLacksCall,
+)
 from core.registry import artifact_files, search_filter
+from core.registry.alias_names import AliasNames
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_model, to_version
 from core.registry.models import ModelRegistry
 from core.registry.search.call_size import CallSize
 
-PRODUCTION_ALIAS, STAGING_ALIAS = "production", "staging"
-_ALIAS_BY_STAGE = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
 # Production comes last: a failure halfway leaves no version in Production rather than two.
 _STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
 _MODELS_PER_CALL = 500
 _TRUST_S = 60.0
+_LOG = logging.getLogger(__name__)
 # The source of a model that was logged as in MLflow 3: such a model lies beside its experiment's runs.
 _LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
 
@@ -55,8 +63,10 @@ class MlflowRegistry(ModelRegistry):
         artifact_root: Path | None = None,
         protected: Sequence[Path] = (),
         connection: Connection | None = None,
+        alias_names: AliasNames | None = None,
     ) -> None:
         """Open the registry on first use, or read it through *connection*, which others share."""
+        self._alias_names = alias_names or AliasNames()
         self._connection = connection or Connection(
             tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
@@ -74,6 +84,9 @@ class MlflowRegistry(ModelRegistry):
         """Set the stage of one version in MLflow."""
 
     # ------------------------------------------------------------------------------------ reading
+
+    def stage_aliases(self, model: str) -> Mapping[Stage, str]:
+        return self._alias_names.of(model)
 
     def models(self) -> tuple[RegisteredModel, ...]:
         return tuple(sorted((to_model(model) for model in self._search_models()), key=lambda model: model.name))
@@ -144,20 +157,32 @@ class MlflowRegistry(ModelRegistry):
             confirm()
             with self._connection.client() as client:
                 self._set_stage(client, model, version, stage)
-        self._sync_aliases(model)
+        self._sync_aliases(model, stages)
 
-    def _sync_aliases(self, model: str) -> None:
-        """Point the aliases `production` and `staging` to the versions in those stages, or delete them."""
+    def _sync_aliases(self, model: str, changed: Mapping[int, Stage]) -> None:
+        """Let the aliases of Production and Staging follow the stages that *changed* set.
+
+        An alias that the change does not concern may be somebody else's: it stays where it is.
+        """
         self._cache.clear()
         registered = self._model(model)
         aliases, versions = _aliases(registered), self._read_versions(model, [registered])
-        for stage, alias in _ALIAS_BY_STAGE.items():
+        for stage, alias in self.stage_aliases(model).items():
+            current = aliases.get(alias)
+            if stage not in changed.values() and current not in changed:
+                continue
             holder = max((version.version for version in versions if version.stage is stage), default=None)
-            with self._connection.client() as client:
-                if holder is None and alias in aliases:
-                    client.delete_registered_model_alias(model, alias)
-                elif holder is not None and aliases.get(alias) != holder:
-                    client.set_registered_model_alias(model, alias, str(holder))
+            try:
+                with self._connection.client() as client:
+                    if holder is not None and current != holder:
+                        client.set_registered_model_alias(model, alias, str(holder))
+                    elif holder is None and current is not None:
+                        client.delete_registered_model_alias(model, alias)
+            except ServerLacksCall as error:
+                if self.is_stage_an_alias:
+                    raise
+                _LOG.warning("%s has no alias %s: %s", model, alias, error)
+                return
 
     def register(
         self, model: str, *, source: str, run_id: str, tags: Mapping[str, str], description: str = ""

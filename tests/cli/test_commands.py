@@ -194,6 +194,27 @@ def test_reject_leaves_the_stages_alone(command: Command) -> None:
     assert stages == {1: "None", 2: "None", 3: "None"}
 
 
+def test_model_at_alias_is_the_version_that_holds_the_alias(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELLEDGER_ALIASES", '{"*": {"Production": "champion"}}')
+    asked = command(
+        "request", "iris_classifier/2", "--to", "Production", "--as", "scientist", "--reason", "r", "--json"
+    ).json
+    assert command("approve", asked["id"], "--as", "manager", "--reason", "r", "--json").code == 0
+    (model,) = [model for model in command("models", "--json").json if model["name"] == "iris_classifier"]
+    assert {v["version"]: v["aliases"] for v in model["versions"]} == {1: [], 2: ["champion"], 3: []}
+    lineage = command("lineage", "iris_classifier@champion", "--json").json
+    assert (lineage["model"]["version"], lineage["model"]["aliases"]) == (2, ["champion"])
+    scored = command("score", "iris_classifier@champion", "iris_training_data@1", "--into", "predictions", "--json")
+    assert scored.json["model_version"] == "iris_classifier/2"
+    absent = command("score", "iris_classifier@challenger", "iris_training_data@1")
+    assert (absent.code, absent.err) == (
+        1,
+        "iris_classifier has no alias 'challenger'; its aliases are: champion.\n",
+    )
+    unknown = command("lineage", "nosuch@champion")
+    assert (unknown.code, unknown.err.count("\n")) == (1, 1)
+
+
 def test_score_needs_a_production_version_then_writes_a_batch_and_lineage_leads_back(command: Command) -> None:
     nothing = command("score", "iris_classifier", "iris_training_data@1", "--into", "predictions", "--json")
     assert (nothing.code, nothing.err.count("\n")) == (1, 1)

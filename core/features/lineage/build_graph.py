@@ -154,7 +154,7 @@ def _runs_of(stores: Stores, versions: Iterable[ModelVersion]) -> dict[str, Run]
 
 def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> str:
     run = runs.get(version.run_id or "")
-    model = graph.add(_model(version.key, stage=version.stage.value))
+    model = graph.add(_model(version.key, stage=version.stage.value, aliases=version.aliases))
     run_node = graph.add(_run_node(version, run))
     graph.link(run_node, model, text("registered as"))
     for claim in data_sources(run, version):
@@ -173,8 +173,9 @@ def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> 
     return model
 
 
-def _model(key: ModelVersionKey, *, stage: str = "", problem: str | None = None) -> Node:
+def _model(key: ModelVersionKey, *, stage: str = "", aliases: Iterable[str] = (), problem: str | None = None) -> Node:
     detail = {"stage": stage} if stage else {}
+    detail |= {"aliases": ", ".join(aliases)} if aliases else {}
     return Node(
         id=model_node(key), kind=NodeKind.MODEL, label=str(key), subject=str(key), detail=detail, problem=problem
     )

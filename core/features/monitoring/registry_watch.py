@@ -36,8 +36,6 @@ ARTIFACT_MISSING = "artifact missing"
 SERVING_ALIAS = "serving alias moved"
 ALIAS = "alias moved"
 
-# Aliases that follow the stage, in either kind of registry.
-_STAGE_ALIASES = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 # Artifacts are downloaded whole. An inspection hashes this many beside those in Production and Staging.
 _SAMPLE_SIZE = 25
 _IDENTITY = {"run_id": "run", "source": "source", "created": "created"}
@@ -125,7 +123,7 @@ def _number_gone(model: str, number: int, source: str) -> Difference:
 
 
 def _aliases(stores: Stores, versions: Sequence[ModelVersion], baseline: Baseline) -> Iterator[Difference]:
-    """Compare `production` and `staging` with the decisions, and other aliases with their first recorded version.
+    """Compare the aliases of the stages with the decisions, and other aliases with their first recorded version.
 
     Where a model's state as found was accepted and nothing was decided since, all aliases are compared with that state.
     """
@@ -134,8 +132,9 @@ def _aliases(stores: Stores, versions: Sequence[ModelVersion], baseline: Baselin
     unfinished_models = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
     for model, current in aliases_of(versions).items():
         first = baseline.aliases.get(model, current)
-        for alias in sorted(current.keys() | first.keys() | _STAGE_ALIASES.keys()):
-            stage = _STAGE_ALIASES.get(alias)
+        stage_of = {alias: stage for stage, alias in stores.models.stage_aliases(model).items()}
+        for alias in sorted(current.keys() | first.keys() | stage_of.keys()):
+            stage = stage_of.get(alias)
             if stage is None or (model in baseline.found_up_to and model not in decided):
                 wanted = first.get(alias)
             elif model in unfinished_models or stores.models.is_stage_an_alias:
