@@ -10,7 +10,7 @@ from core.features.monitoring.findings import findings_about_version, list_findi
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
 from pages._history import as_of
-from pages._models import evidence_downloads, model_views, reproduction
+from pages._models import evidence_downloads, head_to_head, model_views, reproduction
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
 
@@ -58,8 +58,8 @@ with messages.stop_on_error():
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
     evidence_downloads.draw(stores, actor, key)
-    evidence, reproduce, signature, files = st.tabs(
-        [t("Evidence"), t("Reproduce"), t("Signature and requirements"), t("Files")],
+    evidence, compared, reproduce, signature, files = st.tabs(
+        [t("Evidence"), t("Head to head"), t("Reproduce"), t("Signature and requirements"), t("Files")],
         key="models_tab",
         bind="query-params",
         on_change="rerun",
@@ -67,6 +67,9 @@ with messages.stop_on_error():
     if evidence.open:
         with evidence:
             model_views.evidence(view)
+    if compared.open:
+        with compared:
+            head_to_head.head_to_head(stores, actor, model, key)
     if reproduce.open:
         with reproduce:
             reproduction.reproduction(stores, actor, key)

@@ -19,6 +19,7 @@ class Action(str, Enum):
     RECIPE_WRITE = "recipe.write"
     MODEL_READ = "model.read"
     MODEL_REPRODUCE = "model.reproduce"
+    MODEL_COMPARE = "model.compare"
     PROMOTION_READ = "promotion.read"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
@@ -31,7 +32,6 @@ class Action(str, Enum):
     AUDIT_EXPORT = "audit.export"
     RECONCILE_READ = "reconcile.read"
     RECONCILE_RESOLVE = "reconcile.resolve"
-    REGISTRY_ACCEPT = "registry.accept"
     JOB_READ = "job.read"
     JOB_CANCEL = "job.cancel"
     TRIGGER_WRITE = "trigger.write"
@@ -57,12 +57,14 @@ _READ = frozenset(
 )
 
 GRANTS: dict[Role, frozenset[Action]] = {
-    Role.AUDITOR: _READ | {Action.AUDIT_EXPORT, Action.FINDING_OPEN, Action.MODEL_REPRODUCE, Action.SETTINGS_READ},
+    Role.AUDITOR: _READ
+    | {Action.AUDIT_EXPORT, Action.FINDING_OPEN, Action.MODEL_REPRODUCE, Action.MODEL_COMPARE, Action.SETTINGS_READ},
     Role.SCIENTIST: _READ
     | {
         Action.DATA_INGEST,
         Action.RUN_TRAIN,
         Action.MODEL_REPRODUCE,
+        Action.MODEL_COMPARE,
         Action.RECIPE_WRITE,
         Action.PROMOTION_REQUEST,
         Action.PREDICTION_SCORE,
@@ -74,12 +76,12 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.PROMOTION_DECIDE,
         Action.PROMOTION_ROLLBACK,
         Action.RECONCILE_RESOLVE,
-        Action.REGISTRY_ACCEPT,
         Action.MODEL_REPRODUCE,
+        Action.MODEL_COMPARE,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },
-    Role.ADMIN: _READ | {Action.SETTINGS_READ, Action.SETTINGS_WRITE, Action.REGISTRY_ACCEPT, Action.JOB_CANCEL},
+    Role.ADMIN: _READ | {Action.SETTINGS_READ, Action.SETTINGS_WRITE, Action.JOB_CANCEL},
 }
 
 

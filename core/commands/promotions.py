@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def request(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
     to: Annotated[
         Literal["Staging", "Production", "Archived", "None"],
         typer.Option("--to", case_sensitive=False, help="Stage to request."),

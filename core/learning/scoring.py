@@ -50,12 +50,17 @@ def check_signature(info: ModelInfo, schema: pa.Schema) -> tuple[str, ...]:
 
 
 def predict(
-    folder: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, stall_s: float = _STALL_S
+    folder: Path,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    *,
+    all_classes: bool = False,
+    stall_s: float = _STALL_S,
 ) -> Iterator[pa.RecordBatch]:
     """Yield one batch of predictions per batch of rows, in the same order.
 
-    The columns are `prediction` and `probability` (of the predicted class; null for a regression). The process of the
-    model is killed if one batch takes longer than *stall_s*.
+    The columns are `prediction` and `probability` (of the predicted class; null for a regression), and with
+    *all_classes* `probabilities`. The process of the model is killed if one batch takes longer than *stall_s*.
 
     Raises:
         ModelUnloadable: the model is not safe to load, damaged or stalled.
@@ -69,7 +74,8 @@ def predict(
             setting="MODELLEDGER_ENGINE",
         )
     columns = list(check_signature(info, schema))
-    command = [sys.executable, "-m", "core.learning.safety.model_process", "predict", str(folder)]
+    command = [sys.executable, "-m", "core.learning.safety.model_process"]
+    command += ["predict-all" if all_classes else "predict", str(folder)]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command,

@@ -93,21 +93,23 @@ def split(rows: pa.Table, recipe: Recipe) -> Split:
         )
     ordered = order_rows(rows)
     frame, target = features_frame(ordered, columns), _checked_target(ordered, recipe)
-    stratify = target if recipe.task is Task.CLASSIFICATION and _can_stratify(target, recipe.test_fraction) else None
-    from sklearn.model_selection import train_test_split
-
-    train, test, train_target, test_target = train_test_split(
-        frame, target, test_size=recipe.test_fraction, random_state=recipe.seed, stratify=stratify
-    )
-    if recipe.task is Task.CLASSIFICATION and len(np.unique(train_target)) < 2:
+    train, test, is_stratified = _positions(target, recipe)
+    if recipe.task is Task.CLASSIFICATION and len(np.unique(target[train])) < 2:
         raise TrainingFailed("The training rows hold only one class; ingest more rows of the other classes.")
     return Split(
-        train=train.reset_index(drop=True),
-        test=test.reset_index(drop=True),
-        train_target=train_target,
-        test_target=test_target,
-        is_stratified=stratify is not None,
+        train=frame.iloc[train].reset_index(drop=True),
+        test=frame.iloc[test].reset_index(drop=True),
+        train_target=target[train],
+        test_target=target[test],
+        is_stratified=is_stratified,
     )
+
+
+def training_rows(rows: pa.Table, recipe: Recipe) -> pa.Table:
+    """Return the rows of *rows* that `split` gives to the training, with all columns. Raises BadParameter."""
+    ordered = order_rows(rows)
+    train, _, _ = _positions(_checked_target(ordered, recipe), recipe)
+    return ordered.take(pa.array(train))
 
 
 def fit(recipe: Recipe, data: Split, *, report: Report = lambda fraction, line: None) -> Fitted:
@@ -205,6 +207,17 @@ def _preparation(frame: pd.DataFrame, estimator: Estimator) -> ColumnTransformer
     )
     parts = [("numbers", Pipeline(steps), numbers), ("texts", encode, texts)]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0)
+
+
+def _positions(target: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return the positions of the training and of the test rows, and whether both hold the classes alike."""
+    from sklearn.model_selection import train_test_split
+
+    stratify = target if recipe.task is Task.CLASSIFICATION and _can_stratify(target, recipe.test_fraction) else None
+    train, test = train_test_split(
+        np.arange(len(target)), test_size=recipe.test_fraction, random_state=recipe.seed, stratify=stratify
+    )
+    return train, test, stratify is not None
 
 
 def _missing(column: pa.ChunkedArray) -> int:

@@ -17,7 +17,12 @@ from core.texts import text
 from pages._ui import escaping, links, messages, paging, pickers, session
 from pages._ui.texts import t, tn, translated
 
-_KINDS = {"train": text("Training"), "score": text("Scoring"), "reproduce": text("Reproduction")}
+_KINDS = {
+    "train": text("Training"),
+    "score": text("Scoring"),
+    "reproduce": text("Reproduction"),
+    "head-to-head": text("Comparison"),
+}
 _LINES = 300
 _PAGE = 50
 
@@ -94,6 +99,9 @@ def link(job: Job, label: str) -> None:
     elif job.kind == "reproduce":
         version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
         links.link("models", label, models_tab=t("Reproduce"), models_again=job.id, **version)
+    elif job.kind == "head-to-head":
+        version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
+        links.link("models", label, models_tab=t("Head to head"), models_compared=job.id, **version)
 
 
 def history(

@@ -81,7 +81,7 @@ KEYS: dict[str, Any] = {
         "rows": {"added": (int, type(None)), "removed": (int, type(None)), "changed": (int, type(None))},
     },
     "sql": {"columns": [str], "rows": [list], "versions_read": [{"table": str, "version": int}]},
-    "ingest": {"table": str, "version": int, "rows_added": int, "format": dict, "warnings": list},
+    "ingest": {"table": str, "version": int, "rows_added": int},
     "train": {"run_id": str, "model_version": str, "metrics": dict, "params": dict},
     "runs": [RUN],
     "compare": {"runs": [RUN]},
@@ -103,6 +103,19 @@ KEYS: dict[str, Any] = {
     "findings": [{"id": str, "kind": str, "subject": str, "severity": str, "owner": str, "due": str, "detail": str}],
     "reconcile": [{"kind": str, "subject": str, "expected": str, "found": str, "detail": str}],
     "reproduce": {"verdict": str, "why": str, "metrics": {"TestRows": {"logged": (int, float), "again": (int, float)}}},
+    "head-to-head": {
+        "first": str,
+        "second": str,
+        "data": str,
+        "rows": int,
+        "left_out": int,
+        "metrics": {
+            "f1": {"first": float, "second": float, "difference": float, "low": float, "high": float, "verdict": str}
+        },
+        "classes": [{"name": str, "rows": int, "metrics": dict}],
+        "slices": [{"column": str, "name": str, "rows": int, "metrics": dict}],
+        "mcnemar": {"only_first": int, "only_second": int, "p_value": float},
+    },
     "audit log": [
         {
             "sequence": int,
@@ -170,7 +183,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     ask("show", f"{TABLE}@0")
     ask("sql", f"SELECT species FROM {TABLE} VERSION AS OF 1 LIMIT 2")
     file = tmp_path / "other.csv"
-    file.write_text("petal_length_cm,species,colour\nshort,setosa,red\n")
+    file.write_text("petal_length_cm,species,colour\n1,setosa,red\n")
     ask("ingest", TABLE, str(file), "--mode", "overwrite")
     ask("diff", TABLE, "2", "3")
     trained = ask("train", "iris_classifier", "--table", f"{TABLE}@0")
@@ -187,6 +200,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     ask("impact", f"{TABLE}@0")
     assert command("impact", f"{TABLE}@1", "--json").json["predictions"]
     ask("reproduce", "iris_classifier/2")
+    ask("head-to-head", "iris_classifier/1", "iris_classifier/3", "--table", "iris_training_data@2")
 
     nightly = ask("schedule", "iris_classifier", "--cron", "30 2 * * 1")["id"]
     ask("schedules")

@@ -134,3 +134,21 @@ def test_an_admin_is_told_who_makes_models_again(opened: Opened, sample_stores: 
     test = opened("models", "admin", models_model="iris_classifier", models_tab="Reproduce")
     assert "Only these roles can reproduce a model version: auditor, scientist, manager" in said(test)
     assert not test.button
+
+
+def test_two_versions_are_compared_on_the_same_rows(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:
+    address = {"models_model": "iris_classifier", "models_version": "3", "models_tab": "Head to head"}
+    test = opened("models", "auditor", **address)
+    assert "Not compared yet" in said(test)
+    next(button for button in test.button if button.label == "Compare versions").click().run()
+    (job,) = sample_stores.jobs.list(kind="head-to-head")
+    assert (job.arguments["against_version"], job.arguments["model_version"]) == (2, 3)
+    assert (job.arguments["table"], job.arguments["version"]) == ("iris_training_data", 2)
+    result = run_service(sample_stores, auditor, job.kind, job.arguments, Silent())
+    test = opened("models", "manager", **address)
+    words = said(test).replace("\\", "")
+    assert "iris_classifier/3 against iris_classifier/2 on iris_training_data@2" in words
+    assert f"{result['rows']} rows compared" in words
+    kpis = next(frame.value for frame in test.dataframe if "Verdict" in frame.value).set_index("KPI")
+    assert kpis.loc["accuracy", "iris_classifier/3"] == f"{result['metrics']['accuracy']['second']:.4g}"
+    assert kpis.loc["accuracy", "Verdict"] == result["metrics"]["accuracy"]["verdict"]

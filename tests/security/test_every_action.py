@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "impact": ("lineage.read", (f"{DATA}@0",)),
     "score": ("prediction.score", ("none", DATA, "--into", "p")),
     "reproduce": ("model.reproduce", ("none/1",)),
+    "head-to-head": ("model.compare", ("none/1", "none/2", "--table", "none")),
     "request": ("promotion.request", ("none/1", "--to", "Production", "--reason", "r")),
     "approve": ("promotion.decide", ("none", "--reason", "r")),
     "reject": ("promotion.decide", ("none", "--reason", "r")),
@@ -71,7 +72,6 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "findings --open": ("finding.open", ("m", "--reason", "r")),
     "findings --assign": ("finding.open", ("FINDING", "--owner", "ann", "--reason", "r")),
     "findings --close": ("reconcile.resolve", ("FINDING", "--reason", "r")),
-    "accept-registry": ("registry.accept", ("--reason", "r")),
     "dossier": ("audit.export", ("none/1", "FILE.html")),
     "bundle": ("audit.export", ("none/1", "FILE.zip")),
     "verify-bundle": ("audit.verify", ("FILE.zip",)),
@@ -219,6 +219,7 @@ def test_command_does_what_the_table_says(
 # What can be pressed, where, and the action that it takes. All of it is a form's or a page's own button.
 CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Reproduce": ("model.reproduce", "models", {"models_tab": "Reproduce"}),
+    "Compare versions": ("model.compare", "models", {"models_tab": "Head to head"}),
     "Dossier (PDF)": ("audit.export", "models", {}),
     "Dossier (HTML)": ("audit.export", "models", {}),
     "Evidence bundle": ("audit.export", "models", {}),

@@ -20,14 +20,14 @@ from core.errors import CoreError, Forbidden
 from core.features.admin import sign_in, tokens
 from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
+from core.features.head_to_head import head_to_head
 from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
-from core.features.runs import compare, models, runs, search
+from core.features.runs import compare, models, runs
 from core.features.scoring import batch_rows, batches, score
-from core.features.takeover import accept_registry
 from core.features.training import recipe_projects, recipes, reproduce, train
 from core.jobs.progress import Silent
 from tests.core.test_permissions import TABLE
@@ -62,8 +62,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "browse.show_version": ("data.read", lambda g, a: browse.show_version(g.stores, a, IRIS, 0)),
     "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
     "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
-    "search.field_names": ("run.read", lambda g, a: search.field_names(g.stores, a, search.RunQuery())),
-    "search.search_runs": ("run.read", lambda g, a: search.search_runs(g.stores, a)),
+    "runs.list_runs": ("run.read", lambda g, a: runs.list_runs(g.stores, a)),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
     "request_promotion.list_requests": ("promotion.read", lambda g, a: request_promotion.list_requests(g.stores, a)),
@@ -122,18 +121,6 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
     ),
-    "findings.close_findings": (
-        "reconcile.resolve",
-        lambda g, a: findings.close_findings(g.stores, a, [g.finding], reason="r"),
-    ),
-    "accept_registry.accept_registry": (
-        "registry.accept",
-        lambda g, a: accept_registry.accept_registry(g.stores, a, reason="r"),
-    ),
-    "accept_registry.submit_acceptance": (
-        "registry.accept",
-        lambda g, a: accept_registry.submit_acceptance(g.stores, a, reason="r"),
-    ),
     "sign_in.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (
         "data.ingest",
@@ -185,6 +172,15 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: reproduce.submit_reproduction(g.stores, a, KEY),
     ),
     "reproduce.reproduce": ("model.reproduce", lambda g, a: reproduce.reproduce(g.stores, a, UNKNOWN)),
+    "head_to_head.submit_head_to_head": (
+        "model.compare",
+        lambda g, a: head_to_head.submit_head_to_head(g.stores, a, KEY, UNKNOWN, table=IRIS),
+    ),
+    "head_to_head.head_to_head": (
+        "model.compare",
+        lambda g, a: head_to_head.head_to_head(g.stores, a, KEY, UNKNOWN, table=IRIS),
+    ),
+    "head_to_head.past_comparisons": ("model.read", lambda g, a: head_to_head.past_comparisons(g.stores, a, KEY)),
     "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
     "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
     "schedules.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),

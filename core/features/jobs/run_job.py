@@ -9,10 +9,10 @@ from core.access.permissions import Action
 from core.entities import Actor, Job, ModelVersionKey, Outcome, RunStatus
 from core.errors import BadInput
 from core.features.admin.tokens import require_valid_token
+from core.features.head_to_head.head_to_head import head_to_head
+from core.features.head_to_head.result import serialize as head_to_head_result
 from core.features.scoring.score import score
 from core.features.stores import Stores
-from core.features.takeover.accept_registry import JOB_KIND as ACCEPT
-from core.features.takeover.accept_registry import accept_registry
 from core.features.training.reproduce import reproduce, serialize
 from core.features.training.train import train
 from core.jobs.progress import Progress
@@ -53,18 +53,26 @@ def _reproduce(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progr
     return serialize(reproduce(stores, actor, key, progress=progress, **options))
 
 
-def _accept(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
-    models = accept_registry(stores, actor, progress=progress, **arguments)
-    return {"models": len(models), "versions": sum(model.versions for model in models)}
+def _head_to_head(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    options = dict(arguments)
+    second = ModelVersionKey(model=options.pop("model"), version=options.pop("model_version"))
+    first = ModelVersionKey(model=options.pop("against"), version=options.pop("against_version"))
+    result = head_to_head_result(head_to_head(stores, actor, first, second, progress=progress, **options))
+    return {name: result[name] for name in ("first", "second", "data", "rows", "left_out", "metrics")}
 
 
-HANDLERS: dict[str, Handler] = {"train": _train, "score": _score, "reproduce": _reproduce, ACCEPT: _accept}
+HANDLERS: dict[str, Handler] = {
+    "train": _train,
+    "score": _score,
+    "reproduce": _reproduce,
+    "head-to-head": _head_to_head,
+}
 
 ACTIONS = {
     "train": Action.RUN_TRAIN,
     "score": Action.PREDICTION_SCORE,
     "reproduce": Action.MODEL_REPRODUCE,
-    ACCEPT: Action.REGISTRY_ACCEPT,
+    "head-to-head": Action.MODEL_COMPARE,
 }
 
 

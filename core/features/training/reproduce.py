@@ -17,22 +17,28 @@ from core.entities import (
     Job,
     ModelVersionKey,
     Outcome,
-    Recipe,
     Reproduced,
     Reproduction,
     Run,
     TableVersion,
-    Task,
 )
-from core.errors import BadParameter, CoreError, DataUnreadable, EngineFailed, ModelUnloadable, NotFound, TrainingFailed
+from core.errors import (
+    BadParameter,
+    CoreError,
+    DataUnreadable,
+    EngineFailed,
+    ModelUnloadable,
+    NotFound,
+    RecipeNotFound,
+    TrainingFailed,
+)
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import run_of
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
+from core.features.training.logged_recipe import logged_recipe, refuse_external
 from core.features.training.reproduction_verdict import judge, pair_metrics
 from core.jobs.progress import Progress, Silent
-from core.learning.estimators import find_estimator
-from core.learning.external_training import is_external
 from core.learning.packaging import requirements
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.learning.scoring import predict
@@ -132,19 +138,18 @@ def _train_again(
         raise _NotReproducible(text("The run is not in MLflow, so its parameters are unknown."))
     if data is None:
         raise _NotReproducible(text("The run names no data version, so the training rows are unknown."))
-    if is_external(estimator := run.params.get("estimator", "")):
-        raise _NotReproducible(
-            text(
-                "{estimator} trained this version. Train it again on {data} and compare the two runs.",
-                estimator=estimator,
-                data=data,
-            )
-        )
+    try:
+        refuse_external(run, data)
+    except RecipeNotFound as error:
+        raise _NotReproducible(str(error)) from error
     watch.report(0.02, text("reading {data}", data=data))
     rows = _rows(stores, run, data, watch)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         artifact, info = _artifact(stores, key, Path(folder))
-        recipe = _recipe(run, key, data, info)
+        try:
+            recipe = logged_recipe(run, key, data, info)
+        except RecipeNotFound as error:
+            raise _NotReproducible(str(error)) from error
         watch.checkpoint()
         watch.report(0.2, text("fitting {estimator}", estimator=recipe.estimator))
         try:
@@ -197,40 +202,6 @@ def _artifact(stores: Stores, key: ModelVersionKey, folder: Path) -> tuple[Path,
     except (NotFound, ModelUnloadable) as error:
         raise _NotReproducible(
             text("The artifact cannot be read, so there is no model to compare with: {reason}", reason=str(error))
-        ) from error
-
-
-def _recipe(run: Run, key: ModelVersionKey, data: TableVersion, info: ModelInfo) -> Recipe:
-    """Return the recipe as the run logged it; the features are the inputs of the model's signature."""
-    missing = [name for name in ("estimator", "target", "test_fraction", "seed") if name not in run.params]
-    if missing:
-        raise _NotReproducible(
-            text(
-                "The run did not log {parameters}: ModelLedger did not train it, and its recipe is unknown.",
-                parameters=", ".join(missing),
-            )
-        )
-    estimator = run.params["estimator"]
-    if not info.inputs:
-        raise _NotReproducible(text("The model has no signature, so its features are unknown."))
-    try:
-        task = Task(run.tags.get("task", ""))
-        names = {parameter.name for parameter in find_estimator(estimator, task).parameters}
-        return Recipe(
-            name=run.tags.get("recipe", key.model),
-            model=key.model,
-            task=task,
-            table=data.table,
-            target=run.params["target"],
-            estimator=estimator,
-            features=tuple(column.name for column in info.inputs),
-            params={name: value for name, value in run.params.items() if name in names},
-            test_fraction=float(run.params["test_fraction"]),
-            seed=int(run.params["seed"]),
-        )
-    except (ValueError, BadParameter) as error:
-        raise _NotReproducible(
-            text("The parameters of the run are no longer valid: {reason}", reason=str(error))
         ) from error
 
 

@@ -1,5 +1,7 @@
 """The process that loads models: `check FOLDER`, or `predict FOLDER` with Arrow streams as input and output.
 
+`predict-all FOLDER` adds the probability of every class.
+
 The process gets no settings and no credentials. It loads only skops files that hold types on our own list. It does not
 import MLflow.
 """
@@ -19,7 +21,7 @@ from core.learning.frames import features_frame
 from core.learning.safety.inspect_model import SPARK_ML, ModelInfo, require_safe
 from core.learning.safety.spark_ml import require_whole
 
-PREDICTION, PROBABILITY = "prediction", "probability"
+PREDICTION, PROBABILITY, PROBABILITIES = "prediction", "probability", "probabilities"
 CLASSES = b"classes"
 
 
@@ -39,36 +41,53 @@ def load(folder: Path) -> tuple[Any, ModelInfo]:
     return model, info
 
 
-def predict(model: Any, info: ModelInfo, rows: pa.Table) -> pa.RecordBatch:
+def predict(model: Any, info: ModelInfo, rows: pa.Table, *, all_classes: bool = False) -> pa.RecordBatch:
     """Return one batch with the prediction and, for a classifier, the probability of the predicted class.
 
-    If a classifier predicted by its probabilities, the metadata of the schema names its classes in their order.
+    If a classifier predicted by its probabilities, the metadata of the schema names its classes in their order. With
+    *all_classes* every classifier names them, and a third column holds the list of all probabilities in this order;
+    null if the model has none.
     """
     frame = features_frame(rows, tuple(column.name for column in info.inputs))
+    classes = getattr(model, "classes_", None)
     if not len(frame):
-        empty = np.empty(0, dtype=model.classes_.dtype if hasattr(model, "classes_") else np.float64)
-        return _batch(empty, None if not hasattr(model, "classes_") else np.empty(0))
+        empty = np.empty(0, dtype=np.float64 if classes is None else classes.dtype)
+        return _batch(empty, None if classes is None else np.empty((0, len(classes))), classes, all_classes=all_classes)
     if not hasattr(model, "predict_proba"):
-        return _batch(model.predict(frame), None)
+        return _batch(model.predict(frame), None, classes, all_classes=all_classes)
     probabilities = model.predict_proba(frame)
-    best = probabilities.argmax(axis=1)
-    batch = _batch(model.classes_[best], probabilities[np.arange(len(best)), best])
-    return batch.replace_schema_metadata({CLASSES: json.dumps(model.classes_.tolist())})
+    return _batch(model.classes_[probabilities.argmax(axis=1)], probabilities, classes, all_classes=all_classes)
 
 
-def _batch(predictions: np.ndarray, probabilities: np.ndarray | None) -> pa.RecordBatch:
+def _batch(
+    predictions: np.ndarray, probabilities: np.ndarray | None, classes: np.ndarray | None, *, all_classes: bool
+) -> pa.RecordBatch:
     is_text = predictions.dtype == object or predictions.dtype.kind == "U"
-    answers = pa.array(predictions.tolist() if is_text else predictions, type=pa.string() if is_text else None)
-    chances = pa.nulls(len(answers), pa.float64()) if probabilities is None else pa.array(probabilities, pa.float64())
-    return pa.RecordBatch.from_arrays([answers, chances], names=[PREDICTION, PROBABILITY])
+    rows = len(predictions)
+    columns = {
+        PREDICTION: pa.array(predictions.tolist() if is_text else predictions, type=pa.string() if is_text else None),
+        PROBABILITY: pa.nulls(rows, pa.float64())
+        if probabilities is None
+        else pa.array(probabilities.max(axis=1, initial=0.0), pa.float64()),
+    }
+    if all_classes:
+        columns[PROBABILITIES] = (
+            pa.nulls(rows, pa.list_(pa.float64()))
+            if probabilities is None
+            else pa.array(list(probabilities), pa.list_(pa.float64()))
+        )
+    batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+    if classes is None or not (all_classes or (rows and probabilities is not None)):
+        return batch
+    return batch.replace_schema_metadata({CLASSES: json.dumps(classes.tolist())})
 
 
-def _serve(model: Any, info: ModelInfo) -> None:
+def _serve(model: Any, info: ModelInfo, *, all_classes: bool) -> None:
     """Answer each batch before the next is read: memory holds one batch."""
     out: pa.RecordBatchStreamWriter | None = None
     with pa.ipc.open_stream(sys.stdin.buffer) as source:
         for batch in source:
-            answer = predict(model, info, pa.Table.from_batches([batch]))
+            answer = predict(model, info, pa.Table.from_batches([batch]), all_classes=all_classes)
             if out is None:
                 out = pa.ipc.new_stream(sys.stdout.buffer, answer.schema)
             out.write_batch(answer)
@@ -86,8 +105,8 @@ def main(arguments: list[str]) -> int:
             require_whole(Path(folder))
             return 0
         model, info = load(Path(folder))
-        if command == "predict":
-            _serve(model, info)
+        if command != "check":
+            _serve(model, info, all_classes=command == "predict-all")
     except CoreError as error:
         print(str(error), file=sys.stderr)
         return 1

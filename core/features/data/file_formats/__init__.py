@@ -1,1 +1,0 @@
-"""Formats of the files that people bring: CSV in its many spellings, and Parquet."""

@@ -1,0 +1,1 @@
+"""Head to head: two model versions score the same pinned rows."""

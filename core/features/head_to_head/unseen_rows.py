@@ -1,0 +1,61 @@
+"""Unseen rows: the rows of a data version on which neither of two models was trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from core.entities import ModelVersionKey, Run, TableVersion
+from core.errors import CoreError
+from core.features.lineage.provenance import data_sources
+from core.features.stores import Stores
+from core.features.training.logged_recipe import logged_recipe
+from core.learning.frames import column_kind, features_frame
+from core.learning.safety.inspect_model import ModelInfo
+from core.learning.training import training_rows
+from core.texts import text
+
+
+def is_unseen(
+    stores: Stores, rows: pa.Table, data: TableVersion, key: ModelVersionKey, run: Run | None, info: ModelInfo
+) -> tuple[np.ndarray, str]:
+    """Return which of *rows*, read from *data*, *key* was not trained on: a mask (rows,), and a note for people.
+
+    Rows are compared by their values, so a copy of a training row counts as a training row. A version whose training
+    rows are unknown excludes none, and the note says so.
+    """
+    everything = np.ones(rows.num_rows, dtype=bool)
+    trained_on = data_sources(run)[0].key
+    if run is None or trained_on is None:
+        return everything, text("Which rows {model} was trained on is unknown; none was left out.", model=key)
+    if trained_on.table != data.table:
+        return everything, text("{model} was trained on {trained_on}.", model=key, trained_on=trained_on)
+    try:
+        recipe = logged_recipe(run, key, trained_on, info)
+        table = stores.catalog.resolve(trained_on.table, registered_only=True)
+        trained = training_rows(stores.engine.read(table, version=trained_on.version), recipe)
+    except CoreError as error:
+        return everything, text(
+            "Which rows {model} was trained on is unknown, so none was left out: {reason}", model=key, reason=str(error)
+        )
+    columns = tuple(
+        sorted(name for name in rows.column_names if name in trained.column_names and _usable(rows, trained, name))
+    )
+    seen = np.isin(_hashes(rows, columns), _hashes(trained, columns))
+    note = text(
+        "{count} of {rows} rows were training rows of {model} and were left out.",
+        count=int(seen.sum()),
+        rows=rows.num_rows,
+        model=key,
+    )
+    return ~seen, note
+
+
+def _usable(rows: pa.Table, trained: pa.Table, name: str) -> bool:
+    kinds = {column_kind(table.schema.field(name).type) for table in (rows, trained)}
+    return len(kinds) == 1 and None not in kinds
+
+
+def _hashes(rows: pa.Table, columns: tuple[str, ...]) -> np.ndarray:
+    return pd.util.hash_pandas_object(features_frame(rows, columns), index=False).to_numpy()

@@ -1,1 +1,0 @@
-"""Taking over a registry that was there before ModelLedger."""

@@ -1,0 +1,1 @@
+"""Comparison: whether two models that scored the same rows differ, with intervals and tests."""
