@@ -22,6 +22,7 @@ from core.features.stores import Stores
 from core.jobs.store import JobStore
 from core.learning.kpis import use_directions
 from core.redact import redactor
+from core.registry.alias_names import AliasNames
 from core.registry.aliases import AliasRegistry
 from core.registry.connection import Connection
 from core.registry.models import ModelRegistry
@@ -137,5 +138,10 @@ def _mlflow(settings: Settings, redact: Callable[[str], str]) -> tuple[Runs, Mod
     make = StageRegistry if settings.registry_stages == "native" else AliasRegistry
     return (
         Runs(settings.tracking_uri, redact=redact, connection=runs_connection),
-        make(settings.tracking_uri, settings.registry_uri, connection=models_connection),
+        make(
+            settings.tracking_uri,
+            settings.registry_uri,
+            connection=models_connection,
+            alias_names=AliasNames.parse(settings.aliases),
+        ),
     )

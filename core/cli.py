@@ -16,9 +16,10 @@ from core.commands import (
     evidence,
     findings,
     head_to_head,
-    identity,
     models,
     promotions,
+    registry,
+    runs,
     schedules,
     tokens,
     work,
@@ -37,14 +38,15 @@ app = typer.Typer(
 )
 data.add_to(app)
 models.add_to(app)
+runs.add_to(app)
 head_to_head.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
 findings.add_to(app)
+registry.add_to(app)
 evidence.add_to(app)
 schedules.add_to(app)
 tokens.add_to(app)
-identity.add_to(app)
 work.add_to(app)
 
 

@@ -28,6 +28,7 @@ CoreError
 │   ├── SchemaMismatch
 │   ├── BadQuery
 │   ├── BadParameter
+│   ├── BadFilter
 │   ├── BadHead
 │   ├── BadBundle
 │   └── ReasonMissing
@@ -181,6 +182,10 @@ class BadQuery(BadInput): ...
 
 
 class BadParameter(BadInput): ...
+
+
+class BadFilter(BadInput):
+    """The filter or the order of a search of runs cannot be used. The message names what is wrong in it."""
 
 
 class BadHead(BadInput):

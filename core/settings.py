@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         description="MLflow model registry, if it is elsewhere",
     )
     registry_stages: Literal["native", "aliases"] = Field("native", description="How the registry stores stages")
+    aliases: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description='Alias per stage, as JSON: {model or \'*\': {"Production": "champion", "Staging": "challenger"}}',
+    )
     mlflow_timeout_s: float = Field(5.0, description="Longest wait for one answer of MLflow, in seconds")
     experiment: str = Field("modelledger", description="MLflow experiment for trainings that ModelLedger starts")
     policies: dict[str, Any] = Field(

@@ -94,7 +94,9 @@ def link(node: Node) -> None:
         links.link("models", t("Show model version"), models_model=model, models_version=number)
     elif node.kind is NodeKind.RUN and not node.problem:
         links.link("runs", t("Show run"), runs=node.subject)
-    elif node.kind is NodeKind.DECISION:
+    elif node.kind is NodeKind.DECISION and not node.subject and "event" in node.detail:
+        links.link("audit", t("Show event"), audit_event=node.detail["event"])
+    elif node.kind is NodeKind.DECISION and node.subject:
         links.link("promotions", t("Show decision"), promotions_request=node.subject)
     elif node.kind is NodeKind.BATCH:
         links.link("predictions", t("Show rows"), predictions_batch=node.subject)

@@ -32,6 +32,7 @@ class Action(str, Enum):
     AUDIT_EXPORT = "audit.export"
     RECONCILE_READ = "reconcile.read"
     RECONCILE_RESOLVE = "reconcile.resolve"
+    REGISTRY_ACCEPT = "registry.accept"
     JOB_READ = "job.read"
     JOB_CANCEL = "job.cancel"
     TRIGGER_WRITE = "trigger.write"
@@ -76,12 +77,13 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.PROMOTION_DECIDE,
         Action.PROMOTION_ROLLBACK,
         Action.RECONCILE_RESOLVE,
+        Action.REGISTRY_ACCEPT,
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },
-    Role.ADMIN: _READ | {Action.SETTINGS_READ, Action.SETTINGS_WRITE, Action.JOB_CANCEL},
+    Role.ADMIN: _READ | {Action.SETTINGS_READ, Action.SETTINGS_WRITE, Action.REGISTRY_ACCEPT, Action.JOB_CANCEL},
 }
 
 

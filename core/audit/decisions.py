@@ -77,6 +77,12 @@ class Decisions:
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def models_decided(self) -> frozenset[str]:
+        """Return the models for which a request was ever approved."""
+        query = sa.select(requests.c.model).where(requests.c.status == RequestStatus.APPROVED.value).distinct()
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def last_approved(self, model: str) -> PromotionRequest:
         """Return the approved request that was decided last. Raises RequestNotFound where there is none."""
         query = sa.select(requests).where(_is_approved(model)).order_by(requests.c.decided_at.desc()).limit(1)

@@ -11,7 +11,10 @@ from core.commands.options import As, Json, OptionalReason, get_actor, get_store
 from core.commands.output import table_rows
 from core.delta.catalog import split_version
 from core.entities import Commit, Field
+from core.escaping import line
 from core.features.data import browse, ingest
+from core.features.data.file_formats.csv_format import CsvFormat
+from core.texts import text
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Registered name, path or URI.")]
 
@@ -127,15 +130,59 @@ def ingest_file(
     table: TableName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file.")],
     mode: Annotated[Literal["append", "overwrite"], typer.Option(help="Add the rows, or replace all rows.")] = "append",
+    new: Annotated[bool, typer.Option("--new", help="The table must not exist yet.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Save nothing if there are warnings.")] = False,
+    null: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Unquoted text that means null. May be repeated.")
+    ] = None,
+    delimiter: Annotated[Literal[",", ";", "tab", "|"] | None, typer.Option(help="Default: detected.")] = None,
+    decimal: Annotated[Literal[".", ","] | None, typer.Option(help="Decimal mark. Default: detected.")] = None,
+    encoding: Annotated[
+        Literal["utf-8", "windows-1252", "utf-16"] | None,
+        typer.Option(help="Default: detected.", case_sensitive=False),
+    ] = None,
+    quote: Annotated[Literal['"', "'"] | None, typer.Option(help="Quote character. Default: detected.")] = None,
+    header: Annotated[bool, typer.Option("--header/--no-header", help="The first line has the column names.")] = True,
+    dates: Annotated[
+        Literal["iso", "dmy", "mdy"] | None,
+        typer.Option(help="Order of day, month and year. Default: detected, if only one order is possible."),
+    ] = None,
     reason: OptionalReason = "",
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Save a file as a new version of a table."""
+    """Save a file as a new version of a table. Warnings of the check before the save go to stderr."""
     result = ingest.ingest_file(
-        get_stores(), get_actor(as_, "scientist"), table=table, path=file, name=file.name, mode=mode, reason=reason
+        get_stores(),
+        get_actor(as_, "scientist"),
+        table=table,
+        path=file,
+        name=file.name,
+        mode=mode,
+        reason=reason,
+        chosen=CsvFormat(
+            encoding=encoding,
+            delimiter="\t" if delimiter == "tab" else delimiter,
+            quote=quote,
+            decimal=decimal,
+            header=header,
+            dates=dates,
+            nulls=tuple(null or ()),
+        ),
+        new=new,
+        strict=strict,
     )
-    write_answer({"table": result.table, "version": result.version, "rows_added": result.rows_added}, as_json=as_json)
+    for warning in result.warnings:
+        typer.echo(line(text("Warning: {warning}", warning=warning)), err=True)
+    answer = {
+        "table": result.table,
+        "version": result.version,
+        "rows_added": result.rows_added,
+        "format": None if result.format is None else result.format.to_json(),
+    }
+    if as_json:
+        answer["warnings"] = [{"kind": w.kind, "column": w.column, "message": w.message} for w in result.warnings]
+    write_answer(answer, as_json=as_json)
 
 
 def _rows_by_position(rows: Any) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from core.escaping import line
 from core.features.evidence import export_evidence
 from core.features.evidence.export_evidence import ExportedFile
 
-Model = Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Commands for models: models, train, runs, compare, lineage, impact, score, reproduce."""
+"""Commands for models: models, train, compare, lineage, impact, score, reproduce."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from core.commands.options import (
     Params,
     get_actor,
     get_stores,
+    parse_model,
     parse_model_version,
     parse_parameters,
     write_answer,
 )
+from core.commands.runs import run_document
 from core.delta.catalog import split_version
-from core.entities import Lineage, Node, NodeKind, Reproduced, Run
+from core.entities import Lineage, Node, NodeKind, Reproduced
 from core.errors import BadParameter
 from core.features.history import as_of as asof
 from core.features.history import lineage_as_of
 from core.features.lineage import build_graph, origin
 from core.features.runs import compare as comparing
 from core.features.runs import models as registered
-from core.features.runs.runs import list_runs
 from core.features.scoring.score import score as score_rows
 from core.features.training import reproduce as reproducing
 from core.features.training.train import train as train_model
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (models, train, runs, compare, lineage, impact, score, reproduce):
+    for command in (models, train, compare, lineage, impact, score, reproduce):
         app.command()(command)
 
 
@@ -57,6 +58,7 @@ def models(
                     {
                         "version": v.version,
                         "stage": v.stage,
+                        "aliases": list(v.aliases),
                         "run_id": v.run_id,
                         "metrics": dict(v.metrics),
                         "data": [{"table": d.table, "version": d.version} for d in v.data],
@@ -106,17 +108,6 @@ def train(
     )
 
 
-def runs(
-    experiment: Annotated[str | None, typer.Option(help="Show only runs of this experiment.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many runs.")] = 100,
-    as_: As = None,
-    as_json: Json = False,
-) -> None:
-    """List runs, newest first."""
-    page = list_runs(get_stores(), get_actor(as_), experiments=(experiment,) if experiment else (), limit=limit)
-    write_answer([_run(run) for run in page.runs], as_json=as_json)
-
-
 def compare(
     run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Run ids.")],
     baseline: Annotated[
@@ -129,7 +120,7 @@ def compare(
     comparison = comparing.compare_runs(get_stores(), get_actor(as_), run_ids, baseline=baseline)
     write_answer(
         {
-            "runs": [_run(run) for run in comparison.runs],
+            "runs": [run_document(run) for run in comparison.runs],
             "baseline": comparison.baseline.run_id if comparison.baseline else None,
             "deltas": {run_id: dict(values) for run_id, values in comparison.deltas.items()},
             "differing_params": list(comparison.differing_params),
@@ -140,7 +131,7 @@ def compare(
 
 
 def lineage(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
@@ -159,8 +150,9 @@ def lineage(
                 "name": current.version.model,
                 "version": current.version.version,
                 "stage": current.version.stage,
+                "aliases": list(current.version.aliases),
             },
-            "run": None if current.run is None else _run(current.run),
+            "run": None if current.run is None else run_document(current.run),
             "data": [
                 {
                     "table": d.table,
@@ -198,7 +190,9 @@ def impact(
 
 
 def score(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model in Production, or MODEL/N for that version.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Model in Production; MODEL/N or MODEL@ALIAS for a version.")
+    ],
     table: Annotated[str, typer.Argument(metavar="TABLE[@N]", help="Table, and version if not the latest.")],
     into: Annotated[str, typer.Option("--into", metavar="TABLE", help="Table for the predictions.")] = "predictions",
     reason: OptionalReason = "",
@@ -207,12 +201,12 @@ def score(
 ) -> None:
     """Score a version of a table and save the predictions."""
     name, version = split_version(table)
-    key = parse_model_version(model) if "/" in model else None
+    model_name, model_number = parse_model(model)
     batch = score_rows(
         get_stores(),
         get_actor(as_, "scientist"),
-        model=key.model if key else model,
-        model_version=key.version if key else None,
+        model=model_name,
+        model_version=model_number,
         table=name,
         version=version,
         into=into,
@@ -255,7 +249,7 @@ def _model_as_of_document(model: asof.ModelAsOf) -> dict[str, Any]:
 
 
 def reproduce(
-    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
     tolerance: Annotated[
         float, typer.Option(help="Largest accepted difference of a KPI, relative or absolute.")
     ] = reproducing.TOLERANCE,
@@ -284,23 +278,6 @@ def _lineage_as_of_document(version: asof.VersionAsOf, graph: Lineage) -> dict[s
         "code": {},
         "decisions": [_node(n) for n in graph.nodes if n.kind is NodeKind.DECISION],
         "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
-    }
-
-
-def _run(run: Run) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "name": run.name,
-        "experiment": run.experiment,
-        "status": run.status,
-        "started": run.started,
-        "ended": run.ended,
-        "user": run.user,
-        "table": run.data.table if run.data else None,
-        "version": run.data.version if run.data else None,
-        "params": dict(run.params),
-        "metrics": dict(run.metrics),
-        "is_deleted": run.is_deleted,
     }
 
 

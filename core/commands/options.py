@@ -17,6 +17,7 @@ from core.commands import output
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadName, BadParameter, NotSignedIn
 from core.features.admin.sign_in import demo_identity, enable_provider, is_provider_enabled
+from core.features.runs.models import find_by_alias
 from core.features.stores import Stores
 from core.redact import everywhere
 from core.settings import secret_free
@@ -48,6 +49,7 @@ __all__ = [
     "Reason",
     "get_actor",
     "get_stores",
+    "parse_model",
     "parse_model_version",
     "write_answer",
 ]
@@ -120,13 +122,32 @@ def _no_default() -> str | None:
     raise typer.BadParameter("required: name the user who decides.", param_hint="'--as'")
 
 
+def parse_model(text: str) -> tuple[str, int | None]:
+    """Return model and version of MODEL, MODEL/N or MODEL@ALIAS; MODEL alone has no version.
+
+    Raises as `parse_model_version` does.
+    """
+    is_name = "/" not in text and ("@" not in text or any(model.name == text for model in get_stores().models.models()))
+    if is_name:
+        return text, None
+    key = parse_model_version(text)
+    return key.model, key.version
+
+
 def parse_model_version(text: str) -> ModelVersionKey:
-    """Parse MODEL/N.
+    """Parse MODEL/N, or MODEL@ALIAS, which is the version that holds the alias now.
 
     Raises:
         BadName: *text* has another form.
+        ModelNotFound, ModelVersionNotFound: no version has that alias.
     """
     match = _MODEL_VERSION.match(text)
-    if match is None:
-        raise BadName("{name!r} is not a valid model version. Write MODEL/N, for example iris_classifier/3.", name=text)
-    return ModelVersionKey(model=match["model"], version=int(match["version"]))
+    if match is not None:
+        return ModelVersionKey(model=match["model"], version=int(match["version"]))
+    model, _, alias = text.rpartition("@")
+    if not model or not alias:
+        raise BadName(
+            "{name!r} is not a valid model version. Write MODEL/N or MODEL@ALIAS, for example iris_classifier/3.",
+            name=text,
+        )
+    return find_by_alias(get_stores(), get_actor(None), model, alias)

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def request(
-    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
     to: Annotated[
         Literal["Staging", "Production", "Archived", "None"],
         typer.Option("--to", case_sensitive=False, help="Stage to request."),

@@ -1,4 +1,4 @@
-"""Commands for tokens: token issue, token list, token revoke."""
+"""Commands for identities: token issue, token list, token revoke, and allow-demo."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from core.commands import output
-from core.commands.options import As, Json, OptionalReason, get_actor, get_stores, write_answer
+from core.commands.options import As, Json, OptionalReason, Reason, get_actor, get_stores, write_answer
 from core.entities import Role, Token
 from core.features.admin import tokens
+from core.features.admin.sign_in import allow_demo as allow
 
 
 def add_to(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Issue, list and revoke tokens for MODELLEDGER_TOKEN.")
     for name, command in (("issue", issue), ("list", list_all), ("revoke", revoke)):
         group.command(name)(command)
+    app.command("allow-demo")(allow_demo)
     app.add_typer(group, name="token")
 
 
@@ -78,3 +80,9 @@ def _document(token: Token) -> dict[str, Any]:
         "revoked": token.revoked,
         "revoked_by": token.revoked_by,
     }
+
+
+def allow_demo(reason: Reason, as_: As = None, as_json: Json = False) -> None:
+    """Accept demo identities again after the sign-in provider was removed."""
+    allow(get_stores(), get_actor(as_), reason=reason)
+    write_answer({"demo_identities": True}, as_json=as_json)

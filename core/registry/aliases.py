@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.entities import Stage
-from core.registry.versions import PRODUCTION_ALIAS, STAGING_ALIAS, MlflowRegistry
+from core.registry.versions import MlflowRegistry
 
 STAGE_TAG = "stage"
 
 
 class AliasRegistry(MlflowRegistry):
-    """The alias `production` decides which version is in Production, `staging` which is in Staging.
+    """The alias of Production decides which version is in Production, that of Staging which is in Staging.
 
     The tag `stage` distinguishes Archived and None. An alias points to one version, so a model never has two
     versions in Production. A version whose tag says Production but which does not hold the alias is read as Archived.
@@ -22,11 +22,11 @@ class AliasRegistry(MlflowRegistry):
     is_stage_an_alias = True
 
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
-        number = int(version.version)
-        if aliases.get(PRODUCTION_ALIAS) == number:
+        number, names = int(version.version), self.stage_aliases(version.name)
+        if aliases.get(names[Stage.PRODUCTION]) == number:
             return Stage.PRODUCTION
         tag = str((version.tags or {}).get(STAGE_TAG, Stage.NONE.value))
-        if aliases.get(STAGING_ALIAS) == number and tag != Stage.ARCHIVED.value:
+        if aliases.get(names[Stage.STAGING]) == number and tag != Stage.ARCHIVED.value:
             return Stage.STAGING
         if tag == Stage.PRODUCTION.value:
             return Stage.ARCHIVED
@@ -35,7 +35,7 @@ class AliasRegistry(MlflowRegistry):
     def _set_stage(self, client: Any, model: str, version: int, stage: Stage) -> None:
         registered = client.get_registered_model(model)
         aliases = {alias: int(number) for alias, number in registered.aliases.items()}
-        for alias_stage, alias in ((Stage.PRODUCTION, PRODUCTION_ALIAS), (Stage.STAGING, STAGING_ALIAS)):
+        for alias_stage, alias in self.stage_aliases(model).items():
             if stage is alias_stage:
                 client.set_registered_model_alias(model, alias, str(version))
             elif aliases.get(alias) == version:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -73,7 +73,7 @@ def _open_repository(connection: Connection, uri: str, owners: Owners, path: str
         with connection.client(_missing(uri)):
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-            repository = get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+            repository = _repository(get_artifact_repository, uri, connection)
             folder = require_own_folder(connection, repository, owners)
             if folder is not None:
                 # MLflow lists a missing local folder as an empty one.
@@ -93,6 +93,23 @@ def _open_repository(connection: Connection, uri: str, owners: Owners, path: str
     except Exception as error:  # object stores are plugins of MLflow, so their errors cannot be listed
         raise StorageUnavailable(
             "The artifact store at {address} does not answer ({cause}). Check its credentials.",
+            address=masked(uri),
+            cause=first_line(error),
+            uri=uri,
+        ) from error
+
+
+def _repository(get_artifact_repository: Callable[..., Any], uri: str, connection: Connection) -> Any:
+    """Return MLflow's artifact store. An address that MLflow does not know is not an outage of MLflow itself."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return get_artifact_repository(uri, tracking_uri=connection.tracking_uri)
+    except MlflowException as error:
+        if urlsplit(uri).scheme in ("", "models", "runs"):
+            raise  # MLflow is asked where these lie
+        raise StorageUnavailable(
+            "MLflow cannot open the artifact store of {address} here ({cause}).",
             address=masked(uri),
             cause=first_line(error),
             uri=uri,

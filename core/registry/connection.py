@@ -87,8 +87,13 @@ class Connection:
     @property
     def max_call_s(self) -> float:
         """The longest time that one call of a server may take; a longer timeout that the user set for MLflow counts."""
+        return 2 * max(self.timeout_s, self.wait_s)
+
+    @property
+    def wait_s(self) -> float:
+        """The longest time until an answer begins: MLflow's own variable, if the user has set it, has precedence."""
         user_timeout = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
-        return 2 * max(self.timeout_s, float(user_timeout) if user_timeout.isdigit() else 0.0)
+        return float(user_timeout) if user_timeout.isdigit() else self.timeout_s
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -208,6 +213,17 @@ class Connection:
         return self._unavailable(cause, in_flight=in_flight)
 
     def _unavailable(self, cause: str, *, in_flight: bool = False) -> RegistryUnavailable:
+        if cause == _TOO_SLOW:
+            # MLflow's own variable has precedence, where the user has set it.
+            is_ours = self.wait_s == _request_timeout(self.timeout_s)
+            return RegistryUnavailable(
+                "MLflow at {uri} did not answer within {seconds} s. It may be busy: try again, or set {setting} to a "
+                "longer time.",
+                uri=masked(self.tracking_uri),
+                seconds=f"{self.wait_s:g}",
+                setting="MODELLEDGER_MLFLOW_TIMEOUT_S" if is_ours else "MLFLOW_HTTP_REQUEST_TIMEOUT",
+                in_flight=in_flight,
+            )
         return RegistryUnavailable(
             "MLflow at {uri} does not answer ({cause}). Check that it runs and that MLFLOW_TRACKING_URI is right, then "
             "try again.",
@@ -237,16 +253,18 @@ class Connection:
         return tuple(marker)
 
 
+# The server took the call and did not answer in time: its address is right.
+_TOO_SLOW = text("it took too long")
 # Parts of the messages of urllib3 and MLflow, and the cause in a few words.
 _CAUSES = (
     ("Connection refused", text("nothing listens there")),
     ("NewConnectionError", text("nothing listens there")),
     ("Name or service not known", text("there is no such host")),
     ("NameResolutionError", text("there is no such host")),
-    ("Read timed out", text("it took too long")),
-    ("ReadTimeoutError", text("it took too long")),
-    ("ConnectTimeoutError", text("it took too long")),
-    ("no complete answer within", text("it took too long")),
+    ("Read timed out", _TOO_SLOW),
+    ("ReadTimeoutError", _TOO_SLOW),
+    ("ConnectTimeoutError", text("no connection within the time limit")),
+    ("no complete answer within", _TOO_SLOW),
 )
 
 
@@ -273,10 +291,15 @@ def _cause(error: Exception) -> str:
     return next((cause for sign, cause in _CAUSES if sign in message), first_line(error))
 
 
+def _request_timeout(timeout_s: float) -> int:
+    """Return the whole seconds that MLflow's variable accepts."""
+    return max(1, round(timeout_s))
+
+
 def _set_environment(timeout_s: float) -> None:
     """Set the variables that MLflow reads at each call or at import, unless the user has set them."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_request_timeout(timeout_s)))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     os.environ.setdefault("MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "false")

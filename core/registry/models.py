@@ -14,15 +14,19 @@ class ModelRegistry(ABC):
     """Registered models and the stages of their versions.
 
     There are two implementations: registry/stages.py (MLflow's native stages) and registry/aliases.py (aliases and a
-    tag, for registries without stages). `models:/NAME@production` works with both.
+    tag, for registries without stages). `models:/NAME@ALIAS` works with both, for the aliases of `stage_aliases`.
 
     Every method can raise RegistryUnavailable, within a bounded time. Methods that take a model or a version raise
     ModelNotFound and ModelVersionNotFound.
     """
 
     name: ClassVar[str]
-    # Whether the alias `production` decides which version is in Production, or only follows the stage.
+    # Whether the alias of Production decides which version is in Production, or only follows the stage.
     is_stage_an_alias: ClassVar[bool] = False
+
+    @abstractmethod
+    def stage_aliases(self, model: str) -> Mapping[Stage, str]:
+        """Return the alias of Production and of Staging for *model*, as the settings name them."""
 
     @abstractmethod
     def models(self) -> tuple[RegisteredModel, ...]:
@@ -32,7 +36,7 @@ class ModelRegistry(ABC):
     def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
         """Return the versions of *model*, or of all models, by model name and then newest first.
 
-        The number of calls to MLflow does not depend on the number of versions.
+        MLflow is called once per 500 versions, or fewer if it answers slowly.
         """
 
     @abstractmethod

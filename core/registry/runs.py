@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,23 +13,18 @@ from urllib.parse import quote
 from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
 from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
 from core.redact import redactor
-from core.registry import artifact_files, search_filter
+from core.registry import artifact_files
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_point, to_run
-from core.registry.run_cache import RunCache
+from core.registry.run_cache import ChangeMarker, RunCache
+from core.registry.search.call_size import CallSize
+from core.registry.search.listing import RunListings, RunPage
 
-# One search accepts this many run ids, so a model with 1,000 versions needs one search.
-_IDS_PER_CALL = 5_000
+_EXPERIMENTS_PER_CALL = 1_000
+# The list of experiments is read again after this time, or at once if it lacks an experiment.
+_TRUST_S = 5.0
 _PARAMS_PER_CALL = 100
 _REASON_TAG = "modelledger.reason"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPage:
-    """Some runs, newest first. *next_token* requests the page after them and is None on the last page."""
-
-    runs: tuple[Run, ...]
-    next_token: str | None
 
 
 class Runs:
@@ -54,6 +49,11 @@ class Runs:
         self._cache = RunCache()
         self._redact = redact or redactor()
         self._names: dict[str, str] = {}
+        self._active: frozenset[str] = frozenset()
+        self._names_read_at = -math.inf
+        self._names_marker: ChangeMarker = None
+        self._call_size = CallSize()
+        self.listings = RunListings(self.page, self._connection.change_marker, self._call_size)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -63,46 +63,29 @@ class Runs:
 
     def experiments(self) -> tuple[str, ...]:
         """Return the names of the experiments that are not deleted."""
-        self._experiment_names()
-        with self._connection.client() as client:
-            return tuple(sorted(experiment.name for experiment in client.search_experiments(max_results=1000)))
+        names = self._experiment_names()
+        return tuple(sorted(names[key] for key in self._active))
 
     def page(
-        self,
-        experiments: Sequence[str] = (),
-        text: str = "",
-        *,
-        data: TableVersion | None = None,
-        table: str | None = None,
-        status: RunStatus | None = None,
-        limit: int = 100,
-        token: str | None = None,
+        self, experiments: Sequence[str] = (), conditions: str = "", *, limit: int = 100, token: str | None = None
     ) -> RunPage:
-        """Return one page of the runs of *experiments* (all if empty) whose name contains *text*, newest first.
+        """Return one page of the runs of *experiments* (all if empty) that match *conditions*, newest first.
 
-        With *table* or *data* only runs whose tags name that table or data version.
+        *conditions* is a filter of MLflow: `core.registry.search.filters` writes it.
 
         Raises:
-            BadInput: MLflow does not accept *token*.
+            BadInput: MLflow does not accept *conditions* or *token*.
         """
         names = self._experiment_names()
+        if not set(experiments) <= set(names.values()):
+            names = self._experiment_names(max_age_s=0.0)
         experiment_ids = [key for key, name in names.items() if not experiments or name in experiments]
         if not experiment_ids:
             return RunPage(runs=(), next_token=None)
-        conditions = []
-        if text.strip():
-            conditions.append(f"attributes.run_name ILIKE {search_filter.quote(f'%{text.strip()}%')}")
-        if data is not None:
-            table = data.table
-            conditions.append(f"tags.`delta.version` = '{data.version}'")
-        if table is not None:
-            conditions.append(f"tags.`delta.table` = {search_filter.quote(table)}")
-        if status is not None:
-            conditions.append(f"attributes.status = '{status.value.upper()}'")
         with self._connection.client() as client:
             page = client.search_runs(
                 experiment_ids,
-                " AND ".join(conditions),
+                conditions,
                 max_results=limit,
                 order_by=["attributes.start_time DESC"],
                 page_token=token,
@@ -122,9 +105,9 @@ class Runs:
     def get_many(self, run_ids: Iterable[str], *, fresh: bool = False) -> dict[str, Run]:
         """Return runs by id, deleted runs included; ids that MLflow does not know are left out.
 
-        MLflow is called once per 5,000 ids. If MLflow is a server, a run that has ended may come from memory for up to
-        a minute after somebody changed it; a change in an embedded store is seen at once. With *fresh* every run is
-        read from MLflow, as gates and verdicts need.
+        MLflow is called once per 500 ids, or fewer if it answers slowly. If MLflow is a server, a run that has ended
+        may come from memory for up to a minute after somebody changed it; a change in an embedded store is seen at
+        once. With *fresh* every run is read from MLflow, as gates and verdicts need.
         """
         requested = list(dict.fromkeys(run_id for run_id in run_ids if _is_run_id(run_id)))
         marker = self._connection.change_marker()
@@ -163,6 +146,7 @@ class Runs:
         """Start a run and return its id; create the experiment if it does not exist."""
         experiment_id = self._experiment(experiment)
         self._names[experiment_id] = experiment
+        self._active |= {experiment_id}
         with self._connection.client() as client:
             run = client.create_run(
                 experiment_id, run_name=name, tags={"mlflow.user": user, "mlflow.source.type": "JOB", **tags}
@@ -227,28 +211,44 @@ class Runs:
     # ------------------------------------------------------------------------------------------ helpers
 
     def _search(self, run_ids: Sequence[str]) -> dict[str, Run]:
-        names, runs = self._experiment_names(), {}
+        names = self._experiment_names(max_age_s=0.0)
+        experiments, runs = list(names), dict[str, Run]()
         with self._connection.client() as client:
             from mlflow.entities import ViewType
 
-            for start in range(0, len(run_ids), _IDS_PER_CALL):
-                part = run_ids[start : start + _IDS_PER_CALL]
+            start = 0
+            while start < len(run_ids):
+                part = run_ids[start : start + self._call_size.rows]
                 listed = ", ".join(f"'{run_id}'" for run_id in part)
-                for run in client.search_runs(
-                    list(names), f"attributes.run_id IN ({listed})", ViewType.ALL, max_results=len(part)
-                ):
-                    runs[run.info.run_id] = to_run(run, names)
+                with self._call_size.measured(len(part)):
+                    page = client.search_runs(
+                        experiments, f"attributes.run_id IN ({listed})", ViewType.ALL, max_results=len(part)
+                    )
+                runs.update({run.info.run_id: to_run(run, names) for run in page})
+                start += len(part)
         return runs
 
-    def _experiment_names(self, required: Sequence[str] = ()) -> dict[str, str]:
-        """Return names by id, deleted experiments included; from memory if it has all *required* ids."""
-        if required and all(key in self._names for key in required):
+    def _experiment_names(self, required: Sequence[str] = (), *, max_age_s: float = _TRUST_S) -> dict[str, str]:
+        """Return names by id, deleted experiments included; from memory if it has all *required* ids and is recent."""
+        marker = self._connection.change_marker()
+        is_recent = time.monotonic() - self._names_read_at < max_age_s and marker == self._names_marker
+        if (required or is_recent) and all(key in self._names for key in required):
             return self._names
+        token: str | None = None
+        active: set[str] = set()
         with self._connection.client() as client:
             from mlflow.entities import ViewType
 
-            listed = client.search_experiments(view_type=ViewType.ALL, max_results=10_000)
-            self._names.update({experiment.experiment_id: experiment.name for experiment in listed})
+            while True:
+                listed = client.search_experiments(
+                    view_type=ViewType.ALL, max_results=_EXPERIMENTS_PER_CALL, page_token=token
+                )
+                self._names.update({experiment.experiment_id: experiment.name for experiment in listed})
+                active |= {entry.experiment_id for entry in listed if entry.lifecycle_stage == "active"}
+                token = listed.token or None
+                if token is None:
+                    break
+        self._active, self._names_read_at, self._names_marker = frozenset(active), time.monotonic(), marker
         return self._names
 
     def _experiment(self, name: str) -> str:

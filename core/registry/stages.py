@@ -11,7 +11,7 @@ from core.registry.versions import MlflowRegistry
 
 
 class StageRegistry(MlflowRegistry):
-    """The stage is MLflow's `current_stage`. The aliases `production` and `staging` follow the stage."""
+    """The stage is MLflow's `current_stage`. The aliases of Production and Staging follow the stage."""
 
     name = "native"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from abc import abstractmethod
@@ -12,19 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
-from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, RunNotFound
+from core.errors import (
+    ArtifactNotFound,
+    BadInput,
+    ModelNotFound,
+    ModelVersionNotFound,
+    RunNotFound,
+    ServerLacksCall,
+)
 from core.registry import artifact_files, search_filter
+from core.registry.alias_names import AliasNames
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_model, to_version
 from core.registry.models import ModelRegistry
+from core.registry.search.call_size import CallSize
 
-PRODUCTION_ALIAS, STAGING_ALIAS = "production", "staging"
-_ALIAS_BY_STAGE = {Stage.PRODUCTION: PRODUCTION_ALIAS, Stage.STAGING: STAGING_ALIAS}
 # Production comes last: a failure halfway leaves no version in Production rather than two.
 _STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
-_MAX_VERSIONS = 200_000
-_MODELS_PER_PAGE = 1_000
+_MODELS_PER_CALL = 500
 _TRUST_S = 60.0
+_LOG = logging.getLogger(__name__)
 # The source of a model that was logged as in MLflow 3: such a model lies beside its experiment's runs.
 _LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
 
@@ -55,12 +63,15 @@ class MlflowRegistry(ModelRegistry):
         artifact_root: Path | None = None,
         protected: Sequence[Path] = (),
         connection: Connection | None = None,
+        alias_names: AliasNames | None = None,
     ) -> None:
         """Open the registry on first use, or read it through *connection*, which others share."""
+        self._alias_names = alias_names or AliasNames()
         self._connection = connection or Connection(
             tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
         self._cache: dict[str | None, _CachedVersions] = {}
+        self._call_size = CallSize()
 
     # ------------------------------------------------------------------------------- subclasses
 
@@ -73,6 +84,9 @@ class MlflowRegistry(ModelRegistry):
         """Set the stage of one version in MLflow."""
 
     # ------------------------------------------------------------------------------------ reading
+
+    def stage_aliases(self, model: str) -> Mapping[Stage, str]:
+        return self._alias_names.of(model)
 
     def models(self) -> tuple[RegisteredModel, ...]:
         return tuple(sorted((to_model(model) for model in self._search_models()), key=lambda model: model.name))
@@ -96,13 +110,25 @@ class MlflowRegistry(ModelRegistry):
         return versions
 
     def _read_versions(self, model: str | None, models: Sequence[Any]) -> tuple[ModelVersion, ...]:
-        """Read versions in one call. MLflow may leave their aliases empty, so aliases come from *models*."""
+        """Read versions in pages. MLflow may leave their aliases empty, so aliases come from *models*."""
         aliases = {entry.name: _aliases(entry) for entry in models}
+        condition = "" if model is None else f"name = {search_filter.quote(model)}"
+        versions: dict[tuple[str, int], Any] = {}
+        token: str | None = None
         with self._connection.client() as client:
-            versions = client.search_model_versions(
-                "" if model is None else f"name = {search_filter.quote(model)}", max_results=_MAX_VERSIONS
-            )
-        converted = [self._convert(version, aliases.get(version.name, {})) for version in versions]
+            while True:
+                rows = self._call_size.rows
+                with self._call_size.measured(rows):
+                    # A page begins at a count of rows. MLflow's own order, by last update, would lose a version that
+                    # changes between two pages.
+                    page = client.search_model_versions(
+                        condition, max_results=rows, order_by=["name ASC", "version_number ASC"], page_token=token
+                    )
+                versions.update({(version.name, int(version.version)): version for version in page})
+                token = page.token or None
+                if token is None:
+                    break
+        converted = [self._convert(version, aliases.get(version.name, {})) for version in versions.values()]
         return tuple(sorted(converted, key=lambda version: (version.model, -version.version)))
 
     def version(self, key: ModelVersionKey) -> ModelVersion:
@@ -131,20 +157,32 @@ class MlflowRegistry(ModelRegistry):
             confirm()
             with self._connection.client() as client:
                 self._set_stage(client, model, version, stage)
-        self._sync_aliases(model)
+        self._sync_aliases(model, stages)
 
-    def _sync_aliases(self, model: str) -> None:
-        """Point the aliases `production` and `staging` to the versions in those stages, or delete them."""
+    def _sync_aliases(self, model: str, changed: Mapping[int, Stage]) -> None:
+        """Let the aliases of Production and Staging follow the stages that *changed* set.
+
+        An alias that the change does not concern may be somebody else's: it stays where it is.
+        """
         self._cache.clear()
         registered = self._model(model)
         aliases, versions = _aliases(registered), self._read_versions(model, [registered])
-        for stage, alias in _ALIAS_BY_STAGE.items():
+        for stage, alias in self.stage_aliases(model).items():
+            current = aliases.get(alias)
+            if stage not in changed.values() and current not in changed:
+                continue
             holder = max((version.version for version in versions if version.stage is stage), default=None)
-            with self._connection.client() as client:
-                if holder is None and alias in aliases:
-                    client.delete_registered_model_alias(model, alias)
-                elif holder is not None and aliases.get(alias) != holder:
-                    client.set_registered_model_alias(model, alias, str(holder))
+            try:
+                with self._connection.client() as client:
+                    if holder is not None and current != holder:
+                        client.set_registered_model_alias(model, alias, str(holder))
+                    elif holder is None and current is not None:
+                        client.delete_registered_model_alias(model, alias)
+            except ServerLacksCall as error:
+                if self.is_stage_an_alias:
+                    raise
+                _LOG.warning("%s has no alias %s: %s", model, alias, error)
+                return
 
     def register(
         self, model: str, *, source: str, run_id: str, tags: Mapping[str, str], description: str = ""
@@ -224,7 +262,7 @@ class MlflowRegistry(ModelRegistry):
         token: str | None = None
         with self._connection.client() as client:
             while True:
-                page = client.search_registered_models(max_results=_MODELS_PER_PAGE, page_token=token)
+                page = client.search_registered_models(max_results=_MODELS_PER_CALL, page_token=token)
                 models += page
                 token = page.token or None
                 if token is None:

@@ -33,6 +33,7 @@ _VERBS: dict[str, str] = {
     Action.AUDIT_EXPORT: text("exported"),
     Action.RECONCILE_READ: text("checked the registry"),
     Action.RECONCILE_RESOLVE: text("resolved"),
+    Action.REGISTRY_ACCEPT: text("accepted the state as found"),
     Action.JOB_CANCEL: text("cancelled"),
     Action.TRIGGER_WRITE: text("changed the schedule"),
     Action.FINDING_OPEN: text("recorded a finding"),

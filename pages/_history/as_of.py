@@ -181,7 +181,9 @@ def _production(model: ModelAsOf) -> None:
         if production.data
         else t("trained on data that the log does not name"),
         t("since {time}", time=messages.local_time(decision.time)),
-        t("approved by {names}", names=messages.plain(", ".join(decision.decided_by))),
+        t("state as found, accepted by {names}", names=messages.plain(", ".join(decision.decided_by)))
+        if decision.is_acceptance
+        else t("approved by {names}", names=messages.plain(", ".join(decision.decided_by))),
     ]
     if decision.requested_by:
         facts.append(t("requested by {name}", name=messages.plain(decision.requested_by)))

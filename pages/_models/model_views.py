@@ -97,6 +97,7 @@ def headline(view: ModelVersionView) -> None:
     st.subheader(messages.plain(version.key))
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(version.stage)
+        messages.alias_badges(version.aliases)
         data = ", ".join(str(used.source.key) for used in view.data if used.source.key)
         if data:
             st.caption(t("trained on {data}", data=messages.plain(data)), width="content")

@@ -23,6 +23,7 @@ def model_card(serving: Serving, findings: tuple[Finding, ...]) -> None:
             st.badge(t("no version in Production"), icon=":material/circle:", color="gray")
         else:
             messages.badge(serving.production.stage)
+            messages.alias_badges(serving.production.aliases)
             st.markdown(
                 t("version {version} of {total}", version=serving.production.version, total=serving.versions),
                 width="content",

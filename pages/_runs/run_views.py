@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -18,11 +19,42 @@ PARALLEL, OVER_VERSIONS, DETAILS = text("Parallel coordinates"), text("Over data
 VIEWS = (DIFFERENCES, BARS, SCATTER, PARALLEL, OVER_VERSIONS, DETAILS)
 
 
+def linked_runs() -> list[str]:
+    """Return the ids of the runs that the address selects."""
+    return [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id]
+
+
 def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]]) -> list[str]:
-    """Draw the table of runs and return the selected ids, with those of the address that are on another page."""
-    linked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id]
+    """Draw the table of *runs*; return the selected ids in the order of selection, with those on other pages."""
+    linked = linked_runs()
+    here = [run.run_id for run in runs]
+    chosen = [run_id for run_id in linked if run_id in here]
+    if runs:
+        chosen = _table(runs, versions, chosen)
+    elsewhere = [run_id for run_id in linked if run_id not in here]
+    selected = [*(run_id for run_id in linked if run_id in elsewhere or run_id in chosen)]
+    selected += [run_id for run_id in chosen if run_id not in linked]
+    if selected != linked:
+        st.query_params["runs"] = ",".join(selected)
+    if elsewhere:
+        sentence = tn(
+            "{n} selected run is not on this page.", "{n} selected runs are not on this page.", len(elsewhere)
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(messages.plain(sentence), width="content")
+            if st.button(t("Clear the selection"), icon=":material/deselect:", type="tertiary", key="runs_clear"):
+                st.query_params.pop("runs", None)
+                st.session_state["runs_cleared"] = st.session_state.get("runs_cleared", 0) + 1
+                st.rerun()
+    return selected
+
+
+def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], chosen: Sequence[str]) -> list[str]:
+    """Draw one row per run, with the *chosen* runs selected, and return the runs that are selected now."""
     here = [run.run_id for run in runs]
     metrics = run_tables.metric_names(runs)
+    # Streamlit keeps a selection as numbers of rows: other rows are another table.
+    rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_cleared"))).encode()).hexdigest()[:16]
     event = escaping.table(
         run_tables.run_rows(runs, versions, metrics),
         style=messages.coloured,
@@ -31,11 +63,7 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
         placeholder="–",
         selection_mode="multi-row",
         selection_default={
-            "selection": {
-                "rows": [here.index(run_id) for run_id in linked if run_id in here],
-                "columns": [],
-                "cells": [],
-            }
+            "selection": {"rows": [here.index(run_id) for run_id in chosen], "columns": [], "cells": []},
         },
         column_config={
             **{name: st.column_config.NumberColumn(format="%.4f") for name in metrics},
@@ -43,13 +71,10 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
             "TestRows": st.column_config.NumberColumn(format="%d"),
             t("Started"): messages.time_column(t("Started")),
         },
-        key=f"runs_table_{here[0]}_{len(here)}",
-        alt=t("Runs, newest first, with data version, model version and KPIs"),
+        key=f"runs_table_{rows_digest}",
+        alt=t("Runs, with data version, model version and KPIs"),
     )
-    selected = [here[row] for row in event.selection.rows] + [run_id for run_id in linked if run_id not in here]
-    if selected != linked:
-        st.query_params["runs"] = ",".join(selected)
-    return selected
+    return [here[row] for row in event.selection.rows]
 
 
 def chart(view: str, found: Comparison) -> None:

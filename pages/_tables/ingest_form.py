@@ -115,7 +115,7 @@ def _show_preview(preview: IngestPreview, mode: Mode) -> None:
             [
                 {
                     t("Column"): column.name,
-                    t("Fits"): t("● yes") if column.fits else t("✕ no"),
+                    t("Fits"): t("✕ no") if not column.fits else t("▲ check") if column.warning else t("● yes"),
                     t("In the file"): column.file_type or "",
                     t("In the table"): column.table_type or "",
                     t("Note"): column.note,

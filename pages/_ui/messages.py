@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -110,6 +110,12 @@ def badge(value: Enum, label: str | None = None) -> None:
     """Show a stage, verdict, status, outcome, severity or role as a badge. *label* replaces its word; Markdown."""
     colour, icon, word = _BY_KEY[type(value).__name__, value.value]
     st.badge(label or translated(word), icon=icon, color=colour)
+
+
+def alias_badges(aliases: Iterable[str]) -> None:
+    """Show each alias of a version as a badge."""
+    for alias in aliases:
+        st.badge(plain(f"@{alias}"), icon=":material/sell:", color="gray")
 
 
 def word(value: Enum) -> str:

@@ -63,7 +63,10 @@ def model(models: Sequence[ModelSummary], key: str, *, at: DeltaGenerator | None
 
 def model_version(summary: ModelSummary, key: str, *, at: DeltaGenerator | None = None) -> ModelVersionKey | None:
     """Return the chosen version of a model; the newest is the first option."""
-    labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in summary.versions}
+    labels = {
+        str(v.version): " · ".join((str(v.version), messages.label(v.stage), *(f"@{alias}" for alias in v.aliases)))
+        for v in summary.versions
+    }
     chosen = choose(t("Version"), list(labels), key, labels=labels, at=at, of=summary.name)
     return None if chosen is None else ModelVersionKey(model=summary.name, version=int(chosen))
 

@@ -60,8 +60,33 @@ def test_ingest_makes_the_next_version(command: Command, tmp_path: Path) -> None
         writer.writerow([5.1, 3.5, 1.4, 0.2, "setosa"])
         writer.writerow([6.2, 3.4, 5.4, 2.3, "virginica"])
     answer = command("ingest", "iris_training_data", str(file), "--json")
-    assert answer.json == {"table": "iris_training_data", "version": 3, "rows_added": 2}
+    assert {name: answer.json[name] for name in ("table", "version", "rows_added")} == {
+        "table": "iris_training_data",
+        "version": 3,
+        "rows_added": 2,
+    }
     assert command("show", "iris_training_data", "--json").json["rows"] == 152
+
+
+def test_ingest_prints_its_warnings_and_with_strict_saves_nothing(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "es.csv"
+    file.write_bytes("id;importe;ciudad\r\n1;1.234,5;Coruña\r\n2;10,25;NA\r\n".encode("cp1252"))
+    created = command("ingest", "ventas", str(file), "--new", "--strict", "--null", "NA", "--json")
+    assert (created.code, created.err, created.json["warnings"]) == (0, "", [])
+    assert created.json["format"]["decimal"] == ","
+    assert command("sql", "SELECT * FROM ventas ORDER BY id", "--json").json["rows"] == [
+        [1, 1234.5, "Coruña"],
+        [2, 10.25, None],
+    ]
+    refused = command("ingest", "ventas", str(file), "--strict", "--null", "NA")
+    assert refused.code == 1
+    assert "2 of 2 rows are in the table already" in refused.err
+    saved = command("ingest", "ventas", str(file), "--null", "NA", "--json")
+    assert saved.err == "Warning: 2 of 2 rows are in the table already\n"
+    assert saved.json["warnings"] == [
+        {"kind": "rows_in_table", "column": None, "message": "2 of 2 rows are in the table already"}
+    ]
+    assert saved.json["version"] == 1
 
 
 @pytest.mark.slow
@@ -167,6 +192,27 @@ def test_reject_leaves_the_stages_alone(command: Command) -> None:
         if m["name"] == "iris_classifier"
     }
     assert stages == {1: "None", 2: "None", 3: "None"}
+
+
+def test_model_at_alias_is_the_version_that_holds_the_alias(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELLEDGER_ALIASES", '{"*": {"Production": "champion"}}')
+    asked = command(
+        "request", "iris_classifier/2", "--to", "Production", "--as", "scientist", "--reason", "r", "--json"
+    ).json
+    assert command("approve", asked["id"], "--as", "manager", "--reason", "r", "--json").code == 0
+    (model,) = [model for model in command("models", "--json").json if model["name"] == "iris_classifier"]
+    assert {v["version"]: v["aliases"] for v in model["versions"]} == {1: [], 2: ["champion"], 3: []}
+    lineage = command("lineage", "iris_classifier@champion", "--json").json
+    assert (lineage["model"]["version"], lineage["model"]["aliases"]) == (2, ["champion"])
+    scored = command("score", "iris_classifier@champion", "iris_training_data@1", "--into", "predictions", "--json")
+    assert scored.json["model_version"] == "iris_classifier/2"
+    absent = command("score", "iris_classifier@challenger", "iris_training_data@1")
+    assert (absent.code, absent.err) == (
+        1,
+        "iris_classifier has no alias 'challenger'; its aliases are: champion.\n",
+    )
+    unknown = command("lineage", "nosuch@champion")
+    assert (unknown.code, unknown.err.count("\n")) == (1, 1)
 
 
 def test_score_needs_a_production_version_then_writes_a_batch_and_lineage_leads_back(command: Command) -> None:

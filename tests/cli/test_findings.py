@@ -81,3 +81,30 @@ def test_a_finding_is_opened_assigned_and_closed_by_those_who_may(command: Comma
 def test_bad_input_is_one_line(command: Command, arguments: tuple[str, ...]) -> None:
     answer = command("findings", *arguments, "--json")
     assert (answer.code, answer.err.count("\n")) == (1, 1)
+
+
+def test_several_findings_are_closed_with_one_reason(command: Command) -> None:
+    ids = [
+        command("findings", "--open", subject, "--reason", "look", "--as", "auditor", "--json").json["id"]
+        for subject in ("iris_classifier", "iris_classifier/2", "diabetes_progression/1", "diabetes_progression/2")
+    ]
+    refused = command("findings", "close", *ids, "--reason", "done", "--as", "auditor", "--json")
+    assert (refused.code, "may not do reconcile.resolve" in refused.err) == (1, True)
+    unclear = command("findings", "close", ids[0], "--model", "iris_classifier", "--reason", "r", "--as", "manager")
+    assert (unclear.code, "Name the findings to close, or select them" in unclear.err) == (1, True)
+    assert command("findings", "shut", "--reason", "r", "--as", "manager").code == 1
+
+    arguments = ("--model", "iris_classifier", "--kind", "opened by hand", "--reason", "checked", "--as", "manager")
+    done = command("findings", "close", *arguments, "--json").json
+    assert {one["subject"] for one in done["closed"]} == {"iris_classifier", "iris_classifier/2"}
+    assert {(one["closed_by"], one["reason"]) for one in done["closed"]} == {("manager", "checked")}
+    assert command("findings", "close", *arguments, "--json").json == {"closed": [], "refused": []}
+    listed = command("findings", "--model", "diabetes_progression", "--severity", "medium", "--json").json
+    assert {one["id"] for one in listed} == set(ids[2:])
+
+    mixed = command("findings", "close", ids[0], ids[2], "nothing", "--reason", "r", "--as", "manager", "--json")
+    assert mixed.code == 1
+    assert [one["id"] for one in mixed.json["closed"]] == [ids[2]]
+    assert {one["id"] for one in mixed.json["refused"]} == {ids[0], "nothing"}
+    resolved = command("audit", "log", "--action", "reconcile.resolve", "--json").json
+    assert len([event for event in resolved if event["outcome"] == "success"]) == 3

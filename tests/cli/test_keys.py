@@ -81,7 +81,7 @@ KEYS: dict[str, Any] = {
         "rows": {"added": (int, type(None)), "removed": (int, type(None)), "changed": (int, type(None))},
     },
     "sql": {"columns": [str], "rows": [list], "versions_read": [{"table": str, "version": int}]},
-    "ingest": {"table": str, "version": int, "rows_added": int},
+    "ingest": {"table": str, "version": int, "rows_added": int, "format": dict, "warnings": list},
     "train": {"run_id": str, "model_version": str, "metrics": dict, "params": dict},
     "runs": [RUN],
     "compare": {"runs": [RUN]},
@@ -183,7 +183,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     ask("show", f"{TABLE}@0")
     ask("sql", f"SELECT species FROM {TABLE} VERSION AS OF 1 LIMIT 2")
     file = tmp_path / "other.csv"
-    file.write_text("petal_length_cm,species,colour\n1,setosa,red\n")
+    file.write_text("petal_length_cm,species,colour\nshort,setosa,red\n")
     ask("ingest", TABLE, str(file), "--mode", "overwrite")
     ask("diff", TABLE, "2", "3")
     trained = ask("train", "iris_classifier", "--table", f"{TABLE}@0")

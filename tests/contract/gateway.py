@@ -13,7 +13,7 @@ TROUBLES = ("500", "503", "slow", "drips", "silent", "closed")
 
 
 class Gateway:
-    """*trouble* is one of TROUBLES, "403", "done, not answered" or None; *only* limits it to paths that hold that."""
+    """*trouble* is one of TROUBLES, "403", "404", "done, not answered" or None; *only* limits it to such paths."""
 
     def __init__(self, behind: str) -> None:
         self.behind = behind
@@ -47,7 +47,7 @@ class Gateway:
     def _answer(self, call: BaseHTTPRequestHandler) -> None:
         body = call.rfile.read(int(call.headers.get("Content-Length") or 0))
         trouble = self.trouble if self.only in call.path else None
-        if trouble in ("403", "500", "503"):
+        if trouble in ("403", "404", "500", "503"):
             _send(call, int(trouble), b'{"error_code": "PERMISSION_DENIED"}' if trouble == "403" else b"no upstream")
         elif trouble == "drips":
             call.send_response(200)

@@ -93,9 +93,21 @@ def hanging_server() -> Iterator[Hanging]:
 
 def test_a_server_that_hangs_is_asked_once_and_given_up_after_the_timeout() -> None:
     with hanging_server() as server, given_up():
-        with pytest.raises(RegistryUnavailable, match="took too long"):
+        with pytest.raises(RegistryUnavailable) as caught:
             Runs(server.uri, 1.0).page()
         assert server.asked == 1
+    # The server took the call, so its address is right.
+    assert "did not answer within 1 s" in str(caught.value)
+    assert "MODELLEDGER_MLFLOW_TIMEOUT_S" in str(caught.value)
+    assert "MLFLOW_TRACKING_URI" not in str(caught.value)
+
+
+def test_a_slow_answer_names_the_variable_of_mlflow_where_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with hanging_server() as server, given_up(), pytest.raises(RegistryUnavailable) as caught:
+        Runs(server.uri, 1.0).page()
+    assert "within 2 s" in str(caught.value)
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" in str(caught.value)
 
 
 def test_the_second_call_after_an_outage_does_not_wait_again(monkeypatch: pytest.MonkeyPatch) -> None:

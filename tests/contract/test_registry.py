@@ -7,14 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from core.entities import ModelVersionKey, RunStatus, Stage
-from core.errors import ArtifactNotFound, BadInput, ModelNotFound, ModelVersionNotFound, StorageUnavailable
+from core.errors import (
+    ArtifactNotFound,
+    BadInput,
+    ModelNotFound,
+    ModelVersionNotFound,
+    ServerLacksCall,
+    StorageUnavailable,
+)
+from core.registry.alias_names import AliasNames
 from core.registry.aliases import AliasRegistry
 from core.registry.connection import Connection
 from core.registry.models import ModelRegistry
 from core.registry.runs import Runs
 from core.registry.stages import StageRegistry
+from tests.contract.gateway import gateway
 from tests.contract.mlflow_server import mlflow_server
 from tests.mlflow_store import make_store
 
@@ -98,14 +108,63 @@ def test_a_promotion_leaves_one_version_in_production_and_moves_the_alias(
 def test_models_at_production_resolves_in_mlflow_itself(
     registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
 ) -> None:
-    from mlflow import MlflowClient
-
     add_versions(registry, runs, model, 2, tmp_path)
     registry.set_stages(model, {2: Stage.PRODUCTION})
     client = MlflowClient(place[0], place[0])
     assert int(client.get_model_version_by_alias(model, "production").version) == 2
     registry.set_stages(model, {2: Stage.ARCHIVED})
     assert "production" not in client.get_registered_model(model).aliases
+
+
+def aliases(client: MlflowClient, model: str) -> dict[str, int]:
+    """An embedded store gives numbers, a server texts."""
+    return {alias: int(version) for alias, version in client.get_registered_model(model).aliases.items()}
+
+
+TEAM = AliasNames.parse({"*": {"Production": "champion", "Staging": "challenger"}, "vip": {"Production": "live"}})
+
+
+def test_aliases_have_the_names_that_the_team_gives_them(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    add_versions(registry, runs, model, 3, tmp_path)
+    client = MlflowClient(place[0], place[0])
+    client.set_registered_model_alias(model, "production", "3")
+    named = type(registry)(place[0], timeout_s=30.0, alias_names=TEAM)
+    named.set_stages(model, {1: Stage.PRODUCTION, 2: Stage.STAGING})
+    assert aliases(client, model) == {"champion": 1, "challenger": 2, "production": 3}
+    named.set_stages(model, {1: Stage.ARCHIVED, 2: Stage.PRODUCTION})
+    assert aliases(client, model) == {"champion": 2, "production": 3}
+    assert stages(named, model) == {1: "Archived", 2: "Production", 3: "None"}
+    assert named.versions(model)[1].aliases == ("champion",)
+    assert named.stage_aliases("vip") == {Stage.PRODUCTION: "live", Stage.STAGING: "challenger"}
+
+
+def test_alias_of_somebody_else_stays_where_it_is_if_the_stage_is_not_concerned(
+    runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    native = StageRegistry(place[0], timeout_s=30.0)
+    add_versions(native, runs, model, 3, tmp_path)
+    client = MlflowClient(place[0], place[0])
+    client.set_registered_model_alias(model, "production", "3")
+    native.set_stages(model, {1: Stage.STAGING})
+    native.set_stages(model, {2: Stage.ARCHIVED})
+    assert aliases(client, model) == {"production": 3, "staging": 1}
+
+
+def test_stages_work_on_a_server_without_aliases(
+    runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    if not place[0].startswith("http"):
+        pytest.skip("an embedded store always has aliases")
+    add_versions(StageRegistry(place[0], timeout_s=30.0), runs, model, 1, tmp_path)
+    with gateway(place[0]) as before:
+        before.trouble, before.only = "404", "registered-models/alias"
+        old = StageRegistry(before.uri, timeout_s=30.0)
+        old.set_stages(model, {1: Stage.PRODUCTION})
+        assert stages(old, model) == {1: "Production"}
+        with pytest.raises(ServerLacksCall, match="lacks a call"):
+            AliasRegistry(before.uri, timeout_s=30.0).set_stages(model, {1: Stage.STAGING})
 
 
 def test_both_registries_name_the_same_version_as_production(
@@ -214,8 +273,6 @@ def test_a_file_that_is_not_in_the_artifact_is_not_found(
 def test_a_version_may_name_a_run_that_never_existed(
     registry: ModelRegistry, runs: Runs, model: str, place: tuple[str, Path | None]
 ) -> None:
-    from mlflow import MlflowClient
-
     client = MlflowClient(place[0], place[0])
     client.create_registered_model(model)
     client.create_model_version(model, "s3://elsewhere/model", "f" * 32)
@@ -227,8 +284,6 @@ def test_a_version_may_name_a_run_that_never_existed(
 def test_a_deleted_version_leaves_a_gap(
     registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
 ) -> None:
-    from mlflow import MlflowClient
-
     add_versions(registry, runs, model, 3, tmp_path)
     MlflowClient(place[0], place[0]).delete_model_version(model, "2")
     assert [version.version for version in registry.versions(model)] == [3, 1]

@@ -16,6 +16,7 @@ from core.entities import RunStatus, TableVersion
 from core.errors import BadInput, RunNotFound
 from core.registry.connection import Connection
 from core.registry.runs import Runs, failure_reason
+from core.registry.search.filters import Condition, condition, joined, parse_filter
 from tests.contract.mlflow_server import mlflow_server
 from tests.mlflow_store import make_store
 
@@ -97,22 +98,28 @@ def test_pages_are_newest_first_and_lead_to_the_next(runs: Runs, experiment: str
     assert second.next_token is None
 
 
-def test_a_page_is_narrowed_by_name_status_and_data_version(runs: Runs, experiment: str) -> None:
-    zero = runs.start(experiment, "Anna's <b>run</b>", "s", {"delta.table": "t", "delta.version": "0"})
-    one = runs.start(experiment, 'the "other"', "s", {"delta.table": "t", "delta.version": "1"})
+def test_a_page_is_narrowed_by_conditions(runs: Runs, experiment: str) -> None:
+    zero = runs.start(experiment, "Anna's <b>run</b>", "s", {"delta.table": "t", "val loss": "a"})
+    one = runs.start(experiment, 'the "other"', "s", {"delta.table": "t"})
+    runs.log(one, params={"depth": 3}, metrics={"val/loss": 0.25})
     runs.end(one, RunStatus.FAILED, "no rows")
 
-    def ids(**filters: object) -> list[str]:
-        return [run.run_id for run in runs.page((experiment,), **filters).runs]  # type: ignore[arg-type]
+    def ids(*conditions: Condition) -> list[str]:
+        return [run.run_id for run in runs.page((experiment,), joined(conditions)).runs]
 
-    assert ids(text="anna's <B>") == [zero]
-    assert ids(text='"other"') == [one]
-    assert ids(data=TableVersion(table="t", version=0)) == [zero]
-    assert sorted(ids(table="t")) == sorted([zero, one])
-    assert ids(status=RunStatus.FAILED) == [one]
+    assert ids(condition("run_name", "ILIKE", "%anna's <B>%")) == [zero]
+    assert ids(condition("run_name", "ILIKE", '%"other"%')) == [one]
+    assert sorted(ids(condition("tags.delta.table", "=", "t"))) == sorted([zero, one])
+    assert ids(condition("tags.val loss", "=", "a")) == [zero]
+    assert ids(*parse_filter("metrics.val/loss < 0.3 AND params.depth = '3' AND status = 'failed'")) == [one]
+    assert ids(*parse_filter("metrics.`val/loss` >= 2.5e-1")) == [one]
+    assert ids(*parse_filter("metrics.val/loss > 0.25")) == []
+    assert sorted(ids(*parse_filter("start_time > '2026-01-01'"))) == sorted([zero, one])
+    assert ids(*parse_filter("start_time < '2020-01-01T00:00:00Z'")) == []
+    assert ids(*parse_filter(f"run_id IN ('{zero}')")) == [zero]
     assert failure_reason(runs.get(one)) == "no rows"
     with pytest.raises(BadInput, match="quotes"):
-        ids(text="'\"")
+        ids(condition("run_name", "=", "'\""))
 
 
 def test_runs_of_unknown_experiments_are_an_empty_page(runs: Runs) -> None:

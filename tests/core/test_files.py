@@ -9,8 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.delta.files import read_file
 from core.errors import BadFile
+from core.features.data.file_formats.read_file import read_file as read_and_report
+
+
+def read_file(path: Path, **options: object) -> pa.Table:
+    table, _ = read_and_report(path, **options)  # type: ignore[arg-type]
+    return table
 
 
 def write(folder: Path, content: str | bytes, name: str = "data.csv") -> Path:
@@ -64,8 +69,8 @@ def test_parquet_is_told_by_its_content_and_not_by_its_name(tmp_path: Path) -> N
         (b"", "is empty"),
         (b"   \n\n", "only blank lines"),
         (b"a,b\n", "no rows"),
-        ("a,b\né,1\n".encode("latin-1"), "not encoded as UTF-8 (line 2)"),
-        ("a,b\n1,2\n".encode("utf-16"), "neither CSV nor Parquet"),
+        (b"a,b\n\x81,1\n", "not encoded as UTF-8 (line 2: the byte 0x81"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "neither CSV nor Parquet"),
         (b"a,b\n1,2\n3\n", "not valid CSV"),
         (b"a,b\n1,2,3\n", "not valid CSV"),
         (b"a,a\n1,2\n", "column 'a' more than once"),
@@ -122,7 +127,8 @@ def test_zero_padded_numbers_and_long_digits_lose_nothing(tmp_path: Path) -> Non
     }
 
 
-def test_columns_asked_for_as_text_keep_every_character(tmp_path: Path) -> None:
+def test_text_columns_of_the_table_keep_every_character(tmp_path: Path) -> None:
     path = write(tmp_path, "code,flag,n\n1.50,TRUE,1\n2.00,False,2\n")
-    table = read_file(path, as_text=["code", "flag", "not there"])
+    schema = pa.schema([(name, pa.string()) for name in ("code", "flag", "not there")])
+    table = read_file(path, schema=schema)
     assert table.to_pydict() == {"code": ["1.50", "2.00"], "flag": ["TRUE", "False"], "n": [1, 2]}

@@ -31,6 +31,7 @@ TABLE = {
     "audit.export": "x . x .",
     "reconcile.read": "x x x x",
     "reconcile.resolve": ". . x .",
+    "registry.accept": ". . x x",
     "job.read": "x x x x",
     "job.cancel": ". x x x",
     "trigger.write": ". x . .",

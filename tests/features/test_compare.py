@@ -9,7 +9,7 @@ import pytest
 from core.entities import Actor, Role, RunStatus, Stage, TableVersion
 from core.errors import Forbidden, RunNotFound
 from core.features.runs.compare import Direction, compare_runs, direction
-from core.features.runs.runs import list_runs
+from core.features.runs.search import RunQuery, search_runs
 from core.features.stores import Stores
 
 
@@ -160,7 +160,7 @@ def test_direction(metric: str, delta: float | None, expected: Direction) -> Non
 def test_runs_are_listed_by_data_version(stores: Stores, auditor: Actor) -> None:
     zero = make_run(stores, {}, data=0)
     make_run(stores, {}, data=1)
-    page = list_runs(stores, auditor, table="sales", version=0)
+    page = search_runs(stores, auditor, RunQuery(table="sales", version=0))
     assert [run.run_id for run in page.runs] == [zero]
     assert page.runs[0].data == TableVersion(table="sales", version=0)
 
@@ -168,7 +168,7 @@ def test_runs_are_listed_by_data_version(stores: Stores, auditor: Actor) -> None
 def test_an_actor_without_a_role_sees_no_runs(stores: Stores) -> None:
     nobody = Actor(name="nobody", roles=frozenset[Role]())
     with pytest.raises(Forbidden):
-        list_runs(stores, nobody)
+        search_runs(stores, nobody)
     with pytest.raises(Forbidden):
         compare_runs(stores, nobody, ["a" * 32])
 

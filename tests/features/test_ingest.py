@@ -12,7 +12,8 @@ import pytest
 from core.entities import Actor, Outcome
 from core.errors import BadFile, BadName, CommitConflict, Forbidden, LogCorrupt, SchemaMismatch
 from core.features.data.browse import show_version, table_history
-from core.features.data.ingest import ingest_data, ingest_file, preview_file
+from core.features.data.file_formats.csv_format import CsvFormat
+from core.features.data.ingest import IngestResult, ingest_data, ingest_file, preview_file
 from core.features.stores import Stores
 
 LOANS = "id,amount,risk\n1,10.5,low\n2,20,<b>high</b>\n"
@@ -24,7 +25,7 @@ def csv(folder: Path, text: str | bytes, name: str = "loans.csv") -> Path:
     return path
 
 
-def save(stores: Stores, actor: Actor, path: Path, **options: object) -> object:
+def save(stores: Stores, actor: Actor, path: Path, **options: object) -> IngestResult:
     return ingest_file(stores, actor, table="loans", path=path, name=path.name, **options)  # type: ignore[arg-type]
 
 
@@ -145,7 +146,7 @@ def test_a_text_column_keeps_text_that_looks_like_a_number(stores: Stores, scien
         b"",
         b"\n\n",
         b"id,amount,risk\n",
-        "id,risk\n1,é\n".encode("latin-1"),
+        b"id,risk\n1,\x81\n",
         b"id,id\n1,2\n",
         b"id,risk\n1\n",
         b"PAR1xx",
@@ -199,3 +200,116 @@ def test_rows_in_memory_are_saved_and_recorded_alike(stores: Stores, scientist: 
     assert (result.version, result.rows_added) == (0, 1)
     event = stores.audit.search(action="data.ingest")[0]
     assert (event.outcome, event.subject, event.after["source"]) == (Outcome.SUCCESS, "loans@0", "sensor 7")
+
+
+PAYMENTS = "id,amount,country\n" + "".join(f"{n},{n * 10},{('ES', 'FR')[n % 2]}\n" for n in range(1, 31))
+
+
+def warned(stores: Stores, actor: Actor, path: Path, **options: object) -> list[tuple[str, str | None]]:
+    preview = preview_file(stores, actor, table="loans", path=path, name=path.name, **options)  # type: ignore[arg-type]
+    assert preview.fits
+    return [(warning.kind, warning.column) for warning in preview.warnings]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("id,amount,country\n31,310,ES\n", []),
+        ("id,amount,country\n31,310,DE\n", [("new_values", "country")]),
+        ("id,amount,country\n31,99000,ES\n32,-5000,FR\n", [("out_of_range", "amount")]),
+        ("id,amount,country\n31,,ES\n", [("new_nulls", "amount")]),
+        ("id,amount,country\n31,5,ES\n31,5,ES\n", [("repeated_rows", None)]),
+        ("id,amount,country\n3,30,FR\n31,5,ES\n", [("rows_in_table", None)]),
+        ("id,country\n31,ES\n", [("missing_column", "amount"), ("new_nulls", "amount")]),
+    ],
+)
+def test_check_before_saving_warns_and_blocks_nothing(
+    stores: Stores, scientist: Actor, tmp_path: Path, content: str, expected: list[tuple[str, str | None]]
+) -> None:
+    save(stores, scientist, csv(tmp_path, PAYMENTS), new=True)
+    more = csv(tmp_path, content, "more.csv")
+    assert warned(stores, scientist, more) == expected
+    result = save(stores, scientist, more)
+    assert [(warning.kind, warning.column) for warning in result.warnings] == expected
+    kept = stores.audit.search(action="data.ingest")[0].after.get("warnings", [])
+    assert kept == [str(warning) for warning in result.warnings], "an auditor sees what was known"
+
+
+def test_strict_refuses_warnings_and_writes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, PAYMENTS), strict=True, new=True)
+    with pytest.raises(BadFile, match=r"country: 1 new value: 'DE'.*--strict"):
+        save(stores, scientist, csv(tmp_path, "id,amount,country\n31,310,DE\n", "more.csv"), strict=True)
+    assert stores.engine.latest_version(stores.catalog.resolve("loans")) == 0
+    save(stores, scientist, csv(tmp_path, "id,amount,country\n31,310,ES\n", "more.csv"), strict=True)
+
+
+def test_missing_column_is_a_warning_where_it_becomes_null(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    without = csv(tmp_path, "id,amount\n3,7\n")
+    preview = preview_file(stores, scientist, table="loans", path=without, name="loans.csv")
+    (missing,) = [column for column in preview.columns if column.file_type is None]
+    assert (missing.name, missing.fits, missing.warning) == ("risk", True, "missing_column")
+    assert "null" in missing.note
+
+
+def test_overwrite_keeps_the_tables_types_and_warns_of_what_it_changes(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    save(stores, scientist, csv(tmp_path, "id,code,n,x\n1,A1,1,1.5\n"))
+    path = csv(tmp_path, "id,code,n\n1,1.50,1.5\n")
+    assert warned(stores, scientist, path, mode="overwrite") == [
+        ("text", "n"),
+        ("missing_column", "x"),
+        ("new_values", "code"),
+    ]
+    save(stores, scientist, path, mode="overwrite")
+    assert rows_of(stores) == [{"id": 1, "code": "1.50", "n": 1.5}]
+
+
+def test_text_in_a_number_column_is_refused_with_line_and_way_out(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    path = csv(tmp_path, "id,amount,risk\n3,1,low\n4,NA,low\n")
+    with pytest.raises(
+        SchemaMismatch, match=r"amount \(does not fit: line 3: 'NA' is not double; treat NA as null\?\)"
+    ):
+        save(stores, scientist, path)
+    save(stores, scientist, path, chosen=CsvFormat(nulls=("NA",)))
+    assert [row["amount"] for row in rows_of(stores)] == [10.5, 20.0, 1.0, None]
+
+
+def test_new_table_must_not_exist_and_is_a_warning_if_nobody_said_new(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    path = csv(tmp_path, LOANS)
+    assert warned(stores, scientist, path) == [("new_table", None)]
+    assert warned(stores, scientist, path, new=True) == []
+    save(stores, scientist, path, new=True)
+    with pytest.raises(CommitConflict, match=r"loans exists and is at version 0; nothing was written"):
+        save(stores, scientist, path, new=True)
+    with pytest.raises(CommitConflict):
+        preview_file(stores, scientist, table="loans", path=path, name="loans.csv", new=True)
+
+
+def test_table_whose_files_are_gone_is_not_compared_and_takes_rows(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    save(stores, scientist, csv(tmp_path, LOANS))
+    for file in Path(stores.catalog.resolve("loans").uri).glob("*.parquet"):
+        file.unlink()
+    assert warned(stores, scientist, csv(tmp_path, "id,amount,risk\n3,1,low\n")) == [("not_compared", None)]
+    assert save(stores, scientist, csv(tmp_path, "id,amount,risk\n3,1,low\n")).version == 1
+
+
+def test_keys_and_names_are_no_categories(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    save(stores, scientist, csv(tmp_path, "name\n" + "".join(f"n{n}\n" for n in range(100))), new=True)
+    assert warned(stores, scientist, csv(tmp_path, "name\nn100\n")) == []
+
+
+def test_format_that_was_used_is_kept_in_the_audit_log(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    path = csv(tmp_path, "Código;Importe\r\n1;1.234,5\r\n".encode("cp1252"))
+    result = ingest_file(stores, scientist, table="ventas", path=path, name="ventas.csv")
+    assert stores.engine.read(stores.catalog.resolve("ventas")).to_pylist() == [{"Código": 1, "Importe": 1234.5}]
+    assert result.format == CsvFormat(encoding="windows-1252", delimiter=";", quote='"', decimal=",", header=True)
+    assert stores.audit.search(action="data.ingest")[0].after["format"]["encoding"] == "windows-1252"

@@ -25,6 +25,7 @@ from core.features.monitoring.findings import (
 from core.features.promotion.decide import approve, reject
 from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
+from core.features.takeover.accept_registry import accept_registry
 
 MODEL = "iris_classifier"
 
@@ -153,7 +154,8 @@ def test_an_artifact_that_is_gone(seen: Stores, client: MlflowClient) -> None:
     folder = artifact(seen, client, 2)
     folder.rename(folder.with_name("elsewhere"))
     (found,) = inspect_registry(seen, INSPECTOR)
-    assert (found.kind, found.found) == ("artifact replaced", "no artifact that can be read")
+    assert (found.kind, found.found) == ("artifact missing", "no artifact that can be read")
+    assert found.severity.value == "high"
 
 
 def test_the_newest_version_deleted_leaves_no_gap_and_is_missed_all_the_same(
@@ -184,9 +186,7 @@ def foreign(sample_stores: Stores, client: MlflowClient) -> str:
 def test_a_version_that_was_not_trained_here_is_watched_from_when_it_is_seen(
     sample_stores: Stores, client: MlflowClient, foreign: str
 ) -> None:
-    assert told(inspect_registry(sample_stores, INSPECTOR)) == {
-        ("artifact replaced", "churn/1", "an artifact", "no artifact that can be read"),
-    }
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "its files were never seen"
     client.log_metric(foreign, "auc", 0.99)
     client.set_tag(foreign, "owner", "eve")
     client.set_model_version_tag("churn", "1", "validation_status", "approved")
@@ -234,24 +234,32 @@ def test_a_foreign_metric_and_tag(sample_stores: Stores, client: MlflowClient, f
 
 
 def test_a_metric_that_was_changed_before_anybody_looked(
-    sample_stores: Stores, client: MlflowClient, foreign: str
+    sample_stores: Stores, client: MlflowClient, foreign: str, manager: Actor
 ) -> None:
     time.sleep(0.01)  # MLflow counts in milliseconds
     client.log_metric(foreign, "auc", 0.99)
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "the model is not taken over yet"
+    accept_registry(sample_stores, manager, reason="as found")
+    assert inspect_registry(sample_stores, INSPECTOR) == (), "the value was accepted"
+    client.create_model_version("churn", f"{client.get_run(foreign).info.artifact_uri}/model", foreign)
     found = [one for one in inspect_registry(sample_stores, INSPECTOR) if one.kind == "metric changed"]
-    assert [(one.subject, one.expected) for one in found] == [("churn/1", "auc as it was when the run ended")]
+    assert [(one.subject, one.expected) for one in found] == [("churn/2", "auc as it was when the run ended")]
     assert inspect_registry(sample_stores, INSPECTOR) == (), "it is told once"
     assert {one.gone for one in list_findings(sample_stores, INSPECTOR)} == {None}
 
 
-def test_a_run_that_still_runs_is_noted_when_it_has_ended(sample_stores: Stores, client: MlflowClient) -> None:
-    run = client.create_run(client.create_experiment("theirs"))
-    client.create_registered_model("churn")
+def test_a_run_that_still_runs_is_noted_when_it_has_ended(
+    sample_stores: Stores, client: MlflowClient, foreign: str, manager: Actor
+) -> None:
+    accept_registry(sample_stores, manager, reason="as found")
+    run = client.create_run(client.get_run(foreign).info.experiment_id)
     client.create_model_version("churn", f"{run.info.artifact_uri}/model", run.info.run_id)
     assert inspect_registry(sample_stores, INSPECTOR) == ()
     client.log_metric(run.info.run_id, "auc", 0.7)
     client.set_terminated(run.info.run_id)
-    assert {one.kind for one in inspect_registry(sample_stores, INSPECTOR)} == {"artifact replaced"}
+    assert {(one.kind, one.subject) for one in inspect_registry(sample_stores, INSPECTOR)} == {
+        ("artifact missing", "churn/2")
+    }
 
 
 def test_what_is_closed_gone_and_back_is_a_new_finding(

@@ -122,9 +122,13 @@ def test_more_runs_than_a_page_holds_are_turned_over(opened: Opened, sample_stor
     test = opened("runs", runs_experiment="many")
     first = list(table(test)["Run"])
     assert len(first) == 50
-    next(button for button in test.button if button.label == "Older").click().run()
+    assert "55 runs · page 1 of 2" in said(test)
+    test.number_input(key="runs_page.box").set_value(2).run()
     assert len(table(test)) == 5
     assert not set(first) & set(table(test)["Run"])
+    assert test.query_params["runs_page"] == "2"
+    linked = opened("runs", runs_experiment="many", runs_page="2", runs_order="name ASC")
+    assert list(table(linked)["Run"]) == [f"run {number}" for number in (54, 6, 7, 8, 9)]
 
 
 def test_one_run_shows_what_it_logged_and_what_was_changed_afterwards(opened: Opened, sample_stores: Stores) -> None:
@@ -156,3 +160,52 @@ def test_mlflow_that_does_not_answer_is_told_in_one_sentence(
     assert not test.exception
     assert "does not answer" in test.warning[0].value
     assert not test.dataframe
+
+
+def names(test: AppTest) -> list[str]:
+    return list(table(test)["Run"])
+
+
+def test_a_filter_in_the_syntax_of_mlflow_and_an_order_find_runs(opened: Opened, sample_stores: Stores) -> None:
+    for number in range(4):
+        run_id = sample_stores.runs.start("many", f"run {number}", "ana", {})
+        sample_stores.runs.log(run_id, params={"depth": 3}, metrics={"val/loss": number / 10})
+    test = opened("runs", runs_filter="metrics.val/loss < 0.25 AND params.depth = '3'")
+    assert names(test) == ["run 2", "run 1", "run 0"]
+    test.selectbox(key="runs_order.box").set_value("metrics.`val/loss` ASC").run()
+    assert names(test) == ["run 0", "run 1", "run 2"]
+    assert test.query_params["runs_order"] == "metrics.`val/loss` ASC"
+    assert names(opened("runs", runs_user="ana", runs_order="metrics.`val/loss` DESC"))[0] == "run 3"
+    assert opened("runs", runs_model="iris_classifier", runs_user="ana").info
+
+
+def test_a_filter_that_is_not_valid_says_what_is_wrong(opened: Opened, sample_stores: Stores) -> None:
+    (error,) = opened("runs", runs_filter="f1 > 1").error
+    assert "f1 is not a field" in error.value.replace("\\", "")
+    (error,) = opened("runs", runs_order="f1").error
+    assert "is not an order of runs" in error.value
+
+
+def test_a_condition_is_added_to_the_filter_from_a_form(opened: Opened, sample_stores: Stores) -> None:
+    test = opened("runs", runs_filter="params.target = 'species'")
+    test.selectbox(key="runs_field").set_value("metrics.TrainRows")
+    test.selectbox(key="runs_operator").set_value(">")
+    test.text_input(key="runs_value").set_value("50")
+    next(button for button in test.button if button.label == "Add").click().run()
+    assert test.text_input(key="runs_filter").value == "params.target = 'species' AND metrics.TrainRows > 50"
+    assert set(table(test)["TrainRows"]) <= {70, 105}
+    test.text_input(key="runs_value").set_value("many")
+    next(button for button in test.button if button.label == "Add").click().run()
+    assert "'many' is not one" in said(test).replace("\\", "")
+
+
+def test_selected_runs_stay_selected_on_other_pages_and_under_other_filters(
+    opened: Opened, sample_stores: Stores
+) -> None:
+    first, second = (str(version.run_id) for version in sample_stores.models.versions("iris_classifier")[:2])
+    test = opened("runs", runs=f"{first},{second}", runs_data="iris_training_data@0")
+    assert "2 selected runs are not on this page." in said(test).replace("\\", "")
+    assert "Comparing 2 selected runs." in said(test)
+    next(button for button in test.button if button.label == "Clear the selection").click().run()
+    assert "Comparing all runs of this page." in said(test)
+    assert not test.exception

@@ -136,7 +136,13 @@ def test_on_the_command_line_a_lost_driver_is_one_line(stores: Stores) -> None:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         # The data's hash is logged when Spark has read it; what follows is the fit.
-        until(lambda: [run for run in stores.runs.page(table=TABLE).runs if "delta.content_sha256" in run.tags])
+        until(
+            lambda: [
+                run
+                for run in stores.runs.page((), f"tags.`delta.table` = '{TABLE}'").runs
+                if "delta.content_sha256" in run.tags
+            ]
+        )
         for one in java_of(psutil.Process(process.pid)):
             one.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=120)
@@ -147,5 +153,5 @@ def test_on_the_command_line_a_lost_driver_is_one_line(stores: Stores) -> None:
     assert (process.returncode, out) == (1, "")
     assert LOST.match(err.splitlines()[-1])
     assert "Traceback" not in err
-    (run,) = stores.runs.page(table=TABLE).runs
+    (run,) = stores.runs.page((), f"tags.`delta.table` = '{TABLE}'").runs
     assert run.status is RunStatus.FAILED

@@ -149,7 +149,7 @@ def test_file_is_previewed_and_then_saved_as_the_next_version(
     ("content", "says"),
     [
         (b"", "is empty"),
-        ("species\nsétosa\n".encode("latin-1"), "not encoded as UTF-8"),
+        (b"species\ns\x81tosa\n", "not encoded as UTF-8"),
         (b"a,a\n1,2\n", "more than once"),
         (b"species,colour\nsetosa,red\n", "does not fit the table"),
     ],

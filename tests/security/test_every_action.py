@@ -72,6 +72,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "findings --open": ("finding.open", ("m", "--reason", "r")),
     "findings --assign": ("finding.open", ("FINDING", "--owner", "ann", "--reason", "r")),
     "findings --close": ("reconcile.resolve", ("FINDING", "--reason", "r")),
+    "accept-registry": ("registry.accept", ("--reason", "r")),
     "dossier": ("audit.export", ("none/1", "FILE.html")),
     "bundle": ("audit.export", ("none/1", "FILE.zip")),
     "verify-bundle": ("audit.verify", ("FILE.zip",)),

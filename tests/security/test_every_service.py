@@ -26,8 +26,9 @@ from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
-from core.features.runs import compare, models, runs
+from core.features.runs import compare, models, runs, search
 from core.features.scoring import batch_rows, batches, score
+from core.features.takeover import accept_registry
 from core.features.training import recipe_projects, recipes, reproduce, train
 from core.jobs.progress import Silent
 from tests.core.test_permissions import TABLE
@@ -62,7 +63,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "browse.show_version": ("data.read", lambda g, a: browse.show_version(g.stores, a, IRIS, 0)),
     "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
     "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
-    "runs.list_runs": ("run.read", lambda g, a: runs.list_runs(g.stores, a)),
+    "search.field_names": ("run.read", lambda g, a: search.field_names(g.stores, a, search.RunQuery())),
+    "search.search_runs": ("run.read", lambda g, a: search.search_runs(g.stores, a)),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
     "request_promotion.list_requests": ("promotion.read", lambda g, a: request_promotion.list_requests(g.stores, a)),
@@ -120,6 +122,18 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "findings.close_finding": (
         "reconcile.resolve",
         lambda g, a: findings.close_finding(g.stores, a, g.finding, reason="r"),
+    ),
+    "findings.close_findings": (
+        "reconcile.resolve",
+        lambda g, a: findings.close_findings(g.stores, a, [g.finding], reason="r"),
+    ),
+    "accept_registry.accept_registry": (
+        "registry.accept",
+        lambda g, a: accept_registry.accept_registry(g.stores, a, reason="r"),
+    ),
+    "accept_registry.submit_acceptance": (
+        "registry.accept",
+        lambda g, a: accept_registry.submit_acceptance(g.stores, a, reason="r"),
     ),
     "sign_in.allow_demo": ("settings.write", lambda g, a: sign_in.allow_demo(g.stores, a, reason="r")),
     "ingest.preview_file": (

@@ -190,7 +190,7 @@ def test_a_recipe_that_cannot_be_trained_fails_with_one_sentence(
     with pytest.raises(error, match=sentence) as caught:
         train(stores, person, recipe="wrong", version=0)
     assert "\n" not in str(caught.value)
-    assert stores.runs.page((), "wrong", limit=1).runs[0].status is RunStatus.FAILED
+    assert stores.runs.page((), "run_name ILIKE '%wrong%'", limit=1).runs[0].status is RunStatus.FAILED
 
 
 @pytest.mark.parametrize(

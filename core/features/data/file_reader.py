@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from core.errors import BadFile
-from core.features.data.file_reader_process import ANSWER_FILE, ROWS_FILE
+from core.features.data.file_formats.csv_format import CsvFormat, FileReport
+from core.features.data.file_reader_process import ANSWER_FILE, REPORT_FILE, ROWS_FILE
 from core.learning.safety.child_process import ROOT, process_environment
 from core.settings import Settings
 
@@ -22,22 +26,53 @@ _MB = 1024 * 1024
 _LONGEST_ANSWER = 64 * 1024
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileRows:
+    """The rows of a file, and how the file is written."""
+
+    table: pa.Table
+    report: FileReport
+
+
 @contextmanager
-def open_rows(settings: Settings, path: Path, *, name: str, as_text: Collection[str] = ()) -> Iterator[pa.Table]:
+def open_rows(
+    settings: Settings,
+    path: Path,
+    *,
+    name: str,
+    chosen: CsvFormat | None = None,
+    schema: pa.Schema | None = None,
+    is_append: bool = True,
+) -> Iterator[FileRows]:
     """Give the rows of a CSV or Parquet file, mapped from disk: they are valid inside the block, unless copied.
 
-    *name* is the file's name in messages.
+    *name* is the file's name in messages. The other parameters are those of `read_file`.
 
     Raises:
         BadFile: the file cannot be read, or it exceeds a limit of the settings (size, memory, time, rows, columns or
             length of values).
     """
     _require_size(settings, path, name)
+    request = {
+        "path": str(path.absolute()),
+        "name": name,
+        "format": (chosen or CsvFormat()).to_json(),
+        "schema": None if schema is None else base64.b64encode(schema.serialize()).decode(),
+        "is_append": is_append,
+        "limits": {
+            "memory_mb": settings.upload_memory_mb,
+            "cpu_s": settings.upload_time_s,
+            "rows": settings.upload_rows,
+            "columns": settings.upload_columns,
+            "cell_kb": settings.upload_cell_kb,
+        },
+    }
     with tempfile.TemporaryDirectory(prefix="modelledger-parse-") as scratch:
         folder = Path(scratch)
-        _run(settings, path, name, as_text, folder)
+        _run(settings, request, name, folder)
+        report = FileReport.from_json(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")))
         with pa.memory_map(str(folder / ROWS_FILE)) as mapped, pa.ipc.open_file(mapped) as rows:
-            yield rows.read_all()
+            yield FileRows(table=rows.read_all(), report=report)
 
 
 def _require_size(settings: Settings, path: Path, name: str) -> None:
@@ -54,19 +89,7 @@ def _require_size(settings: Settings, path: Path, name: str) -> None:
         )
 
 
-def _run(settings: Settings, path: Path, name: str, as_text: Collection[str], folder: Path) -> None:
-    request = {
-        "path": str(path.absolute()),
-        "name": name,
-        "as_text": list(as_text),
-        "limits": {
-            "memory_mb": settings.upload_memory_mb,
-            "cpu_s": settings.upload_time_s,
-            "rows": settings.upload_rows,
-            "columns": settings.upload_columns,
-            "cell_kb": settings.upload_cell_kb,
-        },
-    }
+def _run(settings: Settings, request: dict[str, Any], name: str, folder: Path) -> None:
     # One allocator and few arenas: memory that is reserved but not used would count against the limit.
     environment = {
         **process_environment(),

@@ -1,10 +1,11 @@
-"""The process that parses an uploaded file: a JSON request on stdin, an Arrow file or an error message as output.
+"""The process that parses an uploaded file: a JSON request on stdin; an Arrow file and a report, or an error.
 
 The process limits itself before it opens the file, gets no settings and no credentials, and writes to one folder only.
 """
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
@@ -17,15 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core.delta.files import read_file
 from core.errors import BadFile, CoreError
+from core.features.data.file_formats.csv_format import CsvFormat
+from core.features.data.file_formats.read_file import read_file
 from core.texts import text
 
-ROWS_FILE, ANSWER_FILE = "rows.arrow", "answer.json"
+ROWS_FILE, REPORT_FILE, ANSWER_FILE = "rows.arrow", "report.json", "answer.json"
 _MB = 1024 * 1024
 _LONGEST_LINE = 16 * _MB
 _LONGEST_HEADER = 1 * _MB
 _BATCH_ROWS = 64 * 1024
+# A value has no limit while lines are counted: the limits of memory and of values hold.
+_LONGEST_VALUE = 2**31 - 1
 
 
 def limit(*, memory_mb: int, cpu_s: int) -> None:
@@ -38,10 +42,17 @@ def limit(*, memory_mb: int, cpu_s: int) -> None:
 
 
 def parse(request: dict[str, Any], folder: Path) -> None:
-    """Write the file's rows to rows.arrow in *folder*. Raises BadFile."""
+    """Write the file's rows to rows.arrow in *folder*, and a report on its format to report.json. Raises BadFile."""
     path, shown, limits = Path(request["path"]), str(request["name"]), request["limits"]
     _check_size(path, shown, limits)
-    table = read_file(path, name=shown, as_text=request["as_text"])
+    schema = request["schema"]
+    table, report = read_file(
+        path,
+        name=shown,
+        chosen=CsvFormat.from_json(request["format"]),
+        schema=None if schema is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))),
+        is_append=request["is_append"],
+    )
     _require_few_columns(table.num_columns, limits, shown)
     _require_few_rows(table.num_rows, limits, shown)
     for name in table.column_names:
@@ -50,6 +61,7 @@ def parse(request: dict[str, Any], folder: Path) -> None:
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
     with pa.OSFile(str(folder / ROWS_FILE), "wb") as out, pa.ipc.new_file(out, table.schema, options=options) as writer:
         writer.write_table(table, max_chunksize=_BATCH_ROWS)
+    (folder / REPORT_FILE).write_text(json.dumps(report.to_json()), encoding="utf-8")
 
 
 def _check_size(path: Path, shown: str, limits: dict[str, int]) -> None:
@@ -145,7 +157,7 @@ def main(arguments: list[str]) -> int:
     request = json.load(sys.stdin)
     limits = request["limits"]
     limit(memory_mb=limits["memory_mb"], cpu_s=limits["cpu_s"])
-    csv.field_size_limit(_LONGEST_HEADER)
+    csv.field_size_limit(_LONGEST_VALUE)
     try:
         parse(request, folder)
     except CoreError as error:

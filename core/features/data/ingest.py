@@ -1,8 +1,8 @@
-"""Ingest: preview a file, check it against the table's schema, and save it as a new version."""
+"""Ingest: preview a file, check it against the table, and save it as a new version."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,24 +10,16 @@ import pyarrow as pa
 from core.access.permissions import Action
 from core.delta.engine import WriteMode
 from core.entities import Actor, Table
-from core.errors import BadFile, SchemaMismatch, first_line
+from core.errors import BadFile, CommitConflict, SchemaMismatch
+from core.features.data.check_before_save import FileCheck, check_file, in_types_of
+from core.features.data.check_columns import ColumnCheck, check_columns
+from core.features.data.check_rows import IngestWarning
+from core.features.data.file_formats.csv_format import CsvFormat, FileReport
 from core.features.data.file_reader import open_rows
 from core.features.stores import Stores
 from core.learning.artifact_files import file_sha256
-from core.texts import text
 
 _PREVIEW_ROWS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnCheck:
-    """One column of the file compared with the table. A type is None if that side has no such column."""
-
-    name: str
-    file_type: str | None
-    table_type: str | None
-    fits: bool
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +29,17 @@ class IngestPreview:
     table: str
     version: int | None
     rows: int
-    columns: tuple[ColumnCheck, ...]
+    report: FileReport
+    check: FileCheck
     sample: pa.Table
+
+    @property
+    def columns(self) -> tuple[ColumnCheck, ...]:
+        return self.check.columns
+
+    @property
+    def warnings(self) -> tuple[IngestWarning, ...]:
+        return self.check.warnings
 
     @property
     def fits(self) -> bool:
@@ -51,32 +52,46 @@ class IngestPreview:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestResult:
-    """The new *version* of a table, and the number of rows that the ingest added."""
+    """The new *version* of a table, the number of rows that the ingest added, its warnings, and how a CSV was read."""
 
     table: str
     version: int
     rows_added: int
+    warnings: tuple[IngestWarning, ...] = ()
+    format: CsvFormat | None = None
 
 
 def preview_file(
-    stores: Stores, actor: Actor, *, table: str, path: Path, name: str, mode: WriteMode = "append"
+    stores: Stores,
+    actor: Actor,
+    *,
+    table: str,
+    path: Path,
+    name: str,
+    mode: WriteMode = "append",
+    chosen: CsvFormat | None = None,
+    new: bool = False,
 ) -> IngestPreview:
     """Read and check a file; nothing is written. *name* is the file's name in messages, never a path to open.
 
+    *chosen* is the format of a CSV file as far as a person chose it. *new*: the table must not exist yet.
+
     Raises:
+        CommitConflict: the table exists although it is *new*.
         BadFile, BadName, Forbidden
     """
     stores.audit.require(actor, Action.DATA_INGEST, table)
     target = stores.catalog.place(table)
-    version, schema = _latest(stores, target)
-    with open_rows(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
+    version, schema = _latest(stores, target, new=new)
+    with open_rows(stores.settings, path, name=name, chosen=chosen, schema=schema, is_append=mode == "append") as rows:
         return IngestPreview(
             table=target.name,
             version=version,
-            rows=data.num_rows,
-            columns=_check_columns(data, schema if mode == "append" else None),
+            rows=rows.table.num_rows,
+            report=rows.report,
+            check=check_file(stores.engine, target, version, schema, rows, mode=mode, new=new),
             # take() copies the rows; a slice would keep all rows in memory.
-            sample=data.take(pa.array(range(min(_PREVIEW_ROWS, data.num_rows)))),
+            sample=rows.table.take(pa.array(range(min(_PREVIEW_ROWS, rows.table.num_rows)))),
         )
 
 
@@ -90,24 +105,41 @@ def ingest_file(
     mode: WriteMode = "append",
     reason: str = "",
     expected_version: int | None = None,
+    chosen: CsvFormat | None = None,
+    new: bool = False,
+    strict: bool = False,
 ) -> IngestResult:
     """Save a CSV or Parquet file as the table's next version; a table that does not exist is created.
 
-    *expected_version* is the version of the preview (-1 for a new table).
+    *expected_version* is the version of the preview (-1 for a new table). *new*: the table must not exist yet. *strict*
+    refuses a file with warnings. The audit log keeps the warnings.
 
     Raises:
-        CommitConflict: the table has a newer version than *expected_version*.
+        CommitConflict: the table has a newer version than *expected_version*, or exists although it is *new*.
         BadFile, BadName, SchemaMismatch, Forbidden: nothing was written.
     """
     with stores.audit.recording(actor, Action.DATA_INGEST, table, reason=reason, before={"file": name}) as record:
-        _, schema = _latest(stores, stores.catalog.place(table))
-        with open_rows(stores.settings, path, name=name, as_text=_text_columns(schema, mode)) as data:
+        target = stores.catalog.place(table)
+        version, schema = _latest(stores, target, new=new)
+        is_append = mode == "append"
+        with open_rows(stores.settings, path, name=name, chosen=chosen, schema=schema, is_append=is_append) as rows:
+            if is_append and schema is not None:
+                _require_fit(check_columns(rows.table, schema, rows.report, is_append=True), target.name)
+            warnings = check_file(stores.engine, target, version, schema, rows, mode=mode, new=new).warnings
+            if strict and warnings:
+                raise _refused(name, warnings)
             digest = file_sha256(path)
             source = {"modelledger.source": name, "modelledger.source_sha256": digest}
-            result = _write(stores, actor, table, data, mode, source, record.operation, expected_version)
+            if expected_version is None:
+                expected_version = -1 if version is None else version
+            result = _write(stores, actor, table, rows.table, mode, source, record.operation, expected_version)
         record.subject = f"{result.table}@{result.version}"
         record.after = {"rows_added": result.rows_added, "mode": mode, "file": name, "file_sha256": digest}
-    return result
+        if rows.report.format is not None:
+            record.after["format"] = rows.report.format.to_json()
+        if warnings:
+            record.after["warnings"] = [str(warning) for warning in warnings]
+    return replace(result, warnings=warnings, format=rows.report.format)
 
 
 def ingest_data(
@@ -145,7 +177,10 @@ def _write(
     version, schema = _latest(stores, target)
     rows = data.num_rows
     # Always a stream: the rows may be in a file that is larger than memory.
-    stream = _fit(data, schema, target.name) if mode == "append" and schema is not None else data.to_reader()
+    stream = data.to_reader()
+    if mode == "append" and schema is not None:
+        _require_fit(check_columns(data, schema, FileReport(), is_append=True), target.name)
+        stream = in_types_of(schema, data)
     metadata = {"modelledger.actor": actor.name, "modelledger.operation": operation, **source}
     written = stores.engine.write(
         target,
@@ -157,75 +192,40 @@ def _write(
     return IngestResult(table=target.name, version=written, rows_added=rows)
 
 
-def _latest(stores: Stores, table: Table) -> tuple[int | None, pa.Schema | None]:
-    """Return the table's latest version and its Arrow schema; None and None if the table does not exist."""
+def _latest(stores: Stores, table: Table, *, new: bool = False) -> tuple[int | None, pa.Schema | None]:
+    """Return the table's latest version and its Arrow schema; None and None if the table does not exist.
+
+    Raises:
+        CommitConflict: the table exists although it is *new*.
+    """
     if not stores.engine.exists(table):
         return None, None
     version = stores.engine.latest_version(table)
+    if new:
+        raise CommitConflict(
+            "{table} exists and is at version {current}; nothing was written. Choose another name, or add to the "
+            "table.",
+            table=table.name,
+            expected=-1,
+            current=version,
+        )
     return version, stores.engine.read(table, version=version, limit=0).schema
 
 
-def _text_columns(schema: pa.Schema | None, mode: WriteMode) -> list[str]:
-    """Return the text columns of the table: a 1.50 or TRUE in the file must not become 1.5 or true."""
-    if schema is None or mode != "append":
-        return []
-    return [field.name for field in schema if pa.types.is_string(field.type)]
-
-
-def _check_columns(data: pa.Table, schema: pa.Schema | None) -> tuple[ColumnCheck, ...]:
-    """Compare the columns of *data* with the table's *schema*; None means that the table gets a new schema."""
-    if schema is None:
-        return tuple(_check(field, None, fits=True, note=text("new column")) for field in data.schema)
-    checks = [_check_column(data, field) for field in schema]
-    extra = [field for field in data.schema if field.name not in schema.names]
-    note = text("the table has no such column")
-    return (*checks, *(_check(field, None, fits=False, note=note) for field in extra))
-
-
-def _check_column(data: pa.Table, field: pa.Field) -> ColumnCheck:
-    if field.name not in data.column_names:
-        if field.nullable:
-            return _check(None, field, fits=True, note=text("missing in the file; its values will be null"))
-        return _check(None, field, fits=False, note=text("missing in the file, and the table does not allow null"))
-    column, file_field = data.column(field.name), data.schema.field(field.name)
-    if column.null_count and not field.nullable:
-        note = text("{count} values are missing, and the table does not allow null", count=column.null_count)
-        return _check(file_field, field, fits=False, note=note)
-    if column.type == field.type:
-        return _check(file_field, field, fits=True, note=text("same type as in the table"))
-    try:
-        for chunk in column.chunks:
-            chunk.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        return _check(file_field, field, fits=False, note=text("does not fit: {reason}", reason=first_line(error)))
-    return _check(file_field, field, fits=True, note=text("saved as {type} without loss", type=str(field.type)))
-
-
-def _check(file_field: pa.Field | None, table_field: pa.Field | None, *, fits: bool, note: str) -> ColumnCheck:
-    file_type = None if file_field is None else str(file_field.type)
-    table_type = None if table_field is None else str(table_field.type)
-    name = next(field.name for field in (file_field, table_field) if field is not None)
-    return ColumnCheck(name=name, file_type=file_type, table_type=table_type, fits=fits, note=note)
-
-
-def _fit(data: pa.Table, schema: pa.Schema, table: str) -> pa.RecordBatchReader:
-    """Return *data* with the table's columns, order and types. Raises SchemaMismatch, which names every problem."""
-    problems = [f"{column.name} ({column.note})" for column in _check_columns(data, schema) if not column.fits]
+def _require_fit(columns: tuple[ColumnCheck, ...], table: str) -> None:
+    """Raise SchemaMismatch, which names every problem, unless all *columns* fit."""
+    problems = [f"{column.name} ({column.note})" for column in columns if not column.fits]
     if problems:
         raise SchemaMismatch(
             "The file does not fit {table}: {problems}. Correct the file, or overwrite the table.",
             table=table,
             problems="; ".join(problems),
         )
-    return pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in data.to_batches()))
 
 
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    names = batch.schema.names
-    columns = [
-        batch.column(names.index(field.name)).cast(field.type)
-        if field.name in names
-        else pa.nulls(batch.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+def _refused(name: str, warnings: tuple[IngestWarning, ...]) -> BadFile:
+    return BadFile(
+        "{file} was not saved, because it has warnings: {warnings}. Correct the file, or save it without --strict.",
+        file=name,
+        warnings="; ".join(map(str, warnings)),
+    )

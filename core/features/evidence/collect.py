@@ -28,6 +28,7 @@ from core.features.monitoring.reconcile import find_differences
 from core.features.runs.models import ModelSummary, ModelVersionView, list_models, show_model_version
 from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
+from core.features.takeover.acceptances import Acceptance, find_acceptance
 from core.learning.kpis import is_kpi, is_lower_better
 from core.texts import text
 
@@ -53,7 +54,10 @@ class DataEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEvidence:
-    """All evidence about a model version. *differences* are those without an open finding."""
+    """All evidence about a model version. *differences* are those without an open finding.
+
+    *acceptance* is set where the version was there before ModelLedger and its model's state as found was accepted.
+    """
 
     view: ModelVersionView
     model: ModelSummary
@@ -65,6 +69,7 @@ class ModelEvidence:
     differences: tuple[Difference, ...]
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()
+    acceptance: Acceptance | None = None
 
     @property
     def key(self) -> ModelVersionKey:
@@ -91,6 +96,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
     )
     # The export that collects this evidence is itself unfinished now. It says nothing about the model.
     exports = {event.operation for event in stores.audit.unfinished() if event.action in _NOT_ABOUT_THE_MODEL}
+    acceptance = find_acceptance(stores, key.model)
     used = [item.source.key for item in view.data if item.source.key]
     subjects = {str(key), key.model, *map(str, used), *(version.table for version in used)}
     findings = tuple(f for f in stores.findings.list() if f.subject in subjects)
@@ -111,6 +117,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         ),
         events=related_events(stores, key, used),
         problems=tuple(problems),
+        acceptance=acceptance if acceptance is not None and key.version in acceptance.stages else None,
     )
 
 

@@ -24,8 +24,24 @@ def gates(evidence: ModelEvidence) -> Section:
 
 
 def decisions(evidence: ModelEvidence) -> Section:
+    accepted = evidence.acceptance
+    found = (
+        []
+        if accepted is None
+        else [
+            text(
+                "The version was there before ModelLedger. {actor} accepted the state as found on {time}, stage "
+                "{stage}: {reason}",
+                actor=plain(accepted.actor),
+                time=plain(accepted.time),
+                stage=accepted.stages[evidence.key.version].value,
+                reason=plain(accepted.reason),
+            )
+        ]
+    )
     return make_section(
         text("Decisions"),
+        *found,
         header=(text("Request"), text("Change"), text("Status"), text("Requested by"), text("Decided by")),
         rows=[
             (

@@ -38,6 +38,7 @@ _README = """Evidence bundle about {subject}
 
 dossier.pdf, dossier.html   report on the model version
 decisions.json              requests and decisions, with the evidence that the gates saw
+acceptance.json             state as found that was accepted when the model was taken over, if it was
 data.json                   data versions used for training: commit, schema, rows, hashes
 mlflow/                     metadata from MLflow: model version, run, metric history, files of the artifact
 events.jsonl                events of the audit log about the model version, each with its proof of inclusion
@@ -95,6 +96,7 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
             "dossier.pdf": render_pdf(dossier),
             "dossier.html": render_html(dossier).encode(),
             "decisions.json": _json(stores, [asdict(request) for request in evidence.requests]),
+            **({"acceptance.json": _json(stores, asdict(evidence.acceptance))} if evidence.acceptance else {}),
             "data.json": _json(stores, [asdict(data) for data in evidence.data]),
             bundle_check.EVENTS: _events(stores, evidence.events, head),
             bundle_check.HEAD: head.note.encode(),

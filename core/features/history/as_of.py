@@ -28,14 +28,18 @@ from core.features.history.findings_as_of import findings_at
 from core.features.history.requests_as_of import DECISIONS, RequestAsOf, replay_requests
 from core.features.monitoring.baseline import SUBJECT
 from core.features.stores import Stores
+from core.features.takeover.acceptances import Acceptance, acceptance_of
 
 _DECIDE = {action.value for action in DECISIONS}
-_READ = (*DECISIONS, Action.RUN_TRAIN, Action.RECONCILE_READ, Action.PREDICTION_SCORE)
+_READ = (*DECISIONS, Action.RUN_TRAIN, Action.RECONCILE_READ, Action.REGISTRY_ACCEPT, Action.PREDICTION_SCORE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageDecision:
-    """The decision that gave a version its stage. *sequence* is the number of the event that proves it."""
+    """The decision that gave a version its stage. *sequence* is the number of the event that proves it.
+
+    It may be an acceptance of the state as found: then *is_acceptance* is set and there was no request.
+    """
 
     sequence: int
     time: datetime
@@ -45,6 +49,10 @@ class StageDecision:
     request: str | None = None
     requested_by: str | None = None
     request_reason: str | None = None
+
+    @property
+    def is_acceptance(self) -> bool:
+        return self.action == Action.REGISTRY_ACCEPT.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +168,8 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
         elif event.action == Action.RECONCILE_READ.value and event.subject == SUBJECT:
             for name, facts in (event.after.get("versions") or {}).items():
                 _add_facts(versions, _seen_version(event, name, facts))
+        elif (acceptance := acceptance_of(event)) is not None:
+            _accept_stages(versions, acceptance)
         elif event.action in _DECIDE:
             _apply_stages(versions, event, requests)
     newest = stores.audit.search(until=moment, limit=1)
@@ -271,6 +281,24 @@ def _apply_stages(
             by_number[version.version] = replace(version, stage=Stage(stage), decision=decision)
         else:
             by_number.setdefault(version.version, version)
+
+
+def _accept_stages(versions: dict[str, dict[int, VersionAsOf]], acceptance: Acceptance) -> None:
+    """Give each version the stage with which it was found. Versions that were gone by then are left out."""
+    decision = StageDecision(
+        sequence=acceptance.sequence,
+        time=acceptance.time,
+        action=Action.REGISTRY_ACCEPT.value,
+        decided_by=(acceptance.actor,),
+        reason=acceptance.reason,
+    )
+    known = versions.get(acceptance.model, {})
+    versions[acceptance.model] = {
+        number: replace(
+            known.get(number, VersionAsOf(model=acceptance.model, version=number)), stage=stage, decision=decision
+        )
+        for number, stage in acceptance.stages.items()
+    }
 
 
 def _batch(event: Event) -> BatchAsOf:

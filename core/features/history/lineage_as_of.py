@@ -93,8 +93,10 @@ def _add_decision(version: VersionAsOf, root: str, nodes: list[Node], edges: lis
         "why asked": decision.request_reason or "",
         "event": str(decision.sequence),
     }
+    label = version.stage.value
+    if decision.is_acceptance:
+        label = text("{stage}: accepted as found", stage=version.stage.value)
+        detail = {**detail, "decided by": "", "accepted by": detail["decided by"]}
     node = f"decision {decision.sequence}"
-    nodes.append(
-        Node(id=node, kind=NodeKind.DECISION, label=version.stage.value, subject=decision.request or "", detail=detail)
-    )
+    nodes.append(Node(id=node, kind=NodeKind.DECISION, label=label, subject=decision.request or "", detail=detail))
     edges.append(Edge(source=root, target=node, label="stage"))

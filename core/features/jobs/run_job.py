@@ -13,6 +13,8 @@ from core.features.head_to_head.head_to_head import head_to_head
 from core.features.head_to_head.result import serialize as head_to_head_result
 from core.features.scoring.score import score
 from core.features.stores import Stores
+from core.features.takeover.accept_registry import JOB_KIND as ACCEPT
+from core.features.takeover.accept_registry import accept_registry
 from core.features.training.reproduce import reproduce, serialize
 from core.features.training.train import train
 from core.jobs.progress import Progress
@@ -53,6 +55,11 @@ def _reproduce(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progr
     return serialize(reproduce(stores, actor, key, progress=progress, **options))
 
 
+def _accept(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    models = accept_registry(stores, actor, progress=progress, **arguments)
+    return {"models": len(models), "versions": sum(model.versions for model in models)}
+
+
 def _head_to_head(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
     options = dict(arguments)
     second = ModelVersionKey(model=options.pop("model"), version=options.pop("model_version"))
@@ -66,12 +73,14 @@ HANDLERS: dict[str, Handler] = {
     "score": _score,
     "reproduce": _reproduce,
     "head-to-head": _head_to_head,
+    ACCEPT: _accept,
 }
 
 ACTIONS = {
     "train": Action.RUN_TRAIN,
     "score": Action.PREDICTION_SCORE,
     "reproduce": Action.MODEL_REPRODUCE,
+    ACCEPT: Action.REGISTRY_ACCEPT,
     "head-to-head": Action.MODEL_COMPARE,
 }
 

@@ -26,6 +26,7 @@ from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of_all_versions, view_data
 from core.features.scoring.batches import find_batch, list_batches
 from core.features.stores import Stores
+from core.features.takeover.acceptances import find_acceptance
 from core.texts import text
 
 
@@ -77,6 +78,7 @@ def lineage_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Line
     graph = _Graph(stores)
     version = stores.models.version(key)
     root = _add_version(graph, version, _runs_of(stores, [version]))
+    _add_acceptance(graph, key.model)
     _add_decisions(graph, stores.decisions.list(model=key.model), only=key.version)
     for batch in list_batches(stores, actor):
         if batch.key == key:
@@ -92,6 +94,7 @@ def lineage_of_every_version(stores: Stores, actor: Actor, model: str) -> Lineag
     runs = _runs_of(stores, versions)
     for version in versions:
         _add_version(graph, version, runs)
+    _add_acceptance(graph, model)
     _add_decisions(graph, stores.decisions.list(model=model))
     return graph.lineage(model_node(versions[0].key) if versions else "")
 
@@ -107,6 +110,7 @@ def lineage_of_batch(stores: Stores, actor: Actor, batch_id: str) -> Lineage:
         graph.add(_model(batch.key, problem=str(error)))
     else:
         _add_version(graph, version, _runs_of(stores, [version]))
+    _add_acceptance(graph, batch.model)
     _add_decisions(graph, stores.decisions.list(model=batch.model), only=batch.model_version)
     return graph.lineage(_add_batch(graph, batch))
 
@@ -150,7 +154,7 @@ def _runs_of(stores: Stores, versions: Iterable[ModelVersion]) -> dict[str, Run]
 
 def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> str:
     run = runs.get(version.run_id or "")
-    model = graph.add(_model(version.key, stage=version.stage.value))
+    model = graph.add(_model(version.key, stage=version.stage.value, aliases=version.aliases))
     run_node = graph.add(_run_node(version, run))
     graph.link(run_node, model, text("registered as"))
     for claim in data_sources(run, version):
@@ -169,8 +173,9 @@ def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> 
     return model
 
 
-def _model(key: ModelVersionKey, *, stage: str = "", problem: str | None = None) -> Node:
+def _model(key: ModelVersionKey, *, stage: str = "", aliases: Iterable[str] = (), problem: str | None = None) -> Node:
     detail = {"stage": stage} if stage else {}
+    detail |= {"aliases": ", ".join(aliases)} if aliases else {}
     return Node(
         id=model_node(key), kind=NodeKind.MODEL, label=str(key), subject=str(key), detail=detail, problem=problem
     )
@@ -262,6 +267,33 @@ def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only:
             )
         )
         graph.link(model_node(request.key), node, request.kind.value)
+
+
+def _add_acceptance(graph: _Graph, model: str) -> None:
+    """Add the acceptance of the model's state as found to the versions that it names."""
+    acceptance = find_acceptance(graph.stores, model)
+    if acceptance is None:
+        return
+    for number, stage in acceptance.stages.items():
+        key = ModelVersionKey(model=model, version=number)
+        if model_node(key) not in graph.nodes:
+            continue
+        node = graph.add(
+            Node(
+                id=f"acceptance {key}",
+                kind=NodeKind.DECISION,
+                label=text("{stage}: accepted as found", stage=stage.value),
+                subject="",
+                detail={
+                    "stage": stage.value,
+                    "accepted by": acceptance.actor,
+                    "accepted at": acceptance.time.isoformat(timespec="seconds"),
+                    "reason": acceptance.reason,
+                    "event": str(acceptance.sequence),
+                },
+            )
+        )
+        graph.link(model_node(key), node, text("as found"))
 
 
 def _request_facts(request: PromotionRequest) -> Iterator[tuple[str, str]]:

@@ -1,23 +1,36 @@
 """The baseline: what our log knows of each model version, from its training or from the first inspection that saw it.
 
 Later inspections compare the registry with the baseline. The baseline is in the audit log, where a change is detected.
+Where a person accepted a model's state as found, the baseline of the model begins with the acceptance.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.access.permissions import Action
 from core.audit.canonical_json import settled
-from core.entities import Actor, ModelVersion, Outcome, RequestStatus, Role, Run, RunStatus
-from core.errors import CoreError, Unavailable
+from core.audit.findings import Transaction
+from core.entities import (
+    Actor,
+    ModelVersion,
+    ModelVersionKey,
+    Outcome,
+    PromotionRequest,
+    RequestStatus,
+    Role,
+    Run,
+    RunStatus,
+)
+from core.errors import CoreError, StorageUnavailable, Unavailable
 from core.features.stores import Stores
+from core.features.takeover.acceptances import acceptance_of
 from core.learning.artifact_files import folder_sha256
 
 # The actor of an inspection. It may read and open findings, nothing else.
@@ -36,43 +49,82 @@ class Baseline:
     """The recorded facts by model version, and by model the version of each alias.
 
     Facts of the version: run_id, source, created, stage, marks (its tags), artifact (SHA-256), approved_by. Facts of
-    its run: data, metrics, tags, late (metrics changed after the end of the run). A fact that was never recorded is
-    missing, which differs from None.
+    its run: data, metrics, tags, late (metrics changed after the end of the run), lost (the run was missing or deleted
+    when the version was found). A fact that was never recorded is missing, which differs from None.
+
+    *trained* are the versions that ModelLedger trained. *found_up_to* gives, for each model that ModelLedger did not
+    create, the highest version number with which the model was found.
     """
 
     versions: Mapping[str, Mapping[str, Any]]
     aliases: Mapping[str, Mapping[str, int]]
+    trained: frozenset[str] = frozenset()
+    found_up_to: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, version: ModelVersion) -> Mapping[str, Any]:
         return self.versions.get(str(version.key), {})
 
+    def is_as_found(self, key: ModelVersionKey) -> bool:
+        """Whether the version was there before ModelLedger: what was lost before it was seen is not a finding."""
+        return str(key) not in self.trained and key.version <= self.found_up_to.get(key.model, 0)
+
 
 def read_baseline(stores: Stores) -> Baseline:
-    """Read the baseline from the log. The first record of a fact counts; for artifacts, the last approval."""
-    trainings = stores.audit.search(action=Action.RUN_TRAIN.value, outcome=Outcome.SUCCESS.value, limit=None)
-    inspections = stores.audit.search(
-        action=Action.RECONCILE_READ.value, subject=SUBJECT, outcome=Outcome.SUCCESS.value, limit=None
-    )
+    """Read the baseline from the log. The first record of a fact counts; for artifacts, the last approval.
+
+    An acceptance of a model replaces everything that was recorded of the model before.
+    """
+    searches: dict[Action, str | None] = {
+        Action.RUN_TRAIN: None,
+        Action.RECONCILE_READ: SUBJECT,
+        Action.REGISTRY_ACCEPT: None,
+    }
+    events = [
+        event
+        for action, subject in searches.items()
+        for event in stores.audit.search(
+            action=action.value, subject=subject, outcome=Outcome.SUCCESS.value, limit=None
+        )
+    ]
     versions: dict[str, dict[str, Any]] = {}
     aliases: dict[str, Mapping[str, int]] = {}
-    for event in sorted((*trainings, *inspections), key=lambda event: event.sequence):
-        is_inspection = event.action == Action.RECONCILE_READ.value
-        recorded = event.after.get("versions") if is_inspection else _training_facts(event.after)
-        for name, facts in (recorded or {}).items():
-            versions[name] = dict(ChainMap(versions.get(name, {}), facts))
+    trained: set[str] = set()
+    found_up_to: dict[str, int] = {}
+    for event in sorted(events, key=lambda event: event.sequence):
+        if event.action == Action.REGISTRY_ACCEPT.value:
+            acceptance = acceptance_of(event)
+            if acceptance is None:
+                continue  # the event of the whole operation
+            for name in [name for name in versions if _model_of(name) == acceptance.model]:
+                del versions[name]
+            aliases[acceptance.model] = acceptance.aliases
+            found_up_to[acceptance.model] = max(acceptance.stages, default=0)
+            continue
+        if event.action == Action.RUN_TRAIN.value:
+            recorded = _training_facts(event.after)
+            trained |= recorded.keys()
+        else:
+            recorded = event.after.get("versions") or {}
+            _raise_to(found_up_to, event.after.get("found_up_to") or {})
+        for name, facts in recorded.items():
+            versions[name] = _merged(versions.get(name, {}), facts)
         for model, versions_by_alias in (event.after.get("aliases") or {}).items():
             aliases.setdefault(model, versions_by_alias)
     requests = sorted(stores.decisions.list(), key=lambda r: (r.status is RequestStatus.APPROVED, r.requested_at))
+    first_decisions: dict[str, PromotionRequest] = {}
     for request in requests:
+        if request.status is RequestStatus.APPROVED and f"{request.model}/1" not in trained:
+            first_decisions.setdefault(request.model, request)
         sha256 = (request.evidence.get("candidate") or {}).get("artifact", {}).get("sha256")
-        facts = versions.get(str(request.key))
-        if facts is None or not sha256:
+        known = versions.get(str(request.key))
+        if known is None or not sha256:
             continue
         if request.status is RequestStatus.APPROVED:
-            facts["artifact"], facts["approved_by"] = sha256, request.decided_by
+            known["artifact"], known["approved_by"] = sha256, request.decided_by
         else:
-            facts.setdefault("artifact", sha256)
-    return Baseline(versions=versions, aliases=aliases)
+            known.setdefault("artifact", sha256)
+    _raise_to(found_up_to, {model: max(map(int, first.stages), default=0) for model, first in first_decisions.items()})
+    return Baseline(versions=versions, aliases=aliases, trained=frozenset(trained), found_up_to=found_up_to)
 
 
 def extend_baseline(
@@ -80,33 +132,68 @@ def extend_baseline(
     versions: Sequence[ModelVersion],
     runs: Mapping[str, Run],
     baseline: Baseline,
+    *,
     closely: Iterable[str],
+    untaken: Iterable[str] = (),
 ) -> Baseline:
     """Record the facts that are missing in *baseline*; for the versions named in *closely* also the artifact.
 
-    A version whose run has not ended is left for a later inspection.
+    The models of *untaken* are recorded as found. A version whose run has not ended is left for a later inspection.
     """
-    with_artifact = set(closely)
+    with_artifact, as_found_models = set(closely), set(untaken)
     new: dict[str, dict[str, Any]] = {}
     for version in versions:
-        run = runs.get(version.run_id or "")
-        if run is not None and run.status not in _ENDED:
+        run, known, name = runs.get(version.run_id or ""), baseline.of(version), str(version.key)
+        is_as_found = baseline.is_as_found(version.key) or (
+            version.model in as_found_models and name not in baseline.trained
+        )
+        # A run that is lost after the first sight is a finding.
+        facts = version_facts(stores, version, run, as_found=is_as_found and not known)
+        if facts is None:
             continue
-        facts = _facts(stores, version, run)
-        if str(version.key) in with_artifact and "artifact" not in baseline.of(version):
-            facts["artifact"] = artifact_sha256(stores, version)[0]
-            if run is not None and "metrics" not in baseline.of(version):
+        if name in with_artifact and known.get("artifact") is None:
+            facts["artifact"] = _first_sha256(stores, version, is_as_found=is_as_found)
+            if run is not None and "metrics" not in known and not is_as_found:
                 facts["late"] = _late_metrics(stores, run)
-        missing = {name: value for name, value in facts.items() if name not in baseline.of(version)}
+        missing = {
+            fact: value
+            for fact, value in facts.items()
+            if fact not in known or (fact == "artifact" and value is not None and known[fact] is None)
+        }
         if missing:
-            new[str(version.key)] = missing
-    aliases = {model: by_alias for model, by_alias in aliases_of(versions).items() if model not in baseline.aliases}
-    names = list(new)
-    for start in range(0, len(names), _VERSIONS_PER_EVENT):
-        _record(stores, {name: new[name] for name in names[start : start + _VERSIONS_PER_EVENT]}, {})
-    if aliases:
-        _record(stores, {}, aliases)
-    return read_baseline(stores) if new or aliases else baseline
+            new[name] = missing
+    aliases = {
+        model: by_alias
+        for model, by_alias in aliases_of(versions).items()
+        if model not in baseline.aliases and model not in as_found_models
+    }
+    highest: dict[str, int] = {}
+    _raise_to(highest, {v.model: v.version for v in reversed(versions) if v.model in as_found_models})
+    found = {model: number for model, number in highest.items() if number > baseline.found_up_to.get(model, 0)}
+    if not new and not aliases and not found:
+        return baseline
+    record_facts(stores, new, aliases=aliases, found_up_to=found)
+    return read_baseline(stores)
+
+
+def version_facts(stores: Stores, version: ModelVersion, run: Run | None, *, as_found: bool) -> dict[str, Any] | None:
+    """Return the facts of a version without its artifact, as the log keeps them. None while its run has not ended.
+
+    *as_found*: a run that is missing or deleted is a fact, too.
+    """
+    if run is not None and run.status not in _ENDED:
+        return None
+    facts: dict[str, Any] = {**version_identity(stores, version), "stage": version.stage.value}
+    facts["marks"] = evidence_tags(stores, version.tags)
+    if run is not None:
+        facts |= {
+            "data": str(run.data) if run.data else None,
+            "metrics": settled(dict(run.metrics)),
+            "tags": evidence_tags(stores, run.tags),
+        }
+    if as_found and version.run_id and (run is None or run.is_deleted):
+        facts["lost"] = "missing" if run is None else "deleted"
+    return facts
 
 
 def aliases_of(versions: Iterable[ModelVersion]) -> dict[str, dict[str, int]]:
@@ -156,18 +243,6 @@ def _training_facts(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {str(after["model"]): {name: after[name] for name in ("run_id", "data", "metrics") if name in after}}
 
 
-def _facts(stores: Stores, version: ModelVersion, run: Run | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {**version_identity(stores, version), "stage": version.stage.value}
-    facts["marks"] = evidence_tags(stores, version.tags)
-    if run is not None:
-        facts |= {
-            "data": str(run.data) if run.data else None,
-            "metrics": settled(dict(run.metrics)),
-            "tags": evidence_tags(stores, run.tags),
-        }
-    return facts
-
-
 def _late_metrics(stores: Stores, run: Run) -> dict[str, str]:
     """The metrics that were changed after the end of the run and before the first inspection, with the time."""
     if run.ended is None:
@@ -176,12 +251,54 @@ def _late_metrics(stores: Stores, run: Run) -> dict[str, str]:
     return {name: f"{time:%Y-%m-%d %H:%M:%S} UTC" for name, time in sorted(changed_at.items()) if time > run.ended}
 
 
-def _record(stores: Stores, versions: Mapping[str, Any], aliases: Mapping[str, Any]) -> None:
-    stores.audit.append(
-        INSPECTOR,
-        Action.RECONCILE_READ.value,
-        SUBJECT,
-        Outcome.SUCCESS,
-        reason="recorded at first sight; later inspections compare with these facts",
-        after={"versions": dict(versions), "aliases": dict(aliases)},
-    )
+def _first_sha256(stores: Stores, version: ModelVersion, *, is_as_found: bool) -> str | None:
+    try:
+        return artifact_sha256(stores, version)[0]
+    except StorageUnavailable:
+        if is_as_found:
+            return None  # the registry was found with a store that cannot be read here
+        raise
+
+
+def record_facts(
+    stores: Stores,
+    versions: Mapping[str, Mapping[str, Any]],
+    *,
+    aliases: Mapping[str, Mapping[str, int]] | None = None,
+    found_up_to: Mapping[str, int] | None = None,
+    reason: str = "recorded at first sight; later inspections compare with these facts",
+    within: Transaction | None = None,
+) -> None:
+    """Append facts to the log, in several events where there are many. *within* is a caller's transaction."""
+    names = list(versions)
+    afters: list[dict[str, Any]] = [
+        {"versions": {name: dict(versions[name]) for name in names[start : start + _VERSIONS_PER_EVENT]}, "aliases": {}}
+        for start in range(0, len(names), _VERSIONS_PER_EVENT)
+    ]
+    if aliases or found_up_to:
+        afters.append(
+            {"versions": {}, "aliases": dict(aliases or {})}
+            | ({"found_up_to": dict(found_up_to)} if found_up_to else {})
+        )
+    with nullcontext(within) if within is not None else stores.audit.transaction() as connection:
+        for after in afters:
+            stores.audit.append_within(
+                connection, INSPECTOR, Action.RECONCILE_READ.value, SUBJECT, Outcome.SUCCESS, reason=reason, after=after
+            )
+
+
+def _merged(known: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The first record of a fact counts. A hash is added where the files could not be read before."""
+    merged = {**facts, **known}
+    if merged.get("artifact") is None and facts.get("artifact") is not None:
+        merged["artifact"] = facts["artifact"]
+    return merged
+
+
+def _raise_to(highest: dict[str, int], numbers: Mapping[str, int]) -> None:
+    for model, number in numbers.items():
+        highest[model] = max(highest.get(model, 0), number)
+
+
+def _model_of(name: str) -> str:
+    return name.rpartition("/")[0]

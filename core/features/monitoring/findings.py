@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from core.audit.canonical_json import canonical
 from core.audit.findings import Change, Transaction
 from core.audit.row_snapshots import finding_snapshot, is_absence_field, is_any_field
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
-from core.errors import BadParameter
+from core.errors import BadParameter, NotFound, Refused
 from core.features.monitoring import reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR, read_baseline
 from core.features.promotion.four_eyes import refuse_own_rollback
@@ -30,6 +30,7 @@ SEVERITIES = {
     reconcile.UNFINISHED_REQUEST: Severity.HIGH,
     reconcile.UNFINISHED_ACTION: Severity.LOW,
     registry_watch.ARTIFACT: Severity.HIGH,
+    registry_watch.ARTIFACT_MISSING: Severity.HIGH,
     registry_watch.REPLACED: Severity.HIGH,
     registry_watch.METRIC: Severity.HIGH,
     registry_watch.DATA_VERSION_CHANGED: Severity.HIGH,
@@ -96,6 +97,18 @@ def findings_about_version(findings: Iterable[Finding], key: ModelVersionKey) ->
     return tuple(finding for finding in findings if finding.subject in (str(key), key.model))
 
 
+def select_findings(
+    findings: Iterable[Finding],
+    *,
+    kind: str | None = None,
+    model: str | None = None,
+    severity: Severity | None = None,
+) -> tuple[Finding, ...]:
+    """Return the findings of one kind, about one model or its versions, and of one severity; None stands for all."""
+    selected = tuple(findings) if model is None else findings_about_model(findings, model)
+    return tuple(f for f in selected if kind in (None, f.kind) and severity in (None, f.severity))
+
+
 def findings_about_model(findings: Iterable[Finding], model: str) -> tuple[Finding, ...]:
     """Return the findings about a model or any of its versions, in their order."""
     return tuple(finding for finding in findings if model in (finding.subject, _model_of(finding.subject)))
@@ -111,7 +124,7 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    differences = (*reconcile.find_differences(stores, actor), *registry_watch.find_outside_changes(stores))
+    differences = (*reconcile.find_changes(stores), *registry_watch.find_outside_changes(stores))
     now = datetime.now(UTC)
     running = {event.operation for event in stores.audit.unfinished() if now - event.time < _RUNNING_TIME}
     seen = [
@@ -223,6 +236,32 @@ def close_finding(stores: Stores, actor: Actor, finding_id: str, *, reason: str)
         after = stores.findings.close(finding_id, by=actor.name, at=datetime.now(UTC), reason=reason)
         record.after = {"finding": after.id, "closed_by": actor.name}
     return after
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedFindings:
+    """The result of closing several findings: those that are closed now, and by id why another was not."""
+
+    closed: tuple[Finding, ...]
+    refused: Mapping[str, str]
+
+
+def close_findings(stores: Stores, actor: Actor, finding_ids: Sequence[str], *, reason: str) -> ClosedFindings:
+    """Close several findings with one reason. Each closing is recorded, and refused, as by `close_finding`.
+
+    Raises:
+        Forbidden, ReasonMissing: nothing was closed.
+    """
+    stores.audit.require(actor, Action.RECONCILE_RESOLVE)
+    reason = require_reason(reason)
+    closed: list[Finding] = []
+    refused: dict[str, str] = {}
+    for finding_id in dict.fromkeys(finding_ids):
+        try:
+            closed.append(close_finding(stores, actor, finding_id, reason=reason))
+        except (NotFound, Refused) as error:
+            refused[finding_id] = str(error)
+    return ClosedFindings(closed=tuple(closed), refused=refused)
 
 
 class InspectionSchedule:

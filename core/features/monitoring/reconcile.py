@@ -33,7 +33,14 @@ from core.features.promotion.evaluate_gates import changed_facts, read_candidate
 from core.features.promotion.reason import require_reason
 from core.features.promotion.request_promotion import find_request
 from core.features.stores import Stores
-from core.texts import text
+from core.features.takeover.acceptances import (
+    Acceptance,
+    UntakenModel,
+    find_untaken,
+    logged_name,
+    read_acceptances,
+)
+from core.texts import plural, text
 
 STAGE = "stage differs"
 SEVERAL = "several in Production"
@@ -42,18 +49,48 @@ TAMPERED_DECISION = "decision rewritten"
 TAMPERED_FINDING = "finding rewritten"
 UNFINISHED_REQUEST = "unfinished decision"
 UNFINISHED_ACTION = "unfinished action"
+NOT_TAKEN_OVER = "not taken over yet"
 
 
 def find_differences(stores: Stores, actor: Actor) -> tuple[Difference, ...]:
     """Return unfinished decisions and actions, then tampered rows, then stages changed outside ModelLedger.
 
-    Nothing is repaired.
+    Last come the models that are not taken over yet: nobody has said which of their stages are right. Nothing is
+    repaired.
 
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
+    untaken = find_untaken(stores, stores.models.versions())
+    return (*find_changes(stores), *map(_not_taken_over, untaken))
+
+
+def find_changes(stores: Stores) -> tuple[Difference, ...]:
+    """Return the differences that are findings: all but the models that are not taken over yet.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer.
+    """
     return (*find_unfinished(stores), *_tampered(stores), *_stage_differences(stores))
+
+
+def _not_taken_over(model: UntakenModel) -> Difference:
+    return Difference(
+        kind=NOT_TAKEN_OVER,
+        subject=model.model,
+        expected=text("a decision on its stages, or an acceptance of the state as found"),
+        found=plural(
+            "{n} version, in Production: {production}",
+            "{n} versions, in Production: {production}",
+            model.versions,
+            production=", ".join(map(str, model.production)) or text("none"),
+        ),
+        detail=text(
+            "ModelLedger did not see how this model got its stages and aliases. A manager or an admin accepts the "
+            "state as found with `accept-registry`; later changes are findings."
+        ),
+    )
 
 
 def find_unfinished(stores: Stores) -> tuple[Difference, ...]:
@@ -235,25 +272,38 @@ def _stage_differences(stores: Stores) -> Iterator[Difference]:
     versions = stores.models.versions()
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     unfinished_models = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
-    for model in sorted({v.model for v in versions} | {request.model for request in approved}):
+    untaken = {model.model for model in find_untaken(stores, versions)}
+    acceptances = read_acceptances(stores)
+    models = {v.model for v in versions} | {request.model for request in approved} | acceptances.keys()
+    for model in sorted(models - untaken):
         if model in unfinished_models:
             continue  # reported as an unfinished decision
         last = max((r for r in approved if r.model == model), key=_decided_at, default=None)
         current = {v.version: v.stage for v in versions if v.model == model}
+        accepted = acceptances.get(logged_name(stores, model)) if last is None else None
         expected = {int(number): Stage(stage) for number, stage in last.stages.items()} if last else {}
-        yield from _compare_stages(model, expected, current, last)
+        yield from _compare_stages(
+            model, dict(accepted.stages) if accepted else expected, current, _basis(last, accepted)
+        )
+
+
+def _basis(last: PromotionRequest | None, accepted: Acceptance | None) -> str:
+    """Return a sentence about what the stages are compared with."""
+    if last is not None:
+        return text(
+            "Decision {request_id} of {actor} was the last on this model.", request_id=last.id, actor=last.decided_by
+        )
+    if accepted is not None:
+        return text("{actor} accepted the state as found on {time:%Y-%m-%d}.", actor=accepted.actor, time=accepted.time)
+    return text("No decision was ever made on this model.")
 
 
 def _compare_stages(
-    model: str, expected: dict[int, Stage], current: dict[int, Stage], last: PromotionRequest | None
+    model: str, expected: dict[int, Stage], current: dict[int, Stage], decision: str
 ) -> Iterator[Difference]:
-    decision = (
-        text("Decision {request_id} of {actor} was the last on this model.", request_id=last.id, actor=last.decided_by)
-        if last
-        else text("No decision was ever made on this model.")
-    )
     in_production = [number for number, stage in current.items() if stage is Stage.PRODUCTION]
-    if len(in_production) > 1:
+    were_accepted = all(expected.get(number) is Stage.PRODUCTION for number in in_production)
+    if len(in_production) > 1 and not were_accepted:
         yield Difference(
             kind=SEVERAL,
             subject=model,

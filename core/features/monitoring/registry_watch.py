@@ -1,6 +1,7 @@
 """Finds changes made outside ModelLedger: of aliases, runs, metrics, tags, artifacts and version numbers.
 
 The registry is compared with the baseline in our own log and with our own decisions. `reconcile` compares the stages.
+Where a model is not taken over yet, only a change of what an earlier inspection saw is a difference.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from core.features.monitoring.baseline import (
     version_identity,
 )
 from core.features.stores import Stores
+from core.features.takeover.acceptances import find_untaken
 from core.texts import text
 
 RUN_GONE = "run deleted"
@@ -30,11 +32,10 @@ METRIC = "metric changed"
 DATA_VERSION_CHANGED = "data stamp changed"
 TAG = "tag changed"
 ARTIFACT = "artifact replaced"
+ARTIFACT_MISSING = "artifact missing"
 SERVING_ALIAS = "serving alias moved"
 ALIAS = "alias moved"
 
-# Aliases that follow the stage, in either kind of registry.
-_STAGE_ALIASES = {"production": Stage.PRODUCTION, "staging": Stage.STAGING}
 # Artifacts are downloaded whole. An inspection hashes this many beside those in Production and Staging.
 _SAMPLE_SIZE = 25
 _IDENTITY = {"run_id": "run", "source": "source", "created": "created"}
@@ -62,21 +63,24 @@ def find_outside_changes(stores: Stores) -> tuple[Difference, ...]:
     versions = stores.models.versions()
     before = read_baseline(stores)
     findings = stores.findings.list(include_closed=True)
-    reported = {finding.subject for finding in findings if finding.kind == ARTIFACT}
-    closely = _choose(versions, before, reported)
+    reported = {finding.subject for finding in findings if finding.kind in (ARTIFACT, ARTIFACT_MISSING)}
+    untaken = frozenset(model.model for model in find_untaken(stores, versions))
+    # The files of models that are not taken over are recorded when somebody accepts them.
+    ours = [v for v in versions if v.model not in untaken or str(v.key) in before.trained]
+    closely = _choose(ours, before, reported)
     ids = [v.run_id for v in versions] + [facts.get("run_id") for facts in before.versions.values()]
     runs = stores.runs.get_many([run_id for run_id in ids if run_id], fresh=True)
-    baseline = extend_baseline(stores, versions, runs, before, closely)
+    baseline = extend_baseline(stores, versions, runs, before, closely=closely, untaken=untaken)
     return (
         *_gaps(versions, baseline),
-        *_aliases(stores, versions, baseline),
+        *_aliases(stores, [version for version in versions if version.model not in untaken], baseline),
         *(
             difference
             for version in versions
             for difference in _compare_version(stores, version, runs.get(version.run_id or ""), baseline)
         ),
         *_lost_runs(versions, runs, baseline),
-        *_artifacts(stores, [version for version in versions if str(version.key) in closely], baseline),
+        *_artifacts(stores, [version for version in ours if str(version.key) in closely], baseline),
     )
 
 
@@ -103,7 +107,8 @@ def _gaps(versions: Iterable[ModelVersion], baseline: Baseline) -> Iterator[Diff
             yield _number_gone(model, int(number_text), text("The version is known from the audit log."))
     for model, existing in numbers.items():
         for number in range(1, max(existing, default=0)):
-            if number not in existing and f"{model}/{number}" not in baseline.versions:
+            is_unknown = number not in existing and f"{model}/{number}" not in baseline.versions
+            if is_unknown and number > baseline.found_up_to.get(model, 0):
                 yield _number_gone(model, number, text("Higher version numbers exist."))
 
 
@@ -118,15 +123,19 @@ def _number_gone(model: str, number: int, source: str) -> Difference:
 
 
 def _aliases(stores: Stores, versions: Sequence[ModelVersion], baseline: Baseline) -> Iterator[Difference]:
-    """Compare `production` and `staging` with the decisions, and other aliases with their first recorded version."""
+    """Compare the aliases of the stages with the decisions, and other aliases with their first recorded version.
+
+    Where a model's state as found was accepted and nothing was decided since, all aliases are compared with that state.
+    """
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     decided = {request.model: request.stages for request in sorted(approved, key=lambda r: str(r.decided_at))}
     unfinished_models = {request.model for request in stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))}
     for model, current in aliases_of(versions).items():
         first = baseline.aliases.get(model, current)
-        for alias in sorted(current.keys() | first.keys() | _STAGE_ALIASES.keys()):
-            stage = _STAGE_ALIASES.get(alias)
-            if stage is None:
+        stage_of = {alias: stage for stage, alias in stores.models.stage_aliases(model).items()}
+        for alias in sorted(current.keys() | first.keys() | stage_of.keys()):
+            stage = stage_of.get(alias)
+            if stage is None or (model in baseline.found_up_to and model not in decided):
                 wanted = first.get(alias)
             elif model in unfinished_models or stores.models.is_stage_an_alias:
                 continue  # reported as an unfinished decision, or as a stage that differs
@@ -160,7 +169,7 @@ def _compare_version(
     if "marks" in facts:
         yield from _compare_tags(subject, facts["marks"], evidence_tags(stores, version.tags), subject)
     if run is None or run.is_deleted:
-        if version.run_id:
+        if version.run_id and not _was_lost(facts, run):
             yield _run_gone(subject, version.run_id, run)
         if run is None:
             return
@@ -178,6 +187,11 @@ def _compare_version(
         before = {name: value for name, value in facts["tags"].items() if name not in _DATA_TAGS}
         after = {name: value for name, value in evidence_tags(stores, run.tags).items() if name not in _DATA_TAGS}
         yield from _compare_tags(subject, before, after, text("run {run_id}", run_id=run.run_id))
+
+
+def _was_lost(facts: Mapping[str, Any], run: Run | None) -> bool:
+    """Whether the run was lost already when the version was found; a run that was only deleted can still be erased."""
+    return facts.get("lost") == "missing" or (facts.get("lost") == "deleted" and run is not None)
 
 
 def _replaced(stores: Stores, version: ModelVersion, facts: Mapping[str, Any]) -> Iterator[Difference]:
@@ -240,7 +254,8 @@ def _lost_runs(versions: Iterable[ModelVersion], runs: Mapping[str, Run], baseli
     for name, facts in baseline.versions.items():
         run_id = facts.get("run_id")
         run = runs.get(run_id or "")
-        if name not in existing and run_id and (run is None or run.is_deleted):
+        is_lost = run is None or run.is_deleted
+        if name not in existing and run_id and is_lost and not _was_lost(facts, run):
             yield _run_gone(name, run_id, run)
 
 
@@ -258,22 +273,28 @@ def _artifacts(stores: Stores, versions: Iterable[ModelVersion], baseline: Basel
     """Compare the artifacts with the hash that was approved, else with the first recorded hash."""
     for version in versions:
         facts = baseline.of(version)
-        if "artifact" not in facts:
-            continue  # its run has not ended
+        recorded = facts.get("artifact")
+        if "artifact" not in facts or (recorded is None and baseline.is_as_found(version.key)):
+            continue  # its run has not ended, or its files were never seen
         sha256, problem = artifact_sha256(stores, version)
-        if sha256 is not None and sha256 == facts["artifact"]:
+        if sha256 is not None and sha256 == recorded:
             continue
-        if "approved_by" in facts:
-            detail = text("The model's files are not those that {actor} approved.", actor=facts["approved_by"])
+        if sha256 is None:
+            yield _difference(
+                ARTIFACT_MISSING,
+                str(version.key),
+                f"SHA-256 {recorded}" if recorded else text("the files of the model"),
+                text("no artifact that can be read"),
+                problem,
+            )
         else:
-            detail = text("The model's files are not those of the first inspection.")
-        yield _difference(
-            ARTIFACT,
-            str(version.key),
-            f"SHA-256 {facts['artifact']}" if facts["artifact"] else text("an artifact"),
-            f"SHA-256 {sha256}" if sha256 else text("no artifact that can be read"),
-            problem or detail,
-        )
+            yield _difference(ARTIFACT, str(version.key), f"SHA-256 {recorded}", f"SHA-256 {sha256}", _whose(facts))
+
+
+def _whose(facts: Mapping[str, Any]) -> str:
+    if "approved_by" in facts:
+        return text("The model's files are not those that {actor} approved.", actor=facts["approved_by"])
+    return text("The model's files are not those of the first inspection.")
 
 
 def _difference(kind: str, subject: str, expected: str, found: str, detail: str) -> Difference:

@@ -18,6 +18,7 @@ from core.features.promotion.gates import AllOf, Evidence, passes
 from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
+from core.features.takeover.acceptances import find_acceptance
 from core.learning.artifact_files import folder_sha256
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.learning.safety.inspect_model import inspect_model
@@ -188,10 +189,27 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
         )
     # Archiving the version in Production first must not avoid the comparison.
     last = last_production_decision(stores, key.model)
-    if last is None or last.version == key.version:
+    if last is None:
+        return _accepted_baseline(stores, key)
+    if last.version == key.version:
         return None
     data = last.evidence.get("candidate", {}).get("data")
     return _Baseline(key=str(last.key), serves=False, metrics=evidence_metrics(last), data=data)
+
+
+def _accepted_baseline(stores: Stores, key: ModelVersionKey) -> _Baseline | None:
+    """The version that was in Production when the state of the model was accepted as found."""
+    accepted = find_acceptance(stores, key.model)
+    if accepted is None or accepted.production is None or accepted.production == key.version:
+        return None
+    facts = accepted.in_production[accepted.production]
+    table, _, number = (facts["data"] or "").rpartition("@")
+    return _Baseline(
+        key=str(ModelVersionKey(model=key.model, version=accepted.production)),
+        serves=False,
+        metrics={name: float(value) for name, value in facts["metrics"].items()},
+        data={"table": table or None, "version": int(number) if number else None},
+    )
 
 
 def _high_findings(stores: Stores, key: ModelVersionKey) -> tuple[str, ...]:

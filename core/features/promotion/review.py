@@ -8,6 +8,7 @@ from core.entities import Finding, ModelVersionKey, PromotionRequest, RequestKin
 from core.errors import NotFound
 from core.features.promotion.production_history import production_approval
 from core.features.stores import Stores
+from core.features.takeover.acceptances import find_acceptance, was_accepted_in_production
 from core.texts import text
 
 EMERGENCY_ROLLBACK = "emergency rollback"
@@ -73,6 +74,11 @@ def _review_finding(stores: Stores, request: PromotionRequest) -> Finding:
     else:
         expected = text("an approval before the version enters Production")
         found = text("rolled back by {actor} alone; this version was never approved", actor=request.decided_by)
+        if was_accepted_in_production(find_acceptance(stores, request.model), request.key):
+            found = text(
+                "rolled back by {actor} alone; this version was in Production when the model was taken over",
+                actor=request.decided_by,
+            )
         detail = text(
             "{actor} put {version} into Production: {reason}",
             actor=request.decided_by,

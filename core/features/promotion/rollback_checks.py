@@ -10,9 +10,11 @@ from core.audit.canonical_json import settled
 from core.entities import Actor, GateResult, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, Stage
 from core.errors import CoreError, NothingInProduction, Refused
 from core.features.promotion.evaluate_gates import GateEvaluation
+from core.features.promotion.gates import NoHighFinding
 from core.features.promotion.policy import rollback_policy
 from core.features.promotion.production_history import production_approval, production_decisions
 from core.features.stores import Stores
+from core.features.takeover.acceptances import Acceptance, find_acceptance, was_accepted_in_production
 from core.learning.safety.check_loads import check_loads
 from core.texts import text
 
@@ -24,7 +26,8 @@ def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int,
         RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model)
-    return _targets(production_decisions(stores, model), stores.models.versions(model))
+    accepted = find_acceptance(stores, model)
+    return _targets(production_decisions(stores, model), accepted, stores.models.versions(model))
 
 
 def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
@@ -35,9 +38,10 @@ def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tupl
         Refused: the version was never in Production and is newer than the one that is.
     """
     decisions = production_decisions(stores, key.model)
-    if key.version in _targets(decisions, versions):
+    accepted = find_acceptance(stores, key.model)
+    if key.version in _targets(decisions, accepted, versions):
         return
-    if _newest_in_production(decisions, versions) is None:
+    if _newest_in_production(decisions, accepted, versions) is None:
         raise NothingInProduction(
             "No version of {model} was ever in Production, so there is nothing to roll back. Request promotion of "
             "{model_version} instead.",
@@ -53,11 +57,13 @@ def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tupl
     )
 
 
-def _targets(decisions: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> dict[int, bool]:
+def _targets(
+    decisions: tuple[PromotionRequest, ...], accepted: Acceptance | None, versions: tuple[ModelVersion, ...]
+) -> dict[int, bool]:
     """Versions that were in Production, and all versions older than the one that is (or was last) in Production."""
-    in_production_before = {request.version for request in decisions}
+    in_production_before = {request.version for request in decisions} | set(accepted.in_production if accepted else ())
     approved = {request.version for request in decisions if request.kind is RequestKind.PROMOTION}
-    newest = _newest_in_production(decisions, versions)
+    newest = _newest_in_production(decisions, accepted, versions)
     return {
         version.version: version.version in approved
         for version in sorted(versions, key=lambda version: version.version, reverse=True)
@@ -66,14 +72,26 @@ def _targets(decisions: tuple[PromotionRequest, ...], versions: tuple[ModelVersi
     }
 
 
-def _newest_in_production(decisions: tuple[PromotionRequest, ...], versions: tuple[ModelVersion, ...]) -> int | None:
+def _newest_in_production(
+    decisions: tuple[PromotionRequest, ...], accepted: Acceptance | None, versions: tuple[ModelVersion, ...]
+) -> int | None:
     current = max((version.version for version in versions if version.stage is Stage.PRODUCTION), default=None)
-    return current if current is not None else next((request.version for request in decisions), None)
+    if current is not None:
+        return current
+    return next((request.version for request in decisions), accepted.production if accepted else None)
 
 
 def check_rollback(stores: Stores, evaluation: GateEvaluation) -> tuple[GateResult, ...]:
-    """Return the results of the checks, in order. An approved version is compared with its approval."""
-    approval = production_approval(stores, evaluation.version.key)
+    """Return the results of the checks, in order. An approved version is compared with its approval.
+
+    A version that was in Production when the model was taken over is compared with what was accepted: it need not name
+    its data or have a format that an approval would ask for.
+    """
+    key = evaluation.version.key
+    approval, accepted = production_approval(stores, key), find_acceptance(stores, key.model)
+    if approval is None and accepted is not None and was_accepted_in_production(accepted, key):
+        finding_gate = NoHighFinding().check(evaluation.gate_evidence)
+        return (finding_gate, _check_as_accepted(accepted, evaluation), _check_loads(stores, evaluation))
     gates = rollback_policy(evaluation.policy, is_approved=approval is not None).check(evaluation.gate_evidence)
     if approval is not None:
         gates = (*gates, _check_unchanged(approval, evaluation))
@@ -99,6 +117,30 @@ def _check_unchanged(approval: PromotionRequest, evaluation: GateEvaluation) -> 
         )
         return GateResult(name=name, passed=False, detail=detail)
     detail = text("Model files and data are those of decision {request_id}.", request_id=approval.id)
+    return GateResult(name=name, passed=True, detail=detail)
+
+
+def _check_as_accepted(accepted: Acceptance, evaluation: GateEvaluation) -> GateResult:
+    """Check that run and model files are those with which the version was found in Production."""
+    facts, candidate = accepted.in_production[evaluation.version.version], evaluation.candidate
+    name = text("unchanged since it was accepted")
+    if not facts["artifact"]:
+        return GateResult(
+            name=name,
+            passed=False,
+            detail=text("The model's files could not be read when the state as found was accepted."),
+        )
+    if (facts["artifact"], facts["run_id"]) != (candidate.artifact["sha256"], evaluation.version.run_id):
+        return GateResult(
+            name=name,
+            passed=False,
+            detail=text("Run or model files are not those that {actor} accepted.", actor=accepted.actor),
+        )
+    detail = text(
+        "Run and model files are those in Production that {actor} accepted as found on {time:%Y-%m-%d}.",
+        actor=accepted.actor,
+        time=accepted.time,
+    )
     return GateResult(name=name, passed=True, detail=detail)
 
 

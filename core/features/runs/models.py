@@ -19,7 +19,7 @@ from core.entities import (
     Stage,
     TableVersion,
 )
-from core.errors import BadInput, CoreError, ModelNotFound
+from core.errors import BadInput, CoreError, ModelNotFound, ModelVersionNotFound
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.runs.runs import run_notes
@@ -94,6 +94,21 @@ def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tu
     for version in versions:
         grouped.setdefault(version.model, []).append(_summary(version, runs.get(version.run_id or "")))
     return tuple(_model(entry, grouped.get(entry.name, [])) for entry in registered)
+
+
+def find_by_alias(stores: Stores, actor: Actor, model: str, alias: str) -> ModelVersionKey:
+    """Return the version of *model* that holds *alias* now. Raises ModelNotFound, ModelVersionNotFound."""
+    require(actor, Action.MODEL_READ)
+    versions = stores.models.versions(model)
+    for version in versions:
+        if alias in version.aliases:
+            return version.key
+    raise ModelVersionNotFound(
+        "{model} has no alias {alias!r}; its aliases are: {aliases}.",
+        model=model,
+        alias=alias,
+        aliases=", ".join(sorted(name for version in versions for name in version.aliases)) or text("none"),
+    )
 
 
 def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelVersionView:

@@ -1,16 +1,16 @@
-"""Runs: list them, and show one run with everything that it logged, also after its end."""
+"""Runs: their experiments, and one run with everything that it logged, also after its end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.access.permissions import Action, require
-from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run, RunStatus, TableVersion
+from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run, RunStatus
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
-from core.registry.runs import RunPage, failure_reason
+from core.registry.runs import failure_reason
 from core.texts import text
 
 
@@ -25,24 +25,6 @@ class RunView:
     history: Mapping[str, tuple[MetricPoint, ...]]
     late: Mapping[str, tuple[MetricPoint, ...]]
     artifacts: tuple[Artifact, ...]
-
-
-def list_runs(
-    stores: Stores,
-    actor: Actor,
-    *,
-    experiments: Sequence[str] = (),
-    name: str = "",
-    table: str | None = None,
-    version: int | None = None,
-    status: RunStatus | None = None,
-    limit: int = 100,
-    token: str | None = None,
-) -> RunPage:
-    """Return one page of runs, newest first. *name* is a part of a run's name; *table* and *version* its data."""
-    require(actor, Action.RUN_READ)
-    data = TableVersion(table=table, version=version) if table is not None and version is not None else None
-    return stores.runs.page(experiments, name, table=table, data=data, status=status, limit=limit, token=token)
 
 
 def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:

@@ -1,0 +1,131 @@
+"""The command runs: search runs, order them and show a page of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from core.commands.options import As, Json, get_actor, get_stores, write_answer
+from core.delta.catalog import split_version
+from core.entities import Run, RunStatus
+from core.features.history.as_of import parse_moment
+from core.features.runs.search import RunQuery, RunResults, search_runs
+from core.registry.search.order import RunOrder, parse_order
+
+# How long the runs are counted that are not shown. A run costs MLflow about 1 ms.
+_COUNT_S = 2.0
+
+_Experiments = Annotated[
+    list[str] | None, typer.Option("--experiment", help="Show only runs of this experiment. May be repeated.")
+]
+_Filter = Annotated[
+    str,
+    typer.Option(
+        "--filter", metavar="FILTER", help="MLflow's search syntax: \"metrics.rmse < 0.3 AND params.depth = '3'\"."
+    ),
+]
+_Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="'NAME < VALUE'", help="Compare a metric. May be repeated.")
+]
+_Params = Annotated[
+    list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Compare a parameter. May be repeated.")
+]
+_Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Compare a tag. May be repeated.")]
+_Data = Annotated[str | None, typer.Option("--data", metavar="TABLE[@N]", help="Show only runs trained on this data.")]
+_Order = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        metavar="FIELD [ASC|DESC]",
+        help="Order all runs by metrics.NAME, params.NAME, start_time, duration, name, … Default: start_time DESC.",
+    ),
+]
+_MOMENT = "A day (2027-03-31, UTC) or an ISO 8601 time."
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(runs)
+
+
+def runs(
+    experiment: _Experiments = None,
+    condition: _Filter = "",
+    metric: _Metrics = None,
+    param: _Params = None,
+    tag: _Tags = None,
+    name: Annotated[str, typer.Option(help="Part of the run's name.")] = "",
+    user: Annotated[str, typer.Option(help="User who started the run.")] = "",
+    status: Annotated[RunStatus | None, typer.Option(help="Status of the run.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help=f"Started at or after. {_MOMENT}")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help=f"Started at or before. {_MOMENT}")] = None,
+    model: Annotated[str | None, typer.Option(help="Show only runs of this registered model's versions.")] = None,
+    trained_on: _Data = None,
+    order: _Order = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many runs.")] = 100,
+    page: Annotated[int, typer.Option(min=1, help="Show this page of --limit runs.")] = 1,
+    count: Annotated[bool, typer.Option("--count", help="Count all runs that match, however long it takes.")] = False,
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Search runs, newest first. The number of runs that match is printed on stderr."""
+    table, version = split_version(trained_on) if trained_on else (None, None)
+    query = RunQuery(
+        filter=condition,
+        metrics=tuple(metric or ()),
+        params=tuple(param or ()),
+        tags=tuple(tag or ()),
+        name=name,
+        user=user,
+        experiments=tuple(experiment or ()),
+        status=status,
+        since=parse_moment(since, is_start=True) if since else None,
+        until=parse_moment(until) if until else None,
+        table=table,
+        version=version,
+        model=model,
+        order=parse_order(order) if order else RunOrder(),
+    )
+    found = search_runs(
+        get_stores(),
+        get_actor(as_),
+        query,
+        number=page,
+        size=limit,
+        count_s=None if count else _COUNT_S,
+        progress=_show_progress,
+    )
+    write_answer([run_document(run) for run in found.runs], as_json=as_json)
+    if not (found.is_complete and found.total == len(found.runs)):
+        print(_number_of(found), file=sys.stderr)
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return a run as the command line shows it."""
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "experiment": run.experiment,
+        "status": run.status,
+        "started": run.started,
+        "ended": run.ended,
+        "user": run.user,
+        "table": run.data.table if run.data else None,
+        "version": run.data.version if run.data else None,
+        "params": dict(run.params),
+        "metrics": dict(run.metrics),
+        "is_deleted": run.is_deleted,
+    }
+
+
+def _number_of(found: RunResults) -> str:
+    more = "" if found.is_complete and not found.is_capped else "more than "
+    counting = "" if found.is_complete else "; --count counts all of them"
+    page = f", page {found.number}" if found.number > 1 else ""
+    return f"{len(found.runs):,} of {more}{found.total:,} runs{page}{counting}."
+
+
+def _show_progress(read: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\rReading runs: {read:,}", end="\r", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Formats of the files that people bring: CSV in its many spellings, and Parquet."""

@@ -1,0 +1,1 @@
+"""Taking over a registry that was there before ModelLedger."""

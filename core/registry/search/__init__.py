@@ -1,0 +1,1 @@
+"""Search of runs: filters in MLflow's syntax, the order, and the runs that match, read in pages."""
