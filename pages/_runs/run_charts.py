@@ -1,4 +1,4 @@
-"""Charts of runs: bars, a parameter against a KPI, parallel coordinates, and a KPI over data versions."""
+"""Charts of runs: bars, a parameter against a KPI, and a KPI over data versions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
         figure.add_scatter(
             name=plain(label),
             mode="markers",
-            x=[_param(run, param) for run in part],
+            x=[param_value(run, param) for run in part],
             y=[run.metrics[metric] for run in part],
             text=[plain(run_label(run)) for run in part],
             marker={"color": colour(position), "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 11},
@@ -70,35 +70,6 @@ def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
     _add_baseline(figure, found, metric)
     figure.update_layout(xaxis_title=plain(param), yaxis_title=_axis(metric), legend_title_text="")
     return figure
-
-
-def complete(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> list[Run]:
-    """Return the runs that have a data version and a value for each name: a line needs every value."""
-    return [
-        run
-        for run in runs
-        if run.data is not None
-        and all(name in run.params for name in params)
-        and all(_finite(run.metrics.get(name)) is not None for name in metrics)
-    ]
-
-
-def parallel(runs: Sequence[Run], params: Sequence[str], metrics: Sequence[str]) -> go.Figure:
-    """Return one line per complete run through data version, parameters and metrics, coloured by the last metric."""
-    dimensions = [_dimension(name, [_param(run, name) for run in runs]) for name in ("DataV", *params)]
-    dimensions += [_dimension(name, [run.metrics[name] for run in runs]) for name in metrics]
-    line: dict[str, object] = {"color": colour(0)}
-    last = [run.metrics[metrics[-1]] for run in runs] if metrics else []
-    if last and min(last) < max(last):
-        line = {
-            "color": last,
-            "colorscale": "Cividis",
-            "reversescale": is_lower_better(metrics[-1]),
-            "showscale": True,
-            "colorbar": {"title": plain(metrics[-1])},
-        }
-    figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line))
-    return figure.update_layout(margin={"l": 90, "r": 60, "t": 60, "b": 24})
 
 
 def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
@@ -157,9 +128,10 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _param(run: Run, name: str) -> float | str | None:
-    if name == "DataV":
-        return float(run.data.version) if run.data is not None else None
+def param_value(run: Run, name: str) -> float | str | None:
+    """Return a parameter, as a number if it is one; for DataV the data version, also of runs with another claim."""
+    if name == "DataV" and run.data is not None:
+        return float(run.data.version)
     value = run.params.get(name)
     if value is None:
         return None
@@ -167,17 +139,3 @@ def _param(run: Run, name: str) -> float | str | None:
         return float(value)
     except ValueError:
         return value
-
-
-def _dimension(name: str, values: Sequence[float | str | None]) -> dict[str, object]:
-    """Return one axis: numbers as they are; texts numbered, with the texts as ticks."""
-    if all(isinstance(value, float | int) for value in values):
-        return {"label": plain(name), "values": list(values)}
-    words = sorted({str(value) for value in values})
-    ticks = list(range(len(words)))
-    return {
-        "label": plain(name),
-        "values": [words.index(str(value)) for value in values],
-        "tickvals": ticks,
-        "ticktext": [plain(word) for word in words],
-    }

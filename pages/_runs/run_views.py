@@ -10,7 +10,7 @@ import streamlit as st
 from core.entities import ModelVersion, Run
 from core.features.runs.compare import Comparison
 from core.texts import text
-from pages._runs import run_charts, run_tables
+from pages._runs import parallel_coordinates, run_charts, run_tables
 from pages._ui import charts, escaping, messages, pickers
 from pages._ui.texts import t, tn, translated
 
@@ -105,22 +105,12 @@ def chart(view: str, found: Comparison) -> None:
         param = pickers.choose(t("Parameter"), names, "runs_param", at=right) or names[0]
         figure = run_charts.scatter(found, param, metric)
     elif view == PARALLEL:
-        names = [name for name in found.params if name not in ("DataV", "ModelV")]
-        differing = [
-            name for name in found.differing_params if name in names and all(name in run.params for run in runs)
-        ]
-        shown = pickers.choose_some(t("Parameters"), names, "runs_through", default=differing[:4], at=right)
-        through = [*[name for name in metrics if name != metric][:3], metric]
-        lines = run_charts.complete(runs, shown, through)
-        if len(lines) < len(runs):
-            st.caption(
-                t(
-                    "{count} of {total} runs are not shown: they have no data version or lack a value.",
-                    count=len(runs) - len(lines),
-                    total=len(runs),
-                )
-            )
-        figure = run_charts.parallel(lines, shown, through)
+        params, through = parallel_coordinates.choose_axes(found, metric)
+        lines = parallel_coordinates.lines(found, params, through)
+        if not lines:
+            st.info(t("No run has a value on every axis. Remove a parameter or a metric."))
+            return
+        figure = parallel_coordinates.figure(lines, params, through)
     else:
         missing = sum(run.data is None for run in runs)
         if missing:

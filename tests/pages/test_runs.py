@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
@@ -209,3 +210,39 @@ def test_selected_runs_stay_selected_on_other_pages_and_under_other_filters(
     next(button for button in test.button if button.label == "Clear the selection").click().run()
     assert "Comparing all runs of this page." in said(test)
     assert not test.exception
+
+
+def foreign_run(stores: Stores, number: int) -> str:
+    """A run as a team's own script logs it, without a data version."""
+    run_id = stores.runs.start("foreign", f"run {number}", "ana", {})
+    params = {"depth": number, "booster": "tree" if number % 2 else "linear", "path": f"/data/{number}"}
+    stores.runs.log(run_id, params=params, metrics={"val/loss": number / 10, "latency": 5 - number})
+    return run_id
+
+
+def axes(test: AppTest) -> list[str]:
+    (picture,) = test.get("plotly_chart")
+    return [dimension["label"] for dimension in json.loads(picture.proto.spec)["data"][0]["dimensions"]]
+
+
+def test_parallel_coordinates_need_no_data_version(opened: Opened, sample_stores: Stores) -> None:
+    for number in range(30):
+        foreign_run(sample_stores, number)
+    test = opened("runs", runs_experiment="foreign", runs_view="Parallel coordinates", runs_metric="val/loss")
+    assert not test.exception
+    assert "not shown" not in said(test)
+    # The path is another word for each run, so it is no axis until it is chosen.
+    assert axes(test) == ["depth", "booster", "latency", "val/loss"]
+
+
+def test_the_axes_of_parallel_coordinates_are_chosen(opened: Opened, sample_stores: Stores) -> None:
+    for number in range(3):
+        foreign_run(sample_stores, number)
+    odd_run(sample_stores, name="odd")
+    test = opened("runs", runs_view="Parallel coordinates", runs_metric="latency", runs_user="ana")
+    test.multiselect(key="runs_through.box").set_value(["path"]).run()
+    test.multiselect(key="runs_metrics.box").set_value([]).run()
+    assert axes(test) == ["path", "latency"]
+    test = opened("runs", runs_view="Parallel coordinates", runs_metric="latency", runs_through="depth")
+    assert axes(test)[0] == "depth"
+    assert "runs are not shown, because they lack a value: depth (" in said(test).replace("\\", "")
