@@ -28,7 +28,7 @@ from core.settings import load_settings
 from tests.contract.mlflow_server import mlflow_server
 
 _ROOT = Path(__file__).resolve().parent.parent
-_AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="bench")
+AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="bench")
 _LINEAGE_GOAL_S = 0.050
 _COMPARE_GOAL_S = 0.080
 _RERUN_GOAL_S = 0.5
@@ -40,16 +40,16 @@ def run() -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         store = build(Path(folder, "mlflow"))
         home = Path(folder, "home")
-        with _environment(home, store.uri):
-            stores = _opened(home)
+        with environment(home, store.uri):
+            stores = opened_stores(home)
             raw_s = _raw_sql(store)
             found = [_lineage_of_one(stores, store, raw_s), _lineage(stores, store, raw_s, "embedded store")]
             found.append(_calls(stores, store))
             with mlflow_server(Path(folder, "server"), backend=store.uri) as uri:
                 search_s = _median(lambda: _search(uri))
                 found.append(_compare(stores, store, search_s, "embedded store"))
-                with _environment(home, uri):
-                    behind = _opened(home)
+                with environment(home, uri):
+                    behind = opened_stores(home)
                     found.append(_lineage(behind, store, raw_s, "behind mlflow server"))
                     found.append(_compare(behind, store, search_s, "behind mlflow server"))
             found += [_page(name) for name in PAGES]
@@ -58,10 +58,10 @@ def run() -> list[Measurement]:
 
 def _lineage(stores: Stores, store: LargeStore, raw_s: float, where: str) -> Measurement:
     started = time.perf_counter()
-    graph = lineage_of_every_version(stores, _AUDITOR, store.model)
+    graph = lineage_of_every_version(stores, AUDITOR, store.model)
     cold_s = time.perf_counter() - started
     assert len([node for node in graph.nodes if node.kind == "model"]) == VERSIONS
-    warm_s = _median(lambda: lineage_of_every_version(stores, _AUDITOR, store.model))
+    warm_s = _median(lambda: lineage_of_every_version(stores, AUDITOR, store.model))
     return Measurement(
         name=f"lineage of {VERSIONS:,} versions over {len(store.run_ids):,} runs, warm, {where}, against 50 ms",
         ratio=warm_s / _LINEAGE_GOAL_S,
@@ -74,8 +74,8 @@ def _lineage(stores: Stores, store: LargeStore, raw_s: float, where: str) -> Mea
 
 def _lineage_of_one(stores: Stores, store: LargeStore, raw_s: float) -> Measurement:
     key = ModelVersionKey(model=store.model, version=VERSIONS)
-    lineage_of_model(stores, _AUDITOR, key)
-    warm_s = _median(lambda: lineage_of_model(stores, _AUDITOR, key))
+    lineage_of_model(stores, AUDITOR, key)
+    warm_s = _median(lambda: lineage_of_model(stores, AUDITOR, key))
     return Measurement(
         name=f"lineage of one of {VERSIONS:,} versions, as the page draws it, warm, embedded store, against 50 ms",
         ratio=warm_s / _LINEAGE_GOAL_S,
@@ -90,9 +90,9 @@ def _compare(stores: Stores, store: LargeStore, search_s: float, where: str) -> 
     step = len(store.run_ids) // 100
     chosen = store.run_ids[::step][:100]
     started = time.perf_counter()
-    compare_runs(stores, _AUDITOR, chosen)
+    compare_runs(stores, AUDITOR, chosen)
     cold_s = time.perf_counter() - started
-    warm_s = _median(lambda: compare_runs(stores, _AUDITOR, chosen))
+    warm_s = _median(lambda: compare_runs(stores, AUDITOR, chosen))
     return Measurement(
         name=f"comparing 100 of {len(store.run_ids):,} runs, warm, {where}, against 80 ms",
         ratio=warm_s / _COMPARE_GOAL_S,
@@ -115,12 +115,12 @@ def _calls(stores: Stores, store: LargeStore) -> Measurement:
     Connection.client = count  # type: ignore[assignment, method-assign]
     try:
         small = build(store.folder.parent / "small", runs=10, versions=1)
-        with _environment(stores.settings.home, small.uri):
-            lineage_of_every_version(_opened(stores.settings.home), _AUDITOR, small.model)
+        with environment(stores.settings.home, small.uri):
+            lineage_of_every_version(opened_stores(stores.settings.home), AUDITOR, small.model)
             for_one = len(counted)
         counted.clear()
-        with _environment(stores.settings.home, store.uri):
-            lineage_of_every_version(_opened(stores.settings.home), _AUDITOR, store.model)
+        with environment(stores.settings.home, store.uri):
+            lineage_of_every_version(opened_stores(stores.settings.home), AUDITOR, store.model)
         for_all = len(counted)
     finally:
         Connection.client = open_client  # type: ignore[method-assign]
@@ -175,7 +175,7 @@ def _search(uri: str) -> None:
         assert len(json.load(answer)["runs"]) == 100
 
 
-def _opened(home: Path) -> Stores:
+def opened_stores(home: Path) -> Stores:
     """Open stores whose table `sales` has the versions that the runs name."""
     stores = open_stores(load_settings(home=home))
     table = stores.catalog.place("sales")
@@ -186,7 +186,7 @@ def _opened(home: Path) -> Stores:
 
 
 @contextmanager
-def _environment(home: Path, uri: str) -> Iterator[None]:
+def environment(home: Path, uri: str) -> Iterator[None]:
     changed = {"MODELLEDGER_HOME": str(home), "MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)

@@ -155,7 +155,7 @@ def _add_condition(names: tuple[str, ...], at: DeltaGenerator) -> None:
         )
         st.selectbox(t("Operator"), _OPERATORS, key=_CONDITION[1])
         st.text_input(t("Value"), key=_CONDITION[2])
-        st.form_submit_button(t("Add"), on_click=_append_condition)
+        st.form_submit_button(t("Add to the filter"), on_click=_append_condition)
     problem = st.session_state.pop("runs_condition_problem", None)
     if problem:
         st.warning(messages.plain(problem), icon=":material/filter_alt_off:")

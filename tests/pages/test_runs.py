@@ -192,11 +192,11 @@ def test_a_condition_is_added_to_the_filter_from_a_form(opened: Opened, sample_s
     test.selectbox(key="runs_field").set_value("metrics.TrainRows")
     test.selectbox(key="runs_operator").set_value(">")
     test.text_input(key="runs_value").set_value("50")
-    next(button for button in test.button if button.label == "Add").click().run()
+    next(button for button in test.button if button.label == "Add to the filter").click().run()
     assert test.text_input(key="runs_filter").value == "params.target = 'species' AND metrics.TrainRows > 50"
     assert set(table(test)["TrainRows"]) <= {70, 105}
     test.text_input(key="runs_value").set_value("many")
-    next(button for button in test.button if button.label == "Add").click().run()
+    next(button for button in test.button if button.label == "Add to the filter").click().run()
     assert "'many' is not one" in said(test).replace("\\", "")
 
 

@@ -243,8 +243,10 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Issue token": ("settings.write", "admin", {}),
     "Revoke token": ("settings.write", "admin", {}),
 }
-# Who turns a page or takes a file that is shown anyway has passed the page's guard; who signs in or out is nobody.
+# Who turns a page, searches or takes a file that is shown anyway has passed the page's guard; who signs in or out is
+# nobody.
 FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with {provider}", "Sign out", "All rows as CSV"}
+FREE |= {"Read again", "Add to the filter", "Clear the selection"}
 # Asked by tests of their own: "Save as a new version" and "Check bundle" come after an upload, "Resolve" after a
 # decision that died.
 ELSEWHERE = {
