@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pytest
 from sklearn.metrics import accuracy_score
 
 from core.access.permissions import Action
-from core.entities import Actor, ModelVersionKey, Outcome
+from core.entities import Actor, GateResult, ModelVersionKey, Outcome, Stage
 from core.errors import BadParameter, ColumnNotFound, Forbidden, SchemaMismatch
 from core.features.admin.sample import DIABETES_TABLE
 from core.features.admin.sample import IRIS_TABLE as TABLE
 from core.features.head_to_head.head_to_head import head_to_head, past_comparisons, submit_head_to_head
 from core.features.head_to_head.result import serialize
 from core.features.jobs.run_job import run_service
+from core.features.promotion.evaluate_gates import evaluate_gates
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipes import find_recipe
@@ -125,3 +129,22 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(sample_stores: Stores,
 def test_an_admin_may_not_compare(sample_stores: Stores, admin: Actor) -> None:
     with pytest.raises(Forbidden, match=Action.MODEL_COMPARE.value):
         head_to_head(sample_stores, admin, FIRST, SECOND, table=TABLE)
+
+
+def test_a_gate_counts_only_a_comparison_of_the_present_files(sample_stores: Stores, scientist: Actor) -> None:
+    lines = [{"gate": "not_worse_head_to_head", "metric": "accuracy", "data": f"{TABLE}@2"}]
+    settings = sample_stores.settings.model_copy(update={"policies": {MODEL: lines}})
+    stores = replace(sample_stores, settings=settings)
+    stores.models.set_stages(MODEL, {1: Stage.PRODUCTION})
+
+    def gate() -> GateResult:
+        return evaluate_gates(stores, SECOND, Stage.PRODUCTION).gates[0]
+
+    assert not gate().passed
+    head_to_head(stores, scientist, FIRST, SECOND, table=TABLE, version=2, slices=[])
+    assert gate().passed, gate()
+    assert f"rows of {TABLE}@2, accuracy is" in gate().detail
+    (file,) = Path(unquote(urlsplit(str(stores.models.version(SECOND).source)).path)).glob("*.skops")
+    with file.open("ab") as model:
+        model.write(b"x")
+    assert "were not compared on" in gate().detail

@@ -136,11 +136,16 @@ def head_to_head(
     return outcome
 
 
-def past_comparisons(stores: Stores, actor: Actor, key: ModelVersionKey, *, limit: int = 20) -> tuple[Event, ...]:
+def past_comparisons(stores: Stores, actor: Actor, key: ModelVersionKey) -> tuple[Event, ...]:
     """Return the comparisons of *key* with others, newest first; their `after` is the result of `serialize`."""
     stores.audit.require(actor, Action.MODEL_READ)
+    return comparisons_of(stores, key)
+
+
+def comparisons_of(stores: Stores, key: ModelVersionKey) -> tuple[Event, ...]:
+    """Return the newest 100 comparisons of *key*, for services that have checked the permission."""
     return stores.audit.search(
-        action=Action.MODEL_COMPARE.value, subject=str(key), outcome=Outcome.SUCCESS.value, limit=limit
+        action=Action.MODEL_COMPARE.value, subject=str(key), outcome=Outcome.SUCCESS.value, limit=100
     )
 
 

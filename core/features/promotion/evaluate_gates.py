@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from core.audit.canonical_json import canonical, settled
-from core.entities import GateResult, ModelVersion, ModelVersionKey, ReadVerdict, Run, RunStatus, Severity, Stage, Task
+from core.entities import (
+    Event,
+    GateResult,
+    ModelVersion,
+    ModelVersionKey,
+    ReadVerdict,
+    Run,
+    RunStatus,
+    Severity,
+    Stage,
+    Task,
+)
 from core.errors import CoreError, NotFound, Unavailable
+from core.features.head_to_head.head_to_head import comparisons_of
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of, run_of
 from core.features.promotion.gates import AllOf, Evidence, passes
+from core.features.promotion.head_to_head_gates import HeadToHeadGate
 from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.stores import Stores
@@ -127,6 +140,8 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
     candidate = read_candidate(stores, key)
     production = stores.models.production(key.model)
     baseline = _baseline(stores, key, production)
+    policy = policy_for(key.model, to, _task(candidate.run, candidate.version), stores.settings.policies)
+    comparisons = _comparisons(stores, candidate, baseline) if _compares(policy) else ()
     evidence = Evidence(
         candidate=str(key),
         stage=candidate.version.stage,
@@ -140,8 +155,9 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
         is_artifact_safe=candidate.artifact["is_safe"],
         run_problem=candidate.run_problem,
         findings=_high_findings(stores, key),
+        production_key=baseline.key if baseline else None,
+        comparisons=tuple(comparison.after for comparison in comparisons),
     )
-    policy = policy_for(key.model, to, _task(candidate.run, candidate.version), stores.settings.policies)
     facts = {
         "candidate": candidate.facts,
         "production": {
@@ -150,6 +166,7 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
             "metrics": dict(evidence.production_metrics),
             "data": baseline.data if baseline else None,
         },
+        "comparisons": [comparison.sequence for comparison in comparisons],
     }
     return GateEvaluation(
         candidate=candidate,
@@ -209,6 +226,22 @@ def _accepted_baseline(stores: Stores, key: ModelVersionKey) -> _Baseline | None
         serves=False,
         metrics={name: float(value) for name, value in facts["metrics"].items()},
         data={"table": table or None, "version": int(number) if number else None},
+    )
+
+
+def _compares(policy: AllOf) -> bool:
+    return any(isinstance(gate, HeadToHeadGate) for gate in policy.gates)
+
+
+def _comparisons(stores: Stores, candidate: Candidate, baseline: _Baseline | None) -> tuple[Event, ...]:
+    """Return the comparisons with the baseline in which the candidate had its present files, newest first."""
+    if baseline is None:
+        return ()
+    key = str(candidate.version.key)
+    return tuple(
+        event
+        for event in comparisons_of(stores, candidate.version.key)
+        if event.after["first"] == baseline.key and event.after["artifacts"][key] == candidate.artifact["sha256"]
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.entities import GateResult, Identity, ReadVerdict, Stage, TableVersion
 from core.learning.kpis import Better, is_kpi, is_lower_better
@@ -22,7 +23,8 @@ class Evidence:
 
     *production* is the version that the candidate would replace, None where no version is in Production. *identity*
     says whether *data* is still the data that trained the candidate, None where nothing could be compared. *findings*
-    describe the open findings of high severity about the candidate.
+    describe the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
+    candidate's present files with *production_key*, newest first, as the audit log keeps them.
     """
 
     candidate: str
@@ -38,6 +40,8 @@ class Evidence:
     is_artifact_safe: bool = False
     run_problem: str | None = None
     findings: tuple[str, ...] = ()
+    production_key: str | None = None
+    comparisons: tuple[Mapping[str, Any], ...] = ()
 
 
 class Gate(ABC):

@@ -21,7 +21,10 @@ from core.features.promotion.gates import (
     NotBelowProduction,
     StageChanges,
 )
+from core.features.promotion.head_to_head_gates import HEAD_TO_HEAD_GATES
 from core.learning.kpis import Better, primary_metric
+
+_GATES = {**GATES, **HEAD_TO_HEAD_GATES}
 
 
 def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:
@@ -80,13 +83,13 @@ def _comparisons(task: Task | None) -> tuple[Gate, ...]:
 
 
 def _parse_gate(model: str, line: Any) -> Gate:
-    if not isinstance(line, dict) or line.get("gate") not in GATES:
+    if not isinstance(line, dict) or line.get("gate") not in _GATES:
         raise BadSettings(
             'MODELLEDGER_POLICIES: {line!r} is not a valid gate. Write {{"gate": NAME}} with one of {names}.',
             line=line,
-            names=", ".join(GATES),
+            names=", ".join(_GATES),
         )
-    kind = GATES[line["gate"]]
+    kind = _GATES[line["gate"]]
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in line.items() if name != "gate"}
     try:
         gate = kind(**values)
