@@ -60,7 +60,9 @@ def models(
                         "stage": v.stage,
                         "aliases": list(v.aliases),
                         "run_id": v.run_id,
+                        "logged_model": v.model_id,
                         "metrics": dict(v.metrics),
+                        "notes": list(v.notes),
                         "data": [{"table": d.table, "version": d.version} for d in v.data],
                     }
                     for v in model.versions

@@ -27,7 +27,17 @@ from core.entities.models import ModelVersion, ModelVersionKey, RegisteredModel,
 from core.entities.people import BY_TOKEN, Actor, Role, Token, TokenState
 from core.entities.predictions import PredictionBatch
 from core.entities.reproduction import Reproduced, Reproduction
-from core.entities.runs import Artifact, DatasetInput, MetricPoint, Run, RunStatus
+from core.entities.runs import (
+    Artifact,
+    DatasetInput,
+    LoggedModel,
+    MetricHistory,
+    MetricPoint,
+    ModelMetric,
+    ModelOutput,
+    Run,
+    RunStatus,
+)
 
 __all__ = [
     "BY_TOKEN",
@@ -55,8 +65,12 @@ __all__ = [
     "JobLine",
     "JobStatus",
     "Lineage",
+    "LoggedModel",
     "Look",
+    "MetricHistory",
     "MetricPoint",
+    "ModelMetric",
+    "ModelOutput",
     "ModelVersion",
     "ModelVersionKey",
     "Node",

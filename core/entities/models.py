@@ -30,7 +30,10 @@ class ModelVersionKey:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """A registered model version. *run_id* may name a run that was deleted or never existed."""
+    """A registered model version. *run_id* may name a run that was deleted or never existed.
+
+    *model_id* is the logged model of MLflow 3 that was registered; None for a model that was saved as files of a run.
+    """
 
     model: str
     version: int
@@ -42,6 +45,7 @@ class ModelVersion:
     description: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...] = ()
+    model_id: str | None = None
 
     @property
     def key(self) -> ModelVersionKey:

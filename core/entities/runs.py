@@ -1,4 +1,4 @@
-"""Training runs and their artifacts."""
+"""Training runs, the models that they logged, and their artifacts."""
 
 from __future__ import annotations
 
@@ -36,8 +36,19 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelOutput:
+    """A logged model that a run made, and the step of the training at which it was saved."""
+
+    model_id: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One MLflow run. *metrics* keep NaN and infinities as floats. *data* is None where no data version was logged."""
+    """One MLflow run. *metrics* keep NaN and infinities as floats. *data* is None where no data version was logged.
+
+    *outputs* are the logged models of MLflow 3, by step.
+    """
 
     run_id: str
     name: str
@@ -52,6 +63,12 @@ class Run:
     data: TableVersion | None
     inputs: tuple[DatasetInput, ...] = ()
     is_deleted: bool = False
+    outputs: tuple[ModelOutput, ...] = ()
+
+    @property
+    def parent_id(self) -> str | None:
+        """The run in which this run is nested, or None."""
+        return self.tags.get("mlflow.parentRunId") or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,55 @@ class MetricPoint:
     value: float
     timestamp: datetime
     step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricHistory:
+    """The logged values of a metric, oldest first. A long history is sampled: it has more values than *points*.
+
+    *total* is the number of logged values, None where MLflow does not say how many were left out.
+    """
+
+    points: tuple[MetricPoint, ...]
+    total: int | None
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.total is None or self.total > len(self.points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetric:
+    """One value of a metric of a logged model.
+
+    *dataset* and *digest* name the data that the value was measured on, None where it was logged without a dataset.
+    *run_id* is the run that logged the value: the training run or a later evaluation.
+    """
+
+    name: str
+    value: float
+    timestamp: datetime
+    step: int
+    dataset: str | None
+    digest: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedModel:
+    """A model that a run logged, for example one checkpoint of a training.
+
+    *metrics* hold the newest value of each metric, dataset and run: the highest step, then the latest time.
+    """
+
+    model_id: str
+    name: str
+    run_id: str | None
+    status: str
+    created: datetime
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[ModelMetric, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

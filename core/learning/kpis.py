@@ -12,6 +12,9 @@ from core.entities import Task
 CLASSIFICATION_METRICS = ("precision", "recall", "f1", "accuracy", "roc_auc", "log_loss")
 REGRESSION_METRICS = ("rmse", "mae", "mape", "r2")
 
+# MLflow logs the load of the machine (system/cpu_utilization_percentage) beside the metrics of the training.
+SYSTEM_PREFIX = "system/"
+
 # Whole words of a metric's name, in any spelling: validation_0-logloss, val/loss, valid_0-l2, latencyMs.
 _LOWER = frozenset(
     [
@@ -72,5 +75,5 @@ def is_lower_better(metric: str) -> bool | None:
 
 
 def is_kpi(metric: str) -> bool:
-    """Whether *metric* measures the quality of a model; TrainRows and TestRows do not."""
-    return metric not in {"TrainRows", "TestRows"}
+    """Whether *metric* measures the quality of a model; TrainRows, TestRows and MLflow's system metrics do not."""
+    return metric not in {"TrainRows", "TestRows"} and not metric.startswith(SYSTEM_PREFIX)

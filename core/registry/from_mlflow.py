@@ -12,7 +12,10 @@ from typing import Any
 from core.entities import (
     Artifact,
     DatasetInput,
+    LoggedModel,
     MetricPoint,
+    ModelMetric,
+    ModelOutput,
     ModelVersion,
     RegisteredModel,
     Run,
@@ -24,6 +27,8 @@ from core.entities import (
 # MLflow's databases cannot store infinity: MLflow returns the largest double instead, or a value just below.
 _INFINITE = 1.797e308
 _CONTEXT_TAG = "mlflow.data.context"
+# A model that was logged as in MLflow 3 lies beside its experiment's runs; a version names it by its id or its folder.
+_LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(?:/|$)|/models/(m-[0-9a-f]{32})/artifacts(?:/|$)")
 _SPARK_LINE = re.compile(r"^path=(?P<path>.+),version=(?P<version>\d*),format=(?P<format>\w*)$")
 
 
@@ -55,6 +60,7 @@ def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
         data=data_version(tags, (item.source for item in inputs)),
         inputs=inputs,
         is_deleted=info.lifecycle_stage == "deleted",
+        outputs=_outputs(run),
     )
 
 
@@ -68,6 +74,58 @@ def to_input(item: Any) -> DatasetInput:
         source=dataset.source or "",
         context=tags.get(_CONTEXT_TAG) or None,
     )
+
+
+def _outputs(run: Any) -> tuple[ModelOutput, ...]:
+    """Return the logged models of a run; a run of a server before MLflow 3 has none."""
+    listed = run.outputs.model_outputs if run.outputs is not None else ()
+    outputs = {output.model_id: ModelOutput(model_id=output.model_id, step=output.step or 0) for output in listed}
+    return tuple(sorted(outputs.values(), key=lambda output: (output.step, output.model_id)))
+
+
+def to_logged_model(model: Any) -> LoggedModel:
+    """Return a logged model with the newest value of each metric, dataset and run."""
+    newest: dict[tuple[str, str | None, str | None, str | None], ModelMetric] = {}
+    for metric in model.metrics or ():
+        value = _to_model_metric(metric)
+        key = (value.name, value.dataset, value.digest, value.run_id)
+        if key not in newest or (newest[key].step, newest[key].timestamp) <= (value.step, value.timestamp):
+            newest[key] = value
+    created = to_time(model.creation_timestamp)
+    assert created is not None
+    return LoggedModel(
+        model_id=model.model_id,
+        name=model.name or "",
+        run_id=model.source_run_id or None,
+        status=str(getattr(model.status, "value", model.status)).lower(),
+        created=created,
+        params=dict(model.params or {}),
+        tags=dict(model.tags or {}),
+        metrics=tuple(newest.values()),
+    )
+
+
+def _to_model_metric(metric: Any) -> ModelMetric:
+    time = to_time(metric.timestamp)
+    assert time is not None
+    return ModelMetric(
+        name=metric.key,
+        value=to_number(metric.value),
+        timestamp=time,
+        step=metric.step or 0,
+        dataset=metric.dataset_name or None,
+        digest=metric.dataset_digest or None,
+        run_id=metric.run_id or None,
+    )
+
+
+def logged_model_id(version: Any) -> str | None:
+    """Return the id of the logged model that *version* was registered from; None for files of a run.
+
+    MLflow's own registry leaves `model_id` empty; the source names the model.
+    """
+    match = _LOGGED_MODEL.search(version.source or "")
+    return getattr(version, "model_id", None) or ((match[1] or match[2]) if match else None)
 
 
 def data_version(tags: Mapping[str, str], sources: Iterable[str]) -> TableVersion | None:
@@ -143,4 +201,5 @@ def to_version(version: Any, *, stage: Stage, aliases: Iterable[str]) -> ModelVe
         description=version.description or "",
         tags=dict(version.tags or {}),
         aliases=tuple(sorted(aliases)),
+        model_id=logged_model_id(version),
     )

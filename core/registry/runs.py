@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from core.entities import Artifact, MetricPoint, Run, RunStatus, TableVersion
+from core.entities import Artifact, MetricHistory, MetricPoint, Run, RunStatus, TableVersion
 from core.errors import ArtifactNotFound, ArtifactOutside, BadInput, RunNotFound
 from core.redact import redactor
-from core.registry import artifact_files
+from core.registry import search_filter
+from core.registry.artifacts import files as artifact_files
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_point, to_run
-from core.registry.run_cache import ChangeMarker, RunCache
+from core.registry.logged_models import LoggedModels
+from core.registry.metric_histories import MetricHistories
+from core.registry.record_cache import ChangeMarker, RecordCache
 from core.registry.search.call_size import CallSize
 from core.registry.search.listing import RunListings, RunPage
 
@@ -24,6 +27,7 @@ _EXPERIMENTS_PER_CALL = 1_000
 # The list of experiments is read again after this time, or at once if it lacks an experiment.
 _TRUST_S = 5.0
 _PARAMS_PER_CALL = 100
+_ENDED = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED})
 _REASON_TAG = "modelledger.reason"
 
 
@@ -46,7 +50,7 @@ class Runs:
         self._connection = connection or Connection(
             tracking_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
-        self._cache = RunCache()
+        self._cache: RecordCache[Run] = RecordCache(lambda run: run.status in _ENDED)
         self._redact = redact or redactor()
         self._names: dict[str, str] = {}
         self._active: frozenset[str] = frozenset()
@@ -54,6 +58,8 @@ class Runs:
         self._names_marker: ChangeMarker = None
         self._call_size = CallSize()
         self.listings = RunListings(self.page, self._connection.change_marker, self._call_size)
+        self._histories = MetricHistories(self._connection)
+        self.logged_models = LoggedModels(self._connection, self._histories, self._experiment_names)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -127,6 +133,17 @@ class Runs:
         with self._connection.client(_no_run(run_id)) as client:
             points = client.get_metric_history(run_id, key)
         return tuple(sorted((to_point(point) for point in points), key=lambda point: (point.timestamp, point.step)))
+
+    def metric_histories(
+        self, run_id: str, names: Sequence[str], *, max_points: int = 1_000
+    ) -> dict[str, MetricHistory]:
+        """Return the histories of metrics in few calls; a long one is sampled. See MetricHistories.of_run."""
+        return self._histories.of_run(run_id, names, max_points=max_points)
+
+    def children(self, run_id: str, *, limit: int = 100, token: str | None = None) -> RunPage:
+        """Return one page of the runs that are nested in *run_id*, newest first."""
+        condition = f"tags.`mlflow.parentRunId` = {search_filter.quote(run_id)}"
+        return self.page((), condition, limit=limit, token=token)
 
     def artifacts(self, run_id: str, below: str = "") -> tuple[Artifact, ...]:
         """Return the files and folders one level below *below* in the run's artifacts; none if the run logged none."""

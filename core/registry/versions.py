@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +20,11 @@ from core.errors import (
     RunNotFound,
     ServerLacksCall,
 )
-from core.registry import artifact_files, search_filter
+from core.registry import search_filter
 from core.registry.alias_names import AliasNames
+from core.registry.artifacts import files as artifact_files
 from core.registry.connection import Connection
-from core.registry.from_mlflow import to_model, to_version
+from core.registry.from_mlflow import logged_model_id, to_model, to_version
 from core.registry.models import ModelRegistry
 from core.registry.search.call_size import CallSize
 
@@ -33,8 +33,6 @@ _STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
 _MODELS_PER_CALL = 500
 _TRUST_S = 60.0
 _LOG = logging.getLogger(__name__)
-# The source of a model that was logged as in MLflow 3: such a model lies beside its experiment's runs.
-_LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -243,10 +241,10 @@ class MlflowRegistry(ModelRegistry):
         if version.run_id:
             with suppress(RunNotFound), self._connection.client(RunNotFound("no such run")) as client:
                 yield str(client.get_run(version.run_id).info.artifact_uri)
-        logged_model = _LOGGED_MODEL.match(str(version.source))
-        if logged_model:
+        model_id = logged_model_id(version)
+        if model_id is not None:
             with suppress(ArtifactNotFound), self._connection.client(ArtifactNotFound("no such model")) as client:
-                yield str(client.get_logged_model(logged_model[1]).artifact_location)
+                yield str(client.get_logged_model(model_id).artifact_location)
 
     # ------------------------------------------------------------------------------------ helpers
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.entities import Actor, Finding, ModelVersionKey, Readability
 from core.errors import CoreError
@@ -13,6 +14,7 @@ from core.features.lineage.version_data import DataView
 from core.features.monitoring.findings import findings_about_version
 from core.features.runs.models import ModelSummary, ModelVersionView, read_model_file
 from core.features.stores import Stores
+from core.learning.kpis import SYSTEM_PREFIX
 from pages._audit import finding_views
 from pages._runs.run_tables import metric_names, number
 from pages._ui import escaping, messages, paging, pickers
@@ -57,7 +59,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         for version in shown
     }
     created = t("Created")
-    names = sorted({name for version in shown for name in version.metrics}, key=_position)
+    names = sorted({name for v in shown for name in v.metrics if not name.startswith(SYSTEM_PREFIX)}, key=_position)
     rows = [
         {
             t("Version"): version.version,
@@ -71,6 +73,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             created: version.created,
             t("Aliases"): ", ".join(version.aliases) or None,
             t("Problem"): version.problem,
+            **({t("Notes"): "; ".join(version.notes) or None} if any(v.notes for v in shown) else {}),
         }
         for version in shown
     ]
@@ -118,12 +121,11 @@ def headline(view: ModelVersionView) -> None:
 
 def evidence(view: ModelVersionView) -> None:
     """Show the KPIs, the run and the data versions."""
+    left, right = st.columns(2)
+    _kpi_tables(view, at=left)
     if view.run is None:
-        st.info(t("The run of this version is not available."))
+        right.info(t("The run of this version is not available."))
     else:
-        rows = [{t("KPI"): name, t("Value"): number(view.metrics[name])} for name in metric_names([view.run])]
-        left, right = st.columns(2)
-        escaping.table(pd.DataFrame(rows), at=left, alt=t("KPIs of the run"))
         facts = {
             t("Run"): view.run.name,
             t("Run id"): view.run.run_id,
@@ -132,12 +134,50 @@ def evidence(view: ModelVersionView) -> None:
             t("Started"): messages.local_time(view.run.started),
             t("Ended"): messages.local_time(view.run.ended),
             t("Code"): view.run.tags.get("mlflow.source.git.commit") or t("no git commit was logged"),
-            **{t("param {name}", name=name): value for name, value in view.run.params.items()},
+            **{t("param {name}", name=name): value for name, value in view.measured.params.items()},
         }
         escaping.table(_facts(facts), at=right, alt=t("The run of this version"))
     st.markdown(f"**{t('Data')}**")
     data = pd.DataFrame([_data_row(used) for used in view.data])
     escaping.table(data, style=messages.coloured, placeholder="–", alt=t("Data versions"))
+
+
+def _kpi_tables(view: ModelVersionView, *, at: DeltaGenerator) -> None:
+    """Show the KPIs of the version, then the values by dataset and those that are only the run's."""
+    measured = view.measured
+    rows = [
+        {t("KPI"): name, t("Value"): number(view.metrics[name])}
+        for name in metric_names([view.metrics])
+        if not name.startswith(SYSTEM_PREFIX)
+    ]
+    if rows:
+        escaping.table(pd.DataFrame(rows), at=at, alt=t("KPIs of this version"))
+    else:
+        at.info(t("This version has no KPIs of its own."))
+    if measured.run_only:
+        at.caption(t("KPIs of the run, not of this version"))
+        run_rows = [{t("KPI"): name, t("Value"): number(value)} for name, value in sorted(measured.run_only.items())]
+        escaping.table(pd.DataFrame(run_rows), at=at, alt=t("KPIs of the run, not of this version"))
+    if any(metric.dataset for metric in measured.measured):
+        at.caption(t("By dataset"))
+        by_dataset = [
+            {
+                t("KPI"): metric.name,
+                t("Dataset"): metric.dataset,
+                t("Digest"): metric.digest,
+                t("Value"): number(metric.value),
+                t("Step"): metric.step,
+                t("Time"): metric.timestamp,
+            }
+            for metric in measured.measured
+        ]
+        escaping.table(
+            pd.DataFrame(by_dataset),
+            at=at,
+            placeholder="–",
+            column_config={t("Time"): messages.time_column(t("Time"))},
+            alt=t("KPIs of this version by dataset"),
+        )
 
 
 def signature(view: ModelVersionView) -> None:
@@ -186,6 +226,7 @@ def files(stores: Stores, actor: Actor, view: ModelVersionView) -> None:
 def _problems(view: ModelVersionView) -> list[str]:
     problems = [problem for problem in (view.run_problem, view.info_problem) if problem]
     problems += [t("Run: {note}.", note=note) for note in view.notes if note != "deleted in MLflow"]
+    problems += [t("KPIs: {note}.", note=note) for note in view.measured.notes]
     if view.info is not None and not view.info.is_safe:
         problems.append(t("ModelLedger does not load this model: {reason}", reason=view.info.why))
     problems += [

@@ -86,7 +86,7 @@ def _points(view: RunView) -> pd.DataFrame:
                 t("Time"): point.timestamp,
                 t("Logged"): t("▲ after the run ended") if point in view.late.get(name, ()) else t("during the run"),
             }
-            for name in metric_names([view.run])
+            for name in metric_names([view.run.metrics])
             for point in view.history[name]
         ]
     )

@@ -56,9 +56,9 @@ def number(value: float | None) -> str:
     return f"−{shown[1:]}" if shown.startswith("-") else shown
 
 
-def metric_names(runs: Iterable[Run]) -> list[str]:
-    """Return every metric of *runs*: the KPIs in their own order, then other metrics, the row counts last."""
-    names = {name for run in runs for name in run.metrics}
+def metric_names(metrics: Iterable[Mapping[str, float]]) -> list[str]:
+    """Return every name in *metrics*: the KPIs in their own order, then other metrics, the row counts last."""
+    names = {name for values in metrics for name in values}
     standard = [name for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS) if name in names]
     counts = [name for name in ("TrainRows", "TestRows") if name in names]
     return [*standard, *sorted(names - {*standard, *counts}), *counts]
@@ -91,7 +91,11 @@ def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFram
     """Return one row per parameter and metric and one column per run, with the baseline and each difference from it."""
     shown = set(found.differing_params) | set(found.differing_metrics)
     rows = [_fixed_row(t("Data version"), found, data_label), _fixed_row(t("Status"), found, _status)]
-    rows += [_metric_row(name, found) for name in metric_names(found.runs) if not only_differences or name in shown]
+    rows += [
+        _metric_row(name, found)
+        for name in metric_names(run.metrics for run in found.runs)
+        if not only_differences or name in shown
+    ]
     rows += [
         _fixed_row(t("param {name}", name=name), found, _param(name))
         for name in found.params

@@ -52,7 +52,7 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
 def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], chosen: Sequence[str]) -> list[str]:
     """Draw one row per run, with the *chosen* runs selected, and return the runs that are selected now."""
     here = [run.run_id for run in runs]
-    metrics = run_tables.metric_names(runs)
+    metrics = run_tables.metric_names(run.metrics for run in runs)
     # Streamlit keeps a selection as numbers of rows: other rows are another table.
     rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_cleared"))).encode()).hexdigest()[:16]
     event = escaping.table(
@@ -79,7 +79,7 @@ def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], 
 
 def chart(view: str, found: Comparison) -> None:
     """Draw the chosen view of the compared runs, with the pickers that it needs."""
-    runs, metrics = found.runs, run_tables.metric_names(found.runs)
+    runs, metrics = found.runs, run_tables.metric_names(run.metrics for run in found.runs)
     if view == DIFFERENCES:
         only = st.toggle(t("Only differences"), value=True, key="runs_only", bind="query-params")
         rows = run_tables.comparison_rows(found, only_differences=only)

@@ -22,6 +22,7 @@ from core.entities import (
     Task,
 )
 from core.errors import BadSettings
+from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import (
     GATES,
     AllOf,
@@ -32,7 +33,6 @@ from core.features.promotion.gates import (
     DataReadable,
     DataRecorded,
     EnoughTestRows,
-    Evidence,
     Gate,
     KpisLogged,
     NoHighFinding,

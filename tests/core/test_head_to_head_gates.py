@@ -9,7 +9,7 @@ import pytest
 
 from core.entities import Stage
 from core.errors import BadSettings
-from core.features.promotion.gates import Evidence
+from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.head_to_head_gates import (
     HEAD_TO_HEAD_GATES,
     BetterHeadToHead,

@@ -219,7 +219,7 @@ def _add_facts(versions: dict[str, dict[int, VersionAsOf]], new: VersionAsOf) ->
 def _seen_version(event: Event, name: str, facts: Mapping[str, Any]) -> VersionAsOf:
     """Build a version from what an inspection noted when it first saw the version, or from facts it added later."""
     model, _, number = name.rpartition("/")
-    metrics = facts.get("metrics")
+    metrics = facts.get("model_metrics") or facts.get("metrics")
     return VersionAsOf(
         model=model,
         version=int(number),

@@ -29,6 +29,8 @@ from core.entities import (
     RunStatus,
 )
 from core.errors import CoreError, StorageUnavailable, Unavailable
+from core.features.runs.runs import late_metrics
+from core.features.runs.version_metrics import VersionMetrics
 from core.features.stores import Stores
 from core.features.takeover.acceptances import acceptance_of
 from core.learning.artifact_files import folder_sha256
@@ -50,7 +52,8 @@ class Baseline:
 
     Facts of the version: run_id, source, created, stage, marks (its tags), artifact (SHA-256), approved_by. Facts of
     its run: data, metrics, tags, late (metrics changed after the end of the run), lost (the run was missing or deleted
-    when the version was found). A fact that was never recorded is missing, which differs from None.
+    when the version was found). Facts of its logged model, where it has one: model_metrics, the metrics of the version
+    itself. A fact that was never recorded is missing, which differs from None.
 
     *trained* are the versions that ModelLedger trained. *found_up_to* gives, for each model that ModelLedger did not
     create, the highest version number with which the model was found.
@@ -131,6 +134,7 @@ def extend_baseline(
     stores: Stores,
     versions: Sequence[ModelVersion],
     runs: Mapping[str, Run],
+    measured: Mapping[ModelVersionKey, VersionMetrics],
     baseline: Baseline,
     *,
     closely: Iterable[str],
@@ -148,7 +152,7 @@ def extend_baseline(
             version.model in as_found_models and name not in baseline.trained
         )
         # A run that is lost after the first sight is a finding.
-        facts = version_facts(stores, version, run, as_found=is_as_found and not known)
+        facts = version_facts(stores, version, run, measured[version.key], as_found=is_as_found and not known)
         if facts is None:
             continue
         if name in with_artifact and known.get("artifact") is None:
@@ -176,7 +180,9 @@ def extend_baseline(
     return read_baseline(stores)
 
 
-def version_facts(stores: Stores, version: ModelVersion, run: Run | None, *, as_found: bool) -> dict[str, Any] | None:
+def version_facts(
+    stores: Stores, version: ModelVersion, run: Run | None, measured: VersionMetrics, *, as_found: bool
+) -> dict[str, Any] | None:
     """Return the facts of a version without its artifact, as the log keeps them. None while its run has not ended.
 
     *as_found*: a run that is missing or deleted is a fact, too.
@@ -191,6 +197,8 @@ def version_facts(stores: Stores, version: ModelVersion, run: Run | None, *, as_
             "metrics": settled(dict(run.metrics)),
             "tags": evidence_tags(stores, run.tags),
         }
+    if measured.logged_model is not None:
+        facts["model_metrics"] = settled(dict(measured.values))
     if as_found and version.run_id and (run is None or run.is_deleted):
         facts["lost"] = "missing" if run is None else "deleted"
     return facts
@@ -245,10 +253,8 @@ def _training_facts(after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _late_metrics(stores: Stores, run: Run) -> dict[str, str]:
     """The metrics that were changed after the end of the run and before the first inspection, with the time."""
-    if run.ended is None:
-        return {}
-    changed_at = {name: max(p.timestamp for p in stores.runs.metric_history(run.run_id, name)) for name in run.metrics}
-    return {name: f"{time:%Y-%m-%d %H:%M:%S} UTC" for name, time in sorted(changed_at.items()) if time > run.ended}
+    changed_at = late_metrics(stores, run, run.metrics)
+    return {name: f"{time:%Y-%m-%d %H:%M:%S} UTC" for name, time in sorted(changed_at.items())}
 
 
 def _first_sha256(stores: Stores, version: ModelVersion, *, is_as_found: bool) -> str | None:

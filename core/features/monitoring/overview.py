@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from core.entities import (
     Job,
     JobStatus,
     ModelVersion,
+    ModelVersionKey,
     Outcome,
     PromotionRequest,
     ReadVerdict,
@@ -25,6 +27,7 @@ from core.entities import (
 from core.errors import CoreError
 from core.features.lineage.version_data import data_of
 from core.features.monitoring.reconcile import find_differences, find_unfinished
+from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi
 from core.texts import text
@@ -104,9 +107,11 @@ def _serving(stores: Stores) -> tuple[Serving, ...]:
         by_model.setdefault(version.model, []).append(version)
     shown = [v for versions in by_model.values() for v in _newest_and_production(versions)]
     runs = stores.runs.get_many([v.run_id for v in shown if v.run_id])
+    measured = read_version_metrics(stores, shown, runs)
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
     return tuple(
-        _serving_model(stores, model, versions, runs, approved) for model, versions in sorted(by_model.items())
+        _serving_model(stores, model, versions, runs, measured, approved)
+        for model, versions in sorted(by_model.items())
     )
 
 
@@ -120,11 +125,12 @@ def _serving_model(
     model: str,
     versions: list[ModelVersion],
     runs: dict[str, Run],
+    measured: Mapping[ModelVersionKey, VersionMetrics],
     approved: tuple[PromotionRequest, ...],
 ) -> Serving:
     production = next((v for v in versions if v.stage is Stage.PRODUCTION), None)
-    newest = [runs.get(v.run_id or "") for v in reversed(versions[:_TREND])]
-    names = sorted({name for run in newest if run for name in run.metrics if is_kpi(name)})
+    newest = [measured[v.key].values for v in reversed(versions[:_TREND])]
+    names = sorted({name for values in newest for name in values if is_kpi(name)})
     run = runs.get(production.run_id or "") if production else None
     data = data_of(stores, run, production)[0] if production else None
     last = next((r for r in approved if production and r.key == production.key and r.to is Stage.PRODUCTION), None)
@@ -132,8 +138,10 @@ def _serving_model(
         model=model,
         versions=len(versions),
         production=production,
-        metrics={name: value for name, value in run.metrics.items() if is_kpi(name)} if run else {},
-        trend={name: tuple(r.metrics.get(name) if r else None for r in newest) for name in names},
+        metrics={name: value for name, value in measured[production.key].values.items() if is_kpi(name)}
+        if production
+        else {},
+        trend={name: tuple(values.get(name) for values in newest) for name in names},
         data=data.source.key if data else None,
         verdict=data.verdict if data else None,
         since=last.decided_at if last else production.updated if production else None,

@@ -21,6 +21,7 @@ from core.features.monitoring.baseline import (
     read_baseline,
     version_identity,
 )
+from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_untaken
 from core.texts import text
@@ -70,14 +71,17 @@ def find_outside_changes(stores: Stores) -> tuple[Difference, ...]:
     closely = _choose(ours, before, reported)
     ids = [v.run_id for v in versions] + [facts.get("run_id") for facts in before.versions.values()]
     runs = stores.runs.get_many([run_id for run_id in ids if run_id], fresh=True)
-    baseline = extend_baseline(stores, versions, runs, before, closely=closely, untaken=untaken)
+    measured = read_version_metrics(stores, versions, runs, fresh=True)
+    baseline = extend_baseline(stores, versions, runs, measured, before, closely=closely, untaken=untaken)
     return (
         *_gaps(versions, baseline),
         *_aliases(stores, [version for version in versions if version.model not in untaken], baseline),
         *(
             difference
             for version in versions
-            for difference in _compare_version(stores, version, runs.get(version.run_id or ""), baseline)
+            for difference in _compare_version(
+                stores, version, runs.get(version.run_id or ""), measured[version.key], baseline
+            )
         ),
         *_lost_runs(versions, runs, baseline),
         *_artifacts(stores, [version for version in ours if str(version.key) in closely], baseline),
@@ -162,7 +166,7 @@ def _version_text(version: int | None) -> str:
 
 
 def _compare_version(
-    stores: Stores, version: ModelVersion, run: Run | None, baseline: Baseline
+    stores: Stores, version: ModelVersion, run: Run | None, measured: VersionMetrics, baseline: Baseline
 ) -> Iterator[Difference]:
     facts, subject = baseline.of(version), str(version.key)
     yield from _replaced(stores, version, facts)
@@ -173,7 +177,7 @@ def _compare_version(
             yield _run_gone(subject, version.run_id, run)
         if run is None:
             return
-    yield from _metrics(subject, run, facts)
+    yield from dict.fromkeys((*_metrics(subject, run, facts), *_model_metrics(subject, measured, facts)))
     if "data" in facts and str(run.data or "") != str(facts["data"] or ""):
         yield _difference(
             DATA_VERSION_CHANGED,
@@ -227,6 +231,15 @@ def _metrics(subject: str, run: Run, facts: Mapping[str, Any]) -> Iterator[Diffe
         )
         expected = text("{metric} as it was when the run ended", metric=name)
         yield _difference(METRIC, subject, expected, text("changed at {time}", time=changed_at), detail)
+
+
+def _model_metrics(subject: str, measured: VersionMetrics, facts: Mapping[str, Any]) -> Iterator[Difference]:
+    """Report changed metrics of the logged model. A metric that a later evaluation added is not a change."""
+    detail = text("The logged model of {version} shows another value than at its first inspection.", version=subject)
+    for name, before in sorted((facts.get("model_metrics") or {}).items()):
+        after = settled(measured.values[name]) if name in measured.values else None
+        if after != before:
+            yield _difference(METRIC, subject, _metric_text(name, before), _metric_text(name, after), detail)
 
 
 def _metric_text(name: str, value: object) -> str:

@@ -26,10 +26,12 @@ from core.errors import CoreError, NotFound, Unavailable
 from core.features.head_to_head.head_to_head import comparisons_of
 from core.features.lineage.provenance import DataSource, data_sources
 from core.features.lineage.version_data import data_of, run_of
-from core.features.promotion.gates import AllOf, Evidence, passes
+from core.features.promotion.gate_evidence import Evidence
+from core.features.promotion.gates import AllOf, passes
 from core.features.promotion.head_to_head_gates import HeadToHeadGate
 from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
+from core.features.runs.version_metrics import VersionMetrics, metrics_of_version
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_acceptance
 from core.learning.artifact_files import folder_sha256
@@ -44,6 +46,7 @@ class Candidate:
 
     version: ModelVersion
     run: Run | None
+    measured: VersionMetrics
     run_problem: str | None
     source: DataSource
     verdict: ReadVerdict | None
@@ -51,7 +54,7 @@ class Candidate:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        return self.run.metrics if self.run else {}
+        return self.measured.values
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -61,7 +64,7 @@ class Candidate:
             "run_id": self.version.run_id,
             "run_status": self.run.status.value if self.run else self.run_problem,
             "metrics": dict(self.metrics),
-            "params": dict(self.run.params) if self.run else {},
+            "params": dict(self.measured.params),
             "data": {"table": self.source.table, "version": self.source.version},
             "data_content_sha256": (self.run.tags if self.run else self.version.tags).get("delta.content_sha256"),
             "data_verdict": self.verdict.verdict.value if self.verdict else None,
@@ -115,6 +118,7 @@ def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
     return Candidate(
         version=version,
         run=run,
+        measured=metrics_of_version(stores, version, run),
         run_problem=run_problem,
         source=data.source,
         verdict=data.verdict,
@@ -140,13 +144,14 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
     candidate = read_candidate(stores, key)
     production = stores.models.production(key.model)
     baseline = _baseline(stores, key, production)
-    policy = policy_for(key.model, to, _task(candidate.run, candidate.version), stores.settings.policies)
+    policy = policy_for(key.model, to, _task(candidate), stores.settings.policies)
     comparisons = _comparisons(stores, candidate, baseline) if _compares(policy) else ()
     evidence = Evidence(
         candidate=str(key),
         stage=candidate.version.stage,
         to=to,
         metrics=candidate.metrics,
+        run_only=candidate.measured.run_only,
         production=baseline.name if baseline else None,
         production_metrics=baseline.metrics if baseline else {},
         data=candidate.source.key,
@@ -201,7 +206,7 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
         return _Baseline(
             key=str(production.key),
             serves=True,
-            metrics=run.metrics if run else {},
+            metrics=metrics_of_version(stores, production, run).values,
             data=_data_of(run, production),
         )
     # Archiving the version in Production first must not avoid the comparison.
@@ -292,12 +297,12 @@ def _artifact(stores: Stores, key: ModelVersionKey) -> dict[str, Any]:
         return {"format": info.format, "is_safe": info.is_safe, "why": info.why, "sha256": folder_sha256(model)}
 
 
-def _task(run: Run | None, version: ModelVersion) -> Task | None:
+def _task(candidate: Candidate) -> Task | None:
     """The task from the tag of the training, else inferred from the logged KPIs; None where neither gives it."""
-    tag = version.tags.get("task") or (run.tags.get("task") if run else None)
+    tag = candidate.version.tags.get("task") or (candidate.run.tags.get("task") if candidate.run else None)
     if tag in [task.value for task in Task]:
         return Task(tag)
-    logged = set(run.metrics) if run else set()
+    logged = set(candidate.metrics) | set(candidate.measured.run_only)
     if logged & set(CLASSIFICATION_METRICS):
         return Task.CLASSIFICATION
     return Task.REGRESSION if logged & set(REGRESSION_METRICS) else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from core.entities import GateResult, Identity, ReadVerdict, Stage, TableVersion
+from core.entities import GateResult
+from core.features.promotion.gate_evidence import Evidence
 from core.learning.kpis import Better, is_kpi, is_lower_better
 from core.texts import joined, text
 
@@ -15,33 +15,6 @@ from core.texts import joined, text
 LARGEST = 1e308
 # In floating point 0.90 - 0.88 is slightly more than 0.02.
 _ROUNDING = 1e-12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """The facts that gates check.
-
-    *production* is the version that the candidate would replace, None where no version is in Production. *identity*
-    says whether *data* is still the data that trained the candidate, None where nothing could be compared. *findings*
-    describe the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
-    candidate's present files with *production_key*, newest first, as the audit log keeps them.
-    """
-
-    candidate: str
-    stage: Stage
-    to: Stage
-    metrics: Mapping[str, float]
-    production: str | None = None
-    production_metrics: Mapping[str, float] = field(default_factory=dict)
-    data: TableVersion | None = None
-    verdict: ReadVerdict | None = None
-    identity: Identity | None = None
-    artifact_format: str = "unknown"
-    is_artifact_safe: bool = False
-    run_problem: str | None = None
-    findings: tuple[str, ...] = ()
-    production_key: str | None = None
-    comparisons: tuple[Mapping[str, Any], ...] = ()
 
 
 class Gate(ABC):
@@ -216,7 +189,8 @@ class KpisLogged(Gate):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         kpis = [name for name in evidence.metrics if is_kpi(name) and _number(evidence.metrics, name) is not None]
         if not kpis:
-            return False, text("{version} has no KPI with a value.", version=evidence.candidate)
+            missing = text("{version} has no KPI with a value.", version=evidence.candidate)
+            return False, _no_metric(evidence, min(evidence.run_only)) if evidence.run_only else missing
         return True, text("{version} has {kpis}.", version=evidence.candidate, kpis=", ".join(sorted(kpis)))
 
 
@@ -379,6 +353,13 @@ def _rows(metrics: Mapping[str, float]) -> float | None:
 
 
 def _no_metric(evidence: Evidence, metric: str) -> str:
+    if metric in evidence.run_only:
+        return text(
+            "{version} has no {metric} of its own: {value:.6g} is the value of its run, which logged several models.",
+            version=evidence.candidate,
+            metric=metric,
+            value=evidence.run_only[metric],
+        )
     return text("{version} has no {metric}, or its value is not a number.", version=evidence.candidate, metric=metric)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.features.promotion.gates import Evidence, Gate
+from core.features.promotion.gate_evidence import Evidence
+from core.features.promotion.gates import Gate
 from core.learning.comparison.compare_models import Verdict
 from core.learning.kpis import is_lower_better
 from core.texts import text

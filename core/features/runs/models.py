@@ -22,7 +22,8 @@ from core.entities import (
 from core.errors import BadInput, CoreError, ModelNotFound, ModelVersionNotFound
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import DataView, data_of, run_of
-from core.features.runs.runs import run_notes
+from core.features.runs.runs import late_metrics, run_notes
+from core.features.runs.version_metrics import VersionMetrics, metrics_of_version, read_version_metrics
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.learning.kpis import is_kpi
@@ -34,7 +35,10 @@ _TOO_LARGE_BYTES = 5_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class VersionSummary:
-    """A row of a model's versions. *problem* says why its run is unknown or unreliable."""
+    """A row of a model's versions. *problem* says why its run is unknown or unreliable.
+
+    *metrics* are the version's own; *notes* name the KPIs that are only the run's.
+    """
 
     version: int
     stage: Stage
@@ -46,6 +50,8 @@ class VersionSummary:
     data: tuple[TableVersion, ...]
     aliases: tuple[str, ...]
     problem: str | None
+    model_id: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +73,24 @@ class ModelSummary:
 class ModelVersionView:
     """A model version with its evidence. *run_problem* and *info_problem* say what could not be read, and why.
 
-    *late_metrics* gives the time of each metric that was logged after the run's end.
+    *metrics* are those of *measured*, which keeps apart what the run logged for several models. *late_metrics* gives
+    the time of each metric that was logged after the run's end.
     """
 
     version: ModelVersion
     run: Run | None
     run_problem: str | None
     notes: tuple[str, ...]
-    metrics: Mapping[str, float]
+    measured: VersionMetrics
     late_metrics: Mapping[str, datetime]
     data: tuple[DataView, ...]
     artifacts: tuple[Artifact, ...]
     info: ModelInfo | None
     info_problem: str | None
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.measured.values
 
 
 def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tuple[ModelSummary, ...]:
@@ -90,9 +101,11 @@ def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tu
         raise ModelNotFound("There is no registered model {model!r}; choose a model from the list.", model=model)
     versions = stores.models.versions(model)
     runs = stores.runs.get_many(version.run_id for version in versions if version.run_id)
+    measured = read_version_metrics(stores, versions, runs)
     grouped: dict[str, list[VersionSummary]] = {}
     for version in versions:
-        grouped.setdefault(version.model, []).append(_summary(version, runs.get(version.run_id or "")))
+        summary = _summary(version, runs.get(version.run_id or ""), measured[version.key])
+        grouped.setdefault(version.model, []).append(summary)
     return tuple(_model(entry, grouped.get(entry.name, [])) for entry in registered)
 
 
@@ -125,8 +138,8 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
         run=run,
         run_problem=_run_problem(version, run),
         notes=run_notes(run) if run else (),
-        metrics=dict(run.metrics) if run else {},
-        late_metrics=_late_metrics(stores, run) if run else {},
+        measured=metrics_of_version(stores, version, run),
+        late_metrics=late_metrics(stores, run, filter(is_kpi, run.metrics)) if run else {},
         data=data_of(stores, run, version),
         artifacts=files,
         info=info,
@@ -157,7 +170,7 @@ def _model(model: RegisteredModel, versions: list[VersionSummary]) -> ModelSumma
     )
 
 
-def _summary(version: ModelVersion, run: Run | None) -> VersionSummary:
+def _summary(version: ModelVersion, run: Run | None, measured: VersionMetrics) -> VersionSummary:
     keys = (source.key for source in data_sources(run, version))
     return VersionSummary(
         version=version.version,
@@ -166,10 +179,12 @@ def _summary(version: ModelVersion, run: Run | None) -> VersionSummary:
         run_name=run.name if run else None,
         user=run.user if run else None,
         created=version.created,
-        metrics=dict(run.metrics) if run else {},
+        metrics=dict(measured.values),
         data=tuple(key for key in keys if key is not None),
         aliases=version.aliases,
         problem=_run_problem(version, run),
+        model_id=version.model_id,
+        notes=measured.notes,
     )
 
 
@@ -183,18 +198,6 @@ def _run_problem(version: ModelVersion, run: Run | None) -> str | None:
             "The run {run} was deleted in MLflow; its contents can be read until MLflow erases it.", run=version.run_id
         )
     return None
-
-
-def _late_metrics(stores: Stores, run: Run) -> dict[str, datetime]:
-    """Return the time of each KPI logged after the run's end. MLflow accepts such points and shows the newest."""
-    if run.ended is None:
-        return {}
-    late: dict[str, datetime] = {}
-    for name in filter(is_kpi, run.metrics):
-        last = max(point.timestamp for point in stores.runs.metric_history(run.run_id, name))
-        if last > run.ended:
-            late[name] = last
-    return late
 
 
 def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, tuple[Artifact, ...], str | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.access.permissions import Action, require
 from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run, RunStatus
@@ -12,6 +13,9 @@ from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.registry.runs import failure_reason
 from core.texts import text
+
+# Enough for the time of every value but those of a long curve, whose last value is always there.
+_POINTS_FOR_TIMES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,15 @@ def run_notes(run: Run) -> tuple[str, ...]:
     if undefined:
         notes.append(text("no finite value of {metrics}", metrics=", ".join(undefined)))
     return tuple(notes)
+
+
+def late_metrics(stores: Stores, run: Run, names: Iterable[str]) -> dict[str, datetime]:
+    """Return, by metric, the time of the newest value that was logged after the run's end."""
+    if run.ended is None:
+        return {}
+    histories = stores.runs.metric_histories(run.run_id, sorted(names), max_points=_POINTS_FOR_TIMES)
+    newest = {name: max(point.timestamp for point in history.points) for name, history in histories.items()}
+    return {name: time for name, time in newest.items() if time > run.ended}
 
 
 def _late(run: Run, points: tuple[MetricPoint, ...]) -> tuple[MetricPoint, ...]:

@@ -14,6 +14,7 @@ from core.entities import Actor, Job, ModelVersion, Outcome, Run, Stage
 from core.errors import AlreadyDecided, ModelNotFound, StorageUnavailable
 from core.features.monitoring.baseline import SUBJECT, aliases_of, artifact_sha256, record_facts, version_facts
 from core.features.promotion.reason import require_reason
+from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_untaken, logged_name
 from core.jobs.progress import Progress, Silent
@@ -158,7 +159,8 @@ def _accept_model(stores: Stores, actor: Actor, model: str, files: _Files, reaso
         if not find_untaken(stores, versions):
             return None
         runs = stores.runs.get_many([version.run_id for version in versions if version.run_id], fresh=True)
-        facts = {str(v.key): _facts(stores, v, runs.get(v.run_id or ""), files) for v in versions}
+        measured = read_version_metrics(stores, versions, runs, fresh=True)
+        facts = {str(v.key): _facts(stores, v, runs.get(v.run_id or ""), measured[v.key], files) for v in versions}
         recorded = {name: f for name, f in facts.items() if f is not None}
         production = [version for version in versions if version.stage is Stage.PRODUCTION]
         hashes = [files.hashes[name][0] for name in facts if name in files.hashes]
@@ -175,7 +177,9 @@ def _accept_model(stores: Stores, actor: Actor, model: str, files: _Files, reaso
             "stages": {str(version.version): version.stage.value for version in versions},
             "aliases": accepted.aliases,
             "in_production": {
-                str(v.version): _in_production(v, runs.get(v.run_id or ""), files.hashes.get(str(v.key)))
+                str(v.version): _in_production(
+                    v, runs.get(v.run_id or ""), measured[v.key], files.hashes.get(str(v.key))
+                )
                 for v in production
             },
             "files_recorded": accepted.files_recorded,
@@ -198,18 +202,22 @@ def _accept_model(stores: Stores, actor: Actor, model: str, files: _Files, reaso
     return accepted
 
 
-def _facts(stores: Stores, version: ModelVersion, run: Run | None, files: _Files) -> dict[str, Any] | None:
+def _facts(
+    stores: Stores, version: ModelVersion, run: Run | None, measured: VersionMetrics, files: _Files
+) -> dict[str, Any] | None:
     """The facts of a version as found; None while its run has not ended, which an inspection records later."""
-    facts = version_facts(stores, version, run, as_found=True)
+    facts = version_facts(stores, version, run, measured, as_found=True)
     if facts is not None and str(version.key) in files.hashes:
         facts["artifact"] = files.hashes[str(version.key)][0]
     return facts
 
 
-def _in_production(version: ModelVersion, run: Run | None, file: tuple[str | None, str] | None) -> dict[str, Any]:
+def _in_production(
+    version: ModelVersion, run: Run | None, measured: VersionMetrics, file: tuple[str | None, str] | None
+) -> dict[str, Any]:
     return {
         "run_id": version.run_id,
-        "metrics": settled(dict(run.metrics)) if run else {},
+        "metrics": settled(dict(measured.values)),
         "data": str(run.data) if run and run.data else None,
         "artifact": file[0] if file else None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from core.errors import (
 )
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import run_of
+from core.features.runs.version_metrics import metrics_of_version
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
 from core.features.training.logged_recipe import logged_recipe, refuse_external
@@ -96,7 +98,8 @@ def reproduce(
         run = run_of(stores, version)
         source = data_sources(run, version)[0]
         try:
-            reproduction = _train_again(stores, key, run, source.key, tolerance, watch)
+            logged = metrics_of_version(stores, version, run).values
+            reproduction = _train_again(stores, key, run, logged, source.key, tolerance, watch)
         except _NotReproducible as error:
             reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=error.why, data=source.key)
         record.after = serialize(reproduction)
@@ -130,6 +133,7 @@ def _train_again(
     stores: Stores,
     key: ModelVersionKey,
     run: Run | None,
+    logged: Mapping[str, float],
     data: TableVersion | None,
     tolerance: float,
     watch: Progress,
@@ -164,7 +168,7 @@ def _train_again(
             raise _NotReproducible(text("The training fails now: {reason}", reason=str(error))) from error
         watch.report(0.9, text("comparing the predictions"))
         answers, problem = _compare_predictions(artifact, fitted, data_split)
-    metrics = pair_metrics(run.metrics, again)
+    metrics = pair_metrics(logged, again)
     verdict, why = judge(metrics, answers, problem, tolerance)
     watch.line(why)
     return Reproduction(

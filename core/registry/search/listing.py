@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from core.entities import Run
-from core.registry.run_cache import ChangeMarker
+from core.registry.record_cache import ChangeMarker
 from core.registry.search.call_size import CallSize
 
 # Behind a server a run is read again after this time, when it is shown.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from core.entities import Artifact
 from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable, first_line
 from core.redact import masked
-from core.registry.artifact_locations import Owners, require_no_outside_links, require_own_folder
+from core.registry.artifacts.locations import Owners, require_no_outside_links, require_own_folder
 from core.registry.call_timeout import call_within
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_artifact

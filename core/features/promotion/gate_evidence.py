@@ -1,0 +1,38 @@
+"""Evidence: the facts about a candidate that the gates of a promotion policy check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.entities import Identity, ReadVerdict, Stage, TableVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The facts that gates check.
+
+    *run_only* are KPIs that the run of the candidate logged for none of its several models. *production* is the version
+    that the candidate would replace, None where no version is in Production. *identity* says whether *data* is still
+    the data that trained the candidate, None where nothing could be compared. *findings* describe the open findings of
+    high severity about the candidate. *comparisons* are head-to-head comparisons of the candidate's present files with
+    *production_key*, newest first, as the audit log keeps them.
+    """
+
+    candidate: str
+    stage: Stage
+    to: Stage
+    metrics: Mapping[str, float]
+    run_only: Mapping[str, float] = field(default_factory=dict)
+    production: str | None = None
+    production_metrics: Mapping[str, float] = field(default_factory=dict)
+    data: TableVersion | None = None
+    verdict: ReadVerdict | None = None
+    identity: Identity | None = None
+    artifact_format: str = "unknown"
+    is_artifact_safe: bool = False
+    run_problem: str | None = None
+    findings: tuple[str, ...] = ()
+    production_key: str | None = None
+    comparisons: tuple[Mapping[str, Any], ...] = ()

@@ -1,0 +1,1 @@
+"""Artifacts of runs and model versions: where they may lie, and their files."""
