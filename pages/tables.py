@@ -73,30 +73,29 @@ def rows(table: str, version: int) -> None:
         table_views.schema(view)
 
 
-def ingest(at: DeltaGenerator, table: str | None) -> None:
-    """Draw the form for an actor who may ingest. *table* is the table that the page shows."""
+def ingest(at: DeltaGenerator, *, expanded: bool = False) -> None:
+    """Draw the form for an actor who may ingest."""
     if session.may(actor, Action.DATA_INGEST):
         with (
-            at.expander(t("Ingest a file"), icon=":material/upload_file:", expanded=table is None),
+            at.expander(t("Ingest a file"), icon=":material/upload_file:", expanded=expanded),
             messages.show_errors(),
         ):
-            ingest_form.draw(stores, actor, table)
+            ingest_form.draw(stores, actor)
 
 
 st.title(t("Tables"))
 with messages.stop_on_error():
     tables = list_tables(stores, actor)
-# The form is above the picker of the table, which is the form's default.
 above = st.container()
 if not tables:
-    ingest(above, None)
+    ingest(above, expanded=True)
     st.info(t("No tables yet. A data scientist ingests a CSV or Parquet file, which becomes version 0 of a table."))
     st.stop()
 table_views.summary(tables)
 with messages.stop_on_error():
     left, right = st.columns(2)
     name = pickers.table(tables, "tables_table", at=left)
-    ingest(above, name)
+    ingest(above)
     assert name is not None
     commits = table_history(stores, actor, name)
     version = pickers.data_version(commits, "tables_version", at=right)

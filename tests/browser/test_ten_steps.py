@@ -59,6 +59,12 @@ def cell(page: Page, text: str) -> Locator:
     return page.locator("[data-testid=stDataFrame] td").filter(has_text=re.compile(f"^{re.escape(text)}$")).first
 
 
+def into_iris(page: Page) -> None:
+    """Choose the table for a file: none is preset."""
+    page.get_by_label("Into table").click()
+    page.get_by_role("option", name="iris_training_data").click()
+
+
 def train(page: Page, served: Served, **address: str) -> None:
     """Starts a training of iris_classifier on the table, and the version if one is named, of *address*."""
     go(page, served, "training", "scientist", training_recipe="iris_classifier", **address)
@@ -99,6 +105,7 @@ def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, serv
     wrong.write_text("colour,species\nred,setosa\n")
     go(page, served, "tables", "scientist", tables_table="iris_training_data")
     page.get_by_text("Ingest a file").click()
+    into_iris(page)
     page.locator("input[type=file]").first.set_input_files(wrong)
     expect(page.get_by_text("The file does not fit the table.")).to_be_visible()
     expect(page.get_by_role("button", name="Save as a new version")).to_be_disabled()
@@ -108,6 +115,7 @@ def test_02_tables_travel_in_time_and_take_a_file_after_a_check(page: Page, serv
     right.write_text(NEW_ROWS)
     go(page, served, "tables", "scientist", tables_table="iris_training_data")
     page.get_by_text("Ingest a file").click()
+    into_iris(page)
     page.locator("input[type=file]").first.set_input_files(right)
     expect(page.get_by_text(re.compile(r"3 rows would become version 3"))).to_be_visible()
     press(page, "Save as a new version")

@@ -220,7 +220,7 @@ def warned(stores: Stores, actor: Actor, path: Path, **options: object) -> list[
         ("id,amount,country\n31,,ES\n", [("new_nulls", "amount")]),
         ("id,amount,country\n31,5,ES\n31,5,ES\n", [("repeated_rows", None)]),
         ("id,amount,country\n3,30,FR\n31,5,ES\n", [("rows_in_table", None)]),
-        ("id,country\n31,ES\n", [("missing_column", "amount"), ("new_nulls", "amount")]),
+        ("id,country\n31,ES\n", [("missing_column", "amount")]),
     ],
 )
 def test_check_before_saving_warns_and_blocks_nothing(
@@ -233,6 +233,17 @@ def test_check_before_saving_warns_and_blocks_nothing(
     assert [(warning.kind, warning.column) for warning in result.warnings] == expected
     kept = stores.audit.search(action="data.ingest")[0].after.get("warnings", [])
     assert kept == [str(warning) for warning in result.warnings], "an auditor sees what was known"
+
+
+def test_rows_that_do_not_fit_or_are_overwritten_are_not_looked_for_in_the_table(
+    stores: Stores, scientist: Actor, tmp_path: Path
+) -> None:
+    save(stores, scientist, csv(tmp_path, PAYMENTS), new=True)
+    assert warned(stores, scientist, csv(tmp_path, PAYMENTS, "same.csv"), mode="overwrite") == []
+    other = csv(tmp_path, "id,amount,country\nx,10,FR\n", "other.csv")
+    preview = preview_file(stores, scientist, table="loans", path=other, name="other.csv")
+    assert (preview.columns[0].name, preview.columns[0].fits) == ("id", False)
+    assert preview.warnings == ()
 
 
 def test_strict_refuses_warnings_and_writes_nothing(stores: Stores, scientist: Actor, tmp_path: Path) -> None:

@@ -128,10 +128,11 @@ def test_file_is_previewed_and_then_saved_as_the_next_version(
     opened: Opened, sample_stores: Stores, scientist: Actor
 ) -> None:
     test = opened("tables", "scientist")
-    test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value(IRIS)
+    test.selectbox(key="tables_ingest_into_0").set_value(IRIS)
     header = "sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm,species\n"
     test = upload(test, "more.csv", f"{header}5,3,1.5,0.2,setosa\n6,3,4.5,1.4,versicolor\n".encode())
     assert "**2** rows would become version 3" in said(test)
+    assert "Format: UTF" in said(test)
     assert len(table_history(sample_stores, scientist, IRIS)) == 3, "a preview writes nothing"
     test.text_input(key="tables_ingest_reason").set_value("two more")
     test = save(test)
@@ -158,9 +159,51 @@ def test_bad_file_is_refused_on_the_page_and_saves_nothing(
     opened: Opened, sample_stores: Stores, scientist: Actor, content: bytes, says: str
 ) -> None:
     test = opened("tables", "scientist")
-    test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value(IRIS)
+    test.selectbox(key="tables_ingest_into_0").set_value(IRIS)
     test = upload(test, "bad <b>.csv", content)
     assert not test.exception
     assert any(says in one.value.replace("\\", "") for one in test.error)
     assert all(one.disabled for one in test.button if one.label == "Save as a new version")
     assert len(table_history(sample_stores, scientist, IRIS)) == 3
+
+
+def test_no_table_is_preset_and_a_new_one_is_a_choice_of_its_own(
+    opened: Opened, sample_stores: Stores, scientist: Actor
+) -> None:
+    test = upload(opened("tables", "scientist"), "cities.csv", b"id;city\n1;Sevilla\n")
+    assert test.selectbox(key="tables_ingest_into_0").value is None
+    assert any("Choose the table for the rows" in one.value for one in test.info)
+    assert not [one for one in test.button if one.label in ("Save as a new version", "Create the table")]
+    test.button_group(key="tables_ingest_target_0").set_value("new").run()
+    test.text_input(key="tables_ingest_name_0").set_value(IRIS).run()
+    assert any("exists and is at version 2" in one.value for one in test.error)
+    test.text_input(key="tables_ingest_name_0").set_value("cities").run()
+    assert not test.exception
+    assert "would become version 0 of the new table cities" in said(test)
+    (button,) = [one for one in test.button if one.label == "Create the table"]
+    button.click().run()
+    assert any("1 row was saved" in one.value for one in test.success)
+    assert show_version(sample_stores, scientist, "cities").snapshot.rows == 1
+    assert test.selectbox(key="tables_ingest_into_1").value is None, "the next file is not appended by mistake"
+
+
+def test_warnings_are_shown_and_a_suggested_null_is_one_click(opened: Opened, stores: Stores, scientist: Actor) -> None:
+    rows = {"x": [float(n) for n in range(30)], "kind": ["a", "b"] * 15, "y": ["k"] * 30}
+    stores.engine.write(stores.catalog.place("t"), pa.table(rows), mode="append")
+    test = opened("tables", "scientist")
+    test.selectbox(key="tables_ingest_into_0").set_value("t")
+    test = upload(test, "more.csv", b"x;kind\n1,5;<b>c</b>\nNA;a\n")
+    assert not test.exception
+    check = frame(test, "Fits", "Note").set_index("Column")
+    assert list(check["Fits"]) == ["✕ no", "▲ check", "▲ check"]
+    assert "line 3: 'NA' is not double" in check.loc["x", "Note"]
+    (suggestion,) = [one for one in test.button if one.label == "Treat NA as null"]
+    test = suggestion.click().run()
+    assert list(frame(test, "Fits", "Note")["Fits"]) == ["▲ check", "▲ check", "▲ check"]
+    (warning,) = [one.value.replace("\\", "") for one in test.warning]
+    assert "Look at 3 things before you save" in warning
+    assert "missing in the file; its values will be null" in warning
+    assert "1 new value: '<b>c</b>'" in warning
+    assert "decimal comma" in said(test)
+    test = save(test)
+    assert stores.engine.read(stores.catalog.resolve("t"), version=1).num_rows == 32

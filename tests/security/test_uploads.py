@@ -254,7 +254,7 @@ def test_the_page_refuses_alike(
 ) -> None:
     monkeypatch.setenv("MODELLEDGER_UPLOAD_COLUMNS", "2")
     test = opened("tables", "scientist")
-    test.selectbox(key="tables_ingest_into_diabetes_training_data").set_value("iris_training_data")
+    test.selectbox(key="tables_ingest_into_0").set_value("iris_training_data")
     test.file_uploader(key="tables_ingest_file_0").set_value(("big.csv", b"a,b,c\n1,2,3\n", "text/csv"))
     test.run()
     assert not test.exception

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -46,14 +46,15 @@ def check_file(
         message = text("{table} does not exist; the save creates it", table=table.name)
         warnings.insert(0, IngestWarning(kind="new_table", column=None, message=message))
     compared = 0
-    data = _comparable(rows.table, schema, columns, is_append=is_append)
+    is_added = schema is None or (is_append and all(column.fits for column in columns))
+    data = _comparable(rows.table, schema, is_added=is_added)
     try:
         stored = () if version is None else _stored(engine, table, version, data.schema)
-        found = check_rows(data, stored, is_append=is_append)
+        found = check_rows(data, stored, all_rows=None if is_added else rows.table)
     except (DataUnreadable, EngineFailed) as error:
         warnings.append(not_compared(error))
     else:
-        warnings += found.warnings
+        warnings += [w for w in found.warnings if w.column is None or w.column in rows.table.column_names]
         compared = found.compared_rows
     return FileCheck(columns=columns, warnings=tuple(warnings), compared_rows=compared)
 
@@ -63,17 +64,14 @@ def in_types_of(schema: pa.Schema, data: pa.Table) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in data.to_batches()))
 
 
-def _comparable(
-    data: pa.Table, schema: pa.Schema | None, columns: Sequence[ColumnCheck], *, is_append: bool
-) -> pa.Table:
-    """Return the rows as the table would have them; otherwise the columns that have the table's types."""
+def _comparable(data: pa.Table, schema: pa.Schema | None, *, is_added: bool) -> pa.Table:
+    """Return the rows as the table would have them; if they are not added, the columns that have the table's types."""
     if schema is None:
         return data
-    if is_append and all(column.fits for column in columns):
+    if is_added:
         return in_types_of(schema, data).read_all()
-    return data.select(
-        [f.name for f in schema if f.name in data.column_names and data.schema.field(f.name).type == f.type]
-    )
+    types = {field.name: field.type for field in data.schema}
+    return data.select([field.name for field in schema if types.get(field.name) == field.type])
 
 
 def _stored(engine: DeltaEngine, table: Table, version: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

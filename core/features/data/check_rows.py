@@ -67,29 +67,30 @@ class RowChecks:
     compared_rows: int
 
 
-def check_rows(data: pa.Table, stored: Iterable[pa.RecordBatch], *, is_append: bool = True) -> RowChecks:
-    """Compare *data* with the rows *stored* in the table, which have its columns and types.
+def check_rows(rows: pa.Table, stored: Iterable[pa.RecordBatch], *, all_rows: pa.Table | None = None) -> RowChecks:
+    """Compare *rows* with the rows *stored* in the table, which have the same columns and types.
 
     Warns of new texts in a column with few different ones, of numbers beyond the range so far by more than the range,
-    of nulls and NaN in columns that had none, and of rows that are repeated in the file or, where they are appended,
-    that the table has already. Rows are compared by a hash of 64 bits.
+    of nulls and NaN in columns that had none, and of rows that are repeated in the file or that the table has already.
+    Rows are compared by a hash of 64 bits. *all_rows* are those of the file, if *rows* has not all their columns or
+    would not be added to the table: then they are not looked for in it.
     """
-    columns = {name: _Column() for name in data.column_names}
+    columns = {name: _Column() for name in rows.column_names}
     compared = 0
     with row_hasher() as hash_rows:
-        hashes = hash_rows(data)
+        hashes = hash_rows(rows if all_rows is None else all_rows)
         distinct, counts = np.unique(hashes, return_counts=True)
         is_stored = np.zeros(len(distinct), dtype=bool)
         for batch in _first(stored, MOST_COMPARED_ROWS):
             compared += batch.num_rows
             for name, column in columns.items():
                 column.add(batch.column(name))
-            if is_append and len(distinct):
+            if all_rows is None and len(distinct):
                 stored_hashes = hash_rows(pa.Table.from_batches([batch]))
                 places = np.minimum(np.searchsorted(distinct, stored_hashes), len(distinct) - 1)
                 is_stored[places[distinct[places] == stored_hashes]] = True
     warnings = [
-        warning for name, column in columns.items() for warning in _check_column(name, data.column(name), column)
+        warning for name, column in columns.items() for warning in _check_column(name, rows.column(name), column)
     ]
     if repeated := len(hashes) - len(distinct):
         message = plural("{n:,} row is repeated in the file", "{n:,} rows are repeated in the file", repeated)
@@ -99,7 +100,7 @@ def check_rows(data: pa.Table, stored: Iterable[pa.RecordBatch], *, is_append: b
             "{n:,} of {total:,} rows is in the table already",
             "{n:,} of {total:,} rows are in the table already",
             known,
-            total=data.num_rows,
+            total=rows.num_rows,
         )
         warnings.append(IngestWarning(kind="rows_in_table", column=None, message=message))
     return RowChecks(warnings=tuple(warnings), compared_rows=compared)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-ENCODINGS = ("utf-8", "windows-1252", "utf-16")
+# The encodings with their names for people.
+ENCODINGS = {"utf-8": "UTF-8", "windows-1252": "Windows-1252", "utf-16": "UTF-16"}
 DELIMITERS = (",", ";", "\t", "|")
 QUOTES = ('"', "'")
 DECIMALS = (".", ",")

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from core.errors import BadFile
-from core.features.data.file_formats.csv_format import DELIMITERS, CsvFormat
+from core.features.data.file_formats.csv_format import DELIMITERS, ENCODINGS, CsvFormat
 
 SAMPLE_BYTES = 64 * 1024
 _SAMPLE_ROWS = 200
@@ -93,7 +93,7 @@ def _undecodable(raw: bytes, error: UnicodeDecodeError, encoding: str, shown: st
         "{file} is not encoded as {encoding} (line {line}: the byte 0x{byte} is not valid). Save the file as UTF-8, or "
         "choose its encoding.",
         file=shown,
-        encoding=encoding.upper() if encoding.startswith("utf") else "Windows-1252",
+        encoding=ENCODINGS[encoding],
         line=line,
         byte=f"{raw[error.start]:02X}",
     )
