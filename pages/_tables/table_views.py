@@ -30,8 +30,8 @@ def summary(tables: Sequence[TableSummary]) -> None:
     frame = pd.DataFrame(rows).astype({version: "Int64", count: "Int64"})
     if not any(table.problem for table in tables):
         frame = frame.drop(columns=problem)
-    times = {time: messages.time_column(time)}
-    escaping.table(frame, placeholder="–", column_config=times, key="tables_summary")
+    columns = {time: messages.time_column(time), problem: st.column_config.TextColumn(width="large")}
+    escaping.table(frame, placeholder="–", column_config=columns, key="tables_summary")
 
 
 def history(

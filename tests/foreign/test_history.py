@@ -21,6 +21,7 @@ from core.delta.spark.engine import SparkEngine
 from core.delta.sql.query import run_query
 from core.entities import Actor, Table
 from core.errors import LogCorrupt, VersionNotFound
+from core.features.admin.doctor import check_stores
 from core.features.data import browse
 from core.features.stores import Stores
 from tests.contract.engines import SPARK, Kind, opened, parameters
@@ -174,6 +175,8 @@ def test_table_that_cannot_be_understood_hides_no_other_table(stores: Stores, sc
     assert (listed["fine"].rows, listed["fine"].problem) == (2, None)
     for name in NOT_UNDERSTOOD:
         assert "00000000000000000000.json" in (listed[name].problem or ""), name
+    checked = {check.name: check for check in check_stores(stores)}
+    assert [name for name in listed if checked[f"table {name}"].ok] == ["fine"]
 
 
 def test_free_form_commit_info_never_ends_a_history(tmp_path: Path) -> None:

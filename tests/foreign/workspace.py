@@ -37,9 +37,21 @@ def build(folder: Path, tracking_uri: str | None = None) -> Expected:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's stages are deprecated; teams have them all the same.
         expected |= build_mlflow(folder, uri, expected["tables"])
-    expected["settings"]["MLFLOW_TRACKING_URI"] = uri
+    expected["settings"] |= {"MLFLOW_TRACKING_URI": uri, "MODELLEDGER_CLAIMS": json.dumps(_claims(folder / "lake"))}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1), encoding="utf-8")
     return expected
+
+
+def _claims(lake: Path) -> list[dict[str, str]]:
+    """What a team would write to say where its runs name their data, and under which addresses they see the tables."""
+    return [
+        {"version": "params.data_version", "table": "params.data_path"},
+        {"version": "params.DataV", "table": "params.data_path"},
+        {"version": "tags.dvc.rev", "table": "tags.dvc.path"},
+        {"address": "dbfs:/mnt/risk", "same_as": str(lake)},
+        {"address": "s3://risk-lake", "same_as": str(lake)},
+        {"address": "main.risk.fraud", "same_as": str(lake / "fraud")},
+    ]
 
 
 if __name__ == "__main__":

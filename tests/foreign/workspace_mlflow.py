@@ -34,6 +34,7 @@ class Workspace:
     runs: dict[str, str] = field(default_factory=dict)
     models: dict[str, Expected] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    sources: dict[str | None, str] = field(default_factory=dict)
 
     @property
     def fraud(self) -> Path:
@@ -84,11 +85,13 @@ class Workspace:
     def register(
         self, model: str, run_id: str | None, *, source: str | None = None, model_id: str | None = None, **said: Any
     ) -> int:
-        """Registers a version without copying an artifact, notes what is to be said about it, returns its number."""
+        """Registers a version, by default of a model that its run logs, and notes what is to be said of it."""
         if model not in self.names:
             self.client.create_registered_model(model)
             self.names.add(model)
-        place = source or f"{_BUCKET}/{len(self.models)}/model"
+        if source is None and run_id not in self.sources:
+            self.sources[run_id] = _log_model(self, run_id)
+        place = source or self.sources[run_id]
         created = self.client.create_model_version(model, place, run_id, model_id=model_id, await_creation_for=0)
         version = int(created.version)
         self.models[f"{model}/{version}"] = {"run_id": run_id, **said}
@@ -223,8 +226,8 @@ def _identity(made: Workspace) -> None:
 
 def _lost(made: Workspace) -> None:
     """Versions without a run, with an erased one, with a deleted one; deleted versions; a foreign artifact store."""
-    made.register("no_run", None, data=[_NO_SUCH], run="the version names no run")
-    made.register("erased_run", NEVER_WAS, data=[_NO_SUCH], run="does not exist")
+    made.register("no_run", None, source=f"{_BUCKET}/no_run", data=[_NO_SUCH], run="the version names no run")
+    made.register("erased_run", NEVER_WAS, source=f"{_BUCKET}/erased", data=[_NO_SUCH], run="does not exist")
     tags = {"delta.table": "fraud", "delta.version": "0"}
     run_id = made.run("deleted", tags=tags, metrics={"accuracy": 0.5})
     made.register("deleted_run", run_id, data=[["fraud", 0]], run="deleted")
@@ -287,8 +290,11 @@ def _metrics(made: Workspace) -> None:
         made.register("losses", run_id, data=[["fraud", 1]], metrics=dict.fromkeys(losses, value))
     made.client.transition_model_version_stage("losses", "1", "Production")
     made.models["losses/1"]["stage"] = "Production"
-    run_id = made.run("unknown metric", tags=tags, metrics={"uplift_index": 3.0})
-    made.register("unknown_direction", run_id, data=[["fraud", 1]])
+    for value in (3.0, 4.0):
+        run_id = made.run(f"unknown metric {value}", tags=tags, metrics={"uplift_index": value})
+        made.register("unknown_direction", run_id, data=[["fraud", 1]])
+    made.client.transition_model_version_stage("unknown_direction", "1", "Production")
+    made.models["unknown_direction/1"]["stage"] = "Production"
     odd = {"accuracy": math.nan, "f1": math.inf, "recall": -math.inf}
     made.register("not_a_number", made.run("not a number", tags=tags, metrics=odd), data=[["fraud", 1]], metrics=odd)
     start = at(42)
@@ -322,36 +328,43 @@ def _products(made: Workspace) -> None:
     spark = f"path=file:{made.fraud},version=1,format=delta"
     run_id = made.run("all products", experiment="products", tags={"sparkDatasourceInfo": spark}, user="ada")
     for number in range(PRODUCTS):
-        made.register(f"product_{number:02}", run_id, data=[["fraud", 1]])
+        made.register(f"product_{number:02}", run_id, source=f"{_BUCKET}/{number}/model", data=[["fraud", 1]])
 
 
 def _scorer(made: Workspace) -> None:
-    """A model that can be loaded: version 1 is in Production, version 2 was trained on more rows and is better."""
-    import mlflow.sklearn
-    import numpy as np
-    from mlflow.models import infer_signature
-    from sklearn.linear_model import LogisticRegression
-
-    amounts = np.arange(1.0, 102.0).reshape(-1, 1)
-    model = LogisticRegression().fit(amounts, amounts.ravel() > 50)
-    saved = made.folder / "saved_model"
-    mlflow.sklearn.save_model(
-        model,
-        str(saved),
-        signature=infer_signature(amounts, model.predict(amounts)),
-        pip_requirements=["scikit-learn"],
-        serialization_format="skops",
-    )
+    """Version 1 is in Production, version 2 was trained on more rows and is better. Each has an artifact of its own."""
     for version, precision in ((1, 0.9), (2, 0.95)):
         rows = made.tables["fraud"]["rows_of"][str(version)]
         kpis = {"precision": precision, "f1": precision, "TrainRows": rows * 0.8, "TestRows": rows * 0.2}
         table_id = made.tables["fraud"]["table_id"]
         tags = {"delta.table": "fraud", "delta.version": str(version), "delta.table_id": table_id}
         run_id = made.run(f"fraud scorer {version}", tags=tags, metrics=kpis)
-        made.client.log_artifacts(run_id, str(saved), "model")
-        source = f"{made.client.get_run(run_id).info.artifact_uri}/model"
+        source = _log_model(made, run_id)
         made.register(
             "fraud_scorer", run_id, source=source, data=[["fraud", version]], metrics={"precision": precision}
         )
     made.client.transition_model_version_stage("fraud_scorer", "1", "Production")
     made.models["fraud_scorer/1"]["stage"] = "Production"
+
+
+def _log_model(made: Workspace, run_id: str) -> str:
+    """Logs a small model of scikit-learn, saved by skops, as the artifact of a run; returns its source."""
+    saved = made.folder / "saved_model"
+    if not saved.exists():
+        import mlflow.sklearn
+        import numpy as np
+        import pandas as pd
+        from mlflow.models import infer_signature
+        from sklearn.linear_model import LogisticRegression
+
+        amounts = pd.DataFrame({"amount": np.arange(1.0, 102.0)})
+        model = LogisticRegression().fit(amounts, amounts["amount"] > 50)
+        mlflow.sklearn.save_model(
+            model,
+            str(saved),
+            signature=infer_signature(amounts, model.predict(amounts)),
+            pip_requirements=["scikit-learn"],
+            serialization_format="skops",
+        )
+    made.client.log_artifacts(run_id, str(saved), "model")
+    return f"{made.client.get_run(run_id).info.artifact_uri}/model"

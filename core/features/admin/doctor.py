@@ -146,7 +146,7 @@ def _check_table(stores: Stores, table: Table) -> Check:
     return _check(
         stores,
         text("table {name}", name=table.name),
-        lambda: text("version {version}, {uri}", version=stores.engine.latest_version(table), uri=table.uri),
+        lambda: text("version {version}, {uri}", version=stores.engine.snapshot(table).version, uri=table.uri),
     )
 
 
