@@ -17,6 +17,7 @@ from core.database.engine import Database
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.errors import BadHead, BadSettings
+from core.features.lineage.claim_rules import read_rules
 from core.features.promotion.policy import check_policies
 from core.features.stores import Stores
 from core.jobs.store import JobStore
@@ -38,6 +39,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
     """
     settings = settings or load_settings()
     check_policies(settings.policies)
+    read_rules(settings.claims)
     use_directions(settings.metric_directions)
     _make(settings.home)
     database = Database(settings.database)

@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Number of people who must approve for Production, as JSON: {model or '*': number}; default 1",
     )
+    claims: list[dict[str, str]] = Field(
+        default_factory=list,
+        description="Params and tags that say what a run was trained on, as JSON: "
+        '[{"version": "params.data_version", "table": "params.data_path"}]',
+    )
     metric_directions: dict[str, Literal["lower", "higher"]] = Field(
         default_factory=dict,
         description='Which values of a metric are better, as JSON: {name or pattern: "lower" or "higher"}',

@@ -13,14 +13,15 @@ from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
 from core.features.data.browse import list_tables, table_history
-from core.features.lineage.build_graph import impact_of_version, lineage_of_batch, lineage_of_model
+from core.features.lineage.build_graph import lineage_of_batch, lineage_of_model
+from core.features.lineage.impact import impact_of_version
 from core.features.monitoring.findings import list_findings
 from core.features.runs.models import list_models
 from core.features.scoring.batches import list_batches
 from core.texts import text
 from pages._audit import finding_views
 from pages._history import as_of
-from pages._lineage import lineage_graph
+from pages._lineage import impact_view, lineage_graph
 from pages._predictions import batch_views
 from pages._ui import escaping, links, messages, pickers, session
 from pages._ui.texts import t, translated
@@ -60,7 +61,7 @@ def start() -> Lineage | None:
     if table is None:
         return None
     version = pickers.data_version(table_history(stores, actor, table), "lineage_data", at=right)
-    return None if version is None else impact_of_version(stores, actor, table, version)
+    return None if version is None else impact_view.graph(impact_of_version(stores, actor, table, version))
 
 
 def details(node: Node, left: DeltaGenerator, right: DeltaGenerator) -> None:

@@ -7,7 +7,7 @@ import re
 import streamlit as st
 
 from core.access.permissions import Action
-from core.entities import Job, PredictionBatch, TableVersion
+from core.entities import DataSource, Job, PredictionBatch
 from core.features.data.browse import list_tables, table_history
 from core.features.jobs.jobs import count_jobs, list_jobs, show_job
 from core.features.runs.models import ModelSummary, list_models
@@ -63,7 +63,7 @@ def _predictions_table(model: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', model)}_predictions"[-128:]
 
 
-def _training_data(model: ModelSummary) -> tuple[TableVersion, ...]:
+def _training_data(model: ModelSummary) -> tuple[DataSource, ...]:
     """Return the data versions that trained the version in Production."""
     return next((version.data for version in model.versions if version.version == model.production), ())
 

@@ -20,18 +20,21 @@ from core.commands.options import (
     parse_parameters,
     write_answer,
 )
-from core.commands.runs import run_document
+from core.commands.runs import data_document, run_document
 from core.delta.catalog import split_version
-from core.entities import Lineage, Node, NodeKind, Reproduced
+from core.entities import DataUse, Lineage, Node, NodeKind, Reproduced
 from core.errors import BadParameter
+from core.escaping import line
 from core.features.history import as_of as asof
 from core.features.history import lineage_as_of
-from core.features.lineage import build_graph, origin
+from core.features.lineage import origin
+from core.features.lineage.impact import impact_of_version
 from core.features.runs import compare as comparing
 from core.features.runs import models as registered
 from core.features.scoring.score import score as score_rows
 from core.features.training import reproduce as reproducing
 from core.features.training.train import train as train_model
+from core.texts import plural
 
 
 def add_to(app: typer.Typer) -> None:
@@ -157,8 +160,9 @@ def lineage(
             "run": None if current.run is None else run_document(current.run),
             "data": [
                 {
-                    "table": d.table,
-                    "version": d.version,
+                    **data_document(d),
+                    "claimed": d.claimed,
+                    "use": d.context,
                     "source_of_truth": d.source_of_truth,
                     "findings": list(d.findings),
                 }
@@ -177,18 +181,41 @@ def impact(
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """List models and predictions that depend on a data version."""
+    """List models and predictions that depend on a data version, and models whose data is unknown."""
     name, version = split_version(table)
     if version is None:
         raise BadParameter("Name the version of {table}: {table}@N.", table=name, name="TABLE@N")
-    graph = build_graph.impact_of_version(get_stores(), get_actor(as_), name, version)
+    answer = impact_of_version(get_stores(), get_actor(as_), name, version)
+    evaluated = {str(key) for key in answer.evaluated}
+    nodes = answer.graph.nodes
     write_answer(
         {
-            "models": [_node(n) for n in graph.nodes if n.kind is NodeKind.MODEL],
-            "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
+            "models": [
+                {**_node(n), "use": DataUse.EVALUATION if n.subject in evaluated else DataUse.TRAINING}
+                for n in nodes
+                if n.kind is NodeKind.MODEL
+            ],
+            "predictions": [_node(n) for n in nodes if n.kind is NodeKind.BATCH],
+            "unresolved": {
+                "count": len(answer.unresolved),
+                "of": answer.versions,
+                "models": [{"model": str(u.key), "stage": u.stage, "why": u.why} for u in answer.unresolved],
+            },
         },
         as_json=as_json,
     )
+    if answer.unresolved:
+        count = len(answer.unresolved)
+        print(
+            plural(
+                "The data of {n} of {total} model versions is unknown, so it may depend on {data} too.",
+                "The data of {n} of {total} model versions is unknown, so they may depend on {data} too.",
+                count,
+                total=answer.versions,
+                data=line(table),
+            ),
+            file=sys.stderr,
+        )
 
 
 def score(

@@ -9,7 +9,7 @@ import typer
 
 from core.commands.options import As, Json, get_actor, get_stores, write_answer
 from core.delta.catalog import split_version
-from core.entities import Run, RunStatus
+from core.entities import DataSource, Run, RunStatus
 from core.features.history.as_of import parse_moment
 from core.features.runs.search import RunQuery, RunResults, search_runs
 from core.registry.search.order import RunOrder, parse_order
@@ -102,7 +102,8 @@ def runs(
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """Return a run as the command line shows it."""
+    """Return a run as the command line shows it. *table* and *version* are its first training data."""
+    training = [source for source in run.data if source.is_training]
     return {
         "run_id": run.run_id,
         "name": run.name,
@@ -111,11 +112,22 @@ def run_document(run: Run) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
         "user": run.user,
-        "table": run.data.table if run.data else None,
-        "version": run.data.version if run.data else None,
+        "table": next((source.table for source in training), None),
+        "version": next((source.version for source in training), None),
+        "data": [{**data_document(s), "use": s.context} for s in run.data if s.claimed is not None],
         "params": dict(run.params),
         "metrics": dict(run.metrics),
         "is_deleted": run.is_deleted,
+    }
+
+
+def data_document(source: DataSource) -> dict[str, Any]:
+    """Return claimed data as the command line shows it. *weak* is the reason why the claim may be wrong."""
+    return {
+        "table": source.table,
+        "version": source.version,
+        "registered": source.resolved is not None,
+        "weak": source.weak,
     }
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from core.delta.addresses import account_of, address, is_catalog_name, likely_address
 from core.entities import Table
 from core.errors import BadName, BadSettings, TableNotFound
+from core.texts import text
 
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_\-]{0,127}$")
 _TABLE_AT = re.compile(r"^(?P<table>.+?)(?:@(?P<version>\d+))?$", re.DOTALL)
-_CATALOG_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*){1,2}$")
 
 
 class Catalog:
@@ -47,28 +50,38 @@ class Catalog:
                 tables.setdefault(log.parent.name, Table(name=log.parent.name, uri=str(log.parent)))
         return tuple(tables[name] for name in sorted(tables))
 
-    def resolve(self, text: str, *, registered_only: bool = False) -> Table:
-        """Return the table that *text* names: a registered name, or a path or URI unless *registered_only*.
+    def registered(self) -> RegisteredTables:
+        """Return the registered tables as they are now, to resolve what others say about tables."""
+        return RegisteredTables(self.tables())
 
-        The table is not opened. Raises TableNotFound, which lists the registered names.
+    def resolve(self, reference: str, *, registered_only: bool = False) -> Table:
+        """Return the table that a user names: a registered name, or a path or URI unless *registered_only*.
+
+        The table is not opened. A text that comes from MLflow or from a table's metadata must not be passed here, but
+        to `RegisteredTables.find`: an address that is not registered would be returned, and then opened.
+
+        Raises TableNotFound, which lists the registered names.
         """
-        registered = {table.name: table for table in self.tables()}
-        if text in registered:
-            return registered[text]
+        tables = self.registered()
+        if reference in tables.by_name:
+            return tables.by_name[reference]
         if not registered_only:
-            for table in registered.values():
-                if text.rstrip("/") == table.uri.rstrip("/"):
-                    return table
-            if "://" in text:
-                return Table(name=text, uri=text)
-            if "/" in text and Path(text).expanduser().is_dir():
-                return Table(name=text, uri=_absolute(text))
-        if not registered:
+            table = tables.find(reference)
+            if table is not None:
+                return table
+            if "://" in reference or reference.startswith("file:"):
+                return Table(name=reference, uri=reference)
+            if "/" in reference and Path(reference).expanduser().is_dir():
+                return Table(name=reference, uri=_absolute(reference))
+        if not tables.by_name:
             raise TableNotFound(
-                "There is no table {table!r}. No tables are registered yet; ingest a file to create one.", table=text
+                "There is no table {table!r}. No tables are registered yet; ingest a file to create one.",
+                table=reference,
             )
         raise TableNotFound(
-            "There is no table {table!r}. Registered tables: {tables}.", table=text, tables=", ".join(registered)
+            "There is no table {table!r}. Registered tables: {tables}.",
+            table=reference,
+            tables=", ".join(tables.by_name),
         )
 
     def place(self, name: str) -> Table:
@@ -87,9 +100,65 @@ class Catalog:
         return Table(name=name, uri=uri)
 
 
-def is_catalog_name(uri: str) -> bool:
-    """Return whether *uri* is a name in Spark's catalog (risk.loans, main.risk.loans) and not a path or URI."""
-    return _CATALOG_NAME.match(uri) is not None
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A registered table that a reference means. *weak* is the reason why another table may be meant."""
+
+    table: Table
+    weak: str | None = None
+
+
+class RegisteredTables:
+    """The registered tables at one time, found by any spelling of their name or address. No table is opened."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self.by_name = {table.name: table for table in tables}
+        self._by_address: dict[str, Table] = {}
+        self._by_likely_address: dict[str, list[Table]] = {}
+        for table in self.by_name.values():
+            # Two names of one address are one table.
+            key = address(table.uri) or table.uri
+            if self._by_address.setdefault(key, table) is table:
+                self._by_likely_address.setdefault(likely_address(table.uri) or table.uri, []).append(table)
+
+    def find(self, reference: str) -> Table | None:
+        """Return the table of that name or address; None if it is not registered."""
+        named = self.by_name.get(reference.strip())
+        key = address(named.uri if named else reference)
+        return self._by_address.get(key or (named.uri if named else ""), named)
+
+    def match(self, reference: str) -> Match | None:
+        """Return the table that *reference* means; None if no registered table or more than one may be meant.
+
+        Beyond `find`, parts that writers leave out are left out: the account of an Azure container, dbfs: before a path
+        on Databricks, the catalog and schema before a table's name. Such a match is weak.
+        """
+        table = self.find(reference)
+        if table is not None:
+            return Match(table=table)
+        account = account_of(reference)
+        likely = [
+            table
+            for table in self._by_likely_address.get(likely_address(reference) or "", [])
+            if not account or not account_of(table.uri)
+        ]
+        exact = address(reference) or ""
+        if not likely and exact.startswith("catalog:"):
+            likely = self._by_end_of_name(exact.removeprefix("catalog:"))
+        if len(likely) != 1:
+            return None
+        weak = text("{claimed} may be another table than {table}.", claimed=reference, table=likely[0].name)
+        return Match(table=likely[0], weak=weak)
+
+    def _by_end_of_name(self, name: str) -> list[Table]:
+        """Return the tables whose name, or name in the catalog, is the end of *name*, or ends in *name*."""
+        tables: dict[str, Table] = {}
+        for table in self.by_name.values():
+            key = address(table.uri) or ""
+            registered = key.removeprefix("catalog:") if key.startswith("catalog:") else table.name.lower()
+            if f".{name}".endswith(f".{registered}") or f".{registered}".endswith(f".{name}"):
+                tables[key] = table
+        return list(tables.values())
 
 
 def _absolute(uri: str) -> str:
@@ -97,7 +166,7 @@ def _absolute(uri: str) -> str:
 
     A name in Spark's catalog (risk.loans) stays as it is, unless a folder of that name exists.
     """
-    if "://" in uri or uri.startswith("file:") or (is_catalog_name(uri) and not Path(uri).exists()):
+    if "://" in uri or uri.startswith(("file:", "dbfs:")) or (is_catalog_name(uri) and not Path(uri).exists()):
         return uri
     return os.path.abspath(os.path.expanduser(uri))
 

@@ -22,7 +22,8 @@ class DataSource:
     *claimed* is the table as the claim names it; None if no claim names a table. *resolved* is the registered table
     that is meant; None if it is not registered here. *version* is None if no claim names a version of a Delta table.
     *table_id* is the id of the Delta table, where it was logged. *weak* is the reason why the claim may be wrong
-    although nothing contradicts it. *source_of_truth* names the claim; *findings* contradict it.
+    although nothing contradicts it. *source_of_truth* names the claim. *findings* contradict it or say what is missing;
+    *other_versions* are the versions that less trusted claims name.
     """
 
     claimed: str | None
@@ -33,6 +34,7 @@ class DataSource:
     table_id: str | None = None
     weak: str | None = None
     findings: tuple[str, ...] = ()
+    other_versions: tuple[int, ...] = ()
 
     @property
     def table(self) -> str | None:

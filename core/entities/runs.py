@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from core.entities.data import TableVersion
+from core.entities.claims import DataSource
 
 
 class RunStatus(str, Enum):
@@ -45,9 +45,11 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One MLflow run. *metrics* keep NaN and infinities as floats. *data* is None where no data version was logged.
+    """One MLflow run. *metrics* keep NaN and infinities as floats.
 
     *outputs* are the logged models of MLflow 3, by step.
+    *data* is what the run used, as its claims say: core.features.lineage fills it for runs that are shown, and it is
+    empty as the registry returns a run.
     """
 
     run_id: str
@@ -60,8 +62,8 @@ class Run:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    data: TableVersion | None
     inputs: tuple[DatasetInput, ...] = ()
+    data: tuple[DataSource, ...] = ()
     is_deleted: bool = False
     outputs: tuple[ModelOutput, ...] = ()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -21,7 +20,6 @@ from core.entities import (
     Run,
     RunStatus,
     Stage,
-    TableVersion,
 )
 
 # MLflow's databases cannot store infinity: MLflow returns the largest double instead, or a value just below.
@@ -29,7 +27,6 @@ _INFINITE = 1.797e308
 _CONTEXT_TAG = "mlflow.data.context"
 # A model that was logged as in MLflow 3 lies beside its experiment's runs; a version names it by its id or its folder.
 _LOGGED_MODEL = re.compile(r"^models:/(m-[0-9a-f]+)(?:/|$)|/models/(m-[0-9a-f]{32})/artifacts(?:/|$)")
-_SPARK_LINE = re.compile(r"^path=(?P<path>.+),version=(?P<version>\d*),format=(?P<format>\w*)$")
 
 
 def to_time(milliseconds: int | None) -> datetime | None:
@@ -57,7 +54,6 @@ def to_run(run: Any, experiments: Mapping[str, str]) -> Run:
         params=dict(run.data.params),
         metrics={name: to_number(value) for name, value in run.data.metrics.items()},
         tags=tags,
-        data=data_version(tags, (item.source for item in inputs)),
         inputs=inputs,
         is_deleted=info.lifecycle_stage == "deleted",
         outputs=_outputs(run),
@@ -126,39 +122,6 @@ def logged_model_id(version: Any) -> str | None:
     """
     match = _LOGGED_MODEL.search(version.source or "")
     return getattr(version, "model_id", None) or ((match[1] or match[2]) if match else None)
-
-
-def data_version(tags: Mapping[str, str], sources: Iterable[str]) -> TableVersion | None:
-    """Return the data version that a run claims: by ModelLedger's tags, a dataset input or Spark's autolog tag.
-
-    Only a claim with a version counts: MLflow's own Delta source leaves version 0 out, so a source without a version
-    may mean version 0 or any version.
-    """
-    table, version = tags.get("delta.table"), tags.get("delta.version", "")
-    if table and version.isdigit():
-        return TableVersion(table=table, version=int(version))
-    for source in sources:
-        claim = _from_dataset_source(source)
-        if claim is not None:
-            return claim
-    for line in tags.get("sparkDatasourceInfo", "").splitlines():
-        match = _SPARK_LINE.match(line.strip())
-        if match is not None and match["format"] == "delta" and match["version"]:
-            return TableVersion(table=match["path"], version=int(match["version"]))
-    return None
-
-
-def _from_dataset_source(source: str) -> TableVersion | None:
-    try:
-        fields = json.loads(source)
-    except ValueError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    table, version = fields.get("delta_table_name") or fields.get("path"), fields.get("delta_table_version")
-    if isinstance(table, str) and str(version).isdigit():
-        return TableVersion(table=table, version=int(str(version)))
-    return None
 
 
 def to_point(metric: Any) -> MetricPoint:

@@ -16,6 +16,7 @@ from core.features.runs.models import ModelSummary, ModelVersionView, read_model
 from core.features.stores import Stores
 from core.learning.kpis import SYSTEM_PREFIX
 from pages._audit import finding_views
+from pages._runs import run_tables
 from pages._runs.run_tables import metric_names, number
 from pages._ui import escaping, messages, paging, pickers
 from pages._ui.texts import t
@@ -34,7 +35,7 @@ def models_table(models: tuple[ModelSummary, ...]) -> None:
                 t("Model"): model.name,
                 t("In Production"): t("version {version}", version=production.version) if production else t("none"),
                 t("KPIs in Production"): _kpis(production.metrics) if production else None,
-                t("Data in Production"): ", ".join(map(str, production.data)) if production else None,
+                t("Data in Production"): run_tables.data_labels(production.data) if production else None,
                 t("Versions"): len(model.versions),
                 t("Last change"): model.updated,
             }
@@ -65,7 +66,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             t("Version"): version.version,
             t("Stage"): messages.label(version.stage),
             **({t("Findings"): open_findings[version.version]} if any(open_findings.values()) else {}),
-            t("Data version"): ", ".join(map(str, version.data)) or t("no data version"),
+            t("Data version"): run_tables.data_labels(version.data) or t("no data version"),
             **{name: version.metrics.get(name) for name in names},
             t("Run"): version.run_name,
             t("Run id"): version.run_id,
@@ -101,7 +102,7 @@ def headline(view: ModelVersionView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(version.stage)
         messages.alias_badges(version.aliases)
-        data = ", ".join(str(used.source.key) for used in view.data if used.source.key)
+        data = run_tables.data_labels(used.source for used in view.data)
         if data:
             st.caption(t("trained on {data}", data=messages.plain(data)), width="content")
         else:
@@ -240,6 +241,8 @@ def _problems(view: ModelVersionView) -> list[str]:
     for used in view.data:
         if used.source.key is not None:
             problems += [t("Data: {finding}.", finding=finding) for finding in used.source.findings]
+        if used.source.weak:
+            problems.append(t("Data: {problem}", problem=used.source.weak))
         if used.verdict is not None and not used.verdict.is_readable:
             problems.append(
                 t(
@@ -249,18 +252,22 @@ def _problems(view: ModelVersionView) -> list[str]:
                     reason=used.verdict.reason,
                 )
             )
-        elif used.problem:
+        elif used.problem and used.source.is_training:
             problems.append(t("Data: {problem}", problem=used.problem))
     return problems
 
 
 def _data_row(used: DataView) -> dict[str, object]:
+    source = used.source
+    is_elsewhere = source.resolved is None or source.claimed != source.resolved.name
     return {
-        t("Data version"): str(used.source.key) if used.source.key else t("unknown"),
-        t("Claimed by"): used.source.source_of_truth,
+        t("Data version"): run_tables.data_labels([source]) or str(source) if source.claimed else t("unknown"),
+        t("Use"): t("training") if source.is_training else t("evaluation"),
+        t("Claimed by"): source.source_of_truth,
+        t("Claimed as"): source.claimed if is_elsewhere else None,
         t("Rows"): messages.label(used.verdict.verdict if used.verdict else Readability.UNKNOWN),
         t("Reason"): used.problem or (used.verdict.reason if used.verdict else None),
-        t("Contradicted by"): "; ".join(used.source.findings) or None,
+        t("Findings"): "; ".join(filter(None, (*source.findings, source.weak))) or None,
     }
 
 

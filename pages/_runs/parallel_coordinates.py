@@ -33,7 +33,7 @@ def choose_axes(found: Comparison, metric: str) -> tuple[list[str], list[str]]:
     """
     runs = found.runs
     params = [DATA_VERSION, *(name for name in found.params if name not in (DATA_VERSION, "ModelV"))]
-    metrics = [name for name in run_tables.metric_names(runs) if name != metric]
+    metrics = [name for name in run_tables.metric_names(run.metrics for run in runs) if name != metric]
     values = {name: [axis_value(run, name, is_metric=False) for run in runs] for name in params}
     measured = {name: [axis_value(run, name, is_metric=True) for run in runs] for name in metrics}
     left, right = st.columns(2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from core.entities import Run
+from core.entities import Run, TableVersion
 from core.features.runs.compare import Comparison
 from core.learning.kpis import is_lower_better
 from pages._runs.run_tables import data_label, header, number, run_label
@@ -72,17 +72,27 @@ def scatter(found: Comparison, param: str, metric: str) -> go.Figure:
     return figure
 
 
+def trained_on(run: Run) -> list[TableVersion]:
+    """Return the data versions that trained the run, also of tables that are not registered."""
+    return [
+        TableVersion(table=source.table, version=source.version)
+        for source in run.data
+        if source.is_training and source.table is not None and source.version is not None
+    ]
+
+
 def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
     """Return a metric over the data versions of the runs, with a line through the newest run of each version."""
     figure = go.Figure()
-    plotted = [run for run in runs if run.data is not None and _finite(run.metrics.get(metric)) is not None]
-    tables = list(dict.fromkeys(run.data.table for run in plotted if run.data is not None))
-    for position, table in enumerate(tables):
+    points = [
+        (version, run) for run in runs for version in trained_on(run) if _finite(run.metrics.get(metric)) is not None
+    ]
+    for position, table in enumerate(dict.fromkeys(version.table for version, _ in points)):
         part = sorted(
-            (run for run in plotted if run.data is not None and run.data.table == table),
-            key=lambda run: (run.data.version if run.data else -1, run.started is not None and run.started.timestamp()),
+            ((version.version, run) for version, run in points if version.table == table),
+            key=lambda point: (point[0], point[1].started is not None and point[1].started.timestamp()),
         )
-        newest = {run.data.version: run for run in part if run.data is not None}
+        newest = dict(part)
         shade = colour(position)
         figure.add_scatter(
             name=plain(t("{table}, newest run", table=table)),
@@ -95,16 +105,14 @@ def over_versions(runs: Sequence[Run], metric: str) -> go.Figure:
         figure.add_scatter(
             name=plain(table),
             mode="markers",
-            x=[run.data.version for run in part if run.data is not None],
-            y=[run.metrics[metric] for run in part],
-            text=[plain(run_label(run)) for run in part],
+            x=[number for number, _ in part],
+            y=[run.metrics[metric] for _, run in part],
+            text=[plain(run_label(run)) for _, run in part],
             marker={"color": shade, "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 10},
             hovertemplate=f"%{{text}}<br>{plain(table)}@%{{x}}<br>{plain(metric)} %{{y:.4f}}<extra></extra>",
         )
     figure.update_layout(xaxis_title=t("Data version"), yaxis_title=_axis(metric))
-    figure.update_xaxes(
-        dtick=1 if len({run.data.version for run in plotted if run.data}) <= 12 else None, tickformat="d"
-    )
+    figure.update_xaxes(dtick=1 if len({version.version for version, _ in points}) <= 12 else None, tickformat="d")
     return figure
 
 
@@ -130,8 +138,8 @@ def _finite(value: float | None) -> float | None:
 
 def param_value(run: Run, name: str) -> float | str | None:
     """Return a parameter, as a number if it is one; for DataV the data version, also of runs with another claim."""
-    if name == "DataV" and run.data is not None:
-        return float(run.data.version)
+    if name == "DataV" and trained_on(run):
+        return float(trained_on(run)[0].version)
     value = run.params.get(name)
     if value is None:
         return None

@@ -11,6 +11,7 @@ import streamlit as st
 from core.entities import Actor, MetricPoint, Run
 from core.features.runs.runs import RunView, show_run
 from core.features.stores import Stores
+from pages._runs import run_tables
 from pages._runs.run_tables import metric_names, number, run_label
 from pages._ui import charts, escaping, links, messages, pickers
 from pages._ui.texts import t
@@ -47,8 +48,9 @@ def _headline(view: RunView) -> None:
     run = view.run
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(run.status)
-        if run.data:
-            st.caption(t("trained on {data}", data=messages.plain(run.data)), width="content")
+        data = run_tables.data_labels(run.data)
+        if data:
+            st.caption(t("trained on {data}", data=messages.plain(data)), width="content")
         else:
             st.caption(t("trained on unknown data"), width="content")
         st.caption(t("by {name}", name=messages.plain(run.user or t("an unknown user"))), width="content")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from core.entities import ModelVersion, Run, Stage
+from core.entities import DataSource, ModelVersion, Run, Stage
 from core.features.runs.compare import Comparison, Direction
 from core.features.runs.runs import run_notes
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
@@ -29,7 +29,26 @@ BETTER_COLOUR, WORSE_COLOUR = "#1A8754", "#D9480F"
 
 def data_label(run: Run) -> str:
     """Return the data version of the run, such as "iris@2", or that the run has none."""
-    return str(run.data) if run.data is not None else t("no data version")
+    return data_labels(run.data) or t("no data version")
+
+
+def data_labels(sources: Iterable[DataSource]) -> str:
+    """Return the training data, such as "iris@2, stock@5": first what is a version, else what names none."""
+    training = [source for source in sources if source.is_training]
+    shown = [source for source in training if source.version is not None]
+    shown = shown or [source for source in training if source.claimed is not None]
+    return ", ".join(dict.fromkeys(_data_label(source) for source in shown))
+
+
+def _data_label(source: DataSource) -> str:
+    if source.version is None:
+        return t("{table}, version unknown", table=source.table)
+    if source.claimed is None:
+        return t("version {version} of an unknown table", version=source.version)
+    label = str(source)
+    if source.resolved is None:
+        return t("{data} (not registered)", data=label)
+    return t("{data} (weak claim)", data=label) if source.is_weak else label
 
 
 def run_label(run: Run) -> str:

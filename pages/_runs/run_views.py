@@ -112,7 +112,7 @@ def chart(view: str, found: Comparison) -> None:
             return
         figure = parallel_coordinates.figure(lines, params, through)
     else:
-        missing = sum(run.data is None for run in runs)
+        missing = sum(not run_charts.trained_on(run) for run in runs)
         if missing:
             st.caption(
                 t(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def test_what_was_logged_is_read_back(runs: Runs, experiment: str) -> None:
     assert run.params == {"DataV": "0", "alpha": "0.5"}
     assert run.metrics == {"rmse": 1.25}
     assert run.tags["note"] == "x"
-    assert run.data == TableVersion(table="sales", version=0)
+    assert run.tags["delta.version"] == "0"
     assert run.started is not None
     assert run.ended is not None
     assert abs((run.started - before).total_seconds()) < 60
@@ -223,23 +224,16 @@ def test_a_dataset_input_keeps_version_zero(runs: Runs, experiment: str) -> None
         schema={"amount": "double"},
         rows=10,
     )
-    assert runs.get(run_id).data == TableVersion(table="sales", version=0)
-
-
-@pytest.mark.parametrize(
-    ("tag", "expected"),
-    [
-        ("path=/data/a,b=c,version=0,format=delta", TableVersion(table="/data/a,b=c", version=0)),
-        ("path=/data/x.csv,version=,format=csv\npath=/t,version=12,format=delta", TableVersion(table="/t", version=12)),
-        ("path=/t,version=,format=delta", None),
-        ("nonsense", None),
-    ],
-)
-def test_sparks_own_tag_is_read_from_the_right(
-    runs: Runs, experiment: str, tag: str, expected: TableVersion | None
-) -> None:
-    run_id = runs.start(experiment, "spark", "s", {"sparkDatasourceInfo": tag})
-    assert runs.get(run_id).data == expected
+    (logged,) = runs.get(run_id).inputs
+    assert (logged.name, logged.source_type, logged.context) == ("sales", "delta_table", "training")
+    assert json.loads(logged.source)["delta_table_version"] == 0
+    # A search gives the same inputs as a look-up of one run, and a dataset leads to the runs that logged it.
+    (searched,) = runs.page((experiment,)).runs
+    assert searched.inputs == runs.get_many([run_id])[run_id].inputs == (logged,)
+    dataset = condition("dataset.name", "=", "sales")
+    same = joined((dataset, condition("dataset.digest", "=", logged.digest)))
+    assert [run.run_id for run in runs.page((experiment,), same).runs] == [run_id]
+    assert runs.page((experiment,), joined((dataset, condition("dataset.digest", "=", "other")))).runs == ()
 
 
 def test_files_of_a_run_are_listed(runs: Runs, experiment: str, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from core.entities import Actor, Lineage, ModelVersionKey, NodeKind, Stage
 from core.errors import BatchNotFound, ModelVersionNotFound, VersionNotFound
 from core.features.lineage.build_graph import (
-    impact_of_version,
     lineage_of_batch,
     lineage_of_every_version,
     lineage_of_model,
 )
+from core.features.lineage.impact import impact_of_version
 from core.features.lineage.origin import origin_of_model
 from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import request_promotion
@@ -79,7 +79,9 @@ def test_data_version_zero_leads_forward_to_models_and_batches(
     of_data = score(
         sample_stores, scientist, model="iris_classifier", model_version=3, table=IRIS, version=0, into="predictions"
     )
-    graph = impact_of_version(sample_stores, auditor, IRIS, 0)
+    impact = impact_of_version(sample_stores, auditor, IRIS, 0)
+    graph = impact.graph
+    assert (impact.unresolved, impact.evaluated) == ((), ())
     assert "iris_classifier/1" in labels(graph, NodeKind.MODEL)
     assert "iris_classifier/2" not in labels(graph, NodeKind.MODEL)
     assert set(labels(graph, NodeKind.BATCH)) == {of_model.batch_id, of_data.batch_id}

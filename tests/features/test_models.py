@@ -49,7 +49,8 @@ def test_versions_are_listed_with_stage_metrics_data_and_run(trained: Stores, au
     (model,) = list_models(trained, auditor)
     (version,) = model.versions
     assert (model.name, model.production) == ("iris_classifier", 1)
-    assert (version.stage, version.data) == (Stage.PRODUCTION, (TableVersion(table=TABLE, version=0),))
+    (data,) = version.data
+    assert (version.stage, data.key) == (Stage.PRODUCTION, TableVersion(table=TABLE, version=0))
     assert version.metrics["TrainRows"] == 35
     assert version.user == "scientist"
     assert version.problem is None
@@ -99,7 +100,8 @@ def test_a_version_of_a_run_that_never_existed_is_reported(stores: Stores, audit
     )
     (version,) = list_models(stores, auditor)[0].versions
     assert "it was erased, or it never existed" in (version.problem or "")
-    assert version.data == (TableVersion(table="t", version=0),)
+    (data,) = version.data
+    assert (data.table, data.version, data.key) == ("t", 0, None), "no table t is registered"
     assert version.metrics == {}
 
 

@@ -76,7 +76,7 @@ def test_a_training_logs_everything_under_the_names_of_the_design(stores: Stores
     assert re.fullmatch("[0-9a-f]{64}", run.tags["delta.content_sha256"])
     assert re.fullmatch("[0-9a-f]{40}", run.tags["mlflow.source.git.commit"])
     assert run.user == "scientist"
-    assert run.data == TableVersion(table=TABLE, version=1)
+    assert [item.context for item in run.inputs] == ["training"]
     assert result.model == ModelVersionKey(model="iris_classifier", version=1)
     assert dict(result.metrics) == run.metrics
     assert dict(result.params) == run.params

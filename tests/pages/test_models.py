@@ -104,7 +104,7 @@ def test_lost_data_is_told(opened: Opened, sample_stores: Stores) -> None:
     shutil.rmtree(Path(sample_stores.catalog.resolve("iris_training_data").uri))
     test = opened("models", models_model="iris_classifier", models_version="1")
     assert not test.exception
-    assert "There is no table" in said(test).replace("\\", "")
+    assert "iris_training_data is not registered here" in said(test).replace("\\", "")
 
 
 def test_a_version_that_does_not_exist_is_told(opened: Opened, sample_stores: Stores) -> None:

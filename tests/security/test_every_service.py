@@ -23,7 +23,7 @@ from core.features.evidence import export_evidence, search_events, sign_head
 from core.features.head_to_head import head_to_head
 from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of
 from core.features.jobs import jobs, run_job, schedules
-from core.features.lineage import build_graph, origin, trained_on
+from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, runs, search
@@ -238,7 +238,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "lineage.read",
         lambda g, a: build_graph.lineage_of_batch(g.stores, a, g.batch.batch_id),
     ),
-    "build_graph.impact_of_version": ("lineage.read", lambda g, a: build_graph.impact_of_version(g.stores, a, IRIS, 0)),
+    "impact.impact_of_version": ("lineage.read", lambda g, a: impact.impact_of_version(g.stores, a, IRIS, 0)),
     "recipes.list_recipes": ("run.read", lambda g, a: recipes.list_recipes(g.stores, a)),
     "recipes.save_recipe": ("recipe.write", lambda g, a: recipes.save_recipe(g.stores, a, _recipe())),
     "train.submit_training": ("run.train", lambda g, a: train.submit_training(g.stores, a, recipe=RECIPE)),

@@ -84,7 +84,7 @@ def test_a_classification_is_trained_logged_and_registered_as_every_training_is(
     written = loans().slice(0, 400)
     assert run.tags["delta.content_sha256"] == content_sha256(written.schema, written.to_batches())
     assert re.fullmatch("[0-9a-f]{40}", run.tags["mlflow.source.git.commit"])
-    assert run.data == TableVersion(table=TABLE, version=0)
+    assert [item.context for item in run.inputs] == ["training"]
     assert result.model == ModelVersionKey(model="grades", version=1)
     assert dict(result.metrics) == run.metrics
     assert run.metrics["TrainRows"] + run.metrics["TestRows"] == 400

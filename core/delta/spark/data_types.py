@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from core.delta.addresses import is_catalog_name
 from core.delta.arrow_types import unsliced
-from core.delta.catalog import is_catalog_name
 from core.delta.schema_json import type_name
 from core.entities import Field, Table
 from core.identifiers import quote_spark

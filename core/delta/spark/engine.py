@@ -15,8 +15,8 @@ from typing import Any, ClassVar, TypeVar
 import pyarrow as pa
 
 from core.delta import table_features
+from core.delta.addresses import is_catalog_name
 from core.delta.arrow_types import nullable_within
-from core.delta.catalog import is_catalog_name
 from core.delta.content_hash import Content
 from core.delta.engine import TRANSACTION_KEY, DeltaEngine, WriteMode, damage_verdict, version_conflict
 from core.delta.log.log_cache import Logs

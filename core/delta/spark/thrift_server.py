@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from core.delta.catalog import is_catalog_name
+from core.delta.addresses import is_catalog_name
 from core.delta.spark import data_types, describe, java
 from core.delta.spark import session as spark_session
 from core.delta.spark.errors import root_cause, translated

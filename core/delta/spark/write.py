@@ -7,8 +7,8 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from core.delta.addresses import is_catalog_name
 from core.delta.arrow_types import require_same_schema
-from core.delta.catalog import is_catalog_name
 from core.delta.engine import WriteMode, commit_metadata
 from core.delta.schema_json import type_name
 from core.delta.spark import data_types

@@ -20,6 +20,7 @@ from core.entities import (
     RequestStatus,
     Snapshot,
     Stage,
+    Table,
     TableVersion,
 )
 from core.errors import CoreError
@@ -38,9 +39,14 @@ _NOT_ABOUT_THE_MODEL = (Action.AUDIT_EXPORT.value, Action.AUDIT_VERIFY.value)
 
 @dataclass(frozen=True, kw_only=True)
 class DataEvidence:
-    """A data version that the model claims. *recorded* is its content hash at training, *recomputed* the one now."""
+    """Data that the model claims, written *data*. *key* is None if its table is not registered or its version unknown.
 
-    key: TableVersion
+    *recorded* is its content hash at training, *recomputed* the one now.
+    """
+
+    data: str
+    key: TableVersion | None
+    use: str
     verdict: str
     source_of_truth: str
     findings: tuple[str, ...]
@@ -106,7 +112,12 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         view=view,
         model=model,
         registered=next((model for model in stores.models.models() if model.name == key.model), None),
-        data=tuple(_data_evidence(stores, item.source.key, item, recorded) for item in view.data if item.source.key),
+        data=tuple(
+            # The hash is that of the data that the tags name.
+            _data_evidence(stores, item, recorded if item is view.data[0] else None)
+            for item in view.data
+            if item.source.claimed is not None
+        ),
         requests=tuple(reversed(requests)),
         batches=tuple(sorted(batches, key=lambda batch: batch.time)),
         findings=findings,
@@ -176,32 +187,35 @@ def _changed_stage(request: PromotionRequest, key: ModelVersionKey) -> bool:
     return str(key.version) in request.intended or request.previous == key.version
 
 
-def _data_evidence(stores: Stores, key: TableVersion, view: DataView, recorded: str | None) -> DataEvidence:
+def _data_evidence(stores: Stores, view: DataView, recorded: str | None) -> DataEvidence:
+    source = view.source
     verdict = view.problem or text("unknown")
     if view.verdict:
         verdict = text("{verdict}: {reason}", verdict=view.verdict.verdict.value, reason=view.verdict.reason)
     evidence = DataEvidence(
-        key=key,
+        data=str(source),
+        key=source.key,
+        use=source.context.value,
         verdict=verdict,
-        source_of_truth=view.source.source_of_truth,
-        findings=view.source.findings,
+        source_of_truth=source.source_of_truth,
+        findings=(*source.findings, *([source.weak] if source.weak else [])),
         recorded=recorded,
     )
-    if view.problem:
+    if view.problem or source.resolved is None or source.version is None:
         return evidence
-    return _read_data(stores, evidence, is_readable=bool(view.verdict and view.verdict.is_readable))
+    is_readable = bool(view.verdict and view.verdict.is_readable)
+    return _read_data(stores, evidence, source.resolved, source.version, is_readable=is_readable)
 
 
-def _read_data(stores: Stores, evidence: DataEvidence, *, is_readable: bool) -> DataEvidence:
+def _read_data(
+    stores: Stores, evidence: DataEvidence, table: Table, version: int, *, is_readable: bool
+) -> DataEvidence:
     """Add commit, schema, number of rows and the present hash of the rows, as far as they are readable."""
     try:
-        table = stores.catalog.resolve(evidence.key.table)
-        commit = next((c for c in stores.engine.history(table) if c.version == evidence.key.version), None)
-        evidence = replace(
-            evidence, commit=commit, snapshot=stores.engine.snapshot(table, version=evidence.key.version)
-        )
+        commit = next((c for c in stores.engine.history(table) if c.version == version), None)
+        evidence = replace(evidence, commit=commit, snapshot=stores.engine.snapshot(table, version=version))
         if is_readable:
-            content = stores.engine.content(table, version=evidence.key.version)
+            content = stores.engine.content(table, version=version)
             evidence = replace(evidence, rows=content.rows, recomputed=content.sha256)
     except CoreError as error:
         return replace(evidence, problem=str(error))

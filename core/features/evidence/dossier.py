@@ -54,7 +54,7 @@ def _recorded_facts(evidence: ModelEvidence) -> frozenset[Fact]:
     has_description = bool((evidence.registered and evidence.registered.description) or view.version.description)
     facts = {
         Fact.PURPOSE: has_description,
-        Fact.DATA: bool(evidence.data),
+        Fact.DATA: any(data.key for data in evidence.data),
         Fact.DATA_READABLE: any(data.recomputed for data in evidence.data),
         Fact.CODE: bool(run and run.tags.get("mlflow.source.git.commit")),
         Fact.ENVIRONMENT: bool(view.info and view.info.requirements),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
-from core.entities import Outcome
+from core.entities import DataUse, Outcome
 from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, replaced_version
 from core.features.evidence.section import Section, make_section, plain
 from core.texts import text
 
 _FACTS = (text("Fact"), text("Value"))
+_TRAINING = DataUse.TRAINING.value
 _CODE_TAGS = {
     "mlflow.source.git.commit": text("Git commit"),
     "mlflow.source.git.repoURL": text("Repository"),
@@ -32,7 +33,7 @@ def summary(evidence: ModelEvidence) -> Section:
             (text("Registered"), version.created),
             (text("Run"), version.run_id),
             (text("Trained by"), run.user if run else None),
-            (text("Trained on"), ", ".join(str(data.key) for data in evidence.data) or None),
+            (text("Trained on"), ", ".join(item.data for item in evidence.data if item.use == _TRAINING) or None),
         ],
     )
 
@@ -69,12 +70,13 @@ def _data_facts(item: DataEvidence) -> Section:
                 else text("THE ROWS ARE NOT THOSE OF THE TRAINING")
             )
     return make_section(
-        text("Data: {data}", data=plain(item.key)),
+        text("Data: {data}", data=plain(item.data)),
         *([item.problem] if item.problem else []),
         *item.findings,
         header=_FACTS,
         rows=[
             (text("Source of this claim"), item.source_of_truth),
+            (text("Use"), item.use),
             (text("Readable"), item.verdict),
             (text("Rows"), item.rows if item.rows is not None else (snapshot.rows if snapshot else None)),
             (text("Table id"), snapshot.table_id if snapshot else None),
@@ -102,7 +104,7 @@ def _data_facts(item: DataEvidence) -> Section:
 def _schema(item: DataEvidence) -> Section:
     fields = item.snapshot.schema if item.snapshot else ()
     return make_section(
-        text("Schema of {data}", data=plain(item.key)),
+        text("Schema of {data}", data=plain(item.data)),
         header=(text("Column"), text("Type"), text("May be empty")),
         rows=[(field.name, field.type, text("yes") if field.nullable else text("no")) for field in fields],
         empty=text("The schema is not readable."),

@@ -26,7 +26,7 @@ def is_unseen(
     rows are unknown excludes none, and the note says so.
     """
     everything = np.ones(rows.num_rows, dtype=bool)
-    trained_on = data_sources(run)[0].key
+    trained_on = data_sources(stores, run)[0].key
     if run is None or trained_on is None:
         return everything, text("Which rows {model} was trained on is unknown; none was left out.", model=key)
     if trained_on.table != data.table:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.access.permissions import Action
+from core.delta.catalog import RegisteredTables
 from core.entities import (
     Actor,
     Commit,
+    DataSource,
     Edge,
     Lineage,
     ModelVersion,
@@ -22,8 +24,8 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.features.lineage.provenance import DataSource, data_sources
-from core.features.lineage.version_data import data_of_all_versions, view_data
+from core.features.lineage.provenance import provenance, sharing_datasets
+from core.features.lineage.version_data import view_data, why_not_opened
 from core.features.scoring.batches import find_batch, list_batches
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_acceptance
@@ -31,14 +33,17 @@ from core.texts import text
 
 
 @dataclass
-class _Graph:
+class Graph:
     """The nodes and edges of a graph under construction. Adding a node or an edge twice has no effect."""
 
     stores: Stores
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
     commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
-    tables: dict[str, Table] = field(default_factory=dict)
+    registered: RegisteredTables = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registered = self.stores.catalog.registered()
 
     def add(self, node: Node) -> str:
         """Add *node* and return its id."""
@@ -49,18 +54,12 @@ class _Graph:
         if (source, target) not in self.edges:
             self.edges[source, target] = Edge(source=source, target=target, label=label)
 
-    def table(self, name: str) -> Table:
-        """Return the table; the catalog is asked once. Raises TableNotFound."""
-        if name not in self.tables:
-            self.tables[name] = self.stores.catalog.resolve(name)
-        return self.tables[name]
-
-    def commit(self, key: TableVersion) -> Commit | None:
+    def commit(self, table: Table, version: int) -> Commit | None:
         """Return the commit of a version, or None if the log no longer has it. A table's history is read once."""
-        if key.table not in self.commits:
-            history = self.stores.engine.history(self.table(key.table))
-            self.commits[key.table] = {commit.version: commit for commit in history}
-        return self.commits[key.table].get(key.version)
+        if table.uri not in self.commits:
+            history = self.stores.engine.history(table)
+            self.commits[table.uri] = {commit.version: commit for commit in history}
+        return self.commits[table.uri].get(version)
 
     def lineage(self, root: str) -> Lineage:
         return Lineage(root=root, nodes=tuple(self.nodes.values()), edges=tuple(self.edges.values()))
@@ -75,25 +74,23 @@ def lineage_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Line
         ModelVersionNotFound, RegistryUnavailable, Forbidden
     """
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
-    graph = _Graph(stores)
+    graph = Graph(stores)
     version = stores.models.version(key)
-    root = _add_version(graph, version, _runs_of(stores, [version]))
+    root = _add_versions(graph, [version])
     _add_acceptance(graph, key.model)
     _add_decisions(graph, stores.decisions.list(model=key.model), only=key.version)
     for batch in list_batches(stores, actor):
         if batch.key == key:
-            _add_batch(graph, batch)
+            add_batch(graph, batch)
     return graph.lineage(root)
 
 
 def lineage_of_every_version(stores: Stores, actor: Actor, model: str) -> Lineage:
     """Return all versions of a model with runs, data and decisions, in a constant number of registry calls."""
     stores.audit.require(actor, Action.LINEAGE_READ, model)
-    graph = _Graph(stores)
+    graph = Graph(stores)
     versions = stores.models.versions(model)
-    runs = _runs_of(stores, versions)
-    for version in versions:
-        _add_version(graph, version, runs)
+    _add_versions(graph, versions)
     _add_acceptance(graph, model)
     _add_decisions(graph, stores.decisions.list(model=model))
     return graph.lineage(model_node(versions[0].key) if versions else "")
@@ -103,34 +100,16 @@ def lineage_of_batch(stores: Stores, actor: Actor, batch_id: str) -> Lineage:
     """Return a batch with the data that it scored, its model version and the lineage of that. Raises BatchNotFound."""
     stores.audit.require(actor, Action.LINEAGE_READ, batch_id)
     batch = find_batch(stores, actor, batch_id)
-    graph = _Graph(stores)
+    graph = Graph(stores)
     try:
         version = stores.models.version(batch.key)
     except CoreError as error:
         graph.add(_model(batch.key, problem=str(error)))
     else:
-        _add_version(graph, version, _runs_of(stores, [version]))
+        _add_versions(graph, [version])
     _add_acceptance(graph, batch.model)
     _add_decisions(graph, stores.decisions.list(model=batch.model), only=batch.model_version)
-    return graph.lineage(_add_batch(graph, batch))
-
-
-def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) -> Lineage:
-    """Return the models that were trained on a data version, their batches, and the batches that scored the version."""
-    stores.audit.require(actor, Action.LINEAGE_READ, f"{table}@{version}")
-    resolved, data = stores.pin(table, version)
-    stores.engine.snapshot(resolved, version=version)
-    graph = _Graph(stores)
-    root = _add_commit(graph, DataSource(table=data.table, version=version, source_of_truth=""))
-    trained = [model_version for model_version, keys in data_of_all_versions(stores) if data in keys]
-    runs = _runs_of(stores, trained)
-    for model_version in trained:
-        _add_version(graph, model_version, runs)
-    models = {model_version.key for model_version in trained}
-    for batch in list_batches(stores, actor):
-        if batch.key in models or batch.source == data:
-            _add_batch(graph, batch)
-    return graph.lineage(root)
+    return graph.lineage(add_batch(graph, batch))
 
 
 def model_node(key: ModelVersionKey) -> str:
@@ -148,26 +127,34 @@ def batch_node(batch_id: str) -> str:
     return f"batch {batch_id}"
 
 
-def _runs_of(stores: Stores, versions: Iterable[ModelVersion]) -> dict[str, Run]:
-    return stores.runs.get_many([version.run_id for version in versions if version.run_id])
+def _add_versions(graph: Graph, versions: Sequence[ModelVersion]) -> str:
+    """Add versions with their runs, data and code. Return the id of the first version's node."""
+    runs = graph.stores.runs.get_many([version.run_id for version in versions if version.run_id])
+    # For one version a further call finds runs that logged the same dataset.
+    related = sharing_datasets(graph.stores, next(iter(runs.values()), None)) if len(versions) == 1 else runs.values()
+    reader = provenance(graph.stores, related)
+    for version in versions:
+        run = runs.get(version.run_id or "")
+        add_version(graph, version, run, reader.sources(run, version))
+    return model_node(versions[0].key) if versions else ""
 
 
-def _add_version(graph: _Graph, version: ModelVersion, runs: dict[str, Run]) -> str:
-    run = runs.get(version.run_id or "")
+def add_version(graph: Graph, version: ModelVersion, run: Run | None, sources: Iterable[DataSource]) -> str:
+    """Add a model version with its run, its data and its code. Return the id of its node."""
     model = graph.add(_model(version.key, stage=version.stage.value, aliases=version.aliases))
     run_node = graph.add(_run_node(version, run))
     graph.link(run_node, model, text("registered as"))
-    for claim in data_sources(run, version):
-        graph.link(_add_commit(graph, claim), run_node, text("trained"))
+    for source in sources:
+        graph.link(add_data(graph, source), run_node, text("trained") if source.is_training else text("evaluated"))
     commit = run.tags.get("mlflow.source.git.commit") if run else None
     if commit:
-        source = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
+        named = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
         code = Node(
             id=f"code {commit}",
             kind=NodeKind.CODE,
             label=commit[:10],
             subject=commit,
-            detail={"commit": commit, **source},
+            detail={"commit": commit, **named},
         )
         graph.link(graph.add(code), run_node, text("ran"))
     return model
@@ -200,45 +187,43 @@ def _run_node(version: ModelVersion, run: Run | None) -> Node:
     return Node(id=subject, kind=NodeKind.RUN, label=label, subject=run_id, detail=detail, problem=problem)
 
 
-def _add_commit(graph: _Graph, source: DataSource) -> str:
-    """Add the commit of a data version, with a problem if its rows cannot be shown. Return the id of the node."""
-    if source.table is None or source.version is None:
-        if source.version is None:
-            number, label = "", text("unknown data")
-        else:
-            number, label = f"@{source.version}", text("unknown table @{version}", version=source.version)
-        return graph.add(
-            Node(
-                id=f"commit unknown{number}",
-                kind=NodeKind.COMMIT,
-                label=label,
-                subject="",
-                problem="; ".join(source.findings) or text("the run does not name the table"),
-            )
-        )
-    key = TableVersion(table=source.table, version=source.version)
-    if commit_node(key) in graph.nodes:
-        return commit_node(key)
-    detail, problem = _commit_facts(graph, source, key)
-    problems = [*source.findings, *([problem] if problem else [])]
+def add_data(graph: Graph, source: DataSource) -> str:
+    """Add the data of a claim, with a problem if its rows cannot be shown. Return the id of the node."""
+    problems = [*source.findings, *([source.weak] if source.weak else [])]
+    detail = {"known by": source.source_of_truth} if source.source_of_truth else {}
+    if source.key is not None and source.resolved is not None:
+        node, subject = commit_node(source.key), str(source.key)
+        if node in graph.nodes:
+            return node
+        if source.claimed != source.resolved.name:
+            detail["claimed as"] = source.claimed or ""
+        facts, problem = _commit_facts(graph, source, source.resolved, source.key.version)
+        detail = facts | detail
+    else:
+        # The subject of a node links to the page of a registered table.
+        node, subject, problem = f"data {source}", "", why_not_opened(source)
+        if source.claimed is None and source.version is None:
+            node = f"data {source.source_of_truth} {problem}"
+    problems = list(dict.fromkeys([*problems, *([problem] if problem else [])]))
+    label = text("unknown data") if source.claimed is None and source.version is None else str(source)
     return graph.add(
         Node(
-            id=commit_node(key),
+            id=node,
             kind=NodeKind.COMMIT,
-            label=str(key),
-            subject=str(key),
-            detail=detail | ({"known by": source.source_of_truth} if source.source_of_truth else {}),
+            label=label,
+            subject=subject,
+            detail=detail,
             problem="; ".join(problems) or None,
         )
     )
 
 
-def _commit_facts(graph: _Graph, source: DataSource, key: TableVersion) -> tuple[dict[str, str], str | None]:
-    view = view_data(graph.stores, source, resolve=graph.table)
+def _commit_facts(graph: Graph, source: DataSource, table: Table, version: int) -> tuple[dict[str, str], str | None]:
+    view = view_data(graph.stores, source)
     if view.problem is not None:
         return {}, view.problem
     try:
-        commit = graph.commit(key)
+        commit = graph.commit(table, version)
     except CoreError as error:
         return {}, str(error)
     detail = {}
@@ -252,7 +237,7 @@ def _commit_facts(graph: _Graph, source: DataSource, key: TableVersion) -> tuple
     return detail, view.why_unreadable
 
 
-def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only: int | None = None) -> None:
+def _add_decisions(graph: Graph, requests: Iterable[PromotionRequest], *, only: int | None = None) -> None:
     for request in requests:
         if (only is not None and request.version != only) or model_node(request.key) not in graph.nodes:
             continue
@@ -269,7 +254,7 @@ def _add_decisions(graph: _Graph, requests: Iterable[PromotionRequest], *, only:
         graph.link(model_node(request.key), node, request.kind.value)
 
 
-def _add_acceptance(graph: _Graph, model: str) -> None:
+def _add_acceptance(graph: Graph, model: str) -> None:
     """Add the acceptance of the model's state as found to the versions that it names."""
     acceptance = find_acceptance(graph.stores, model)
     if acceptance is None:
@@ -310,7 +295,8 @@ def _request_facts(request: PromotionRequest) -> Iterator[tuple[str, str]]:
         yield "reason", request.reason
 
 
-def _add_batch(graph: _Graph, batch: PredictionBatch) -> str:
+def add_batch(graph: Graph, batch: PredictionBatch) -> str:
+    """Add a batch with the data that it scored and its model version. Return the id of its node."""
     node = graph.add(
         Node(
             id=batch_node(batch.batch_id),
@@ -330,6 +316,11 @@ def _add_batch(graph: _Graph, batch: PredictionBatch) -> str:
     if model_node(batch.key) not in graph.nodes:
         graph.add(_model(batch.key))
     graph.link(model_node(batch.key), node, text("predicted"))
-    source = DataSource(table=batch.source.table, version=batch.source.version, source_of_truth="")
-    graph.link(_add_commit(graph, source), node, text("scored in"))
+    graph.link(add_data(graph, batch_source(graph.registered, batch)), node, text("scored in"))
     return node
+
+
+def batch_source(registered: RegisteredTables, batch: PredictionBatch) -> DataSource:
+    """Return the data that a batch scored: its commit's metadata claims a table, which may not be registered."""
+    table, version = batch.source.table, batch.source.version
+    return DataSource(claimed=table, resolved=registered.find(table), version=version, source_of_truth="")

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
-from core.entities import Actor, Lineage, ModelVersion, ModelVersionKey, Run
+from core.entities import Actor, DataSource, Lineage, ModelVersion, ModelVersionKey, Run
 from core.features.lineage.build_graph import lineage_of_model
-from core.features.lineage.provenance import DataSource
 from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.stores import Stores
 
@@ -45,17 +44,18 @@ def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Origi
     version = stores.models.version(key)
     run = run_of(stores, version)
     tags = run.tags if run else {}
+    data = tuple(_with_finding(view) for view in data_of(stores, run, version))
     return Origin(
         version=version,
-        run=run,
-        data=tuple(_with_finding(view) for view in data_of(stores, run, version)),
+        run=replace(run, data=data) if run else None,
+        data=data,
         code={name: tags[tag] for tag, name in _CODE.items() if tags.get(tag)},
         graph=lineage_of_model(stores, actor, key),
     )
 
 
 def _with_finding(view: DataView) -> DataSource:
-    """Return the source of *view*; rows that cannot be shown are one more finding."""
-    if view.source.key is None or view.why_unreadable is None:
-        return view.source
-    return replace(view.source, findings=(*view.source.findings, view.why_unreadable))
+    """Return the source of *view*; a weak claim, and rows that cannot be shown, are further findings."""
+    source = view.source
+    further = [source.weak, view.why_unreadable if source.claimed and source.version is not None else None]
+    return replace(source, findings=(*source.findings, *filter(None, further)))

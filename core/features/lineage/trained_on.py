@@ -14,9 +14,16 @@ def versions_trained(stores: Stores, actor: Actor, table: str) -> dict[int, tupl
     Makes a constant number of registry calls. Raises RegistryUnavailable.
     """
     stores.audit.require(actor, Action.MODEL_READ)
+    name = _registered_name(stores, table)
     trained: dict[int, list[ModelVersionKey]] = {}
-    for version, keys in data_of_all_versions(stores):
-        for key in keys:
-            if key.table == table:
-                trained.setdefault(key.version, []).append(version.key)
+    for version, sources in data_of_all_versions(stores):
+        numbers = {s.key.version for s in sources if s.is_training and s.key is not None and s.key.table == name}
+        for number in numbers:
+            trained.setdefault(number, []).append(version.key)
     return {number: tuple(models) for number, models in trained.items()}
+
+
+def _registered_name(stores: Stores, table: str) -> str:
+    """Return the name that claims about *table* are resolved to: of several names of one address the first."""
+    registered = stores.catalog.registered().find(table)
+    return registered.name if registered else table

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from core.entities import ModelVersion, ReadVerdict, Run, Table, TableVersion
+from core.delta.addresses import address
+from core.entities import DataSource, ModelVersion, ReadVerdict, Run, Table
 from core.errors import CoreError, RunNotFound
-from core.features.lineage.provenance import DataSource, data_sources
+from core.features.lineage.provenance import Provenance, data_sources, provenance
 from core.features.stores import Stores
+from core.redact import masked
 from core.texts import text
 
 
@@ -45,42 +48,111 @@ def run_of(stores: Stores, version: ModelVersion) -> Run | None:
 
 
 def data_of(
-    stores: Stores, run: Run | None, version: ModelVersion, *, tolerated: type[CoreError] = CoreError
-) -> tuple[DataView, ...]:
-    """Return every data version that *run* and *version* claim, the most trusted claim first; never empty.
-
-    An error of the type *tolerated* becomes a problem of the view; any other error is raised.
-    """
-    return tuple(view_data(stores, source, tolerated=tolerated) for source in data_sources(run, version))
-
-
-def view_data(
     stores: Stores,
-    source: DataSource,
+    run: Run | None,
+    version: ModelVersion,
     *,
     tolerated: type[CoreError] = CoreError,
-    resolve: Callable[[str], Table] | None = None,
-) -> DataView:
-    """Return *source* with the verdict on its rows. *resolve* looks a table up by name (default: the catalog)."""
-    if source.key is None:
-        problem = "; ".join(source.findings) or text("No data version is known.")
-        return DataView(source=source, verdict=None, problem=problem)
+    reader: Provenance | None = None,
+) -> tuple[DataView, ...]:
+    """Return all data that *run* and *version* claim, the most trusted claim first; never empty.
+
+    *reader* saves work where many versions are read. An error of the type *tolerated* becomes a problem of the view;
+    any other error is raised.
+    """
+    sources = reader.sources(run, version) if reader else data_sources(stores, run, version)
+    return tuple(view_data(stores, source, tolerated=tolerated) for source in sources)
+
+
+def view_data(stores: Stores, source: DataSource, *, tolerated: type[CoreError] = CoreError) -> DataView:
+    """Return *source* with the verdict on its rows. A table that is not registered is not opened."""
+    if source.resolved is None or source.version is None:
+        return DataView(source=source, verdict=None, problem=why_not_opened(source))
     try:
-        table = (resolve or stores.catalog.resolve)(source.key.table)
-        verdict = stores.engine.readable(table, source.key.version)
+        verdict = stores.engine.readable(source.resolved, source.version)
     except tolerated as error:
         return DataView(source=source, verdict=None, problem=str(error))
     return DataView(source=source, verdict=verdict, problem=None)
 
 
-def data_of_all_versions(stores: Stores) -> Iterator[tuple[ModelVersion, tuple[TableVersion, ...]]]:
-    """Yield every model version with the data versions that it claims, in a constant number of registry calls.
+def why_not_opened(source: DataSource) -> str:
+    """Return why the rows of *source* cannot be shown: its table is not registered, or a part of it is unknown."""
+    if source.claimed is not None and source.resolved is None and source.version is not None:
+        return not_registered(source.claimed)
+    if source.claimed is None and source.version is not None:
+        return text(
+            "{claim} names version {version} of no table. MODELLEDGER_CLAIMS can name the table.",
+            claim=source.source_of_truth,
+            version=source.version,
+        )
+    return " ".join(source.findings) or text("No version is known.")
 
-    A run is read only for a version without tags of its own about its data.
-    """
+
+def is_about(source: DataSource, table: Table) -> bool:
+    """Return whether *source* is about *table*, which need not be registered: a person named it."""
+    if source.resolved is not None:
+        return source.resolved.uri == table.uri
+    if source.claimed is None:
+        return False
+    place = address(source.claimed)
+    return source.claimed == table.name or (place is not None and place == address(table.uri))
+
+
+def not_registered(claimed: str) -> str:
+    """Return that the table *claimed* is not registered here, with the setting that registers it."""
+    claimed = masked(claimed)
+    if address(claimed) is None:
+        return text(
+            "{table} is not registered here. Add {table}=ADDRESS to MODELLEDGER_TABLES to register it.", table=claimed
+        )
+    name = re.sub(r"\W+", "_", claimed.rstrip("/").rpartition("/")[2].rpartition(".")[2]) or "NAME"
+    return text(
+        "{table} is not registered here, so it is not opened. Add {name}={table} to MODELLEDGER_TABLES to register it.",
+        table=claimed,
+        name=name,
+    )
+
+
+def data_of_all_versions(stores: Stores) -> Iterator[tuple[ModelVersion, tuple[DataSource, ...]]]:
+    """Yield every model version with all data that it claims, in a constant number of registry calls."""
     versions = stores.models.versions()
-    untagged = [version.run_id for version in versions if version.data is None and version.run_id]
-    runs = stores.runs.get_many(untagged) if untagged else {}
+    runs = stores.runs.get_many([version.run_id for version in versions if version.run_id])
+    reader = provenance(stores, runs.values())
     for version in versions:
-        sources = data_sources(runs.get(version.run_id or ""), version)
-        yield version, tuple(source.key for source in sources if source.key is not None)
+        yield version, reader.sources(runs.get(version.run_id or ""), version)
+
+
+def with_data(stores: Stores, runs: Sequence[Run], versions: Iterable[ModelVersion] = ()) -> tuple[Run, ...]:
+    """Return *runs* with their data, resolved to registered tables. *versions* are those registered from the runs."""
+    read = _reader_of_runs(stores, runs, versions)
+    return tuple(replace(run, data=read(run)) for run in runs)
+
+
+def is_trained_on(stores: Stores, table: str, version: int | None) -> Callable[[Run], bool]:
+    """Return a check whether a run was trained on *version* of *table* (None: any), however its claims spell it."""
+    wanted = stores.catalog.registered().find(table) or Table(name=table, uri=table)
+    read = _reader_of_runs(stores)
+    # A search asks about the same runs again when it has read more of them.
+    answers: dict[str, tuple[Run, bool]] = {}
+
+    def check(run: Run) -> bool:
+        asked, answer = answers.get(run.run_id, (None, False))
+        if asked is not run:
+            answer = any(
+                source.is_training and is_about(source, wanted) and version in (None, source.version)
+                for source in read(run)
+            )
+            answers[run.run_id] = run, answer
+        return answer
+
+    return check
+
+
+def _reader_of_runs(
+    stores: Stores, runs: Sequence[Run] = (), versions: Iterable[ModelVersion] = ()
+) -> Callable[[Run], tuple[DataSource, ...]]:
+    reader = provenance(stores, runs)
+    if not versions and any(rule.model for rule in reader.rules):
+        versions = stores.models.versions()
+    by_run = {version.run_id: version for version in versions if version.run_id}
+    return lambda run: reader.sources(run, by_run.get(run.run_id))

@@ -29,6 +29,7 @@ from core.entities import (
     RunStatus,
 )
 from core.errors import CoreError, StorageUnavailable, Unavailable
+from core.features.lineage.claims import claimed_version
 from core.features.runs.runs import late_metrics
 from core.features.runs.version_metrics import VersionMetrics
 from core.features.stores import Stores
@@ -192,8 +193,9 @@ def version_facts(
     facts: dict[str, Any] = {**version_identity(stores, version), "stage": version.stage.value}
     facts["marks"] = evidence_tags(stores, version.tags)
     if run is not None:
+        data = claimed_version(run)
         facts |= {
-            "data": str(run.data) if run.data else None,
+            "data": str(data) if data else None,
             "metrics": settled(dict(run.metrics)),
             "tags": evidence_tags(stores, run.tags),
         }

@@ -9,6 +9,7 @@ from datetime import datetime
 from core.access.permissions import Action
 from core.entities import (
     Actor,
+    DataSource,
     Difference,
     Event,
     Finding,
@@ -22,9 +23,9 @@ from core.entities import (
     RequestStatus,
     Run,
     Stage,
-    TableVersion,
 )
 from core.errors import CoreError
+from core.features.lineage.provenance import Provenance, provenance
 from core.features.lineage.version_data import data_of
 from core.features.monitoring.reconcile import find_differences, find_unfinished
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
@@ -50,8 +51,9 @@ class Serving:
     production: ModelVersion | None
     metrics: dict[str, float]
     trend: dict[str, tuple[float | None, ...]]
-    data: TableVersion | None
+    data: DataSource | None
     verdict: ReadVerdict | None
+    data_problem: str | None
     since: datetime | None
     decided_by: str | None
 
@@ -109,8 +111,9 @@ def _serving(stores: Stores) -> tuple[Serving, ...]:
     runs = stores.runs.get_many([v.run_id for v in shown if v.run_id])
     measured = read_version_metrics(stores, shown, runs)
     approved = stores.decisions.list(statuses=(RequestStatus.APPROVED,))
+    reader = provenance(stores, runs.values())
     return tuple(
-        _serving_model(stores, model, versions, runs, measured, approved)
+        _serving_model(stores, model, versions, runs, measured, approved, reader)
         for model, versions in sorted(by_model.items())
     )
 
@@ -127,12 +130,13 @@ def _serving_model(
     runs: dict[str, Run],
     measured: Mapping[ModelVersionKey, VersionMetrics],
     approved: tuple[PromotionRequest, ...],
+    reader: Provenance,
 ) -> Serving:
     production = next((v for v in versions if v.stage is Stage.PRODUCTION), None)
     newest = [measured[v.key].values for v in reversed(versions[:_TREND])]
     names = sorted({name for values in newest for name in values if is_kpi(name)})
     run = runs.get(production.run_id or "") if production else None
-    data = data_of(stores, run, production)[0] if production else None
+    data = data_of(stores, run, production, reader=reader)[0] if production else None
     last = next((r for r in approved if production and r.key == production.key and r.to is Stage.PRODUCTION), None)
     return Serving(
         model=model,
@@ -142,8 +146,9 @@ def _serving_model(
         if production
         else {},
         trend={name: tuple(values.get(name) for values in newest) for name in names},
-        data=data.source.key if data else None,
+        data=data.source if data and data.source.claimed is not None else None,
         verdict=data.verdict if data else None,
+        data_problem=data.problem if data else None,
         since=last.decided_at if last else production.updated if production else None,
         decided_by=last.decided_by if last else None,
     )
@@ -159,7 +164,7 @@ def _unreadable(serving: tuple[Serving, ...]) -> tuple[Difference, ...]:
             found=model.verdict.verdict.value if model.verdict else text("unknown"),
             detail=model.verdict.reason
             if model.verdict
-            else text("The run records no data version that is registered here."),
+            else model.data_problem or text("The run records no data version that is registered here."),
         )
         for model in serving
         if model.production is not None and (model.verdict is None or not model.verdict.is_readable)

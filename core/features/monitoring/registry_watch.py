@@ -12,6 +12,7 @@ from typing import Any
 
 from core.audit.canonical_json import settled
 from core.entities import Difference, ModelVersion, RequestStatus, Run, Stage
+from core.features.lineage.claims import claimed_version
 from core.features.monitoring.baseline import (
     Baseline,
     aliases_of,
@@ -178,12 +179,13 @@ def _compare_version(
         if run is None:
             return
     yield from dict.fromkeys((*_metrics(subject, run, facts), *_model_metrics(subject, measured, facts)))
-    if "data" in facts and str(run.data or "") != str(facts["data"] or ""):
+    data = claimed_version(run)
+    if "data" in facts and str(data or "") != str(facts["data"] or ""):
         yield _difference(
             DATA_VERSION_CHANGED,
             subject,
             facts["data"] or text("no data version"),
-            str(run.data) if run.data else text("no data version"),
+            str(data) if data else text("no data version"),
             text("Run {run_id} now records another data version than the one it was trained on.", run_id=run.run_id),
         )
     if "tags" in facts:

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.audit.canonical_json import canonical, settled
 from core.entities import (
+    DataSource,
     Event,
     GateResult,
     ModelVersion,
@@ -24,8 +25,8 @@ from core.entities import (
 )
 from core.errors import CoreError, NotFound, Unavailable
 from core.features.head_to_head.head_to_head import comparisons_of
-from core.features.lineage.provenance import DataSource, data_sources
-from core.features.lineage.version_data import data_of, run_of
+from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import AllOf, passes
 from core.features.promotion.head_to_head_gates import HeadToHeadGate
@@ -42,12 +43,16 @@ from core.texts import text
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """The present facts of a model version, without the comparison with Production."""
+    """The present facts of a model version, without the comparison with Production.
+
+    *data* is all its training data; *source* and *verdict* are the most trusted of it.
+    """
 
     version: ModelVersion
     run: Run | None
     measured: VersionMetrics
     run_problem: str | None
+    data: tuple[DataView, ...]
     source: DataSource
     verdict: ReadVerdict | None
     artifact: Mapping[str, Any]
@@ -114,14 +119,15 @@ def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
     version = stores.models.version(key)
     run, run_problem = _run(stores, version)
     # A store that does not answer says nothing about the data: only a missing table or version is evidence.
-    data = data_of(stores, run, version, tolerated=NotFound)[0]
+    data = tuple(view for view in data_of(stores, run, version, tolerated=NotFound) if view.source.is_training)
     return Candidate(
         version=version,
         run=run,
         measured=metrics_of_version(stores, version, run),
         run_problem=run_problem,
-        source=data.source,
-        verdict=data.verdict,
+        data=data,
+        source=data[0].source,
+        verdict=data[0].verdict,
         artifact=_artifact(stores, key),
     )
 
@@ -156,6 +162,8 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
         production_metrics=baseline.metrics if baseline else {},
         data=candidate.source.key,
         verdict=candidate.verdict,
+        data_problem=_data_problem(candidate.data),
+        unreadable=_unreadable(candidate.data[1:]),
         artifact_format=candidate.artifact["format"],
         is_artifact_safe=candidate.artifact["is_safe"],
         run_problem=candidate.run_problem,
@@ -207,7 +215,7 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
             key=str(production.key),
             serves=True,
             metrics=metrics_of_version(stores, production, run).values,
-            data=_data_of(run, production),
+            data=_data_of(stores, run, production),
         )
     # Archiving the version in Production first must not avoid the comparison.
     last = last_production_decision(stores, key.model)
@@ -308,6 +316,24 @@ def _task(candidate: Candidate) -> Task | None:
     return Task.REGRESSION if logged & set(REGRESSION_METRICS) else None
 
 
-def _data_of(run: Run | None, version: ModelVersion) -> dict[str, Any]:
-    source = data_sources(run, version)[0]
+def _data_of(stores: Stores, run: Run | None, version: ModelVersion) -> dict[str, Any]:
+    source = data_sources(stores, run, version)[0]
     return {"table": source.table, "version": source.version}
+
+
+def _data_problem(data: tuple[DataView, ...]) -> str | None:
+    """Return why training data is unknown. Beside known data only a claimed version of an unknown table counts."""
+    unknown = [view for view in data if view.source.key is None]
+    if len(unknown) < len(data):
+        unknown = [view for view in unknown if view.source.version is not None]
+    return unknown[0].problem if unknown else None
+
+
+def _unreadable(data: tuple[DataView, ...]) -> str | None:
+    """Return which further training data cannot be read, and why."""
+    reasons = (
+        text("{data}: {reason}", data=str(view.source.key), reason=view.why_unreadable)
+        for view in data
+        if view.source.key is not None and view.why_unreadable is not None
+    )
+    return next(reasons, None)

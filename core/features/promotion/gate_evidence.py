@@ -15,9 +15,10 @@ class Evidence:
 
     *run_only* are KPIs that the run of the candidate logged for none of its several models. *production* is the version
     that the candidate would replace, None where no version is in Production. *identity* says whether *data* is still
-    the data that trained the candidate, None where nothing could be compared. *findings* describe the open findings of
-    high severity about the candidate. *comparisons* are head-to-head comparisons of the candidate's present files with
-    *production_key*, newest first, as the audit log keeps them.
+    the data that trained the candidate, None where nothing could be compared. *data_problem* says why the training data
+    is unknown or not registered here, and *unreadable* which further training data cannot be read. *findings* describe
+    the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
+    candidate's present files with *production_key*, newest first, as the audit log keeps them.
     """
 
     candidate: str
@@ -29,6 +30,8 @@ class Evidence:
     production_metrics: Mapping[str, float] = field(default_factory=dict)
     data: TableVersion | None = None
     verdict: ReadVerdict | None = None
+    data_problem: str | None = None
+    unreadable: str | None = None
     identity: Identity | None = None
     artifact_format: str = "unknown"
     is_artifact_safe: bool = False

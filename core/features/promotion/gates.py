@@ -258,6 +258,8 @@ class DataRecorded(Gate):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         if evidence.run_problem:
             return False, evidence.run_problem
+        if evidence.data_problem:
+            return False, evidence.data_problem
         if evidence.data is None:
             return False, text("The run records no data version, so its training data is unknown.")
         return True, text("Trained on {data}.", data=str(evidence.data))
@@ -279,13 +281,15 @@ class DataReadable(Gate):
 
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         if evidence.data is None or evidence.verdict is None:
-            return False, text("No data version is recorded, so there is nothing to read.")
+            return False, evidence.data_problem or text("No data version is recorded, so there is nothing to read.")
         identity = evidence.identity
         if identity is not None and identity.is_contradicted:
             return False, joined(identity.contradictions)
         detail = text("{data}: {reason}", data=str(evidence.data), reason=evidence.verdict.reason)
         if not evidence.verdict.is_readable:
             return False, detail
+        if evidence.unreadable:
+            return False, evidence.unreadable
         if self.check_content and (identity is None or not identity.is_content_equal):
             return False, text(
                 "{data}: the training logged no content SHA-256 to compare with.", data=str(evidence.data)

@@ -10,6 +10,7 @@ from enum import Enum
 from core.access.permissions import Action, require
 from core.entities import Actor, ModelVersion, Run, Stage
 from core.errors import RunNotFound
+from core.features.lineage.version_data import with_data
 from core.features.runs.runs import run_notes
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
@@ -59,7 +60,8 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
     """
     require(actor, Action.RUN_READ)
     ids = list(dict.fromkeys(run_ids))
-    registered = _versions_by_run(stores.models.versions())
+    versions = stores.models.versions()
+    registered = _versions_by_run(versions)
     all_ids = [*ids, *([baseline] if baseline else [])]
     read = stores.runs.get_many(all_ids)
     missing = tuple(run_id for run_id in all_ids if run_id not in read)
@@ -67,6 +69,7 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         raise RunNotFound(
             "MLflow has no run {runs}; choose runs from the list.", runs=", ".join(missing), missing=missing
         )
+    read = {run.run_id: run for run in with_data(stores, list(read.values()), versions)}
     runs = tuple(read[run_id] for run_id in ids)
     if baseline:
         against = _Baselines({run.run_id: read[baseline] for run in runs}, text("chosen by you"))
@@ -122,7 +125,9 @@ def _production_runs(
     if not names:
         return _Baselines({}, text("none of these runs was registered as a model"))
     production = {name: _production(name, registered) for name in names}
-    read = stores.runs.get_many(version.run_id for version in production.values() if version and version.run_id)
+    named = [version for version in production.values() if version and version.run_id]
+    found = stores.runs.get_many(version.run_id for version in named if version.run_id)
+    read = {run.run_id: run for run in with_data(stores, list(found.values()), named)}
     bases = {name: read.get(version.run_id or "") if version else None for name, version in production.items()}
     reason = "; ".join(_reasons(names, production, bases))
     baselines = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}

@@ -12,15 +12,15 @@ from core.access.permissions import Action, require
 from core.entities import (
     Actor,
     Artifact,
+    DataSource,
     ModelVersion,
     ModelVersionKey,
     RegisteredModel,
     Run,
     Stage,
-    TableVersion,
 )
 from core.errors import BadInput, CoreError, ModelNotFound, ModelVersionNotFound
-from core.features.lineage.provenance import data_sources
+from core.features.lineage.provenance import Provenance, provenance
 from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.runs.runs import late_metrics, run_notes
 from core.features.runs.version_metrics import VersionMetrics, metrics_of_version, read_version_metrics
@@ -37,7 +37,8 @@ _TOO_LARGE_BYTES = 5_000_000
 class VersionSummary:
     """A row of a model's versions. *problem* says why its run is unknown or unreliable.
 
-    *metrics* are the version's own; *notes* name the KPIs that are only the run's.
+    *data* is the training data that a claim names; see core.features.lineage.provenance. *metrics* are the version's
+    own; *notes* name the KPIs that are only the run's.
     """
 
     version: int
@@ -47,7 +48,7 @@ class VersionSummary:
     user: str | None
     created: datetime
     metrics: Mapping[str, float]
-    data: tuple[TableVersion, ...]
+    data: tuple[DataSource, ...]
     aliases: tuple[str, ...]
     problem: str | None
     model_id: str | None
@@ -102,9 +103,10 @@ def list_models(stores: Stores, actor: Actor, *, model: str | None = None) -> tu
     versions = stores.models.versions(model)
     runs = stores.runs.get_many(version.run_id for version in versions if version.run_id)
     measured = read_version_metrics(stores, versions, runs)
+    reader = provenance(stores, runs.values())
     grouped: dict[str, list[VersionSummary]] = {}
     for version in versions:
-        summary = _summary(version, runs.get(version.run_id or ""), measured[version.key])
+        summary = _summary(version, runs.get(version.run_id or ""), measured[version.key], reader)
         grouped.setdefault(version.model, []).append(summary)
     return tuple(_model(entry, grouped.get(entry.name, [])) for entry in registered)
 
@@ -170,8 +172,7 @@ def _model(model: RegisteredModel, versions: list[VersionSummary]) -> ModelSumma
     )
 
 
-def _summary(version: ModelVersion, run: Run | None, measured: VersionMetrics) -> VersionSummary:
-    keys = (source.key for source in data_sources(run, version))
+def _summary(version: ModelVersion, run: Run | None, measured: VersionMetrics, reader: Provenance) -> VersionSummary:
     return VersionSummary(
         version=version.version,
         stage=version.stage,
@@ -180,7 +181,7 @@ def _summary(version: ModelVersion, run: Run | None, measured: VersionMetrics) -
         user=run.user if run else None,
         created=version.created,
         metrics=dict(measured.values),
-        data=tuple(key for key in keys if key is not None),
+        data=tuple(s for s in reader.sources(run, version) if s.is_training and s.claimed is not None),
         aliases=version.aliases,
         problem=_run_problem(version, run),
         model_id=version.model_id,

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from core.access.permissions import Action, require
 from core.entities import Actor, Artifact, MetricPoint, ModelVersion, Run, RunStatus
+from core.features.lineage.version_data import with_data
 from core.features.stores import Stores
 from core.learning.artifact_files import list_all
 from core.registry.runs import failure_reason
@@ -40,13 +41,14 @@ def list_experiments(stores: Stores, actor: Actor) -> tuple[str, ...]:
 def show_run(stores: Stores, actor: Actor, run_id: str) -> RunView:
     """Return a run as it is now, a deleted run too. Raises RunNotFound, RegistryUnavailable."""
     require(actor, Action.RUN_READ)
-    run = stores.runs.get(run_id)
+    versions = tuple(version for version in stores.models.versions() if version.run_id == run_id)
+    (run,) = with_data(stores, [stores.runs.get(run_id)], versions)
     history = {name: stores.runs.metric_history(run_id, name) for name in run.metrics}
     return RunView(
         run=run,
         reason=failure_reason(run),
         notes=run_notes(run),
-        versions=tuple(version for version in stores.models.versions() if version.run_id == run_id),
+        versions=versions,
         history=history,
         late={name: points for name in history if (points := _late(run, history[name]))},
         artifacts=list_all(lambda folder: stores.runs.artifacts(run_id, folder)),
@@ -58,7 +60,7 @@ def run_notes(run: Run) -> tuple[str, ...]:
     notes: list[str] = []
     if run.is_deleted:
         notes.append(text("deleted in MLflow"))
-    if run.data is None:
+    if not any(source.version is not None for source in run.data if source.is_training):
         notes.append(text("no data version was logged"))
     if run.status in (RunStatus.FAILED, RunStatus.KILLED):
         reason = failure_reason(run)

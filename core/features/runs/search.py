@@ -9,6 +9,7 @@ from datetime import datetime
 
 from core.access.permissions import Action, require
 from core.entities import Actor, Run, RunStatus
+from core.features.lineage.version_data import is_trained_on, with_data
 from core.features.stores import Stores
 from core.registry.search.filters import (
     ATTRIBUTES,
@@ -39,7 +40,8 @@ class RunQuery:
 
     *filter* is MLflow's search syntax, such as "metrics.rmse < 0.3 AND params.depth = '3'". *metrics*, *params* and
     *tags* are comparisons such as "rmse < 0.3" or "depth = 3", with the quotes left out. *name* is a part of a run's
-    name. *since* and *until* limit the start. *table* and *version* are the data, *model* a registered model.
+    name. *since* and *until* limit the start. *table* and *version* are the training data, in any spelling of the
+    table; *model* is a registered model.
     """
 
     filter: str = ""
@@ -123,7 +125,7 @@ def search_runs(
     start = (number - 1) * size
     shown = listing.current(query.order.sorted(found)[start : start + size])
     return RunResults(
-        runs=tuple(run for run in shown if matches(run)),
+        runs=with_data(stores, [run for run in shown if matches(run)]),
         number=number,
         size=size,
         total=len(found),
@@ -161,8 +163,7 @@ def _listing(stores: Stores, query: RunQuery, *, again: bool) -> tuple[RunListin
         else:
             checks.append(lambda run: run.run_id in ids)
     if query.table is not None:
-        table = query.table
-        checks.append(lambda run: _is_trained_on(run, table, query.version))
+        checks.append(is_trained_on(stores, query.table, query.version))
     part = query.name.strip().casefold()
     if "%" in part or "_" in part:
         # In MLflow's search these stand for any characters.
@@ -186,7 +187,3 @@ def _conditions(query: RunQuery) -> list[Condition]:
     if query.until is not None:
         conditions.append(condition("start_time", "<=", milliseconds(query.until)))
     return conditions
-
-
-def _is_trained_on(run: Run, table: str, version: int | None) -> bool:
-    return run.data is not None and run.data.table == table and version in (None, run.data.version)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from core.access.permissions import Action
 from core.entities import Actor, Commit, Outcome, PredictionBatch, Table, TableVersion
-from core.errors import BatchNotFound, TableNotFound
+from core.errors import BatchNotFound
 from core.features.scoring.batch_metadata import BATCH
 from core.features.stores import Stores
 
@@ -36,9 +36,8 @@ def _scored_tables(stores: Stores) -> set[str]:
 
 
 def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:
-    try:
-        table = stores.catalog.resolve(name)
-    except TableNotFound:
+    table = stores.catalog.registered().by_name.get(name)
+    if table is None:
         return  # the table was dropped; the audit log still names its batches
     yield from batches_in(stores, table)
 

@@ -12,6 +12,7 @@ from core.access.permissions import Action
 from core.audit.canonical_json import settled
 from core.entities import Actor, Job, ModelVersion, Outcome, Run, Stage
 from core.errors import AlreadyDecided, ModelNotFound, StorageUnavailable
+from core.features.lineage.claims import claimed_version
 from core.features.monitoring.baseline import SUBJECT, aliases_of, artifact_sha256, record_facts, version_facts
 from core.features.promotion.reason import require_reason
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
@@ -215,9 +216,10 @@ def _facts(
 def _in_production(
     version: ModelVersion, run: Run | None, measured: VersionMetrics, file: tuple[str | None, str] | None
 ) -> dict[str, Any]:
+    data = claimed_version(run) if run else None
     return {
         "run_id": version.run_id,
         "metrics": settled(dict(measured.values)),
-        "data": str(run.data) if run and run.data else None,
+        "data": str(data) if data else None,
         "artifact": file[0] if file else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from core.access.permissions import Action
 from core.delta.content_hash import content_sha256
 from core.entities import (
     Actor,
+    DataSource,
     Event,
     Job,
     ModelVersionKey,
@@ -21,6 +22,7 @@ from core.entities import (
     Reproduced,
     Reproduction,
     Run,
+    Table,
     TableVersion,
 )
 from core.errors import (
@@ -34,7 +36,7 @@ from core.errors import (
     TrainingFailed,
 )
 from core.features.lineage.provenance import data_sources
-from core.features.lineage.version_data import run_of
+from core.features.lineage.version_data import run_of, why_not_opened
 from core.features.runs.version_metrics import metrics_of_version
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
@@ -96,10 +98,11 @@ def reproduce(
         _check_tolerance(tolerance)
         version = stores.models.version(key)
         run = run_of(stores, version)
-        source = data_sources(run, version)[0]
+        sources = [source for source in data_sources(stores, run, version) if source.is_training]
+        source = sources[0]
         try:
             logged = metrics_of_version(stores, version, run).values
-            reproduction = _train_again(stores, key, run, logged, source.key, tolerance, watch)
+            reproduction = _train_again(stores, key, run, logged, sources, tolerance, watch)
         except _NotReproducible as error:
             reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=error.why, data=source.key)
         record.after = serialize(reproduction)
@@ -134,20 +137,24 @@ def _train_again(
     key: ModelVersionKey,
     run: Run | None,
     logged: Mapping[str, float],
-    data: TableVersion | None,
+    sources: Sequence[DataSource],
     tolerance: float,
     watch: Progress,
 ) -> Reproduction:
     if run is None:
         raise _NotReproducible(text("The run is not in MLflow, so its parameters are unknown."))
-    if data is None:
+    source = sources[0]
+    if source.claimed is None and source.version is None:
         raise _NotReproducible(text("The run names no data version, so the training rows are unknown."))
+    table, data = source.resolved, source.key
+    if table is None or data is None:
+        raise _NotReproducible(why_not_opened(source))
     try:
         refuse_external(run, data)
     except RecipeNotFound as error:
         raise _NotReproducible(str(error)) from error
     watch.report(0.02, text("reading {data}", data=data))
-    rows = _rows(stores, run, data, watch)
+    rows = _rows(stores, run, table, data, watch)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         artifact, info = _artifact(stores, key, Path(folder))
         try:
@@ -176,9 +183,8 @@ def _train_again(
     )
 
 
-def _rows(stores: Stores, run: Run, data: TableVersion, watch: Progress) -> pa.Table:
+def _rows(stores: Stores, run: Run, table: Table, data: TableVersion, watch: Progress) -> pa.Table:
     try:
-        table = stores.catalog.resolve(data.table)
         verdict = stores.engine.readable(table, data.version)
         if not verdict.is_readable:
             raise _NotReproducible(text("{data} can no longer be read: {reason}", data=data, reason=verdict.reason))
