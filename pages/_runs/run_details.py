@@ -1,19 +1,18 @@
-"""One run on a page: its parameters, metrics, tags and files, and the changes after its end."""
+"""One run on a page: what it is, its parameters, metrics, tags, models and files, and the changes after its end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from core.entities import Actor, MetricPoint, Run
+from core.entities import Actor, Run
 from core.features.runs.runs import RunView, show_run
 from core.features.stores import Stores
-from pages._runs import run_tables
-from pages._runs.run_tables import metric_names, number, run_label
-from pages._ui import charts, escaping, links, messages, pickers
+from pages._runs import run_metrics, run_relations, run_tables
+from pages._runs.run_tables import number, run_label
+from pages._ui import escaping, links, messages, pickers
 from pages._ui.texts import t
 
 
@@ -25,17 +24,15 @@ def details(stores: Stores, actor: Actor, runs: Sequence[Run]) -> None:
         return
     view = show_run(stores, actor, run_id)
     _headline(view)
+    run_relations.children(view)
     left, right = st.columns(2)
     left.markdown(f"**{t('Parameters')}**")
     escaping.table(_pairs(view.run.params), at=left, alt=t("Parameters"))
     right.markdown(f"**{t('Tags')}**")
     escaping.table(_pairs(view.run.tags), at=right, alt=t("Tags"))
-    st.markdown(f"**{t('Metrics')}**")
-    if view.history:
-        escaping.table(_points(view), column_config={t("Time"): messages.time_column(t("Time"))}, alt=t("Metrics"))
-    else:
-        st.caption(t("The run logged no metrics."))
-    _curves({name: points for name, points in view.history.items() if len({point.step for point in points}) > 1})
+    run_metrics.metrics(stores, actor, view)
+    run_relations.models(view)
+    run_relations.datasets(view)
     st.markdown(f"**{t('Files')}**")
     rows = [{t("File"): item.path, t("Bytes"): item.size_bytes} for item in view.artifacts if not item.is_folder]
     if rows:
@@ -64,6 +61,7 @@ def _headline(view: RunView) -> None:
                 models_model=version.model,
                 models_version=str(version.version),
             )
+    run_relations.parent(view)
     for note in view.notes:
         st.warning(messages.plain(note), icon=":material/warning:")
     for name, points in view.late.items():
@@ -75,40 +73,6 @@ def _headline(view: RunView) -> None:
             messages.plain(t("{metric} was changed after the run had ended: {values}.", metric=name, values=values)),
             icon=":material/history:",
         )
-
-
-def _points(view: RunView) -> pd.DataFrame:
-    """Return every logged value; a value that was logged after the end of the run has a mark."""
-    return pd.DataFrame(
-        [
-            {
-                t("Metric"): name,
-                t("Value"): number(point.value),
-                t("Step"): point.step,
-                t("Time"): point.timestamp,
-                t("Logged"): t("▲ after the run ended") if point in view.late.get(name, ()) else t("during the run"),
-            }
-            for name in metric_names([view.run.metrics])
-            for point in view.history[name]
-        ]
-    )
-
-
-def _curves(histories: Mapping[str, Sequence[MetricPoint]]) -> None:
-    """Draw the metrics that were logged at several steps, as lines."""
-    if not histories:
-        return
-    figure = go.Figure()
-    for name, points in histories.items():
-        figure.add_scatter(
-            name=charts.plain(name),
-            x=[point.step for point in points],
-            y=[point.value for point in points],
-            mode="lines+markers",
-        )
-    figure.update_layout(xaxis_title=t("Step"))
-    figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
-    charts.show(figure, alt=t("{metrics} over steps", metrics=", ".join(histories)), key="runs_curves")
 
 
 def _pairs(values: Mapping[str, str]) -> pd.DataFrame:

@@ -138,10 +138,13 @@ def test_one_run_shows_what_it_logged_and_what_was_changed_afterwards(opened: Op
     test = opened("runs", runs=run_id, runs_view="One run")
     assert not test.exception
     assert "f1 was changed after the run had ended: 1 at" in said(test).replace("\\", "")
-    params, tags, metrics, files = (frame.value for frame in test.dataframe[1:5])
+    params, tags, last, metrics, datasets, files = (frame.value for frame in test.dataframe[1:7])
     assert params.set_index("Name").loc["DataV", "Value"] == "2"
     assert tags.set_index("Name").loc["note", "Value"] == "<b>[x](http://evil)</b>"
     assert list(metrics[metrics["Metric"] == "f1"]["Logged"]) == ["during the run", "▲ after the run ended"]
+    shown = last.set_index("Metric").loc["f1", ["Value", "Values", "Logged"]]
+    assert shown.tolist() == ["1", "2", "▲ after the run ended"]
+    assert list(datasets["Context"]) == ["training"]
     assert "model/model.skops" in list(files["File"])
 
 
