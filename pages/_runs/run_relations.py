@@ -9,17 +9,16 @@ from core.entities import LoggedModel, ModelOutput
 from core.features.runs.runs import RunView
 from core.learning.kpis import SYSTEM_PREFIX
 from pages._runs.run_tables import metric_names, number, run_label
+from pages._runs.run_views import DETAILS, DIFFERENCES
 from pages._ui import escaping, links, messages
 from pages._ui.texts import t, tn
-
-ONE_RUN = "One run"
 
 
 def parent(view: RunView) -> None:
     """Link to the run in which this run is nested."""
     if view.parent is not None:
         label = t("Nested in {run}", run=messages.plain(run_label(view.parent)))
-        links.link("runs", label, runs=view.parent.run_id, runs_view=ONE_RUN)
+        links.link("runs", label, runs=view.parent.run_id, runs_view=DETAILS)
     elif view.run.parent_id:
         st.caption(t("Nested in the run {run}, which is not in MLflow.", run=messages.plain(view.run.parent_id)))
 
@@ -37,7 +36,7 @@ def children(view: RunView) -> None:
     metrics = [name for name in metric_names(run.metrics for run in runs) if not name.startswith(SYSTEM_PREFIX)][:6]
     with st.expander(label, icon=":material/account_tree:", key="runs_children"):
         nested = ",".join(run.run_id for run in runs[:50])
-        links.link("runs", t("Compare the nested runs"), runs=nested, runs_view="Differences")
+        links.link("runs", t("Compare the nested runs"), runs=nested, runs_view=DIFFERENCES)
         event = escaping.table(
             pd.DataFrame(
                 [
