@@ -13,7 +13,6 @@ from core.delta.catalog import split_version
 from core.entities import Actor, RunStatus
 from core.errors import BadFilter
 from core.escaping import visible
-from core.features.runs.models import list_models
 from core.features.runs.runs import list_experiments
 from core.features.runs.search import (
     RunOrder,
@@ -21,6 +20,7 @@ from core.features.runs.search import (
     RunResults,
     condition,
     field_names,
+    list_model_names,
     parse_order,
     search_runs,
 )
@@ -104,7 +104,7 @@ def _filters(stores: Stores, actor: Actor) -> _Filters:
     keys = ("runs_model", "runs_user", "runs_since", "runs_until", "runs_filter")
     with st.expander(t("More filters"), expanded=any(key in st.query_params for key in keys)):
         more = st.columns([3, 3, 2, 2])
-        models = [model.name for model in list_models(stores, actor)]
+        models = list_model_names(stores, actor)
         model = pickers.choose(t("Registered model"), models, "runs_model", at=more[0], index=None)
         user = more[1].text_input(t("User"), key="runs_user", bind="query-params") or ""
         started = more[2].date_input(t("Started from"), None, key="runs_since", bind="query-params")

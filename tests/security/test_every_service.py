@@ -64,6 +64,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "browse.compare_versions": ("data.read", lambda g, a: browse.compare_versions(g.stores, a, IRIS, 0, 1)),
     "browse.query": ("data.query", lambda g, a: browse.query(g.stores, a, f"SELECT 1 FROM {IRIS}")),
     "search.field_names": ("run.read", lambda g, a: search.field_names(g.stores, a, search.RunQuery())),
+    "search.list_model_names": ("run.read", lambda g, a: search.list_model_names(g.stores, a)),
     "search.search_runs": ("run.read", lambda g, a: search.search_runs(g.stores, a)),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),

@@ -27,7 +27,16 @@ from core.registry.search.listing import RunListing
 from core.registry.search.order import RunOrder, parse_order
 
 # The screen writes orders and conditions as people do.
-__all__ = ["RunOrder", "RunQuery", "RunResults", "condition", "field_names", "parse_order", "search_runs"]
+__all__ = [
+    "RunOrder",
+    "RunQuery",
+    "RunResults",
+    "condition",
+    "field_names",
+    "list_model_names",
+    "parse_order",
+    "search_runs",
+]
 
 # A model with more versions is found among all runs: MLflow's filter would be too long.
 _MOST_IDS = 500
@@ -134,6 +143,12 @@ def search_runs(
         is_capped=listing.is_capped,
         read_at=listing.read_at,
     )
+
+
+def list_model_names(stores: Stores, actor: Actor) -> tuple[str, ...]:
+    """Return the names of the registered models, which `RunQuery.model` accepts."""
+    require(actor, Action.RUN_READ)
+    return tuple(model.name for model in stores.models.models())
 
 
 def field_names(stores: Stores, actor: Actor, query: RunQuery) -> tuple[str, ...]:
