@@ -88,6 +88,7 @@ class Runs:
         experiment_ids = [key for key, name in names.items() if not experiments or name in experiments]
         if not experiment_ids:
             return RunPage(runs=(), next_token=None)
+        marker = self._connection.change_marker()
         with self._connection.client() as client:
             page = client.search_runs(
                 experiment_ids,
@@ -97,7 +98,9 @@ class Runs:
                 page_token=token,
             )
         token = page.token.decode() if isinstance(page.token, bytes) else page.token
-        return RunPage(runs=tuple(to_run(run, names) for run in page), next_token=token or None)
+        runs = {run.info.run_id: to_run(run, names) for run in page}
+        self._cache.put_many(runs, runs, marker)
+        return RunPage(runs=tuple(runs.values()), next_token=token or None)
 
     def get(self, run_id: str) -> Run:
         """Return the run as MLflow has it now, even if it is deleted. Raises RunNotFound."""
@@ -120,7 +123,12 @@ class Runs:
         runs = {} if fresh else self._cache.get_many(requested, marker)
         missing = [run_id for run_id in requested if run_id not in runs]
         if missing:
-            read = self._search(missing)
+            searched = dict(self._experiment_names())
+            read = self._search(missing, searched)
+            unknown = [run_id for run_id in missing if run_id not in read]
+            # They may belong to an experiment that was made a moment ago.
+            if unknown and searched.keys() != self._experiment_names(max_age_s=0.0).keys():
+                read |= self._search(unknown, self._names)
             self._cache.put_many(missing, read, marker)
             runs.update({run_id: read.get(run_id) for run_id in missing})
         return {run_id: run for run_id in requested if (run := runs[run_id]) is not None}
@@ -227,8 +235,8 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------ helpers
 
-    def _search(self, run_ids: Sequence[str]) -> dict[str, Run]:
-        names = self._experiment_names(max_age_s=0.0)
+    def _search(self, run_ids: Sequence[str], names: Mapping[str, str]) -> dict[str, Run]:
+        """Return runs by id, from the experiments in *names* (by id)."""
         experiments, runs = list(names), dict[str, Run]()
         with self._connection.client() as client:
             from mlflow.entities import ViewType

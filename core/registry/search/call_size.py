@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_GOAL_S = 0.5
+_GOAL_S = 0.4
 _FIRST = 100
 # A run costs MLflow's server about 1 ms: 5,000 runs in one call took 5 s.
 _MOST = 500
