@@ -16,7 +16,7 @@ from core.features.data.browse import list_tables, table_history
 from core.features.lineage.build_graph import lineage_of_batch, lineage_of_model
 from core.features.lineage.impact import impact_of_version
 from core.features.monitoring.findings import list_findings
-from core.features.runs.models import list_models
+from core.features.runs.models import list_versions
 from core.features.scoring.batches import list_batches
 from core.texts import text
 from pages._audit import finding_views
@@ -47,7 +47,7 @@ def start() -> Lineage | None:
     )
     left, right = st.columns(2)
     if start_from == FROM_MODEL:
-        models = [model for model in list_models(stores, actor) if model.versions]
+        models = list_versions(stores, actor)
         name = pickers.model(models, "lineage_model", at=left)
         model = next((model for model in models if model.name == name), None)
         key = pickers.model_version(model, "lineage_version", at=right) if model else None

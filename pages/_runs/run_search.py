@@ -187,7 +187,9 @@ def _order(names: tuple[str, ...], at: DeltaGenerator) -> str:
 
 
 def _say_that_none_match(found: RunResults, *, is_filtered: bool) -> None:
-    if not found.is_complete:
+    if not found.is_complete and found.total:
+        st.info(t("Page {number} is not read yet.", number=found.number))
+    elif not found.is_complete:
         st.info(t("No run matches among those read so far."))
     elif is_filtered:
         st.info(t("No runs match these filters. Remove a filter to see more runs."))
@@ -198,7 +200,9 @@ def _say_that_none_match(found: RunResults, *, is_filtered: bool) -> None:
 def _progress(stores: Stores, actor: Actor, query: RunQuery, found: RunResults) -> None:
     """Show how many runs match; where runs are still to be read, read on while the page is open."""
     if not found.is_complete:
-        _read_on(stores, actor, query, session.sign_in_check())
+        # The page is drawn again when it can be filled; an order other than newest first needs all runs.
+        until = None if found.runs or not query.order.is_newest_first else found.number * found.size
+        _read_on(stores, actor, query, until, session.sign_in_check())
         return
     if found.is_capped:
         sentence = t("More than {n:,} runs match; the oldest are left out. Narrow the search.", n=found.read)
@@ -210,12 +214,14 @@ def _progress(stores: Stores, actor: Actor, query: RunQuery, found: RunResults) 
 
 
 @st.fragment(run_every=1.0)
-def _read_on(stores: Stores, actor: Actor, query: RunQuery, require_signed_in: Callable[[], None]) -> None:
-    """Read on for a part of each second. When all runs are read, the page is drawn with their number and order."""
+def _read_on(
+    stores: Stores, actor: Actor, query: RunQuery, until: int | None, require_signed_in: Callable[[], None]
+) -> None:
+    """Read on for a part of each second. The page is drawn again when *until* runs match, or when all runs are read."""
     with messages.show_errors():
         require_signed_in()
         found = search_runs(stores, actor, query, size=1, wait_s=_STEP_S, count_s=_STEP_S)
-        if found.is_complete:
+        if found.is_complete or (until is not None and found.total >= until):
             st.rerun()
         sentence = tn("{n} run read so far", "{n:,} runs read so far", found.read)
         if not query.order.is_newest_first:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.entities import Commit, ModelVersionKey
 from core.escaping import visible
 from core.features.data.browse import TableSummary
-from core.features.runs.models import ModelSummary
+from core.features.runs.models import ModelSummary, ModelVersions
 from pages._ui import messages
 from pages._ui.texts import t, tn
 
@@ -56,12 +56,16 @@ def any_version(
     return data_version(offered, key, at=at)
 
 
-def model(models: Sequence[ModelSummary], key: str, *, at: DeltaGenerator | None = None) -> str | None:
+def model(
+    models: Sequence[ModelSummary] | Sequence[ModelVersions], key: str, *, at: DeltaGenerator | None = None
+) -> str | None:
     """Return the name of the chosen model."""
     return choose(t("Model"), [model.name for model in models], key, at=at)
 
 
-def model_version(summary: ModelSummary, key: str, *, at: DeltaGenerator | None = None) -> ModelVersionKey | None:
+def model_version(
+    summary: ModelSummary | ModelVersions, key: str, *, at: DeltaGenerator | None = None
+) -> ModelVersionKey | None:
     """Return the chosen version of a model; the newest is the first option."""
     labels = {
         str(v.version): " · ".join((str(v.version), messages.label(v.stage), *(f"@{alias}" for alias in v.aliases)))

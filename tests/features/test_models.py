@@ -17,7 +17,7 @@ from core.errors import (
     ModelUnloadable,
     ModelVersionNotFound,
 )
-from core.features.runs.models import list_models, read_model_file, show_model_version
+from core.features.runs.models import list_models, list_versions, read_model_file, show_model_version
 from core.features.stores import Stores
 from core.features.training.train import train
 from core.learning.safety.check_loads import check_loads
@@ -55,6 +55,17 @@ def test_versions_are_listed_with_stage_metrics_data_and_run(trained: Stores, au
     assert version.user == "scientist"
     assert version.problem is None
     assert list_models(trained, auditor, model="iris_classifier") == (model,)
+
+
+def test_versions_are_picked_without_reading_their_runs(
+    trained: Stores, auditor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trained.runs, "get_many", None)
+    (model,) = list_versions(trained, auditor)
+    assert model.name == "iris_classifier"
+    assert [version.version for version in model.versions] == sorted(
+        (version.version for version in model.versions), reverse=True
+    )
 
 
 def test_a_version_shows_its_evidence(trained: Stores, auditor: Actor) -> None:

@@ -111,6 +111,9 @@ def test_runs_are_read_only_as_far_as_the_page_needs_them(
     # An order that was waited for in vain is one of the runs read so far.
     ordered = search(stores, auditor, size=2, order=parse_order("metrics.f1 ASC"), wait_s=0.0)
     assert (numbers(ordered.runs), ordered.is_complete) == ([10, 11], False)
+    # A page that is not read yet keeps its number, as a link needs.
+    ahead = search(stores, auditor, size=6, number=5, wait_s=0.0)
+    assert (ahead.number, ahead.runs, ahead.last) == (5, (), None)
     assert search(stores, auditor, size=6, count_s=None).total == COUNT
     assert search(stores, auditor, size=6).last == 5
 

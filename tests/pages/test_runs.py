@@ -181,6 +181,8 @@ def test_a_filter_in_the_syntax_of_mlflow_and_an_order_find_runs(opened: Opened,
     assert test.query_params["runs_order"] == "metrics.`val/loss` ASC"
     assert names(opened("runs", runs_user="ana", runs_order="metrics.`val/loss` DESC"))[0] == "run 3"
     assert opened("runs", runs_model="iris_classifier", runs_user="ana").info
+    assert len(names(opened("runs", runs_user="ana", runs_since="2020-01-01", runs_until="2100-12-31"))) == 4
+    assert opened("runs", runs_user="ana", runs_until="2020-01-01").info
 
 
 def test_a_filter_that_is_not_valid_says_what_is_wrong(opened: Opened, sample_stores: Stores) -> None:

@@ -155,6 +155,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "jobs.job_lines": ("job.read", lambda g, a: jobs.job_lines(g.stores, a, g.job)),
     "jobs.cancel_job": ("job.cancel", lambda g, a: jobs.cancel_job(g.stores, a, g.job)),
     "models.list_models": ("model.read", lambda g, a: models.list_models(g.stores, a)),
+    "models.list_versions": ("model.read", lambda g, a: models.list_versions(g.stores, a)),
+    "models.find_by_alias": ("model.read", lambda g, a: models.find_by_alias(g.stores, a, MODEL, "production")),
     "models.show_model_version": ("model.read", lambda g, a: models.show_model_version(g.stores, a, KEY)),
     "models.read_model_file": ("model.read", lambda g, a: models.read_model_file(g.stores, a, KEY, "MLmodel")),
     "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),

@@ -105,7 +105,7 @@ def search_runs(
     again: bool = False,
     progress: Callable[[int], None] = lambda read: None,
 ) -> RunResults:
-    """Return page *number* of the runs that match; the last page, if there are fewer pages.
+    """Return page *number* of the runs that match; the last page if there are fewer, no run if it is not read yet.
 
     Runs are read from MLflow until the page is filled, for at most *wait_s* (None: as long as it takes), and then on
     for the total until *count_s* have passed since the start (None: until all are read). An order other than newest
@@ -130,7 +130,8 @@ def search_runs(
             break
         listing.advance()
         progress(len(listing))
-    number = max(1, min(number, -(-len(found) // size)))
+    if listing.is_complete:
+        number = max(1, min(number, -(-len(found) // size)))
     start = (number - 1) * size
     shown = listing.current(query.order.sorted(found)[start : start + size])
     return RunResults(
