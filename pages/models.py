@@ -10,7 +10,7 @@ from core.features.monitoring.findings import findings_about_version, list_findi
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
 from pages._history import as_of
-from pages._models import evidence_downloads, head_to_head, model_views, reproduction
+from pages._models import data_identity, evidence_downloads, head_to_head, model_views, reproduction
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
 
@@ -67,6 +67,7 @@ with messages.stop_on_error():
     if evidence.open:
         with evidence:
             model_views.evidence(view)
+            data_identity.draw(stores, actor, key, view.data)
     if compared.open:
         with compared:
             head_to_head.head_to_head(stores, actor, model, key)

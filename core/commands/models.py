@@ -22,7 +22,7 @@ from core.commands.options import (
 )
 from core.commands.runs import data_document, run_document
 from core.delta.catalog import split_version
-from core.entities import DataUse, Lineage, Node, NodeKind, Reproduced
+from core.entities import DataUse, Identity, Lineage, Node, NodeKind, Reproduced
 from core.errors import BadParameter
 from core.escaping import line
 from core.features.history import as_of as asof
@@ -137,18 +137,26 @@ def compare(
 
 def lineage(
     model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")],
+    check_content: Annotated[
+        bool,
+        typer.Option("--check-content", help="Read every row and compare the content SHA-256 with the training's."),
+    ] = False,
     as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Trace a model version back to its data and forward to its predictions."""
+    """Trace a model version back to its data and forward to its predictions.
+
+    With --check-content the exit code is 1 if the rows of a data version are not those of the training.
+    """
     if as_of is not None:
         then = lineage_as_of.lineage_at(
             get_stores(), get_actor(as_), parse_model_version(model), asof.parse_moment(as_of)
         )
         write_answer(_lineage_as_of_document(*then), as_json=as_json)
         return
-    current = origin.origin_of_model(get_stores(), get_actor(as_), parse_model_version(model))
+    key = parse_model_version(model)
+    current = origin.origin_of_model(get_stores(), get_actor(as_), key, with_content=check_content)
     write_answer(
         {
             "model": {
@@ -165,8 +173,9 @@ def lineage(
                     "use": d.context,
                     "source_of_truth": d.source_of_truth,
                     "findings": list(d.findings),
+                    "identity": None if identity is None else _identity(identity),
                 }
-                for d in current.data
+                for d, identity in zip(current.data, current.identities, strict=True)
             ],
             "code": dict(current.code),
             "decisions": [_node(n) for n in current.graph.nodes if n.kind is NodeKind.DECISION],
@@ -174,6 +183,10 @@ def lineage(
         },
         as_json=as_json,
     )
+    contradictions = [why for identity in current.identities if identity for why in identity.contradictions]
+    if check_content and contradictions:
+        print(line(f"{key} was not trained on this data: {' '.join(contradictions)}"), file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def impact(
@@ -201,6 +214,7 @@ def impact(
                 "of": answer.versions,
                 "models": [{"model": str(u.key), "stage": u.stage, "why": u.why} for u in answer.unresolved],
             },
+            "replaced": [{"kind": r.kind, "subject": r.subject, "why": r.why} for r in answer.replaced],
         },
         as_json=as_json,
     )
@@ -307,6 +321,22 @@ def _lineage_as_of_document(version: asof.VersionAsOf, graph: Lineage) -> dict[s
         "code": {},
         "decisions": [_node(n) for n in graph.nodes if n.kind is NodeKind.DECISION],
         "predictions": [_node(n) for n in graph.nodes if n.kind is NodeKind.BATCH],
+    }
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    return {
+        "verdict": identity.verdict.value.replace(" ", "_"),
+        "contradictions": list(identity.contradictions),
+        "notes": list(identity.notes),
+        "facts": {
+            c.fact.value: {
+                "recorded": c.recorded,
+                "now": c.now,
+                "comparison": c.agreement.value.replace(" ", "_"),
+            }
+            for c in identity.comparisons
+        },
     }
 
 

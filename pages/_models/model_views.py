@@ -8,18 +8,19 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.entities import Actor, Finding, ModelVersionKey, Readability
+from core.entities import Actor, Finding, IdentityVerdict, ModelVersionKey, Readability
 from core.errors import CoreError
 from core.features.lineage.version_data import DataView
 from core.features.monitoring.findings import findings_about_version
 from core.features.runs.models import ModelSummary, ModelVersionView, read_model_file
 from core.features.stores import Stores
 from core.learning.kpis import SYSTEM_PREFIX
+from core.texts import joined
 from pages._audit import finding_views
 from pages._runs import run_tables
 from pages._runs.run_tables import metric_names, number
 from pages._ui import escaping, messages, paging, pickers
-from pages._ui.texts import t
+from pages._ui.texts import t, translated
 
 _SHOWN_AS_TEXT = (".txt", ".yaml", ".yml", ".json", ".md", ".toml", ".cfg", ".csv")
 PAGE_VERSIONS = 200
@@ -116,6 +117,9 @@ def headline(view: ModelVersionView) -> None:
             messages.badge(view.run.status)
     if version.description:
         escaping.text(version.description)
+    for used in view.data:
+        if used.is_other_data and used.identity is not None:
+            st.error(messages.plain(translated(joined(used.identity.contradictions))), icon=":material/swap_horiz:")
     for problem in _problems(view):
         st.warning(messages.plain(problem), icon=":material/warning:")
 
@@ -266,6 +270,7 @@ def _data_row(used: DataView) -> dict[str, object]:
         t("Claimed by"): source.source_of_truth,
         t("Claimed as"): source.claimed if is_elsewhere else None,
         t("Rows"): messages.label(used.verdict.verdict if used.verdict else Readability.UNKNOWN),
+        t("Identity"): messages.label(used.identity.verdict if used.identity else IdentityVerdict.UNPROVEN),
         t("Reason"): used.problem or (used.verdict.reason if used.verdict else None),
         t("Findings"): "; ".join(filter(None, (*source.findings, source.weak))) or None,
     }

@@ -15,6 +15,8 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 
 from core.entities import (
+    Agreement,
+    IdentityVerdict,
     JobStatus,
     Outcome,
     Readability,
@@ -47,6 +49,16 @@ _LABELS: tuple[tuple[Enum, tuple[Colour, str, str]], ...] = (
     (Readability.LOG_EXPIRED, ("red", ":material/event_busy:", text("log expired"))),
     (Readability.REFUSED, ("orange", ":material/block:", text("engine refuses"))),
     (Readability.UNKNOWN, ("gray", ":material/help:", text("unknown"))),
+    (IdentityVerdict.TRAINING_DATA, ("green", ":material/fingerprint:", text("training data"))),
+    (IdentityVerdict.SAME_ROWS, ("green", ":material/content_copy:", text("same rows, another table"))),
+    (IdentityVerdict.UNPROVEN, ("gray", ":material/help:", text("not proven"))),
+    (IdentityVerdict.UNCLEAR, ("orange", ":material/warning:", text("unclear"))),
+    (IdentityVerdict.ANOTHER_TABLE, ("red", ":material/swap_horiz:", text("another table"))),
+    (IdentityVerdict.OTHER_ROWS, ("red", ":material/difference:", text("other rows"))),
+    (Agreement.AGREES, ("green", ":material/check:", text("agrees"))),
+    (Agreement.CONTRADICTS, ("red", ":material/close:", text("contradicts"))),
+    (Agreement.UNCLEAR, ("orange", ":material/warning:", text("unclear"))),
+    (Agreement.UNKNOWN, ("gray", ":material/help:", text("not compared"))),
     (Reproduced.REPRODUCED, ("green", ":material/verified:", text("reproduced"))),
     (Reproduced.WITHIN_TOLERANCE, ("green", ":material/check:", text("within tolerance"))),
     (Reproduced.DIVERGED, ("red", ":material/call_split:", text("diverged"))),

@@ -11,6 +11,7 @@ from core.delta.content_hash import Content
 from core.entities import (
     Agreement,
     Commit,
+    DataSource,
     Identity,
     IdentityVerdict,
     ModelVersion,
@@ -24,6 +25,7 @@ from core.features.lineage.identity import compare_identity, recorded_facts
 WRITTEN = datetime(2026, 11, 1, 8, tzinfo=UTC)
 STARTED, ENDED, REGISTERED = (WRITTEN + timedelta(minutes=minutes) for minutes in (60, 90, 91))
 OURS = "5fba94ed-9794-4965-ba6e-6ee3c0d22af9"
+IRIS_1 = DataSource(claimed="iris", version=1, source_of_truth="tag delta.version")
 OTHER = "11111111-2222-3333-4444-555555555555"
 
 
@@ -84,8 +86,9 @@ def identity(
     version: ModelVersion | None = None,
     content: Content | None = None,
 ) -> Identity:
-    recorded = recorded_facts(run, version or a_version())
-    return compare_identity(recorded, snapshot or a_snapshot(), commit or a_commit(), content)
+    commit = commit or a_commit()
+    recorded = recorded_facts(run, version or a_version(), IRIS_1)
+    return compare_identity(recorded, snapshot or a_snapshot(at=commit.timestamp), commit, content)
 
 
 def agreements(found: Identity) -> dict[str, str]:
@@ -122,8 +125,14 @@ def test_the_id_in_the_tags_of_the_version_counts_where_the_run_is_gone() -> Non
 
 
 def test_an_id_about_another_data_version_is_not_compared() -> None:
-    recorded = recorded_facts(a_run(delta__table_id=OTHER), None, is_tagged=False)
-    assert compare_identity(recorded, a_snapshot(), a_commit()).verdict is IdentityVerdict.UNPROVEN
+    for other in (replace(IRIS_1, claimed="flowers"), replace(IRIS_1, version=0)):
+        recorded = recorded_facts(a_run(delta__table_id=OTHER), None, other)
+        assert compare_identity(recorded, a_snapshot(), a_commit()).verdict is IdentityVerdict.UNPROVEN
+
+
+def test_an_id_that_the_claim_itself_names_counts() -> None:
+    recorded = recorded_facts(a_run(own=False), None, replace(IRIS_1, table_id=OTHER))
+    assert compare_identity(recorded, a_snapshot(), a_commit()).verdict is IdentityVerdict.ANOTHER_TABLE
 
 
 def test_name_and_version_alone_prove_nothing() -> None:
@@ -152,8 +161,13 @@ def test_a_copy_keeps_the_time_that_the_writer_put_into_the_commit() -> None:
     assert found.notes == ()
 
 
+def test_an_older_file_counts_although_its_writer_put_a_later_time_into_the_commit() -> None:
+    """The clock of the writer was wrong, or the times were set by hand; Delta counts the file's."""
+    assert not identity(a_run(), a_snapshot(at=WRITTEN), a_commit(ENDED + timedelta(days=1), WRITTEN)).is_contradicted
+
+
 def test_a_commit_that_the_log_no_longer_has_is_compared_by_the_time_of_the_checkpoint() -> None:
-    recorded = recorded_facts(a_run(delta__table_id=OURS), a_version())
+    recorded = recorded_facts(a_run(delta__table_id=OURS), a_version(), IRIS_1)
     found = compare_identity(recorded, a_snapshot(at=ENDED + timedelta(days=1)), None)
     assert found.verdict is IdentityVerdict.UNCLEAR
 
@@ -190,7 +204,7 @@ def test_another_training_may_leave_rows_out_but_has_no_more_than_the_table() ->
 
 
 def test_rows_of_several_data_versions_are_not_those_of_one() -> None:
-    recorded = recorded_facts(a_run(rows=(300, 10)), a_version(), is_only_data=False)
+    recorded = recorded_facts(a_run(rows=(300, 10)), a_version(), IRIS_1, is_only_data=False)
     assert not compare_identity(recorded, a_snapshot(), a_commit()).is_contradicted
 
 

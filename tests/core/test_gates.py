@@ -197,7 +197,7 @@ def with_content(agreement: Agreement, verdict: IdentityVerdict) -> Identity:
 
 
 def test_another_table_of_the_same_name_is_not_the_readable_data() -> None:
-    result = DataReadable().check(replace(evidence(), identity=ANOTHER_TABLE))
+    result = DataReadable().check(replace(evidence(), identities=(ANOTHER_TABLE,)))
     assert (result.passed, result.detail) == (False, "It is another table.")
 
 
@@ -205,8 +205,8 @@ def test_gate_on_content_passes_a_copy_and_fails_without_a_hash() -> None:
     gate = DataReadable(check_content=True)
     assert not gate.check(evidence()).passed
     unknown = with_content(Agreement.UNKNOWN, IdentityVerdict.UNPROVEN)
-    assert "no content SHA-256" in gate.check(replace(evidence(), identity=unknown)).detail
-    copy = gate.check(replace(evidence(), identity=with_content(Agreement.AGREES, IdentityVerdict.SAME_ROWS)))
+    assert "no content SHA-256" in gate.check(replace(evidence(), identities=(unknown,))).detail
+    copy = gate.check(replace(evidence(), identities=(with_content(Agreement.AGREES, IdentityVerdict.SAME_ROWS),)))
     assert copy.passed
     assert "It is another table." in copy.detail
 

@@ -220,6 +220,7 @@ def test_command_does_what_the_table_says(
 # What can be pressed, where, and the action that it takes. All of it is a form's or a page's own button.
 CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Reproduce": ("model.reproduce", "models", {"models_tab": "Reproduce"}),
+    "Compare the rows": ("lineage.read", "models", {}),
     "Compare versions": ("model.compare", "models", {"models_tab": "Head to head"}),
     "Dossier (PDF)": ("audit.export", "models", {}),
     "Dossier (HTML)": ("audit.export", "models", {}),

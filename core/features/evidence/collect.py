@@ -13,6 +13,7 @@ from core.entities import (
     Difference,
     Event,
     Finding,
+    Identity,
     ModelVersionKey,
     PredictionBatch,
     PromotionRequest,
@@ -24,6 +25,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
+from core.features.lineage.identity import compare_identity
 from core.features.lineage.version_data import DataView
 from core.features.monitoring.reconcile import find_differences
 from core.features.runs.models import ModelSummary, ModelVersionView, list_models, show_model_version
@@ -41,7 +43,8 @@ _NOT_ABOUT_THE_MODEL = (Action.AUDIT_EXPORT.value, Action.AUDIT_VERIFY.value)
 class DataEvidence:
     """Data that the model claims, written *data*. *key* is None if its table is not registered or its version unknown.
 
-    *recorded* is its content hash at training, *recomputed* the one now.
+    *recorded* is its content hash at training, *recomputed* the one now. *identity* compares it with what the training
+    recorded, the content of the rows included if they are readable.
     """
 
     data: str
@@ -56,6 +59,7 @@ class DataEvidence:
     recorded: str | None = None
     recomputed: str | None = None
     problem: str | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +94,6 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
     """
     view = show_model_version(stores, actor, key)
     (model,) = list_models(stores, actor, model=key.model)
-    recorded = (view.run.tags if view.run else view.version.tags).get("delta.content_sha256")
     problems: list[str] = []
     batches: tuple[PredictionBatch, ...] = ()
     try:
@@ -112,12 +115,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         view=view,
         model=model,
         registered=next((model for model in stores.models.models() if model.name == key.model), None),
-        data=tuple(
-            # The hash is that of the data that the tags name.
-            _data_evidence(stores, item, recorded if item is view.data[0] else None)
-            for item in view.data
-            if item.source.claimed is not None
-        ),
+        data=tuple(_data_evidence(stores, item) for item in view.data if item.source.claimed is not None),
         requests=tuple(reversed(requests)),
         batches=tuple(sorted(batches, key=lambda batch: batch.time)),
         findings=findings,
@@ -187,7 +185,7 @@ def _changed_stage(request: PromotionRequest, key: ModelVersionKey) -> bool:
     return str(key.version) in request.intended or request.previous == key.version
 
 
-def _data_evidence(stores: Stores, view: DataView, recorded: str | None) -> DataEvidence:
+def _data_evidence(stores: Stores, view: DataView) -> DataEvidence:
     source = view.source
     verdict = view.problem or text("unknown")
     if view.verdict:
@@ -199,24 +197,23 @@ def _data_evidence(stores: Stores, view: DataView, recorded: str | None) -> Data
         verdict=verdict,
         source_of_truth=source.source_of_truth,
         findings=(*source.findings, *([source.weak] if source.weak else [])),
-        recorded=recorded,
+        recorded=view.recorded.content_sha256,
+        identity=view.identity,
     )
     if view.problem or source.resolved is None or source.version is None:
         return evidence
-    is_readable = bool(view.verdict and view.verdict.is_readable)
-    return _read_data(stores, evidence, source.resolved, source.version, is_readable=is_readable)
+    return _read_data(stores, evidence, view, source.resolved, source.version)
 
 
-def _read_data(
-    stores: Stores, evidence: DataEvidence, table: Table, version: int, *, is_readable: bool
-) -> DataEvidence:
+def _read_data(stores: Stores, evidence: DataEvidence, view: DataView, table: Table, version: int) -> DataEvidence:
     """Add commit, schema, number of rows and the present hash of the rows, as far as they are readable."""
     try:
-        commit = next((c for c in stores.engine.history(table) if c.version == version), None)
-        evidence = replace(evidence, commit=commit, snapshot=stores.engine.snapshot(table, version=version))
-        if is_readable:
+        commit, snapshot = stores.engine.commit(table, version), stores.engine.snapshot(table, version=version)
+        evidence = replace(evidence, commit=commit, snapshot=snapshot)
+        if view.verdict and view.verdict.is_readable:
             content = stores.engine.content(table, version=version)
-            evidence = replace(evidence, rows=content.rows, recomputed=content.sha256)
+            identity = compare_identity(view.recorded, snapshot, commit, content)
+            evidence = replace(evidence, rows=content.rows, recomputed=content.sha256, identity=identity)
     except CoreError as error:
         return replace(evidence, problem=str(error))
     return evidence

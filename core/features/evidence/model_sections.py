@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
-from core.entities import DataUse, Outcome
+from core.entities import DataUse, Fact, IdentityVerdict, Outcome
 from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, replaced_version
 from core.features.evidence.section import Section, make_section, plain
 from core.texts import text
 
 _FACTS = (text("Fact"), text("Value"))
 _TRAINING = DataUse.TRAINING.value
+_IDENTITY = {
+    IdentityVerdict.TRAINING_DATA: text("yes"),
+    IdentityVerdict.SAME_ROWS: text("another table with the same rows"),
+    IdentityVerdict.UNPROVEN: text("not proven: the training recorded only name and version"),
+    IdentityVerdict.UNCLEAR: text("unclear"),
+    IdentityVerdict.ANOTHER_TABLE: text("NO: ANOTHER TABLE HAS THIS NAME NOW"),
+    IdentityVerdict.OTHER_ROWS: text("NO: OTHER ROWS THAN THOSE OF THE TRAINING"),
+}
 _CODE_TAGS = {
     "mlflow.source.git.commit": text("Git commit"),
     "mlflow.source.git.repoURL": text("Repository"),
@@ -73,13 +81,16 @@ def _data_facts(item: DataEvidence) -> Section:
         text("Data: {data}", data=plain(item.data)),
         *([item.problem] if item.problem else []),
         *item.findings,
+        *(item.identity.contradictions if item.identity else ()),
+        *(item.identity.notes if item.identity else ()),
         header=_FACTS,
         rows=[
             (text("Source of this claim"), item.source_of_truth),
             (text("Use"), item.use),
             (text("Readable"), item.verdict),
             (text("Rows"), item.rows if item.rows is not None else (snapshot.rows if snapshot else None)),
-            (text("Table id"), snapshot.table_id if snapshot else None),
+            *_identity_facts(item),
+            (text("Table id, now"), snapshot.table_id if snapshot else None),
             (text("SHA-256 of the rows, at training"), item.recorded),
             (text("SHA-256 of the rows, now"), item.recomputed),
             (text("Verdict"), comparison),
@@ -99,6 +110,18 @@ def _data_facts(item: DataEvidence) -> Section:
             ),
         ],
     )
+
+
+def _identity_facts(item: DataEvidence) -> list[tuple[object, ...]]:
+    if item.identity is None:
+        return []
+    recorded = {comparison.fact: comparison.recorded for comparison in item.identity.comparisons}
+    return [
+        (text("Is it the training data?"), _IDENTITY[item.identity.verdict]),
+        (text("Table id, at training"), recorded.get(Fact.TABLE_ID)),
+        (text("Committed, as the training requires"), recorded.get(Fact.COMMIT_TIME)),
+        (text("Training and test rows, as counted by the run"), recorded.get(Fact.ROWS)),
+    ]
 
 
 def _schema(item: DataEvidence) -> Section:

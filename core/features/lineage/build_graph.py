@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from core.access.permissions import Action
@@ -12,6 +13,9 @@ from core.entities import (
     Commit,
     DataSource,
     Edge,
+    Fact,
+    Identity,
+    IdentityVerdict,
     Lineage,
     ModelVersion,
     ModelVersionKey,
@@ -24,8 +28,9 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
+from core.features.lineage.identity import Recorded, identity_of, scored_facts
 from core.features.lineage.provenance import provenance, sharing_datasets
-from core.features.lineage.version_data import view_data, why_not_opened
+from core.features.lineage.version_data import recorded_data, view_data, why_not_opened
 from core.features.scoring.batches import find_batch, list_batches
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_acceptance
@@ -139,13 +144,14 @@ def _add_versions(graph: Graph, versions: Sequence[ModelVersion]) -> str:
     return model_node(versions[0].key) if versions else ""
 
 
-def add_version(graph: Graph, version: ModelVersion, run: Run | None, sources: Iterable[DataSource]) -> str:
+def add_version(graph: Graph, version: ModelVersion, run: Run | None, sources: Sequence[DataSource]) -> str:
     """Add a model version with its run, its data and its code. Return the id of its node."""
     model = graph.add(_model(version.key, stage=version.stage.value, aliases=version.aliases))
     run_node = graph.add(_run_node(version, run))
     graph.link(run_node, model, text("registered as"))
-    for source in sources:
-        graph.link(add_data(graph, source), run_node, text("trained") if source.is_training else text("evaluated"))
+    for source, recorded in recorded_data(run, version, sources):
+        use = text("trained") if source.is_training else text("evaluated")
+        graph.link(add_data(graph, source, recorded), run_node, use)
     commit = run.tags.get("mlflow.source.git.commit") if run else None
     if commit:
         named = {"source": run.tags.get("mlflow.source.name", "")} if run else {}
@@ -187,17 +193,25 @@ def _run_node(version: ModelVersion, run: Run | None) -> Node:
     return Node(id=subject, kind=NodeKind.RUN, label=label, subject=run_id, detail=detail, problem=problem)
 
 
-def add_data(graph: Graph, source: DataSource) -> str:
-    """Add the data of a claim, with a problem if its rows cannot be shown. Return the id of the node."""
+def add_data(graph: Graph, source: DataSource, recorded: Recorded) -> str:
+    """Add the data of a claim, with a problem if its rows cannot be shown. Return the id of the node.
+
+    Data that is not what *recorded* describes has a node of its own: the commit that has its name did not make it.
+    """
     problems = [*source.findings, *([source.weak] if source.weak else [])]
     detail = {"known by": source.source_of_truth} if source.source_of_truth else {}
     if source.key is not None and source.resolved is not None:
         node, subject = commit_node(source.key), str(source.key)
-        if node in graph.nodes:
-            return node
         if source.claimed != source.resolved.name:
             detail["claimed as"] = source.claimed or ""
+        identity = _identity(graph, source.resolved, source.key.version, recorded)
+        if identity is not None and identity.is_contradicted:
+            return _add_replaced(graph, source, identity, detail)
+        if node in graph.nodes:
+            return node
         facts, problem = _commit_facts(graph, source, source.resolved, source.key.version)
+        if identity is not None and identity.verdict is IdentityVerdict.UNCLEAR:
+            problems += identity.notes
         detail = facts | detail
     else:
         # The subject of a node links to the page of a registered table.
@@ -214,6 +228,27 @@ def add_data(graph: Graph, source: DataSource) -> str:
             subject=subject,
             detail=detail,
             problem="; ".join(problems) or None,
+        )
+    )
+
+
+def _identity(graph: Graph, table: Table, version: int, recorded: Recorded) -> Identity | None:
+    with suppress(CoreError):  # the problem of the node says what is wrong with the table
+        return identity_of(graph.stores, table, version, recorded)
+    return None
+
+
+def _add_replaced(graph: Graph, source: DataSource, identity: Identity, detail: Mapping[str, str]) -> str:
+    """Add data that is gone, because another table or other rows have its name. It has no page to link to."""
+    recorded = {c.fact: c.recorded for c in identity.comparisons if c.recorded is not None}
+    return graph.add(
+        Node(
+            id=f"replaced {source} {recorded.get(Fact.TABLE_ID) or recorded.get(Fact.COMMIT_TIME)}",
+            kind=NodeKind.COMMIT,
+            label=text("{data} as it was", data=str(source)),
+            subject="",
+            detail={fact.value.replace("_", " "): value for fact, value in recorded.items()} | dict(detail),
+            problem="; ".join((*source.findings, *identity.contradictions)),
         )
     )
 
@@ -316,7 +351,8 @@ def add_batch(graph: Graph, batch: PredictionBatch) -> str:
     if model_node(batch.key) not in graph.nodes:
         graph.add(_model(batch.key))
     graph.link(model_node(batch.key), node, text("predicted"))
-    graph.link(add_data(graph, batch_source(graph.registered, batch)), node, text("scored in"))
+    source = batch_source(graph.registered, batch)
+    graph.link(add_data(graph, source, scored_facts(batch)), node, text("scored in"))
     return node
 
 

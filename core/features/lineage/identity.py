@@ -7,14 +7,16 @@ show the difference, the strongest first:
   compared only on demand.
 - Table id: every new table has another one, also a clone. A rename, a move and RESTORE keep it. The id is compared with
   that of the same version, because some writers change it when they replace the schema.
-- Time of the commit: the training data existed before the training ended. The time that the writer put into the commit
-  contradicts. The time of the log's file proves nothing, because copying a table changes it.
+- Time of the commit: the training data existed before the training ended. A later commit contradicts if its writer
+  put a later time into it too, as in-commit timestamp or as commitInfo.timestamp. The time of the log's file alone
+  proves nothing, because copying a table changes it.
 - Rows: ModelLedger's own recipes count every row as a training or a test row. Another training may leave rows out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.delta.content_hash import Content
@@ -22,6 +24,7 @@ from core.entities import (
     Agreement,
     Commit,
     Comparison,
+    DataSource,
     Fact,
     Identity,
     IdentityVerdict,
@@ -29,7 +32,10 @@ from core.entities import (
     PredictionBatch,
     Run,
     Snapshot,
+    Table,
 )
+from core.errors import DataUnreadable, NotFound, VersionNotFound
+from core.features.stores import Stores
 from core.learning.external_training import is_project
 from core.texts import text
 
@@ -54,29 +60,63 @@ class Recorded:
     content_sha256: str | None = None
 
 
-def recorded_facts(
-    run: Run | None, version: ModelVersion | None, *, is_tagged: bool = True, is_only_data: bool = True
-) -> Recorded:
-    """Return what *run* and the tags of *version* recorded about a data version.
+def identity_of(
+    stores: Stores, table: Table, version: int, recorded: Recorded, *, with_content: bool = False
+) -> Identity | None:
+    """Return whether *version* of *table* is the data that *recorded* describes; None if its log says nothing about it.
 
-    *is_tagged* if the tags delta.table_id and delta.content_sha256 are about this data version. *is_only_data* if the
-    training used no other data version, so that its row counts are about this one.
+    Only the log is read, unless *with_content*: then every row is read, if the data has a recorded content SHA-256.
+
+    Raises:
+        StorageUnavailable, EngineUnavailable; with *with_content* DataUnreadable.
     """
-    tags = {**(version.tags if version else {}), **(run.tags if run else {})} if is_tagged else {}
+    try:
+        snapshot = stores.engine.snapshot(table, version=version)
+        commit = stores.engine.commit(table, version)
+    except VersionNotFound:
+        # The log ends earlier. It may be that of another table, whose id every version shows.
+        newest = stores.engine.snapshot(table)
+        by_id = _compare_id(recorded, replace(newest, version=version))
+        if by_id.agreement is not Agreement.CONTRADICTS:
+            return None
+        return Identity(verdict=IdentityVerdict.ANOTHER_TABLE, comparisons=(by_id,))
+    except (NotFound, DataUnreadable):
+        return None
+    content = None
+    if with_content and recorded.content_sha256 is not None:
+        content = stores.engine.content(table, version=version)
+    return compare_identity(recorded, snapshot, commit, content)
+
+
+def recorded_facts(
+    run: Run | None, version: ModelVersion | None, source: DataSource, *, is_only_data: bool = True
+) -> Recorded:
+    """Return what *run* and the tags of *version* recorded about *source*, which they claim.
+
+    *is_only_data* if no other data trained the model, so that the row counts of the run are about this data.
+    """
+    tags = {**(version.tags if version else {}), **(run.tags if run else {})}
+    if not _is_about(tags, source, is_only_data=is_only_data):
+        tags = {}
     started = run.started if run else None
     ends = [time for time in (run.ended if run else None, version.created if version else None) if time is not None]
     ended = min(ends, default=None)
-    is_own = run is not None and "modelledger.channel" in run.tags
+    is_own = is_own_training(run)
     latest = started + _CLOCK_DIFFERENCE if is_own and started else ended
     estimator = run.params.get("estimator", "") if run else ""
     return Recorded(
-        table_id=tags.get("delta.table_id") or None,
+        table_id=source.table_id or tags.get("delta.table_id") or None,
         started=started,
         latest=latest if ended is None or latest is None else min(latest, ended),
         rows=_rows(run) if is_only_data else None,
         counts_every_row=is_own and bool(estimator) and not is_project(estimator),
         content_sha256=tags.get("delta.content_sha256") or None,
     )
+
+
+def is_own_training(run: Run | None) -> bool:
+    """Return whether ModelLedger started *run*, as its tags say."""
+    return run is not None and "modelledger.channel" in run.tags
 
 
 def scored_facts(batch: PredictionBatch) -> Recorded:
@@ -144,7 +184,8 @@ def _compare_id(recorded: Recorded, snapshot: Snapshot) -> Comparison:
 def _compare_time(recorded: Recorded, snapshot: Snapshot, commit: Commit | None) -> Comparison:
     fact = Fact.COMMIT_TIME
     written = commit.written_at if commit else None
-    now, limit = written or snapshot.timestamp, recorded.latest
+    # Copying a table makes the time of its files later, never the time inside them.
+    now, limit = min(written or snapshot.timestamp, snapshot.timestamp), recorded.latest
     if limit is None:
         return Comparison(fact=fact, recorded=None, now=_time(now), agreement=Agreement.UNKNOWN)
     before = text("before {time}", time=_time(limit))
@@ -206,6 +247,14 @@ def _compare_content(recorded: Recorded, snapshot: Snapshot, content: Content | 
             digest=now,
         ),
     )
+
+
+def _is_about(tags: Mapping[str, str], source: DataSource, *, is_only_data: bool) -> bool:
+    """Whether delta.table_id and delta.content_sha256 are about *source*: the tags beside them name the data."""
+    table, version = tags.get("delta.table"), tags.get("delta.version")
+    if table is None and version is None:
+        return is_only_data
+    return table in (None, source.claimed) and version in (None, str(source.version))
 
 
 def _rows(run: Run | None) -> int | None:

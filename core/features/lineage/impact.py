@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
-from core.entities import Actor, DataSource, Lineage, ModelVersion, ModelVersionKey, Table
-from core.errors import DataUnreadable
+from core.entities import (
+    Actor,
+    DataSource,
+    Identity,
+    Lineage,
+    ModelVersion,
+    ModelVersionKey,
+    NodeKind,
+    PredictionBatch,
+    Table,
+)
+from core.errors import CoreError, DataUnreadable
 from core.features.lineage.build_graph import Graph, add_batch, add_data, add_version, batch_source
-from core.features.lineage.version_data import data_of_all_versions, is_about, why_not_opened
+from core.features.lineage.identity import Recorded, identity_of, scored_facts
+from core.features.lineage.version_data import data_of_all_versions, identities_of, is_about, why_not_opened
 from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
-from core.texts import text
+from core.texts import joined, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +37,29 @@ class Unresolved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """A model version or a batch that used the data which had this name before; *why* in one sentence."""
+
+    kind: NodeKind
+    subject: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Impact:
     """What depends on a data version.
 
     *graph* holds the models that were trained on it or evaluated with it, their batches, and the batches that scored
     it. *evaluated* are the models that only evaluated with it. *unresolved* are the versions whose data is unknown, by
     name and then newest first: the answer may be incomplete by as many. *versions* is the number of all versions.
+    *replaced* are the model versions and batches that used other data under the name of this data version.
     """
 
     graph: Lineage
     evaluated: tuple[ModelVersionKey, ...]
     unresolved: tuple[Unresolved, ...]
     versions: int
+    replaced: tuple[Replaced, ...]
 
 
 def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) -> Impact:
@@ -51,7 +74,8 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
     resolved = stores.catalog.registered().find(table) or stores.catalog.resolve(table)
     _check_version(stores, resolved, version)
     graph = Graph(stores)
-    root = add_data(graph, DataSource(claimed=resolved.name, resolved=resolved, version=version, source_of_truth=""))
+    data = DataSource(claimed=resolved.name, resolved=resolved, version=version, source_of_truth="")
+    root = add_data(graph, data, Recorded())
     used: list[tuple[ModelVersion, tuple[DataSource, ...]]] = []
     unresolved: list[Unresolved] = []
     total = 0
@@ -62,22 +86,44 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
         elif why := next(_doubts(sources, resolved, version), None):
             unresolved.append(Unresolved(key=model_version.key, stage=model_version.stage.value, why=why))
     runs = stores.runs.get_many([model_version.run_id for model_version, _ in used if model_version.run_id])
+    replaced: list[Replaced] = []
+    dependent: dict[ModelVersionKey, tuple[DataSource, ...]] = {}
     for model_version, sources in used:
-        add_version(graph, model_version, runs.get(model_version.run_id or ""), _named(sources, resolved))
-    models = {model_version.key for model_version, _ in used}
+        run, named = runs.get(model_version.run_id or ""), _named(sources, resolved)
+        about = [source for source in named if _is(source, resolved, version)]
+        identities = [found for source, found in identities_of(stores, run, model_version, named) if source in about]
+        if identities and all(identity.is_contradicted for identity in identities):
+            why = joined(identities[0].contradictions)
+            replaced.append(Replaced(kind=NodeKind.MODEL, subject=str(model_version.key), why=why))
+        else:
+            add_version(graph, model_version, run, named)
+            dependent[model_version.key] = named
     for batch in list_batches(stores, actor):
-        if batch.key in models or _is(batch_source(graph.registered, batch), resolved, version):
+        is_source = _is(batch_source(graph.registered, batch), resolved, version)
+        scored = _scored(stores, batch, resolved) if is_source else None
+        if batch.key in dependent or (is_source and (scored is None or not scored.is_contradicted)):
             add_batch(graph, batch)
+        elif scored is not None:
+            why = joined(scored.contradictions)
+            replaced.append(Replaced(kind=NodeKind.BATCH, subject=batch.batch_id, why=why))
     return Impact(
         graph=graph.lineage(root),
         evaluated=tuple(
-            model_version.key
-            for model_version, sources in used
+            key
+            for key, sources in dependent.items()
             if not any(_is(source, resolved, version) and source.is_training for source in sources)
         ),
         unresolved=tuple(unresolved),
         versions=total,
+        replaced=tuple(replaced),
     )
+
+
+def _scored(stores: Stores, batch: PredictionBatch, table: Table) -> Identity | None:
+    """Return whether *table* has the data that *batch* scored; None if its log says nothing about it."""
+    with suppress(CoreError):
+        return identity_of(stores, table, batch.source.version, scored_facts(batch))
+    return None
 
 
 def _check_version(stores: Stores, table: Table, version: int) -> None:

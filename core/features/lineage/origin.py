@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
-from core.entities import Actor, DataSource, Lineage, ModelVersion, ModelVersionKey, Run
+from core.entities import Actor, DataSource, Identity, Lineage, ModelVersion, ModelVersionKey, Run
 from core.features.lineage.build_graph import lineage_of_model
-from core.features.lineage.version_data import DataView, data_of, run_of
+from core.features.lineage.version_data import DataView, data_of, run_of, view_content
 from core.features.stores import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """*run* is None if the version names no run, or a run that no longer exists. *code* holds the values of _CODE."""
+    """*run* is None if the version names no run, or a run that no longer exists. *code* holds the values of _CODE.
+
+    *identities* says of each entry of *data* whether it trained the version; None where nothing can be compared.
+    """
 
     version: ModelVersion
     run: Run | None
     data: tuple[DataSource, ...]
+    identities: tuple[Identity | None, ...]
     code: Mapping[str, str]
     graph: Lineage
 
@@ -34,8 +38,24 @@ _CODE = {
 }
 
 
-def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Origin:
+def check_content(stores: Stores, actor: Actor, key: ModelVersionKey) -> tuple[DataView, ...]:
+    """Return the data of a model version, its rows compared with those of the training by content SHA-256.
+
+    Reads every row of the data whose hash the training logged. Data that cannot be read keeps its problem.
+
+    Raises:
+        ModelVersionNotFound, RegistryUnavailable, Forbidden
+    """
+    stores.audit.require(actor, Action.LINEAGE_READ, str(key))
+    version = stores.models.version(key)
+    views = data_of(stores, run_of(stores, version), version)
+    return tuple(view_content(stores, view) for view in views)
+
+
+def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey, *, with_content: bool = False) -> Origin:
     """Return the origin of a model version. A run or data version that is lost is a finding, not an error.
+
+    *with_content* reads every row of the data and compares its content SHA-256 with the one that the training logged.
 
     Raises:
         ModelVersionNotFound, RegistryUnavailable, Forbidden
@@ -44,18 +64,22 @@ def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey) -> Origi
     version = stores.models.version(key)
     run = run_of(stores, version)
     tags = run.tags if run else {}
-    data = tuple(_with_finding(view) for view in data_of(stores, run, version))
+    views = data_of(stores, run, version)
+    if with_content:
+        views = tuple(view_content(stores, view) for view in views)
+    data = tuple(_with_finding(view) for view in views)
     return Origin(
         version=version,
         run=replace(run, data=data) if run else None,
         data=data,
+        identities=tuple(view.identity for view in views),
         code={name: tags[tag] for tag, name in _CODE.items() if tags.get(tag)},
         graph=lineage_of_model(stores, actor, key),
     )
 
 
 def _with_finding(view: DataView) -> DataSource:
-    """Return the source of *view*; a weak claim, and rows that cannot be shown, are further findings."""
+    """Return the source of *view*; a weak claim, rows that are gone and rows of other data are further findings."""
     source = view.source
-    further = [source.weak, view.why_unreadable if source.claimed and source.version is not None else None]
-    return replace(source, findings=(*source.findings, *filter(None, further)))
+    further = view.doubts if source.claimed and source.version is not None else ()
+    return replace(source, findings=(*source.findings, *filter(None, [source.weak]), *further))

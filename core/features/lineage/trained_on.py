@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey
-from core.features.lineage.version_data import data_of_all_versions
+from core.features.lineage.version_data import data_of_all_versions, identities_of
 from core.features.stores import Stores
 
 
 def versions_trained(stores: Stores, actor: Actor, table: str) -> dict[int, tuple[ModelVersionKey, ...]]:
     """Return the model versions trained on each version of *table*, newest first.
 
-    Makes a constant number of registry calls. Raises RegistryUnavailable.
+    A model that another table of the same name trained is left out. Makes a constant number of registry calls. Raises
+    RegistryUnavailable.
     """
     stores.audit.require(actor, Action.MODEL_READ)
     name = _registered_name(stores, table)
     trained: dict[int, list[ModelVersionKey]] = {}
-    for version, sources in data_of_all_versions(stores):
-        numbers = {s.key.version for s in sources if s.is_training and s.key is not None and s.key.table == name}
-        for number in numbers:
+    claiming = [
+        (version, about)
+        for version, sources in data_of_all_versions(stores)
+        if (about := [s for s in sources if s.is_training and s.key is not None and s.key.table == name])
+    ]
+    runs = stores.runs.get_many([version.run_id for version, _ in claiming if version.run_id])
+    for version, about in claiming:
+        found = identities_of(stores, runs.get(version.run_id or ""), version, about)
+        others = {source.version for source, identity in found if identity.is_contradicted}
+        for number in {s.key.version for s in about if s.key is not None} - others:
             trained.setdefault(number, []).append(version.key)
     return {number: tuple(models) for number, models in trained.items()}
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.delta.addresses import address
-from core.entities import DataSource, ModelVersion, ReadVerdict, Run, Table
+from core.entities import DataSource, Identity, IdentityVerdict, ModelVersion, ReadVerdict, Run, Table
 from core.errors import CoreError, RunNotFound
+from core.features.lineage.identity import Recorded, identity_of, recorded_facts
 from core.features.lineage.provenance import Provenance, data_sources, provenance
 from core.features.stores import Stores
 from core.redact import masked
 from core.texts import text
+
+_NOTHING = Recorded()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataView:
     """A data version that a model claims. *verdict* says whether its rows can be read.
 
-    *verdict* is None, and *problem* says why, if the table or the version is unknown or cannot be looked up.
+    *verdict* is None, and *problem* says why, if the table or the version is unknown or cannot be looked up. *identity*
+    says whether the version is what *recorded* describes; None if its log says nothing about it.
     """
 
     source: DataSource
     verdict: ReadVerdict | None
     problem: str | None
+    recorded: Recorded = _NOTHING
+    identity: Identity | None = None
 
     @property
     def why_unreadable(self) -> str | None:
@@ -32,6 +39,19 @@ class DataView:
         if self.verdict is None:
             return self.problem
         return None if self.verdict.is_readable else f"{self.verdict.verdict.value}: {self.verdict.reason}"
+
+    @property
+    def is_other_data(self) -> bool:
+        """Whether the data version is certainly not the data that was used, but has its name."""
+        return self.identity is not None and self.identity.is_contradicted
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is wrong with the rows: they are not those that were used, or perhaps not, or cannot be shown."""
+        unreadable = (self.why_unreadable,) if self.why_unreadable else ()
+        if self.identity is not None and (self.is_other_data or self.identity.verdict is IdentityVerdict.UNCLEAR):
+            return (*self.identity.contradictions, *self.identity.notes, *unreadable)
+        return unreadable
 
 
 def run_of(stores: Stores, version: ModelVersion) -> Run | None:
@@ -61,18 +81,67 @@ def data_of(
     any other error is raised.
     """
     sources = reader.sources(run, version) if reader else data_sources(stores, run, version)
-    return tuple(view_data(stores, source, tolerated=tolerated) for source in sources)
+    return tuple(
+        view_data(stores, source, recorded, tolerated=tolerated)
+        for source, recorded in recorded_data(run, version, sources)
+    )
 
 
-def view_data(stores: Stores, source: DataSource, *, tolerated: type[CoreError] = CoreError) -> DataView:
-    """Return *source* with the verdict on its rows. A table that is not registered is not opened."""
+def recorded_data(
+    run: Run | None, version: ModelVersion | None, sources: Sequence[DataSource]
+) -> Iterator[tuple[DataSource, Recorded]]:
+    """Yield each of *sources*, which *run* and *version* claim, with what they recorded about it."""
+    is_only_data = sum(source.is_training for source in sources) == 1
+    for source in sources:
+        yield source, recorded_facts(run, version, source, is_only_data=is_only_data and source.is_training)
+
+
+def identities_of(
+    stores: Stores, run: Run | None, version: ModelVersion | None, sources: Sequence[DataSource]
+) -> Iterator[tuple[DataSource, Identity]]:
+    """Yield those of *sources* whose logs can be compared with what *run* and *version* recorded.
+
+    Only logs are read. A table that cannot be opened now is left out.
+    """
+    for source, recorded in recorded_data(run, version, sources):
+        if source.resolved is None or source.version is None:
+            continue
+        with suppress(CoreError):
+            identity = identity_of(stores, source.resolved, source.version, recorded)
+            if identity is not None:
+                yield source, identity
+
+
+def view_content(stores: Stores, view: DataView, *, tolerated: type[CoreError] = CoreError) -> DataView:
+    """Return *view* with the content of its rows compared. Every row is read if the training logged a content SHA-256.
+
+    An error of the type *tolerated* becomes a problem of the view; any other error is raised.
+    """
+    source = view.source
+    if source.resolved is None or source.version is None or view.verdict is None or not view.verdict.is_readable:
+        return view
+    try:
+        identity = identity_of(stores, source.resolved, source.version, view.recorded, with_content=True)
+    except tolerated as error:
+        return replace(view, problem=str(error))
+    return replace(view, identity=identity)
+
+
+def view_data(
+    stores: Stores, source: DataSource, recorded: Recorded = _NOTHING, *, tolerated: type[CoreError] = CoreError
+) -> DataView:
+    """Return *source* with the verdicts on its rows: can they be read, and are they what *recorded* describes?
+
+    A table that is not registered is not opened.
+    """
     if source.resolved is None or source.version is None:
-        return DataView(source=source, verdict=None, problem=why_not_opened(source))
+        return DataView(source=source, verdict=None, problem=why_not_opened(source), recorded=recorded)
     try:
         verdict = stores.engine.readable(source.resolved, source.version)
+        identity = identity_of(stores, source.resolved, source.version, recorded)
     except tolerated as error:
-        return DataView(source=source, verdict=None, problem=str(error))
-    return DataView(source=source, verdict=verdict, problem=None)
+        return DataView(source=source, verdict=None, problem=str(error), recorded=recorded)
+    return DataView(source=source, verdict=verdict, problem=None, recorded=recorded, identity=identity)
 
 
 def why_not_opened(source: DataSource) -> str:

@@ -14,7 +14,7 @@ from core.audit.findings import Change, Transaction
 from core.audit.row_snapshots import finding_snapshot, is_absence_field, is_any_field
 from core.entities import Actor, Difference, Event, Finding, Look, ModelVersionKey, Outcome, Role, Severity
 from core.errors import BadParameter, NotFound, Refused
-from core.features.monitoring import reconcile, registry_watch
+from core.features.monitoring import data_watch, reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR, read_baseline
 from core.features.promotion.four_eyes import refuse_own_rollback
 from core.features.promotion.reason import require_reason
@@ -35,6 +35,7 @@ SEVERITIES = {
     registry_watch.METRIC: Severity.HIGH,
     registry_watch.DATA_VERSION_CHANGED: Severity.HIGH,
     registry_watch.SERVING_ALIAS: Severity.HIGH,
+    data_watch.REPLACED_DATA: Severity.HIGH,
     registry_watch.ALIAS: Severity.MEDIUM,
     registry_watch.TAG: Severity.MEDIUM,
     registry_watch.RUN_GONE: Severity.MEDIUM,
@@ -124,7 +125,11 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
-    differences = (*reconcile.find_changes(stores), *registry_watch.find_outside_changes(stores))
+    differences = (
+        *reconcile.find_changes(stores),
+        *registry_watch.find_outside_changes(stores),
+        *data_watch.find_replaced_data(stores),
+    )
     now = datetime.now(UTC)
     running = {event.operation for event in stores.audit.unfinished() if now - event.time < _RUNNING_TIME}
     seen = [

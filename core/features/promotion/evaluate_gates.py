@@ -14,6 +14,7 @@ from core.entities import (
     DataSource,
     Event,
     GateResult,
+    Identity,
     ModelVersion,
     ModelVersionKey,
     ReadVerdict,
@@ -26,9 +27,9 @@ from core.entities import (
 from core.errors import CoreError, NotFound, Unavailable
 from core.features.head_to_head.head_to_head import comparisons_of
 from core.features.lineage.provenance import data_sources
-from core.features.lineage.version_data import DataView, data_of, run_of
+from core.features.lineage.version_data import DataView, data_of, run_of, view_content
 from core.features.promotion.gate_evidence import Evidence
-from core.features.promotion.gates import AllOf, passes
+from core.features.promotion.gates import AllOf, DataReadable, passes
 from core.features.promotion.head_to_head_gates import HeadToHeadGate
 from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
@@ -64,7 +65,7 @@ class Candidate:
     @property
     def facts(self) -> dict[str, Any]:
         """The facts that the fingerprint covers. A request keeps them, and later facts are compared with them."""
-        return {
+        facts = {
             "model_version": str(self.version.key),
             "run_id": self.version.run_id,
             "run_status": self.run.status.value if self.run else self.run_problem,
@@ -75,6 +76,9 @@ class Candidate:
             "data_verdict": self.verdict.verdict.value if self.verdict else None,
             "artifact": dict(self.artifact),
         }
+        if replaced := [str(view.source) for view in self.data if view.is_other_data]:
+            facts["data_replaced"] = replaced
+        return facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,7 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
         verdict=candidate.verdict,
         data_problem=_data_problem(candidate.data),
         unreadable=_unreadable(candidate.data[1:]),
+        identities=_identities(stores, candidate, policy),
         artifact_format=candidate.artifact["format"],
         is_artifact_safe=candidate.artifact["is_safe"],
         run_problem=candidate.run_problem,
@@ -189,6 +194,14 @@ def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvalu
         gates=policy.check(evidence),
         facts=facts,
     )
+
+
+def _identities(stores: Stores, candidate: Candidate, policy: AllOf) -> tuple[Identity, ...]:
+    """The identities of the training data, with the content of the rows where a gate of *policy* asks for it."""
+    data = candidate.data
+    if any(isinstance(gate, DataReadable) and gate.check_content for gate in policy.gates):
+        data = tuple(view_content(stores, view, tolerated=NotFound) for view in data)
+    return tuple(view.identity for view in data if view.identity is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

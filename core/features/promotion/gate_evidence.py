@@ -14,10 +14,10 @@ class Evidence:
     """The facts that gates check.
 
     *run_only* are KPIs that the run of the candidate logged for none of its several models. *production* is the version
-    that the candidate would replace, None where no version is in Production. *identity* says whether *data* is still
-    the data that trained the candidate, None where nothing could be compared. *data_problem* says why the training data
-    is unknown or not registered here, and *unreadable* which further training data cannot be read. *findings* describe
-    the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
+    that the candidate would replace, None where no version is in Production. *identities* say of all training data
+    whether it is what trained the candidate, as far as anything could be compared. *data_problem* says why the training
+    data is unknown or not registered here, and *unreadable* which further training data cannot be read. *findings*
+    describe the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
     candidate's present files with *production_key*, newest first, as the audit log keeps them.
     """
 
@@ -32,10 +32,15 @@ class Evidence:
     verdict: ReadVerdict | None = None
     data_problem: str | None = None
     unreadable: str | None = None
-    identity: Identity | None = None
+    identities: tuple[Identity, ...] = ()
     artifact_format: str = "unknown"
     is_artifact_safe: bool = False
     run_problem: str | None = None
     findings: tuple[str, ...] = ()
     production_key: str | None = None
     comparisons: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def are_rows_equal(self) -> bool:
+        """Whether all rows were read and have the content SHA-256 that the training logged."""
+        return bool(self.identities) and all(identity.is_content_equal for identity in self.identities)

@@ -282,19 +282,18 @@ class DataReadable(Gate):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         if evidence.data is None or evidence.verdict is None:
             return False, evidence.data_problem or text("No data version is recorded, so there is nothing to read.")
-        identity = evidence.identity
-        if identity is not None and identity.is_contradicted:
-            return False, joined(identity.contradictions)
+        if contradictions := [why for identity in evidence.identities for why in identity.contradictions]:
+            return False, joined(contradictions)
         detail = text("{data}: {reason}", data=str(evidence.data), reason=evidence.verdict.reason)
         if not evidence.verdict.is_readable:
             return False, detail
         if evidence.unreadable:
             return False, evidence.unreadable
-        if self.check_content and (identity is None or not identity.is_content_equal):
+        if self.check_content and not evidence.are_rows_equal:
             return False, text(
                 "{data}: the training logged no content SHA-256 to compare with.", data=str(evidence.data)
             )
-        return True, joined((detail, *(identity.notes if identity else ())))
+        return True, joined((detail, *(note for identity in evidence.identities for note in identity.notes)))
 
 
 @dataclass(frozen=True)

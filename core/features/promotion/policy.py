@@ -53,7 +53,8 @@ def rollback_policy(policy: AllOf, *, is_approved: bool) -> AllOf:
     approved for Production must have no high finding open. A version that was approved needs no such gate.
     """
     artifact_gate = next((gate for gate in policy.gates if isinstance(gate, ArtifactSafe)), ArtifactSafe())
-    gates = (DataRecorded(), DataReadable(), artifact_gate)
+    data_gate = next((gate for gate in policy.gates if isinstance(gate, DataReadable)), DataReadable())
+    gates = (DataRecorded(), data_gate, artifact_gate)
     return AllOf(gates if is_approved else (*gates, NoHighFinding()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,9 @@ from core.errors import (
     RecipeNotFound,
     TrainingFailed,
 )
+from core.features.lineage.identity import identity_of
 from core.features.lineage.provenance import data_sources
-from core.features.lineage.version_data import run_of, why_not_opened
+from core.features.lineage.version_data import recorded_data, run_of, why_not_opened
 from core.features.runs.version_metrics import metrics_of_version
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
@@ -47,7 +49,7 @@ from core.learning.packaging import requirements
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, evaluate, fit, split
-from core.texts import text
+from core.texts import joined, text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,6 +155,7 @@ def _train_again(
         refuse_external(run, data)
     except RecipeNotFound as error:
         raise _NotReproducible(str(error)) from error
+    _require_training_data(stores, key, run, sources)
     watch.report(0.02, text("reading {data}", data=data))
     rows = _rows(stores, run, table, data, watch)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
@@ -181,6 +184,20 @@ def _train_again(
     return Reproduction(
         model=key, verdict=verdict, why=why, data=data, metrics=metrics, answers=answers, changed=_changed(run, info)
     )
+
+
+def _require_training_data(stores: Stores, key: ModelVersionKey, run: Run, sources: Sequence[DataSource]) -> None:
+    """Raise if a table is not the one of the training. Another table passes if its rows are equal."""
+    for source, recorded in recorded_data(run, stores.models.version(key), sources):
+        if source.resolved is None or source.version is None:
+            continue
+        identity = identity_of(stores, source.resolved, source.version, recorded)
+        if identity is None or not identity.is_contradicted:
+            continue
+        with suppress(DataUnreadable, EngineFailed):  # then what the log says counts
+            identity = identity_of(stores, source.resolved, source.version, recorded, with_content=True) or identity
+        if identity.is_contradicted:
+            raise _NotReproducible(joined(identity.contradictions))
 
 
 def _rows(stores: Stores, run: Run, table: Table, data: TableVersion, watch: Progress) -> pa.Table:
