@@ -11,6 +11,7 @@ from core.features.runs.models import ModelSummary, list_models, show_model_vers
 from pages._audit import finding_views
 from pages._history import as_of
 from pages._models import data_identity, evidence_downloads, head_to_head, model_views, reproduction
+from pages._runs import pictures
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
 
@@ -58,8 +59,8 @@ with messages.stop_on_error():
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
     evidence_downloads.draw(stores, actor, key)
-    evidence, compared, reproduce, signature, files = st.tabs(
-        [t("Evidence"), t("Head to head"), t("Reproduce"), t("Signature and requirements"), t("Files")],
+    evidence, drawn, compared, reproduce, signature, files = st.tabs(
+        [t("Evidence"), t("Pictures"), t("Head to head"), t("Reproduce"), t("Signature and requirements"), t("Files")],
         key="models_tab",
         bind="query-params",
         on_change="rerun",
@@ -68,6 +69,9 @@ with messages.stop_on_error():
         with evidence:
             model_views.evidence(view)
             data_identity.draw(stores, actor, key, view.data)
+    if drawn.open:
+        with drawn:
+            pictures.show_beside_production(stores, actor, key, model.production)
     if compared.open:
         with compared:
             head_to_head.head_to_head(stores, actor, model, key)

@@ -14,6 +14,7 @@ from core.features.runs.models import list_models
 from core.texts import text
 from pages._audit import finding_forms, finding_views
 from pages._promotions import differences_view, promotion_forms, promotion_views
+from pages._runs import pictures
 from pages._ui import messages, pickers, session
 from pages._ui.texts import t, translated
 
@@ -55,6 +56,7 @@ def requests() -> None:
     request = next(request for request in shown if request.id == chosen)
     emergency = finding_views.emergency_finding(findings, request.id)
     promotion_views.request_detail(request, emergency)
+    pictures.show_evidence(stores, actor, request.evidence)
     if emergency is not None and emergency.is_open:
         finding_forms.close_form(stores, actor, emergency)
     if request.status is RequestStatus.OPEN:

@@ -7,13 +7,15 @@ import streamlit as st
 from core.access.permissions import Action
 from core.errors import RunNotFound
 from core.features.runs.compare import Comparison, compare_runs
-from pages._runs import run_details, run_search, run_tables, run_views
+from pages._runs import pictures, run_details, run_search, run_tables, run_views
 from pages._ui import escaping, messages, pickers, session
 from pages._ui.texts import t, tn, translated
 
 PRODUCTION = "production"
 # A table with a column per run is readable for this many runs.
 MOST_COLUMNS = 50
+# Curves of this many runs can be told apart.
+MOST_DRAWN = 4
 
 actor = session.require(Action.RUN_READ)
 stores = session.stores()
@@ -66,7 +68,10 @@ with messages.stop_on_error():
         else t("Comparing all runs of this page. Select rows to compare only those runs.")
     )
     escaping.text(t("Baseline: {reason}.", reason=comparison.baseline_reason))
-    if view == run_views.DETAILS:
+    if view == run_views.PICTURES:
+        drawn = comparison.runs[:MOST_DRAWN]
+        pictures.show_runs(stores, actor, {run_tables.header(run, comparison): run.run_id for run in drawn})
+    elif view == run_views.DETAILS:
         run_details.details(stores, actor, comparison.runs)
     else:
         run_views.chart(view or run_views.VIEWS[0], comparison)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,13 @@ import pyarrow as pa
 
 from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
+from core.learning.comparison.answers import Answers
 from core.learning.estimators import Estimator, find_estimator
 from core.learning.frames import ColumnKind, column_kind, features_frame, order_rows, target_values
+from core.learning.pictures.classification import classification_pictures
+from core.learning.pictures.importance import permutation_importance
+from core.learning.pictures.pictures import LearningCurve, Pictures
+from core.learning.pictures.regression import regression_pictures
 from core.texts import text
 
 if TYPE_CHECKING:
@@ -48,11 +53,15 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A fitted pipeline with the steps `prepare` and `estimate`. *notes* are the warnings of the library."""
+    """A fitted pipeline with the steps `prepare` and `estimate`. *notes* are the warnings of the library.
+
+    *curve* has the scores after each step of an estimator that is fitted in steps, else None.
+    """
 
     pipeline: Pipeline
     task: Task
     notes: tuple[str, ...]
+    curve: LearningCurve | None = None
 
 
 def feature_columns(rows: pa.Table, recipe: Recipe) -> tuple[str, ...]:
@@ -130,7 +139,9 @@ def fit(recipe: Recipe, data: Split, *, report: Report = lambda fraction, line: 
             report(
                 0.1, text("{inputs} inputs from {columns} columns", inputs=ready.shape[1], columns=data.train.shape[1])
             )
-            _fit_in_steps(estimator, model, ready, data.train_target, report)
+            curve = _fit_in_steps(
+                estimator, model, (ready, data.train_target), (prepare.transform(data.test), data.test_target), report
+            )
         except (ValueError, TypeError, FloatingPointError, MemoryError, np.linalg.LinAlgError) as error:
             raise TrainingFailed(
                 "{title} could not be fitted: {reason}.",
@@ -139,7 +150,9 @@ def fit(recipe: Recipe, data: Split, *, report: Report = lambda fraction, line: 
                 estimator=estimator.name,
             ) from error
     notes = tuple(dict.fromkeys(str(warning.message).strip().splitlines()[0] for warning in caught))
-    return Fitted(pipeline=Pipeline([("prepare", prepare), ("estimate", model)]), task=recipe.task, notes=notes)
+    return Fitted(
+        pipeline=Pipeline([("prepare", prepare), ("estimate", model)]), task=recipe.task, notes=notes, curve=curve
+    )
 
 
 def evaluate(fitted: Fitted, data: Split) -> dict[str, float]:
@@ -153,30 +166,38 @@ def evaluate(fitted: Fitted, data: Split) -> dict[str, float]:
     return evaluate_classes(data.test_target, predicted, probabilities, fitted.pipeline.classes_)
 
 
+# Prepared rows and their target.
+_Rows = tuple[np.ndarray, np.ndarray]
+
+
 def _fit_in_steps(
-    estimator: Estimator, model: BaseEstimator, ready: np.ndarray, target: np.ndarray, report: Report
-) -> None:
+    estimator: Estimator, model: BaseEstimator, training: _Rows, test: _Rows, report: Report
+) -> LearningCurve | None:
     """Fit a forest or a boosting in ten steps, with the same trees as in one step; fit any other estimator at once."""
     started = time.perf_counter()
     if estimator.grows is None:
-        model.fit(ready, target)
+        model.fit(*training)
         report(1.0, text("fitted in {seconds:.2f} s", seconds=time.perf_counter() - started))
-        return
+        return None
     rounds = int(model.get_params()[estimator.grows])
     marks = sorted({max(1, round(rounds * step / _STEPS)) for step in range(1, _STEPS + 1)})
+    scores = []
     for number in marks:
         model.set_params(**{estimator.grows: number, "warm_start": number != rounds or len(marks) > 1})
-        model.fit(ready, target)
+        model.fit(*training)
+        scores.append((float(model.score(*training)), float(model.score(*test))))
         line = text(
             "{parameter} {number} of {rounds}: score on training rows {score:.4f}, {seconds:.2f} s",
             parameter=estimator.grows,
             number=number,
             rounds=rounds,
-            score=float(model.score(ready, target)),
+            score=scores[-1][0],
             seconds=time.perf_counter() - started,
         )
         report(0.1 + 0.9 * number / rounds, line)
     model.set_params(warm_start=False)
+    on_training, on_test = zip(*scores, strict=True)
+    return LearningCurve(parameter=estimator.grows, rounds=tuple(marks), training=on_training, test=on_test)
 
 
 def _preparation(frame: pd.DataFrame, estimator: Estimator) -> ColumnTransformer:
@@ -207,6 +228,22 @@ def _preparation(frame: pd.DataFrame, estimator: Estimator) -> ColumnTransformer
     )
     parts = [("numbers", Pipeline(steps), numbers), ("texts", encode, texts)]
     return ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0.0)
+
+
+def draw_pictures(fitted: Fitted, data: Split) -> Pictures:
+    """Return the pictures of *fitted* on the test rows, with the importance of each column."""
+    predicted = fitted.pipeline.predict(data.test)
+    if fitted.task is Task.REGRESSION:
+        pictures = regression_pictures(data.test_target, predicted)
+    else:
+        answers = Answers(
+            predicted=predicted,
+            probabilities=fitted.pipeline.predict_proba(data.test),
+            classes=tuple(fitted.pipeline.classes_.tolist()),
+        )
+        pictures = classification_pictures(data.test_target, answers)
+    importance = permutation_importance(data.test, data.test_target, fitted.pipeline.predict, fitted.task)
+    return replace(pictures, importance=importance, learning_curve=fitted.curve)
 
 
 def _positions(target: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray, bool]:

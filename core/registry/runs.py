@@ -165,6 +165,11 @@ class Runs:
                 raise
             return ()
 
+    def download(self, run_id: str, into: Path, *, path: str) -> Path:
+        """Copy one file of the run's artifacts below *into* and return its path. Raises ArtifactNotFound."""
+        uri = self._artifact_uri(run_id)
+        return artifact_files.fetch(self._connection, uri, lambda: (uri,), into, path=path)
+
     # ------------------------------------------------------------------------------------------ writing
 
     def start(self, experiment: str, name: str, user: str, tags: Mapping[str, str]) -> str:
@@ -225,6 +230,11 @@ class Runs:
         with self._connection.client() as client:
             client.log_artifacts(run_id, str(folder), "model")
         return f"{self._artifact_uri(run_id)}/model"
+
+    def log_text(self, run_id: str, content: str, path: str) -> None:
+        """Write *content* as the file *path* into the run's artifacts."""
+        with self._connection.client() as client:
+            client.log_text(run_id, content, path)
 
     def end(self, run_id: str, status: RunStatus, reason: str | None = None) -> None:
         """End a run. *reason* is why it failed or was killed; secrets are removed from it."""

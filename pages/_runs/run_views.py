@@ -16,7 +16,8 @@ from pages._ui.texts import t, tn, translated
 
 DIFFERENCES, BARS, SCATTER = text("Differences"), text("Bars"), text("Scatter")
 PARALLEL, OVER_VERSIONS, DETAILS = text("Parallel coordinates"), text("Over data versions"), text("One run")
-VIEWS = (DIFFERENCES, BARS, SCATTER, PARALLEL, OVER_VERSIONS, DETAILS)
+PICTURES = text("Pictures")
+VIEWS = (DIFFERENCES, BARS, SCATTER, PARALLEL, OVER_VERSIONS, PICTURES, DETAILS)
 
 
 def linked_runs() -> list[str]:

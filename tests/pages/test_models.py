@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -152,3 +153,24 @@ def test_two_versions_are_compared_on_the_same_rows(opened: Opened, sample_store
     kpis = next(frame.value for frame in test.dataframe if "Verdict" in frame.value).set_index("KPI")
     assert kpis.loc["accuracy", "iris_classifier/3"] == f"{result['metrics']['accuracy']['second']:.4g}"
     assert kpis.loc["accuracy", "Verdict"] == result["metrics"]["accuracy"]["verdict"]
+
+
+def test_pictures_of_a_version_stand_beside_those_of_production(opened: Opened, sample_stores: Stores) -> None:
+    sample_stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
+    test = opened("models", models_model="iris_classifier", models_version="3", models_tab="Pictures")
+    assert not test.exception
+    words = said(test).replace("\\", "")
+    assert "iris_classifier/3: 45 test rows · iris_classifier/1 in Production: 15 test rows" in words
+    assert "tested on different rows" in words
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    # AppTest lists the left column before the right one.
+    assert sorted(titles) == [
+        "Calibration",
+        "Confusion matrix of iris_classifier/1 in Production",
+        "Confusion matrix of iris_classifier/3",
+        "Permutation importance",
+        "Precision and recall",
+        "Probability of the answer, iris_classifier/1 in Production",
+        "Probability of the answer, iris_classifier/3",
+        "ROC curve",
+    ]

@@ -19,8 +19,10 @@ from core.features.training.recipes import find_recipe
 from core.jobs.progress import Progress, Silent
 from core.learning.external_training import is_external, is_project
 from core.learning.packaging import package
+from core.learning.pictures.pictures import FILE as PICTURES
+from core.learning.pictures.pictures import to_json
 from core.learning.recipes import check_params, check_recipe
-from core.learning.training import Fitted, Split, evaluate, fit, split
+from core.learning.training import Fitted, Split, draw_pictures, evaluate, fit, split
 from core.texts import text
 
 
@@ -153,6 +155,7 @@ def _train(
     metrics = evaluate(fitted, data)
     stores.runs.log(run_id, metrics=metrics)
     watch.line(", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+    stores.runs.log_text(run_id, to_json(draw_pictures(fitted, data)), PICTURES)
     watch.report(0.85, text("saving the model"))
     version = _register(stores, recipe, pinned, snapshot, data, fitted, digest, run_id, watch)
     stores.runs.log(run_id, params={"ModelV": version.version}, tags={"model.name": version.model})
