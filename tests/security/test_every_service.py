@@ -26,7 +26,7 @@ from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
-from core.features.runs import compare, models, runs, search
+from core.features.runs import compare, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
 from core.features.takeover import accept_registry
 from core.features.training import recipe_projects, recipes, reproduce, train
@@ -66,6 +66,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "search.field_names": ("run.read", lambda g, a: search.field_names(g.stores, a, search.RunQuery())),
     "search.list_model_names": ("run.read", lambda g, a: search.list_model_names(g.stores, a)),
     "search.search_runs": ("run.read", lambda g, a: search.search_runs(g.stores, a)),
+    "runs.metric_curves": ("run.read", lambda g, a: runs.metric_curves(g.stores, a, str(g.batch.run_id), ["f1"])),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
     "request_promotion.list_requests": ("promotion.read", lambda g, a: request_promotion.list_requests(g.stores, a)),
@@ -154,6 +155,8 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "jobs.show_job": ("job.read", lambda g, a: jobs.show_job(g.stores, a, g.job)),
     "jobs.job_lines": ("job.read", lambda g, a: jobs.job_lines(g.stores, a, g.job)),
     "jobs.cancel_job": ("job.cancel", lambda g, a: jobs.cancel_job(g.stores, a, g.job)),
+    "pictures.version_pictures": ("model.read", lambda g, a: pictures.version_pictures(g.stores, a, KEY)),
+    "pictures.run_pictures": ("run.read", lambda g, a: pictures.run_pictures(g.stores, a, str(g.batch.run_id))),
     "models.list_models": ("model.read", lambda g, a: models.list_models(g.stores, a)),
     "models.list_versions": ("model.read", lambda g, a: models.list_versions(g.stores, a)),
     "models.find_by_alias": ("model.read", lambda g, a: models.find_by_alias(g.stores, a, MODEL, "production")),
