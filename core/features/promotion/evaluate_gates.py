@@ -65,7 +65,7 @@ class Candidate:
     @property
     def facts(self) -> dict[str, Any]:
         """The facts that the fingerprint covers. A request keeps them, and later facts are compared with them."""
-        facts = {
+        facts: dict[str, Any] = {
             "model_version": str(self.version.key),
             "run_id": self.version.run_id,
             "run_status": self.run.status.value if self.run else self.run_problem,
