@@ -99,6 +99,7 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
     others = [other.batch_id for other in batches if other.model == batch.model and other is not batch]
     other = pickers.choose(t("Compare with"), others, "predictions_reference", labels=labels, at=right, index=None)
     batch_views.back_links(batch)
+    batch_views.source_warning(stores, actor, batch)
     reference = next((batch for batch in batches if batch.batch_id == other), None)
     # Drift needs every column; the charts alone need only the predictions.
     columns = ANSWER if reference is None else None

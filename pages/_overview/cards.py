@@ -101,5 +101,7 @@ def _facts(serving: Serving) -> None:
             st.caption(t("trained on {data}", data=messages.plain(serving.data)), width="content")
         else:
             st.caption(t("trained on unknown data"), width="content")
-        if serving.verdict is not None:
+        if serving.identity is not None and serving.identity.is_contradicted:
+            messages.badge(serving.identity.verdict)
+        elif serving.verdict is not None:
             messages.badge(serving.verdict.verdict)

@@ -9,11 +9,13 @@ import streamlit as st
 
 from core.entities import Actor, PredictionBatch
 from core.features.data.export_rows import batch_csv
+from core.features.lineage.origin import check_batch
 from core.features.scoring.batch_rows import batch_page
 from core.features.stores import Stores
+from core.texts import joined
 from pages._predictions import batch_charts
 from pages._ui import escaping, export_button, links, messages, paging
-from pages._ui.texts import t, tn
+from pages._ui.texts import t, tn, translated
 
 _PAGE_ROWS = 100
 
@@ -57,6 +59,13 @@ def back_links(batch: PredictionBatch) -> None:
         )
         links.link("tables", messages.plain(batch.source), **data)
         links.link("sql", t("Query with SQL"), sql_query=query)
+
+
+def source_warning(stores: Stores, actor: Actor, batch: PredictionBatch) -> None:
+    """Warn if another table has the name of the scored data now."""
+    identity = check_batch(stores, actor, batch)
+    if identity is not None and identity.is_contradicted:
+        st.error(messages.plain(translated(joined(identity.contradictions))), icon=":material/swap_horiz:")
 
 
 def rows(stores: Stores, actor: Actor, batch: PredictionBatch) -> None:

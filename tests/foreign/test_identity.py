@@ -18,9 +18,10 @@ from core.errors import EvidenceChanged, GatesFailed
 from core.features.evidence.collect import collect_evidence
 from core.features.lineage.build_graph import lineage_of_batch, lineage_of_model
 from core.features.lineage.impact import impact_of_version
-from core.features.lineage.origin import check_content, origin_of_model
+from core.features.lineage.origin import check_batch, check_content, origin_of_model
 from core.features.lineage.trained_on import versions_trained
 from core.features.monitoring.findings import inspect_registry
+from core.features.monitoring.overview import overview
 from core.features.promotion.decide import approve
 from core.features.promotion.evaluate_gates import evaluate_gates
 from core.features.promotion.request_promotion import request_promotion
@@ -164,6 +165,20 @@ def test_an_inspection_opens_a_high_finding_once(sample_stores: Stores, auditor:
     assert not inspect_registry(sample_stores, auditor)
 
 
+def test_overview_warns_of_the_data_of_the_version_in_production(
+    sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor
+) -> None:
+    asked = request_promotion(
+        sample_stores, scientist, model=KEY.model, version=KEY.version, to=Stage.PRODUCTION, reason="first"
+    )
+    approve(sample_stores, manager, asked.id, reason="fine")
+    written_again(sample_stores)
+    (risk,) = overview(sample_stores, auditor).risks
+    assert (risk.kind, risk.subject) == ("data replaced", str(KEY))
+    inspect_registry(sample_stores, auditor)
+    assert overview(sample_stores, auditor).risks == ()  # the finding says it
+
+
 def test_the_finding_is_gone_when_the_table_is_back(sample_stores: Stores, auditor: Actor, tmp_path: Path) -> None:
     place = folder(sample_stores)
     shutil.copytree(place, tmp_path / "backup")
@@ -203,6 +218,11 @@ def test_a_batch_that_scored_the_former_table_says_so(sample_stores: Stores, sci
     problems = [node.problem for node in graph.nodes if node.kind is NodeKind.COMMIT]
     assert len(problems) == 2
     assert all(problem and "another table now" in problem for problem in problems)
+    identity = check_batch(sample_stores, auditor, batch)
+    assert identity is not None
+    assert identity.is_contradicted
+    (replaced,) = impact_of_version(sample_stores, auditor, TABLE, 1).replaced[1:]
+    assert (replaced.kind, replaced.subject) == (NodeKind.BATCH, batch.batch_id)
 
 
 # --------------------------------------------------------------------------------------- the same id, other rows

@@ -162,6 +162,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "models.find_by_alias": ("model.read", lambda g, a: models.find_by_alias(g.stores, a, MODEL, "production")),
     "models.show_model_version": ("model.read", lambda g, a: models.show_model_version(g.stores, a, KEY)),
     "models.read_model_file": ("model.read", lambda g, a: models.read_model_file(g.stores, a, KEY, "MLmodel")),
+    "origin.check_batch": ("lineage.read", lambda g, a: origin.check_batch(g.stores, a, g.batch)),
     "origin.check_content": ("lineage.read", lambda g, a: origin.check_content(g.stores, a, KEY)),
     "origin.origin_of_model": ("lineage.read", lambda g, a: origin.origin_of_model(g.stores, a, KEY)),
     "overview.overview": ("model.read", lambda g, a: overview.overview(g.stores, a)),

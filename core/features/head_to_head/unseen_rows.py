@@ -9,12 +9,13 @@ import pyarrow as pa
 from core.entities import ModelVersionKey, Run, TableVersion
 from core.errors import CoreError
 from core.features.lineage.provenance import data_sources
+from core.features.lineage.version_data import identities_of
 from core.features.stores import Stores
 from core.features.training.logged_recipe import logged_recipe
 from core.learning.frames import column_kind, features_frame
 from core.learning.safety.inspect_model import ModelInfo
 from core.learning.training import training_rows
-from core.texts import text
+from core.texts import joined, text
 
 
 def is_unseen(
@@ -26,11 +27,19 @@ def is_unseen(
     rows are unknown excludes none, and the note says so.
     """
     everything = np.ones(rows.num_rows, dtype=bool)
-    trained_on = data_sources(stores, run)[0].key
+    sources = data_sources(stores, run)
+    trained_on = sources[0].key
     if run is None or trained_on is None:
         return everything, text("Which rows {model} was trained on is unknown; none was left out.", model=key)
     if trained_on.table != data.table:
         return everything, text("{model} was trained on {trained_on}.", model=key, trained_on=trained_on)
+    for source, identity in identities_of(stores, run, None, sources):
+        if source == sources[0] and identity.is_contradicted:
+            return everything, text(
+                "Which rows {model} was trained on is unknown, so none was left out: {reason}",
+                model=key,
+                reason=joined(identity.contradictions),
+            )
     try:
         recipe = logged_recipe(run, key, trained_on, info)
         table = stores.catalog.resolve(trained_on.table, registered_only=True)

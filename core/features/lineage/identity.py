@@ -16,6 +16,7 @@ show the difference, the strongest first:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -34,7 +35,7 @@ from core.entities import (
     Snapshot,
     Table,
 )
-from core.errors import DataUnreadable, NotFound, VersionNotFound
+from core.errors import CoreError, DataUnreadable, NotFound, VersionNotFound
 from core.features.stores import Stores
 from core.learning.external_training import is_project
 from core.texts import text
@@ -128,6 +129,13 @@ def scored_facts(batch: PredictionBatch) -> Recorded:
         rows=batch.rows,
         counts_every_row=True,
     )
+
+
+def identity_of_batch(stores: Stores, batch: PredictionBatch, table: Table) -> Identity | None:
+    """Return whether *table* still has the data that *batch* scored; None if that cannot be compared now."""
+    with suppress(CoreError):  # the lineage of the batch says what is wrong with the table
+        return identity_of(stores, table, batch.source.version, scored_facts(batch))
+    return None
 
 
 def compare_identity(

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
 from core.entities import (
     Actor,
     DataSource,
-    Identity,
     Lineage,
     ModelVersion,
     ModelVersionKey,
     NodeKind,
-    PredictionBatch,
     Table,
 )
-from core.errors import CoreError, DataUnreadable
+from core.errors import DataUnreadable
 from core.features.lineage.build_graph import Graph, add_batch, add_data, add_version, batch_source
-from core.features.lineage.identity import Recorded, identity_of, scored_facts
+from core.features.lineage.identity import Recorded, identity_of_batch
 from core.features.lineage.version_data import data_of_all_versions, identities_of, is_about, why_not_opened
 from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
@@ -100,7 +97,7 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
             dependent[model_version.key] = named
     for batch in list_batches(stores, actor):
         is_source = _is(batch_source(graph.registered, batch), resolved, version)
-        scored = _scored(stores, batch, resolved) if is_source else None
+        scored = identity_of_batch(stores, batch, resolved) if is_source else None
         if batch.key in dependent or (is_source and (scored is None or not scored.is_contradicted)):
             add_batch(graph, batch)
         elif scored is not None:
@@ -117,13 +114,6 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
         versions=total,
         replaced=tuple(replaced),
     )
-
-
-def _scored(stores: Stores, batch: PredictionBatch, table: Table) -> Identity | None:
-    """Return whether *table* has the data that *batch* scored; None if its log says nothing about it."""
-    with suppress(CoreError):
-        return identity_of(stores, table, batch.source.version, scored_facts(batch))
-    return None
 
 
 def _check_version(stores: Stores, table: Table, version: int) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
-from core.entities import Actor, DataSource, Identity, Lineage, ModelVersion, ModelVersionKey, Run
+from core.entities import Actor, DataSource, Identity, Lineage, ModelVersion, ModelVersionKey, PredictionBatch, Run
 from core.features.lineage.build_graph import lineage_of_model
+from core.features.lineage.identity import identity_of_batch
 from core.features.lineage.version_data import DataView, data_of, run_of, view_content
 from core.features.stores import Stores
 
@@ -50,6 +51,16 @@ def check_content(stores: Stores, actor: Actor, key: ModelVersionKey) -> tuple[D
     version = stores.models.version(key)
     views = data_of(stores, run_of(stores, version), version)
     return tuple(view_content(stores, view) for view in views)
+
+
+def check_batch(stores: Stores, actor: Actor, batch: PredictionBatch) -> Identity | None:
+    """Return whether the table that *batch* scored is the one that has its name now; None if this cannot be compared.
+
+    Only the log is read.
+    """
+    stores.audit.require(actor, Action.LINEAGE_READ, batch.batch_id)
+    table = stores.catalog.registered().find(batch.source.table)
+    return None if table is None else identity_of_batch(stores, batch, table)
 
 
 def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey, *, with_content: bool = False) -> Origin:

@@ -27,7 +27,7 @@ def find_replaced_data(stores: Stores) -> tuple[Difference, ...]:
     reader = provenance(stores, runs.values())
     untaken = {model.model for model in find_untaken(stores, versions)}
     return tuple(
-        _difference(version, source, identity)
+        replaced_data(version, source, identity)
         for version in versions
         for run in (runs.get(version.run_id or ""),)
         if version.model not in untaken or is_own_training(run)
@@ -36,7 +36,8 @@ def find_replaced_data(stores: Stores) -> tuple[Difference, ...]:
     )
 
 
-def _difference(version: ModelVersion, source: DataSource, identity: Identity) -> Difference:
+def replaced_data(version: ModelVersion, source: DataSource, identity: Identity) -> Difference:
+    """Return the difference for data that contradicts what the training of *version* recorded."""
     differing = [c for c in identity.comparisons if c.agreement is Agreement.CONTRADICTS]
     return Difference(
         kind=REPLACED_DATA,

@@ -13,6 +13,7 @@ from core.entities import (
     Difference,
     Event,
     Finding,
+    Identity,
     Job,
     JobStatus,
     ModelVersion,
@@ -27,6 +28,7 @@ from core.entities import (
 from core.errors import CoreError
 from core.features.lineage.provenance import Provenance, provenance
 from core.features.lineage.version_data import data_of
+from core.features.monitoring.data_watch import replaced_data
 from core.features.monitoring.reconcile import find_differences, find_unfinished
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
@@ -53,6 +55,7 @@ class Serving:
     trend: dict[str, tuple[float | None, ...]]
     data: DataSource | None
     verdict: ReadVerdict | None
+    identity: Identity | None
     data_problem: str | None
     since: datetime | None
     decided_by: str | None
@@ -84,7 +87,7 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     risks = find_unfinished(stores)
     try:
         serving = _serving(stores)
-        risks = find_differences(stores, actor)
+        risks = (*find_differences(stores, actor), *_replaced(serving))
     except CoreError as error:
         problem = str(error)
     recent_jobs = stores.jobs.list(limit=50)
@@ -148,9 +151,19 @@ def _serving_model(
         trend={name: tuple(values.get(name) for values in newest) for name in names},
         data=data.source if data and data.source.claimed is not None else None,
         verdict=data.verdict if data else None,
+        identity=data.identity if data else None,
         data_problem=data.problem if data else None,
         since=last.decided_at if last else production.updated if production else None,
         decided_by=last.decided_by if last else None,
+    )
+
+
+def _replaced(serving: tuple[Serving, ...]) -> tuple[Difference, ...]:
+    """Models in Production whose training data has been replaced by other data of its name."""
+    return tuple(
+        replaced_data(model.production, model.data, model.identity)
+        for model in serving
+        if model.production and model.data and model.identity and model.identity.is_contradicted
     )
 
 
