@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from core.entities import Artifact
 from core.errors import ArtifactNotFound, BadInput, CoreError, StorageUnavailable, first_line
 from core.redact import masked
 from core.registry.artifacts.locations import Owners, require_no_outside_links, require_own_folder
+from core.registry.artifacts.packages import needed_packages
 from core.registry.call_timeout import call_within
 from core.registry.connection import Connection
 from core.registry.from_mlflow import to_artifact
@@ -69,34 +70,50 @@ def _require_entry(connection: Connection, uri: str, owners: Owners, path: str) 
 @contextmanager
 def _open_repository(connection: Connection, uri: str, owners: Owners, path: str) -> Iterator[Any]:
     """Yield MLflow's artifact store for *uri*, of which *path* will be read; translate the errors of the store."""
+    address = uri
     try:
         with connection.client(_missing(uri)):
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
             repository = _repository(get_artifact_repository, uri, connection)
+            address = _innermost(repository).artifact_uri
             folder = require_own_folder(connection, repository, owners)
             if folder is not None:
                 # MLflow lists a missing local folder as an empty one.
                 if not folder.exists():
                     raise _missing(uri)
                 require_no_outside_links(folder, path)
+        # Only a store behind the MLflow server fails as MLflow does.
+        is_proxied = urlsplit(address).scheme in ("http", "https", "mlflow-artifacts")
+        with connection.client(_missing(uri)) if is_proxied else nullcontext():
             yield repository
     except CoreError:
         raise
     except ImportError as error:
+        packages = " ".join(needed_packages(address, error))
         raise StorageUnavailable(
-            "Reading {address} needs the package {package}, which is not installed here.",
-            address=masked(uri),
-            package=error.name or str(error),
+            "Reading {address} needs packages that are not installed here. Install them: python -m pip install "
+            "{packages}",
+            address=masked(address),
+            packages=packages,
             uri=uri,
         ) from error
     except Exception as error:  # object stores are plugins of MLflow, so their errors cannot be listed
+        if getattr(error, "error_code", None) in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+            raise _missing(uri) from error
         raise StorageUnavailable(
-            "The artifact store at {address} does not answer ({cause}). Check its credentials.",
-            address=masked(uri),
+            "The artifact store at {address} does not answer ({cause}). Check its address and credentials.",
+            address=masked(address),
             cause=first_line(error),
             uri=uri,
         ) from error
+
+
+def _innermost(repository: Any) -> Any:
+    """Return the store to which MLflow's *repository* of a run or a model leads."""
+    while (inner := getattr(repository, "repo", None)) is not None:
+        repository = inner
+    return repository
 
 
 def _repository(get_artifact_repository: Callable[..., Any], uri: str, connection: Connection) -> Any:
