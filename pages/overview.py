@@ -40,7 +40,7 @@ def requests(overview: Overview) -> None:
         st.caption(t("No pending requests."))
     for request in overview.waiting:
         with st.container(border=True):
-            cards.request_card(request)
+            cards.request_card(request, overview.waiting_gates.get(request.id))
 
 
 def findings(overview: Overview) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from core.access.permissions import Action
 from core.entities import RequestStatus, Stage
 from core.features.monitoring.findings import list_findings
+from core.features.promotion.present_gates import present_gates, present_gates_of
 from core.features.promotion.request_promotion import list_requests, preview_gates, request_promotion
 from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
@@ -47,7 +48,7 @@ def requests() -> None:
         st.info(t("No requests match. Choose another model or status."))
         return
     findings = list_findings(stores, actor, include_closed=True)
-    promotion_views.requests_table(shown, findings)
+    promotion_views.requests_table(shown, findings, present_gates_of(stores, actor, shown))
     pending = next((index for index, request in enumerate(shown) if request.status in STATUSES[PENDING]), 0)
     labels = {request.id: promotion_views.label(request) for request in shown}
     chosen = pickers.choose(
@@ -55,8 +56,10 @@ def requests() -> None:
     )
     request = next(request for request in shown if request.id == chosen)
     emergency = finding_views.emergency_finding(findings, request.id)
-    promotion_views.request_detail(request, emergency)
-    pictures.show_evidence(stores, actor, request.evidence)
+    with st.spinner(t("Evaluating the gates")):
+        present = present_gates(stores, actor, request)
+    promotion_views.request_detail(request, emergency, present)
+    pictures.show_evidence(stores, actor, promotion_views.last_check(request, present).evidence or request.evidence)
     if emergency is not None and emergency.is_open:
         finding_forms.close_form(stores, actor, emergency)
     if request.status is RequestStatus.OPEN:

@@ -35,15 +35,32 @@ class Decisions:
         self._redact = redact or redactor()
 
     def add(self, request: PromotionRequest) -> PromotionRequest:
-        """Store a new request."""
+        """Store a new request. Raises AlreadyDecided where the same version and stage is requested already."""
         request = replace(
             request,
             request_reason=self._redact(request.request_reason),
             reason=self._redact(request.reason) if request.reason else request.reason,
         )
-        with self._database.write() as connection:
-            connection.execute(sa.insert(requests).values(_columns(request)))
+        try:
+            with self._database.write() as connection:
+                connection.execute(sa.insert(requests).values(_columns(request)))
+        except sa.exc.IntegrityError as error:
+            self.refuse_second(request.model, request.version, request.to, error)
+            raise
         return request
+
+    def refuse_second(self, model: str, version: int, to: Stage, cause: Exception | None = None) -> None:
+        """Raise AlreadyDecided where a request for the same version and stage is open or being decided."""
+        for other in self.list(model=model, statuses=(RequestStatus.OPEN, RequestStatus.UNFINISHED)):
+            if (other.version, other.to, other.kind) == (version, to, RequestKind.PROMOTION):
+                raise AlreadyDecided(
+                    "{requester} already requested {stage} for {model_version}. Request {request_id} is {status}.",
+                    requester=other.requested_by,
+                    stage=to.value,
+                    model_version=str(other.key),
+                    request_id=other.id,
+                    status=other.status.value,
+                ) from cause
 
     def get(self, request_id: str) -> PromotionRequest:
         """Return one request. Raises RequestNotFound."""
@@ -261,7 +278,15 @@ def _columns(request: PromotionRequest) -> dict[str, Any]:
         "intended": _column(request.intended),
         "stages": _column(request.stages),
         "previous": request.previous,
+        "decision_gates": _column(request.decision_gates),
+        "decision_evidence": _column(request.decision_evidence),
+        "checked_at": request.checked_at,
+        "record": request.record,
     }
+
+
+def _gates(column: str) -> tuple[GateResult, ...]:
+    return tuple(GateResult(**gate) for gate in json.loads(column))
 
 
 def _request(row: Mapping[Any, Any]) -> PromotionRequest:
@@ -269,7 +294,7 @@ def _request(row: Mapping[Any, Any]) -> PromotionRequest:
         name: row[name]
         for name in (
             *("id", "model", "version", "requested_by", "requested_at", "request_reason"),
-            *("decided_by", "decided_at", "reason", "previous"),
+            *("decided_by", "decided_at", "reason", "previous", "checked_at", "record"),
         )
     }
     return PromotionRequest(
@@ -277,8 +302,10 @@ def _request(row: Mapping[Any, Any]) -> PromotionRequest:
         kind=RequestKind(row["kind"]),
         to=Stage(row["to_stage"]),
         status=RequestStatus(row["status"]),
-        gates=tuple(GateResult(**gate) for gate in json.loads(row["gates"])),
+        gates=_gates(row["gates"]),
         evidence=json.loads(row["evidence"]),
+        decision_gates=None if row["decision_gates"] is None else _gates(row["decision_gates"]),
+        decision_evidence=None if row["decision_evidence"] is None else json.loads(row["decision_evidence"]),
         intended=json.loads(row["intended"]),
         stages=json.loads(row["stages"]),
     )

@@ -23,7 +23,7 @@ from core.database.tables import approvals, findings, requests
 SNAPSHOT = "binds"
 
 # Held by their hash: they are long. A reason is the reason of its event.
-_HASHED = ("gates", "evidence", "request_reason", "reason")
+_HASHED = ("gates", "evidence", "decision_gates", "decision_evidence", "request_reason", "reason")
 _OBJECTS = ("intended", "stages")
 # The time of the last inspection changes with each inspection and decides nothing.
 _LEFT_OUT = ("last_seen",)

@@ -18,11 +18,12 @@ from core.commands.options import (
     parse_model_version,
     write_answer,
 )
-from core.entities import Actor, Approval, PromotionRequest, Stage
+from core.entities import Actor, Approval, GateCheck, GateResult, PromotionRequest, Stage
 from core.features.history.as_of import parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
 from core.features.promotion import decide, request_promotion
+from core.features.promotion.present_gates import PresentGates, present_gates_of
 from core.features.promotion.roll_back import roll_back
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Request id.")]
@@ -93,8 +94,9 @@ def requests(
         write_answer([_document(state.request, state.approvals) for state in shown], as_json=as_json)
         return
     listed = request_promotion.list_requests(get_stores(), get_actor(as_), model=model)
-    pending = [r for r in listed if not only_open or r.status.value in ("open", "unfinished")]
-    write_answer([request_document(r) for r in pending], as_json=as_json)
+    shown = [r for r in listed if not only_open or r.status.value in ("open", "unfinished")]
+    present = present_gates_of(get_stores(), get_actor(as_), shown)
+    write_answer([request_document(r) | _now_document(present.get(r.id)) for r in shown], as_json=as_json)
 
 
 def reconcile_registry(
@@ -140,6 +142,32 @@ def request_document(request: PromotionRequest) -> dict[str, Any]:
     return _document(request, get_stores().decisions.approvals(request.id))
 
 
+def _now_document(present: PresentGates | None) -> dict[str, Any]:
+    """What `requests` adds for an open request: its gates now, which are the ones that count."""
+    if present is None:
+        return {"now": None}
+    now = {**(_check(present.check) or {}), "changes": list(present.changes), "expires_because": present.expiry}
+    return {"gates": now["gates"], "now": now}
+
+
+def _check(check: GateCheck | None) -> dict[str, Any] | None:
+    """The gates at one moment; *gates* and *evidence* are null where an older record does not keep them."""
+    if check is None:
+        return None
+    return {
+        "at": check.at,
+        "passed": check.passed,
+        "compared_with": check.compared_with,
+        "problem": check.problem,
+        "gates": None if check.gates is None else _gates(check.gates),
+        "evidence": None if check.evidence is None else dict(check.evidence),
+    }
+
+
+def _gates(gates: tuple[GateResult, ...]) -> list[dict[str, Any]]:
+    return [{"name": gate.name, "passed": gate.passed, "detail": gate.detail} for gate in gates]
+
+
 def _document(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:
     return {
         "id": request.id,
@@ -148,7 +176,10 @@ def _document(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dic
         "version": request.version,
         "to": request.to,
         "status": request.status,
-        "gates": [{"name": g.name, "passed": g.passed, "detail": g.detail} for g in request.gates],
+        # The latest gates that the record keeps.
+        "gates": _gates((request.at_decision or request.at_request).gates or request.gates),
+        "at_request": _check(request.at_request),
+        "at_decision": _check(request.at_decision),
         "requested_by": request.requested_by,
         "requested_at": request.requested_at,
         "request_reason": request.request_reason,

@@ -59,6 +59,8 @@ heads = sa.Table(
     sa.Index("heads_size", "size"),
 )
 
+_IS_PENDING = sa.text("status IN ('open', 'unfinished') AND kind = 'promotion' AND record >= 2")
+
 requests = sa.Table(
     "requests",
     metadata,
@@ -79,8 +81,22 @@ requests = sa.Table(
     sa.Column("intended", sa.Text, nullable=False),
     sa.Column("stages", sa.Text, nullable=False),
     sa.Column("previous", sa.Integer),
+    sa.Column("decision_gates", sa.Text),
+    sa.Column("decision_evidence", sa.Text),
+    sa.Column("checked_at", Moment),
+    # 1 where an approval replaced the gates of the request (before migration 0010), 2 where both are kept.
+    sa.Column("record", sa.Integer, nullable=False, server_default="1"),
     sa.Index("requests_model", "model", "requested_at"),
     sa.Index("requests_status", "status"),
+    sa.Index(
+        "requests_pending",
+        "model",
+        "version",
+        "to_stage",
+        unique=True,
+        sqlite_where=_IS_PENDING,
+        postgresql_where=_IS_PENDING,
+    ),
 )
 
 approvals = sa.Table(

@@ -17,7 +17,7 @@ from core.entities.data import (
     TableDiff,
     TableVersion,
 )
-from core.entities.decisions import Approval, GateResult, PromotionRequest, RequestKind, RequestStatus
+from core.entities.decisions import Approval, GateCheck, GateResult, PromotionRequest, RequestKind, RequestStatus
 from core.entities.findings import Difference, Finding, Look, Severity
 from core.entities.identity import Agreement, Comparison, Fact, Identity, IdentityVerdict
 from core.entities.jobs import Job, JobLine, JobStatus, Trigger
@@ -58,6 +58,7 @@ __all__ = [
     "Field",
     "FieldChange",
     "Finding",
+    "GateCheck",
     "GateResult",
     "Identity",
     "IdentityVerdict",

@@ -20,6 +20,43 @@ class GateResult:
     detail: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class GateCheck:
+    """The gates at one moment, with the facts that they saw. *gates* or *evidence* is None where it was not kept.
+
+    *problem* says why the gates could not be evaluated.
+    """
+
+    at: datetime
+    gates: tuple[GateResult, ...] | None
+    evidence: Mapping[str, Any] | None
+
+    @property
+    def problem(self) -> str | None:
+        return None if self.evidence is None else self.evidence.get("problem")
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether all gates passed; None where this is unknown."""
+        if self.gates is None or self.problem is not None:
+            return None
+        return bool(self.gates) and all(gate.passed for gate in self.gates)
+
+    @property
+    def compared_with(self) -> str | None:
+        """The model version that the candidate was compared with; None where there was none or this is unknown."""
+        return self._production.get("model_version")
+
+    @property
+    def is_rival_in_production(self) -> bool:
+        """Whether that version was in Production then, and not only the last one there."""
+        return bool(self._production.get("serves", self.compared_with is not None))
+
+    @property
+    def _production(self) -> Mapping[str, Any]:
+        return (self.evidence or {}).get("production") or {}
+
+
 class RequestStatus(str, Enum):
     OPEN = "open"
     APPROVED = "approved"
@@ -39,7 +76,9 @@ class PromotionRequest:
 
     *stages* are the stages of all versions after the decision took effect; empty while undecided.
     *intended* are the stage changes that the approval intends (for reconcile).
-    *evidence* holds the facts that the gates checked (metrics of both versions, data readability, hashes).
+    *gates* and *evidence* are those of the request, *decision_gates* and *decision_evidence* those of the decision,
+    with the facts that the gates checked (metrics of both versions, data readability, hashes). In a row of *record* 1
+    an approval has replaced the gates of the request.
     """
 
     id: str
@@ -59,6 +98,35 @@ class PromotionRequest:
     intended: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
     previous: int | None = None
+    decision_gates: tuple[GateResult, ...] | None = None
+    decision_evidence: Mapping[str, Any] | None = None
+    checked_at: datetime | None = None
+    record: int = 2
+
+    @property
+    def at_request(self) -> GateCheck:
+        """The gates when the request was made."""
+        gates = None if self._are_gates_of_decision else self.gates
+        return GateCheck(at=self.requested_at, gates=gates, evidence=self.evidence or None)
+
+    @property
+    def at_decision(self) -> GateCheck | None:
+        """The gates when the request was approved, rejected or expired; None where they were not evaluated then."""
+        if self._are_gates_of_decision and self.decided_at is not None:
+            return GateCheck(at=self.decided_at, gates=self.gates, evidence=None)
+        if self.decision_gates is None:
+            return None
+        at = self.checked_at or self.decided_at or self.requested_at
+        return GateCheck(at=at, gates=self.decision_gates, evidence=self.decision_evidence)
+
+    @property
+    def _are_gates_of_decision(self) -> bool:
+        return (
+            self.record < 2
+            and self.decision_gates is None
+            and self.kind is RequestKind.PROMOTION
+            and self.status in (RequestStatus.APPROVED, RequestStatus.UNFINISHED)
+        )
 
     @property
     def key(self) -> ModelVersionKey:

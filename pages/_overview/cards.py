@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.entities import Finding, PromotionRequest
+from core.entities import Finding, GateCheck, PromotionRequest
 from core.features.monitoring.findings import findings_about_version
 from core.features.monitoring.overview import Serving
+from core.features.promotion.present_gates import PresentGates
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better
 from pages._audit import finding_views
@@ -67,26 +68,36 @@ def _trend_help(metric: str) -> str:
     return t("Higher is better. The line shows all versions, oldest first.")
 
 
-def request_card(request: PromotionRequest) -> None:
-    """Show who requested what and why, how many gates pass, and a link to the decision."""
+def request_card(request: PromotionRequest, present: PresentGates | None = None) -> None:
+    """Show who requested what and why, how many gates pass now, and a link to the decision.
+
+    Without *present* the gates are those of the request, and the card says so.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{messages.plain(request.key)}** →", width="content")
         messages.badge(request.to)
     requester, time = messages.plain(request.requested_by), messages.local_time(request.requested_at)
     st.caption(t("requested by {name}, {time}", name=requester, time=time))
     escaping.text(request.request_reason)
-    failed = sum(not gate.passed for gate in request.gates)
-    if failed:
-        st.badge(
-            t("{failed} of {total} gates fail", failed=failed, total=len(request.gates)),
-            icon=":material/close:",
-            color="red",
-        )
-    else:
-        st.badge(
-            tn("{n} gate passes", "all {n} gates pass", len(request.gates)), icon=":material/check:", color="green"
-        )
+    _gates_badge(present.check if present else request.at_request, is_present=present is not None)
+    for change in present.changes if present else ():
+        st.caption(messages.plain(change))
     links.link("promotions", t("Decide"), promotions_request=request.id)
+
+
+def _gates_badge(check: GateCheck, *, is_present: bool) -> None:
+    gates = check.gates or ()
+    failed = sum(not gate.passed for gate in gates)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if check.problem is not None or not gates:
+            st.badge(t("gates not evaluated"), icon=":material/cloud_off:", color="orange")
+        elif failed:
+            label = t("{failed} of {total} gates fail", failed=failed, total=len(gates))
+            st.badge(label, icon=":material/close:", color="red")
+        else:
+            st.badge(tn("{n} gate passes", "all {n} gates pass", len(gates)), icon=":material/check:", color="green")
+        if not is_present:
+            st.caption(t("when requested"), width="content")
 
 
 def _facts(serving: Serving) -> None:

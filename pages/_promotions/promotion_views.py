@@ -8,9 +8,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.entities import Difference, Finding, GateResult, PromotionRequest, RequestKind, RequestStatus, Severity, Stage
+from core.entities import (
+    Difference,
+    Finding,
+    GateCheck,
+    GateResult,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+    Severity,
+    Stage,
+)
 from core.features.monitoring.findings import findings_about_model
 from core.features.promotion.evaluate_gates import GateEvaluation
+from core.features.promotion.present_gates import PresentGates
 from core.features.runs.compare import direction
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.texts import text
@@ -22,8 +33,13 @@ from pages._ui.texts import t, tn, translated
 _KINDS = {RequestKind.PROMOTION: text("promotion"), RequestKind.ROLLBACK: text("rollback")}
 
 
-def requests_table(requests: Sequence[PromotionRequest], findings: Sequence[Finding]) -> None:
-    """Show one line per request, in the order given; a rollback by one person shows its review."""
+def requests_table(
+    requests: Sequence[PromotionRequest], findings: Sequence[Finding], present: Mapping[str, PresentGates]
+) -> None:
+    """Show one line per request, in the order given; a rollback by one person shows its review.
+
+    *present* are the gates of open requests now; those of the others are the last that were recorded.
+    """
     reviews = {
         request.id: finding_views.review_label(finding_views.emergency_finding(findings, request.id))
         for request in requests
@@ -36,7 +52,7 @@ def requests_table(requests: Sequence[PromotionRequest], findings: Sequence[Find
             t("Stage"): messages.label(request.to),
             t("Kind"): translated(_KINDS[request.kind]),
             **({t("Review"): reviews[request.id]} if any(reviews.values()) else {}),
-            t("Gates"): gates_label(request.gates),
+            t("Gates"): check_label(last_check(request, present.get(request.id))),
             t("Requested by"): request.requested_by,
             requested: request.requested_at,
             t("Decided by"): request.decided_by,
@@ -81,10 +97,12 @@ def warn_of_findings(findings: Sequence[Finding], request: PromotionRequest) -> 
     finding_views.summary(high)
 
 
-def request_detail(request: PromotionRequest, emergency: Finding | None = None) -> None:
+def request_detail(
+    request: PromotionRequest, emergency: Finding | None = None, present: PresentGates | None = None
+) -> None:
     """Show one request: who requested what and why, the decision, the gates and the evidence.
 
-    *emergency* is the finding of a rollback by one person.
+    *emergency* is the finding of a rollback by one person, *present* the gates of an open request now.
     """
     st.subheader(
         t("{version} for {stage}", version=messages.plain(request.key), stage=messages.plain(messages.word(request.to)))
@@ -113,13 +131,13 @@ def request_detail(request: PromotionRequest, emergency: Finding | None = None) 
     elif request.status is RequestStatus.EXPIRED:
         reason = messages.plain(request.reason)
         st.warning(t("The request expired: {reason}.", reason=reason), icon=":material/schedule:")
-    if request.status is RequestStatus.OPEN:
-        st.markdown(f"**{t('Gates')}**")
-    else:
-        st.markdown(f"**{t('Gates at the time of the decision')}**")
-    gates_table(request.gates)
-    st.markdown(f"**{t('Evidence: candidate and Production')}**")
-    evidence(request.evidence)
+    if present is not None:
+        _present_gates(present)
+    elif request.at_decision is not None:
+        _check(t("Gates at the decision"), request.at_decision)
+    if request.kind is RequestKind.PROMOTION or request.at_decision is None:
+        with st.expander(t("Gates at the request"), expanded=present is None and request.at_decision is None):
+            _check(t("Gates at the request"), request.at_request)
     if request.stages:
         st.markdown(f"**{t('Stages after the decision')}**")
         stages_table(request.stages)
@@ -138,6 +156,66 @@ def gates_table(gates: Sequence[GateResult]) -> None:
         },
         alt=t("Gates and the numbers that each compared"),
     )
+
+
+def _present_gates(present: PresentGates) -> None:
+    """Show the gates of an open request now, after what differs from the request and why."""
+    if present.expiry is not None:
+        st.warning(
+            t(
+                "The evidence changed since the request ({changed}). An approval ends the request as expired.",
+                changed=messages.plain(present.expiry),
+            ),
+            icon=":material/schedule:",
+        )
+    for change in present.changes:
+        st.warning(messages.plain(change), icon=":material/difference:")
+    _check(t("Gates now"), present.check)
+
+
+def _check(title: str, check: GateCheck) -> None:
+    """Show the gates and the evidence of one moment, with its time and the version compared with."""
+    st.markdown(f"**{title}**")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(messages.local_time(check.at, seconds=True), width="content")
+        if check.evidence is not None and check.problem is None:
+            st.caption(_compared_with(check), width="content")
+    if check.problem is not None:
+        st.warning(
+            t("The gates could not be evaluated. {problem}", problem=messages.plain(check.problem)),
+            icon=":material/cloud_off:",
+        )
+        return
+    if check.gates is None:
+        st.caption(t("These gates were not kept: an earlier version of ModelLedger replaced them at the approval."))
+    else:
+        gates_table(check.gates)
+    if check.evidence is None:
+        st.caption(t("The evidence was not kept: an earlier version of ModelLedger kept only that of the request."))
+        return
+    st.markdown(f"**{t('Evidence: candidate and Production')}**")
+    evidence(check.evidence)
+
+
+def _compared_with(check: GateCheck) -> str:
+    if check.compared_with is None:
+        return t("compared with no version")
+    version = messages.plain(check.compared_with)
+    if check.is_rival_in_production:
+        return t("compared with {version}, in Production then", version=version)
+    return t("compared with {version}, the last in Production", version=version)
+
+
+def last_check(request: PromotionRequest, present: PresentGates | None) -> GateCheck:
+    """Return the gates that count: now where the request is open, else those of the decision."""
+    return present.check if present else request.at_decision or request.at_request
+
+
+def check_label(check: GateCheck) -> str:
+    """Return how many gates of *check* failed, for a table cell."""
+    if check.problem is not None or check.gates is None:
+        return t("– unknown")
+    return gates_label(check.gates)
 
 
 def gate_label(gate: GateResult) -> str:

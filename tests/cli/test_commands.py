@@ -215,6 +215,35 @@ def test_model_at_alias_is_the_version_that_holds_the_alias(command: Command, mo
     assert (unknown.code, unknown.err.count("\n")) == (1, 1)
 
 
+def test_requests_show_the_gates_of_the_request_of_the_decision_and_now(command: Command) -> None:
+    def ask(version: int) -> str:
+        asked = command(
+            "request",
+            f"iris_classifier/{version}",
+            "--to",
+            "Production",
+            "--as",
+            "scientist",
+            "--reason",
+            "r",
+            "--json",
+        )
+        return str(asked.json["id"])
+
+    waiting = ask(2)
+    command("approve", ask(3), "--as", "manager", "--reason", "r")
+    decided, request = command("requests", "--json").json
+    assert (request["id"], request["now"]["passed"], request["at_request"]["passed"]) == (waiting, False, True)
+    assert (request["now"]["compared_with"], request["at_decision"]) == ("iris_classifier/3", None)
+    assert request["gates"] == request["now"]["gates"] != request["at_request"]["gates"]
+    assert all("fails now: Production changed to iris_classifier/3." in change for change in request["now"]["changes"])
+    assert (decided["now"], decided["at_request"]["passed"], decided["at_decision"]["passed"]) == (None, True, True)
+    assert decided["gates"] == decided["at_decision"]["gates"]
+    assert decided["at_decision"]["evidence"]["candidate"]["model_version"] == "iris_classifier/3"
+    rejected = command("reject", waiting, "--as", "manager", "--reason", "r", "--json").json
+    assert (rejected["at_decision"]["passed"], rejected["at_decision"]["compared_with"]) == (False, "iris_classifier/3")
+
+
 def test_score_needs_a_production_version_then_writes_a_batch_and_lineage_leads_back(command: Command) -> None:
     nothing = command("score", "iris_classifier", "iris_training_data@1", "--into", "predictions", "--json")
     assert (nothing.code, nothing.err.count("\n")) == (1, 1)

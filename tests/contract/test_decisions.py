@@ -63,7 +63,7 @@ def test_unknown_request_is_named(decisions: Decisions) -> None:
 
 def test_list_is_newest_first_and_filtered(decisions: Decisions) -> None:
     for number in range(3):
-        decisions.add(a_request(f"r{number}", at=ASKED + timedelta(hours=number)))
+        decisions.add(a_request(f"r{number}", at=ASKED + timedelta(hours=number), version=number))
     decisions.add(a_request("other", model="diabetes", at=ASKED - timedelta(hours=1)))
     decisions.change_status("r1", RequestStatus.OPEN, RequestStatus.REJECTED, decided_by="manager", decided_at=ASKED)
     ids = lambda **given: [request.id for request in decisions.list(**given)]  # noqa: E731

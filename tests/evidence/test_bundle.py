@@ -176,7 +176,9 @@ def test_decisions_gates_and_predictions_are_in_it(decided: Stores, auditor: Act
     assert decision[2] == "approved"
     assert decision[4].startswith("manager, ")
     assert decision[4].endswith("The numbers hold.")
-    assert {row[2] for row in rows(decided, auditor, "Gates")} == {"yes"}
+    gates = rows(decided, auditor, "Gates")
+    assert {row[4] for row in gates} == {"yes"}
+    assert {row[1].partition(",")[0] for row in gates} == {"at the request", "at the decision"}
     (batch,) = rows(decided, auditor, "Predictions")
     assert batch[1:4] == ("iris_training_data@1", "predictions@1", "100")
 

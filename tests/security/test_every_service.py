@@ -25,7 +25,7 @@ from core.features.history import as_of, findings_as_of, lineage_as_of, requests
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
-from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
+from core.features.promotion import decide, present_gates, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
 from core.features.takeover import accept_registry
@@ -77,6 +77,11 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "request_promotion.preview_gates": (
         "promotion.read",
         lambda g, a: request_promotion.preview_gates(g.stores, a, KEY, Stage.STAGING),
+    ),
+    "present_gates.present_gates": ("promotion.read", lambda g, a: present_gates.present_gates(g.stores, a, g.request)),
+    "present_gates.present_gates_of": (
+        "promotion.read",
+        lambda g, a: present_gates.present_gates_of(g.stores, a, [g.request]),
     ),
     "request_promotion.request_promotion": (
         "promotion.request",

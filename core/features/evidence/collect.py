@@ -149,11 +149,16 @@ def related_events(stores: Stores, key: ModelVersionKey, data: Iterable[TableVer
 
 
 def replaced_version(material: ModelEvidence) -> tuple[str | None, Mapping[str, float]]:
-    """Return the version that was in Production at the decision on this one, with its metrics as the gates saw them."""
+    """Return the version with which the decision compared this one, with its metrics as the gates saw them.
+
+    An older record does not keep the evidence of its decision; then the answer is from the evidence of the request.
+    """
     requests = [r for r in material.requests if r.version == material.key.version and r.to is Stage.PRODUCTION]
     approved = [r for r in requests if r.status is RequestStatus.APPROVED]
     for request in (*reversed(approved), *reversed(requests)):
-        production = request.evidence.get("production") or {}
+        check = request.at_decision
+        evidence = request.evidence if check is None or check.evidence is None else check.evidence
+        production = evidence.get("production") or {}
         if production.get("model_version"):
             return str(production["model_version"]), production.get("metrics") or {}
     return None, {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.entities import PromotionRequest
+from core.entities import GateCheck, GateResult, PromotionRequest, RequestKind
 from core.features.evidence.annex_iv import Point
 from core.features.evidence.collect import ModelEvidence
 from core.features.evidence.section import Section, make_section, plain
@@ -13,14 +13,52 @@ def gates(evidence: ModelEvidence) -> Section:
     requests = [request for request in evidence.requests if request.version == evidence.key.version]
     return make_section(
         text("Gates"),
-        header=(text("Request"), text("Gate"), text("Passed"), text("Detail")),
-        rows=[
-            (request.id, gate.name, text("yes") if gate.passed else text("NO"), gate.detail)
-            for request in requests
-            for gate in request.gates
-        ],
+        header=(
+            text("Request"),
+            text("Evaluated"),
+            text("Compared with"),
+            text("Gate"),
+            text("Passed"),
+            text("Detail"),
+        ),
+        rows=[row for request in requests for row in _gate_rows(request)],
         empty=text("No gate was evaluated: no stage was requested for this version."),
     )
+
+
+def _gate_rows(request: PromotionRequest) -> list[tuple[object, ...]]:
+    """The gates at the request, then at the decision; a rollback is both at once."""
+    rows: list[tuple[object, ...]] = []
+    if request.kind is RequestKind.PROMOTION or request.at_decision is None:
+        evaluated = text("at the request, {time}", time=plain(request.at_request.at))
+        rows += [(request.id, evaluated, *row) for row in _check_rows(request.at_request)]
+    if request.at_decision is not None:
+        evaluated = text("at the decision, {time}", time=plain(request.at_decision.at))
+        rows += [(request.id, evaluated, *row) for row in _check_rows(request.at_decision)]
+    return rows
+
+
+def _check_rows(check: GateCheck) -> list[tuple[str, ...]]:
+    if check.gates is None:
+        return [(text("not kept"), "", "", text("An earlier version of ModelLedger replaced these gates."))]
+    if check.problem is not None:
+        return [("", "", text("NO"), text("not evaluated: {problem}", problem=check.problem))]
+    compared_with = _compared_with(check)
+    return [(compared_with, gate.name, _passed(gate), gate.detail) for gate in check.gates]
+
+
+def _compared_with(check: GateCheck) -> str:
+    if check.evidence is None:
+        return text("not kept")
+    if check.compared_with is None:
+        return text("no version")
+    if check.is_rival_in_production:
+        return check.compared_with
+    return text("{version} (last in Production)", version=check.compared_with)
+
+
+def _passed(gate: GateResult) -> str:
+    return text("yes") if gate.passed else text("NO")
 
 
 def decisions(evidence: ModelEvidence) -> Section:

@@ -108,6 +108,9 @@ def _next_state(state: RequestAsOf, event: Event, intent: Event) -> RequestAsOf:
             "decided_at": datetime.fromisoformat(decided_at) if decided_at else event.time,
             "reason": event.reason if status is RequestStatus.EXPIRED else intent.reason,
         }
+    if "decision_gates" in event.after and status not in _PENDING:
+        changes["decision_gates"] = tuple(GateResult(**gate) for gate in event.after["decision_gates"])
+        changes["checked_at"] = event.time
     for name in ("intended", "stages"):
         if status is RequestStatus.APPROVED and isinstance(row.get(name), Mapping):
             changes[name] = dict(row[name])

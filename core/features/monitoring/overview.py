@@ -30,6 +30,7 @@ from core.features.lineage.provenance import Provenance, provenance
 from core.features.lineage.version_data import data_of
 from core.features.monitoring.data_watch import replaced_data
 from core.features.monitoring.reconcile import find_differences, find_unfinished
+from core.features.promotion.present_gates import PresentGates, present_gates_of
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi
@@ -66,11 +67,13 @@ class Overview:
     """The content of the page Overview.
 
     *registry_problem* is set where MLflow does not answer; then *serving* is empty and the rest is still valid.
+    *waiting_gates* are the gates of the first of *waiting* as they are now, by request id.
     *findings* are the open ones, by due date. A difference with an open finding is not repeated in *risks*.
     """
 
     serving: tuple[Serving, ...]
     waiting: tuple[PromotionRequest, ...]
+    waiting_gates: Mapping[str, PresentGates]
     changes: tuple[Event, ...]
     risks: tuple[Difference, ...]
     findings: tuple[Finding, ...]
@@ -85,6 +88,7 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     problem: str | None = None
     serving: tuple[Serving, ...] = ()
     risks = find_unfinished(stores)
+    waiting = stores.decisions.list(statuses=(RequestStatus.OPEN,))
     try:
         serving = _serving(stores)
         risks = (*find_differences(stores, actor), *_replaced(serving))
@@ -96,7 +100,8 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     unreported = tuple(d for d in risks if (d.kind, d.subject, d.expected, d.found) not in reported)
     return Overview(
         serving=serving,
-        waiting=stores.decisions.list(statuses=(RequestStatus.OPEN,)),
+        waiting=waiting,
+        waiting_gates=present_gates_of(stores, actor, waiting),
         changes=stores.audit.search(outcome=Outcome.SUCCESS.value, limit=_RECENT),
         risks=(*unreported, *_unreadable(serving)),
         findings=findings,

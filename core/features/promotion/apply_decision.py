@@ -26,9 +26,10 @@ def begin_decision(
     actor: Actor,
     reason: str,
     gates: tuple[GateResult, ...],
+    evidence: Mapping[str, Any],
     versions: tuple[ModelVersion, ...],
 ) -> PromotionRequest:
-    """Record the decider and the intended stages. A rollback is saved here for the first time.
+    """Record the decider, the gates with their evidence, and the intended stages. A rollback is first saved here.
 
     Raises:
         AlreadyDecided: another actor was first.
@@ -37,7 +38,7 @@ def begin_decision(
         "decided_by": actor.name,
         "decided_at": datetime.now(UTC),
         "reason": reason,
-        "gates": gates,
+        **gates_at_decision(gates, evidence),
         "intended": {
             str(n): stage.value for n, stage in intended_stages(versions, request.version, request.to).items()
         },
@@ -46,6 +47,11 @@ def begin_decision(
     if request.kind is RequestKind.ROLLBACK:
         return stores.decisions.add(replace(request, status=RequestStatus.UNFINISHED, **changes))
     return stores.decisions.change_status(request.id, RequestStatus.OPEN, RequestStatus.UNFINISHED, **changes)
+
+
+def gates_at_decision(gates: tuple[GateResult, ...], evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that keep the gates as they are now, at its decision."""
+    return {"decision_gates": gates, "decision_evidence": evidence, "checked_at": datetime.now(UTC)}
 
 
 def apply_decision(
@@ -94,9 +100,11 @@ def require_unchanged_evidence(stores: Stores, request: PromotionRequest) -> Non
         expire_and_raise(stores, request, changed)
 
 
-def expire_and_raise(stores: Stores, request: PromotionRequest, changed: str) -> NoReturn:
+def expire_and_raise(
+    stores: Stores, request: PromotionRequest, changed: str, decision_gates: Mapping[str, Any] | None = None
+) -> NoReturn:
     """End the request as expired and raise EvidenceChanged."""
-    expired = expire_request(stores, request, changed)
+    expired = expire_request(stores, request, changed, decision_gates)
     raise EvidenceChanged(
         "Request {request_id} has expired: {reason}. Check {model_version} and request it again.",
         request_id=expired.id,
@@ -105,8 +113,13 @@ def expire_and_raise(stores: Stores, request: PromotionRequest, changed: str) ->
     )
 
 
-def expire_request(stores: Stores, request: PromotionRequest, changed: str) -> PromotionRequest:
-    """End a request, whatever its approvals, because the facts named in *changed* changed after the request."""
+def expire_request(
+    stores: Stores, request: PromotionRequest, changed: str, decision_gates: Mapping[str, Any] | None = None
+) -> PromotionRequest:
+    """End a request, whatever its approvals, because the facts named in *changed* changed after the request.
+
+    *decision_gates* are the gates as they are now (`gates_at_decision`), where the request does not keep them yet.
+    """
     return stores.decisions.change_status(
         request.id,
         request.status,
@@ -116,6 +129,7 @@ def expire_request(stores: Stores, request: PromotionRequest, changed: str) -> P
         reason=text("the evidence changed after the request ({changed})", changed=changed),
         intended={},
         previous=None,
+        **(decision_gates or {}),
     )
 
 
@@ -176,6 +190,9 @@ def undo_decision(stores: Stores, request: PromotionRequest, why: str) -> Promot
         "reason": None,
         "intended": {},
         "previous": None,
+        "decision_gates": None,
+        "decision_evidence": None,
+        "checked_at": None,
     }
     return stores.decisions.change_status(request.id, RequestStatus.UNFINISHED, RequestStatus.OPEN, **reopened)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from core.access.permissions import Action
 from core.audit.row_snapshots import request_snapshot
 from core.entities import Actor, Approval, GateResult, ModelVersionKey, PromotionRequest, RequestStatus, Stage
-from core.errors import GatesFailed, Overtaken
+from core.errors import CoreError, GatesFailed, Overtaken
 from core.features.promotion.apply_decision import (
     apply_decision,
     begin_decision,
     expire_and_raise,
+    gates_at_decision,
     refuse_while_unfinished,
     stage_names,
     stages_of,
@@ -69,15 +72,22 @@ def approve(
             stages = stages_of(versions)
             record.before["stages"] = stage_names(stages)
             begun = begin_decision(
-                stores, request, actor=actor, reason=reason, gates=evaluation.gates, versions=versions
+                stores,
+                request,
+                actor=actor,
+                reason=reason,
+                gates=evaluation.gates,
+                evidence=evaluation.evidence,
+                versions=versions,
             )
             approved = apply_decision(stores, begun, lock, before=stages)
         record.after = {"request": approved.id, "decision": "approved", "stages": dict(approved.stages)}
+        record.after |= logged_gates(approved)
     return approved
 
 
 def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> PromotionRequest:
-    """Reject an open request. No stage changes.
+    """Reject an open request. No stage changes. The rejection keeps the gates as they are at this moment.
 
     Raises:
         AlreadyDecided, SelfApproval, ReasonMissing.
@@ -94,6 +104,8 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
     ) as record:
         reason = require_reason(reason)
         refuse_own_request(stores, request, actor)
+        _refuse_unless_open(stores, request.id)
+        decision_gates = _gates_now(stores, request)
         rejected = stores.decisions.change_status(
             request.id,
             RequestStatus.OPEN,
@@ -101,9 +113,19 @@ def reject(stores: Stores, actor: Actor, request_id: str, *, reason: str) -> Pro
             decided_by=actor.name,
             decided_at=datetime.now(UTC),
             reason=reason,
+            **decision_gates,
         )
-        record.after = {"request": rejected.id, "decision": "rejected"}
+        record.after = {"request": rejected.id, "decision": "rejected", **logged_gates(rejected)}
     return rejected
+
+
+def logged_gates(request: PromotionRequest) -> dict[str, Any]:
+    """Return what an event of a decision says about the gates: which passed, and the version compared with."""
+    check = request.at_decision
+    if check is None:
+        return {}
+    gates = [asdict(gate) for gate in check.gates or ()]
+    return {"decision_gates": gates, "gates_passed": check.passed, "compared_with": check.compared_with}
 
 
 def refuse_overtaken(stores: Stores, model: str, seen_decisions: int) -> None:
@@ -150,9 +172,18 @@ def _evaluate_again(stores: Stores, request: PromotionRequest) -> GateEvaluation
     evaluation = evaluate_gates(stores, request.key, request.to)
     changed = changed_facts(request.evidence, evaluation.candidate)
     if changed is not None:
-        expire_and_raise(stores, request, changed)
+        expire_and_raise(stores, request, changed, gates_at_decision(evaluation.gates, evaluation.evidence))
     require_gates(request.key, request.to, evaluation.gates, request_id=request.id)
     return evaluation
+
+
+def _gates_now(stores: Stores, request: PromotionRequest) -> dict[str, Any]:
+    """Evaluate the gates for the record. A request can be rejected although its gates cannot be evaluated."""
+    try:
+        evaluation = evaluate_gates(stores, request.key, request.to)
+    except CoreError as error:
+        return gates_at_decision((), {"problem": str(error)})
+    return gates_at_decision(evaluation.gates, evaluation.evidence)
 
 
 def _add_approval(

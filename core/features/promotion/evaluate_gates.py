@@ -114,8 +114,10 @@ class GateEvaluation:
         return {**self.facts, "fingerprint": self.fingerprint}
 
 
-def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
+def read_candidate(stores: Stores, key: ModelVersionKey, *, artifact: Mapping[str, Any] | None = None) -> Candidate:
     """Read the facts of a model version from registry, tracking store and data, and hash its files. Uses no cache.
+
+    With *artifact*, the facts of the files as they were read before, the files are not read.
 
     Raises:
         ModelVersionNotFound, RegistryUnavailable.
@@ -132,7 +134,7 @@ def read_candidate(stores: Stores, key: ModelVersionKey) -> Candidate:
         data=data,
         source=data[0].source,
         verdict=data[0].verdict,
-        artifact=_artifact(stores, key),
+        artifact=_artifact(stores, key) if artifact is None else artifact,
     )
 
 
@@ -145,13 +147,17 @@ def changed_facts(evidence: Mapping[str, Any], candidate: Candidate) -> str | No
     return ", ".join(name for name in facts if recorded.get(name) != settled(facts[name])) or "evidence"
 
 
-def evaluate_gates(stores: Stores, key: ModelVersionKey, to: Stage) -> GateEvaluation:
+def evaluate_gates(
+    stores: Stores, key: ModelVersionKey, to: Stage, *, artifact: Mapping[str, Any] | None = None
+) -> GateEvaluation:
     """Run the gates of the model's policy. The baseline is the version in Production, else the last one there.
+
+    *artifact* is as in `read_candidate`.
 
     Raises:
         ModelVersionNotFound, RegistryUnavailable, BadSettings.
     """
-    candidate = read_candidate(stores, key)
+    candidate = read_candidate(stores, key, artifact=artifact)
     production = stores.models.production(key.model)
     baseline = _baseline(stores, key, production)
     policy = policy_for(key.model, to, _task(candidate), stores.settings.policies)

@@ -9,7 +9,7 @@ from uuid import uuid4
 from core.access.permissions import Action
 from core.audit.row_snapshots import request_snapshot
 from core.entities import Actor, Approval, ModelVersionKey, PromotionRequest, RequestKind, RequestStatus, Stage
-from core.errors import AlreadyDecided, RequestNotFound
+from core.errors import RequestNotFound
 from core.features.promotion.evaluate_gates import GateEvaluation, evaluate_gates
 from core.features.promotion.reason import require_reason
 from core.features.stores import Stores
@@ -60,7 +60,7 @@ def request_promotion(
     A request whose gates fail is kept too: it cannot be approved, but shows who requested what and why it failed.
 
     Raises:
-        AlreadyDecided: the same request is open already.
+        AlreadyDecided: the same request is open already, or another actor makes it at this moment.
         ReasonMissing, ModelVersionNotFound, RegistryUnavailable.
     """
     key = ModelVersionKey(model=model, version=version)
@@ -70,15 +70,7 @@ def request_promotion(
         actor, Action.PROMOTION_REQUEST, str(key), reason=reason, before=before, snapshot=request_snapshot(request_id)
     ) as record:
         reason = require_reason(reason)
-        for other in stores.decisions.list(model=model, statuses=(RequestStatus.OPEN,)):
-            if other.version == version and other.to is to:
-                raise AlreadyDecided(
-                    "{requester} already requested {stage} for {model_version}. Request {request_id} is open.",
-                    requester=other.requested_by,
-                    stage=to.value,
-                    model_version=str(key),
-                    request_id=other.id,
-                )
+        stores.decisions.refuse_second(model, version, to)
         evaluation = evaluate_gates(stores, key, to)
         request = PromotionRequest(
             id=request_id,

@@ -17,7 +17,7 @@ from core.features.promotion.apply_decision import (
     stage_names,
     stages_of,
 )
-from core.features.promotion.decide import refuse_overtaken, require_gates
+from core.features.promotion.decide import logged_gates, refuse_overtaken, require_gates
 from core.features.promotion.evaluate_gates import evaluate_gates
 from core.features.promotion.reason import require_reason
 from core.features.promotion.review import needs_review
@@ -86,11 +86,20 @@ def roll_back(
                 request_reason=reason,
                 evidence=evaluation.evidence,
             )
-            begun = begin_decision(stores, request, actor=actor, reason=reason, gates=gates, versions=versions)
+            begun = begin_decision(
+                stores,
+                request,
+                actor=actor,
+                reason=reason,
+                gates=gates,
+                evidence=evaluation.evidence,
+                versions=versions,
+            )
             done = apply_decision(stores, begun, lock, before=stages)
         decision = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": decision, "stages": dict(done.stages)}
         record.after["gates"] = [asdict(gate) for gate in gates]
+        record.after |= logged_gates(done)
     return done
 
 
