@@ -7,7 +7,7 @@ import streamlit as st
 from core.access.permissions import Action
 from core.entities import RequestStatus, Stage
 from core.features.monitoring.findings import list_findings
-from core.features.promotion.present_gates import present_gates, present_gates_of
+from core.features.open_requests.present_gates import present_gates, present_gates_of
 from core.features.promotion.request_promotion import list_requests, preview_gates, request_promotion
 from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets

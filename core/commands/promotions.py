@@ -22,8 +22,8 @@ from core.entities import Actor, Approval, GateCheck, GateResult, PromotionReque
 from core.features.history.as_of import parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
+from core.features.open_requests.present_gates import PresentGates, present_gates_of
 from core.features.promotion import decide, request_promotion
-from core.features.promotion.present_gates import PresentGates, present_gates_of
 from core.features.promotion.roll_back import roll_back
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Request id.")]

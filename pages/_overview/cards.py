@@ -7,7 +7,7 @@ import streamlit as st
 from core.entities import Finding, GateCheck, PromotionRequest
 from core.features.monitoring.findings import findings_about_version
 from core.features.monitoring.overview import Serving
-from core.features.promotion.present_gates import PresentGates
+from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better
 from pages._audit import finding_views

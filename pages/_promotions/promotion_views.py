@@ -20,8 +20,8 @@ from core.entities import (
     Stage,
 )
 from core.features.monitoring.findings import findings_about_model
+from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.evaluate_gates import GateEvaluation
-from core.features.promotion.present_gates import PresentGates
 from core.features.runs.compare import direction
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from core.texts import text

@@ -11,9 +11,10 @@ from mlflow import MlflowClient
 
 from core.entities import Actor, ModelVersionKey, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, EvidenceChanged, RegistryUnavailable
-from core.features.promotion import evaluate_gates, present_gates
+from core.features.open_requests import present_gates
+from core.features.open_requests.present_gates import MOST_PER_LIST, present_gates_of
+from core.features.promotion import evaluate_gates
 from core.features.promotion.decide import approve, reject
-from core.features.promotion.present_gates import MOST_PER_LIST, present_gates_of
 from core.features.promotion.request_promotion import list_requests, request_promotion
 from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores

@@ -25,7 +25,8 @@ from core.features.history import as_of, findings_as_of, lineage_as_of, requests
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
-from core.features.promotion import decide, present_gates, request_promotion, roll_back, rollback_checks
+from core.features.open_requests import present_gates
+from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
 from core.features.takeover import accept_registry

@@ -30,7 +30,7 @@ from core.features.lineage.provenance import Provenance, provenance
 from core.features.lineage.version_data import data_of
 from core.features.monitoring.data_watch import replaced_data
 from core.features.monitoring.reconcile import find_differences, find_unfinished
-from core.features.promotion.present_gates import PresentGates, present_gates_of
+from core.features.open_requests.present_gates import PresentGates, present_gates_of
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi

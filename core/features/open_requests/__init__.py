@@ -1,0 +1,1 @@
+"""Open requests as they are now."""
