@@ -48,9 +48,17 @@ def findings() -> None:
         finding_forms.compare_form(stores, actor)
     known = all_findings()
     with_closed = st.toggle(t("Include closed findings"), key="audit_closed", bind="query-params")
-    shown = [finding for finding in known if finding.is_open or with_closed]
+    listed = [finding for finding in known if finding.is_open or with_closed]
+    shown = finding_views.filtered(listed, known)
     if shown:
-        finding_views.findings_table(shown, key="audit_findings", on_pick=open_finding, at=limit)
+        is_many = limit is None and session.may(actor, Action.RECONCILE_RESOLVE)
+        selected = finding_views.findings_table(
+            shown, key="audit_findings", on_pick=open_finding, at=limit, is_many=is_many
+        )
+        if limit is None:
+            finding_forms.close_several_form(stores, actor, shown, selected)
+    elif listed:
+        st.info(t("No finding matches. Change the filters."))
     else:
         finding_views.empty_state(limit)
     chosen = finding_views.pick(shown, known, "finding", at=limit)

@@ -7,12 +7,13 @@ import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import Event
-from core.features.monitoring.findings import findings_about_model
+from core.features.monitoring.model_lines import model_lines
 from core.features.monitoring.overview import Overview
 from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
 from pages._audit import event_views, finding_views
 from pages._history import as_of
-from pages._overview import cards
+from pages._overview import cards, model_table
+from pages._promotions import takeover_view
 from pages._ui import cached_readers, escaping, jobs, links, messages, session
 from pages._ui.texts import t
 
@@ -20,27 +21,28 @@ actor = session.require(Action.MODEL_READ)
 stores = session.stores()
 
 
-def production(overview: Overview) -> None:
-    """Show one card per model."""
-    st.subheader(t("In Production"))
+def models(overview: Overview) -> None:
+    """Show the models with their versions in Production."""
+    st.subheader(t("Models") if model_table.is_long(overview.serving) else t("In Production"))
     if overview.registry_problem:
         st.warning(messages.plain(overview.registry_problem), icon=":material/cloud_off:")
         return
     if not overview.serving:
         st.info(t("No models yet. Train one on the page **Training**; a training takes about a minute."))
-    for serving in overview.serving:
-        with st.container(border=True):
-            cards.model_card(serving, findings_about_model(overview.findings, serving.model))
+    model_table.draw(model_lines(overview))
 
 
-def requests(overview: Overview) -> None:
-    """Show one card per pending request."""
+def requests(overview: Overview, *, most: int | None = None) -> None:
+    """Show one card per pending request, at most *most*."""
     st.subheader(t("Pending requests"))
     if not overview.waiting:
         st.caption(t("No pending requests."))
-    for request in overview.waiting:
+    for request in overview.waiting[:most]:
         with st.container(border=True):
             cards.request_card(request, overview.waiting_gates.get(request.id))
+    if most is not None and len(overview.waiting) > most:
+        number = len(overview.waiting)
+        links.link("promotions", t("All {number} pending requests", number=number), promotions_status="waiting")
 
 
 def findings(overview: Overview) -> None:
@@ -85,11 +87,21 @@ with messages.stop_on_error():
     overview = cached_readers.overview(stores, actor)
 if not overview.tables and not overview.serving:
     st.info(t("No tables yet. Ingest a CSV or Parquet file on the page **Tables**, then train a model on it."))
-left, right = st.columns([5, 2], gap="large")
-with left:
-    production(overview)
-with right:
-    requests(overview)
-    findings(overview)
+takeover_view.notice(overview.untaken)
+if model_table.is_long(overview.serving):
+    left, right = st.columns(2, gap="large")
+    with left:
+        requests(overview, most=3)
+    with right:
+        findings(overview)
     risks(overview)
+    models(overview)
+else:
+    left, right = st.columns([5, 2], gap="large")
+    with left:
+        models(overview)
+    with right:
+        requests(overview)
+        findings(overview)
+        risks(overview)
 activity(overview.changes)

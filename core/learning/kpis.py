@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -11,6 +11,7 @@ from core.entities import Task
 
 CLASSIFICATION_METRICS = ("precision", "recall", "f1", "accuracy", "roc_auc", "log_loss")
 REGRESSION_METRICS = ("rmse", "mae", "mape", "r2")
+_MAIN = ("f1", "roc_auc", "accuracy", "precision", "recall", "log_loss", *REGRESSION_METRICS)
 
 # MLflow logs the load of the machine (system/cpu_utilization_percentage) beside the metrics of the training.
 SYSTEM_PREFIX = "system/"
@@ -47,6 +48,14 @@ def metric_names(task: Task) -> tuple[str, ...]:
 def primary_metric(task: Task) -> str:
     """Return the KPI that leads a comparison."""
     return "f1" if task is Task.CLASSIFICATION else "rmse"
+
+
+def main_kpi(names: Iterable[str]) -> str | None:
+    """Return the KPI of *names* that stands for a model in a list: a usual one, else one whose direction is known."""
+    kpis = sorted(filter(is_kpi, names))
+    usual = [name for name in _MAIN if name in kpis]
+    known = [name for name in kpis if is_lower_better(name) is not None]
+    return next(iter((*usual, *known, *kpis)), None)
 
 
 def use_directions(directions: Mapping[str, Better]) -> None:

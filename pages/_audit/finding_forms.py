@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,8 +12,10 @@ from core.access.permissions import Action
 from core.entities import Actor, Finding, Look, Severity
 from core.features.monitoring.baseline import INSPECTOR
 from core.features.monitoring.findings import (
+    ClosedFindings,
     assign_finding,
     close_finding,
+    close_findings,
     inspect_registry,
     last_inspection,
     open_finding,
@@ -156,6 +159,35 @@ def close_form(stores: Stores, actor: Actor, finding: Finding) -> None:
                 st.rerun()
         if not is_review:
             st.caption(t("Closing repairs nothing. A difference that disappears and returns becomes a new finding."))
+
+
+def close_several_form(stores: Stores, actor: Actor, shown: Sequence[Finding], chosen: Sequence[Finding]) -> None:
+    """Let a manager close the *chosen* findings, or else all that are *shown*, with one reason."""
+    opened = [finding for finding in chosen or shown if finding.is_open]
+    if len(opened) < 2 or not session.may(actor, Action.RECONCILE_RESOLVE):
+        return
+    with st.expander(t("Close several findings"), icon=":material/done_all:", expanded=len(chosen) > 1):
+        if chosen:
+            st.caption(t("The chosen rows are closed with one reason. Each closing is an event of its own."))
+        else:
+            st.caption(t("All open findings in the table are closed with one reason. Choose rows to close only those."))
+        with st.form("findings_close_several"):
+            reason = promotion_forms.reason_field(t("Result of the investigation"))
+            number = len(opened)
+            label = tn("Close {n} finding", "Close {n} findings", number)
+            if st.form_submit_button(label, type="primary", icon=":material/done_all:"):
+                with messages.show_errors(), st.spinner(t("Closing the findings")):
+                    done = close_findings(stores, actor, [finding.id for finding in opened], reason=reason)
+                    messages.notify(_closing_result(done))
+                    st.rerun()
+
+
+def _closing_result(done: ClosedFindings) -> str:
+    result = tn("{n} finding closed.", "{n} findings closed.", len(done.closed))
+    if not done.refused:
+        return result
+    reasons = " ".join(dict.fromkeys(done.refused.values()))
+    return t("{result} Not closed: {number}. {reasons}", result=result, number=len(done.refused), reasons=reasons)
 
 
 def _result(last: Look) -> str:

@@ -50,6 +50,8 @@ _UNFINISHED = (reconcile.UNFINISHED_REQUEST, reconcile.UNFINISHED_ACTION)
 _OF_A_MODEL = (reconcile.SEVERAL, registry_watch.SERVING_ALIAS, registry_watch.ALIAS)
 _VERSION = re.compile(r"(?P<model>.+)/(?P<number>\d+)")
 _BY_SEVERITY = tuple(Severity)
+_ANY = "any"
+_FILTERED_FROM = 5
 
 
 def kind(finding: Finding) -> str:
@@ -100,10 +102,51 @@ def empty_state(at: datetime | None) -> None:
     )
 
 
+def filtered(findings: Sequence[Finding], known: Sequence[Finding]) -> Sequence[Finding]:
+    """Draw filters by severity, kind and subject; return those of *findings* that match.
+
+    No filter is drawn where few findings are *known*, closed ones included.
+    """
+    if len(known) <= _FILTERED_FROM:
+        return findings
+    kinds = sorted({finding.kind for finding in known}, key=lambda name: TITLES.get(name, name))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        severity = pickers.choose_word(
+            t("Severity"),
+            {_ANY: text("any severity")} | {each.value: messages.label(each) for each in Severity},
+            "findings_severity",
+        )
+        kind_name = pickers.choose_word(
+            t("Kind"),
+            {_ANY: text("any kind")} | {name: visible(translated(TITLES.get(name, name))) for name in kinds},
+            "findings_kind",
+        )
+        subject = st.text_input(
+            t("Subject contains"), key="findings_subject", bind="query-params", icon=":material/search:", width=230
+        )
+        gone = st.toggle(t("Only no longer seen"), key="findings_gone", bind="query-params")
+    return [
+        finding
+        for finding in findings
+        if severity in (_ANY, finding.severity.value)
+        and kind_name in (_ANY, finding.kind)
+        and (subject or "").strip().casefold() in finding.subject.casefold()
+        and (not gone or finding.gone is not None)
+    ]
+
+
 def findings_table(
-    findings: Sequence[Finding], *, key: str, on_pick: Callable[[str], None], at: datetime | None = None
-) -> None:
-    """Show one line per finding, in the order given, seen from *at* (default: now); a click on a line picks it."""
+    findings: Sequence[Finding],
+    *,
+    key: str,
+    on_pick: Callable[[str], None],
+    at: datetime | None = None,
+    is_many: bool = False,
+) -> list[Finding]:
+    """Show one line per finding, in the order given, seen from *at* (default: now); a click on a line picks it.
+
+    With *is_many* several lines can be chosen. Return the chosen ones.
+    """
     opened, closed_by = t("Opened"), t("Closed by")
     rows = [
         {
@@ -123,22 +166,23 @@ def findings_table(
 
     def pick_row() -> None:
         selected = st.session_state[key].selection.rows
-        if selected:
+        if len(selected) == 1:
             on_pick(findings[selected[0]].id)
 
     has_closed = any(not finding.is_open for finding in findings)
-    escaping.table(
+    event = escaping.table(
         pd.DataFrame(rows),
         style=messages.coloured,
         key=key,
         on_select=pick_row,
-        selection_mode="single-row",
+        selection_mode="multi-row" if is_many else "single-row",
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 330),
         column_order=[name for name in rows[0] if name != closed_by or has_closed],
         column_config={opened: messages.time_column(opened)},
         alt=t("Findings, by due date"),
     )
+    return [findings[row] for row in event.selection.rows if row < len(findings)]
 
 
 def pick(shown: Sequence[Finding], known: Sequence[Finding], key: str, *, at: datetime | None = None) -> str | None:

@@ -15,7 +15,7 @@ from pages._ui import escaping, links, messages
 from pages._ui.texts import t, tn
 
 
-def model_card(serving: Serving, findings: tuple[Finding, ...]) -> None:
+def model_card(serving: Serving, findings: tuple[Finding, ...], *, is_untaken: bool = False) -> None:
     """Show a model's version in Production with its data, decision and KPIs. *findings* are those of the model."""
     name, action = st.columns([5, 2], vertical_alignment="center")
     with name, st.container(horizontal=True, vertical_alignment="center"):
@@ -29,6 +29,8 @@ def model_card(serving: Serving, findings: tuple[Finding, ...]) -> None:
                 t("version {version} of {total}", version=serving.production.version, total=serving.versions),
                 width="content",
             )
+        if is_untaken:
+            st.badge(t("not taken over yet"), icon=":material/inventory_2:", color="gray")
         if findings:
             finding_views.count_badge(findings)
     with action:
@@ -105,6 +107,9 @@ def _facts(serving: Serving) -> None:
         time = messages.local_time(serving.since)
         if serving.decided_by:
             decision = t("since {time}, approved by {name}", time=time, name=messages.plain(serving.decided_by))
+        elif serving.accepted_by:
+            person = messages.plain(serving.accepted_by)
+            decision = t("since {time}, accepted as found by {name}", time=time, name=person)
         else:
             decision = t("since {time}, not decided in ModelLedger", time=time)
         st.caption(decision, width="content")

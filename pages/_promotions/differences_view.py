@@ -6,25 +6,40 @@ import streamlit as st
 
 from core.entities import Actor
 from core.errors import CoreError
-from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST, find_differences, find_unfinished
+from core.features.monitoring.reconcile import (
+    NOT_TAKEN_OVER,
+    UNFINISHED_ACTION,
+    UNFINISHED_REQUEST,
+    find_differences,
+    find_unfinished,
+)
 from core.features.stores import Stores
-from pages._promotions import promotion_forms, promotion_views
+from core.features.takeover.acceptances import UntakenModel, list_untaken
+from pages._promotions import promotion_forms, promotion_views, takeover_view
 from pages._ui import links, messages
 from pages._ui.texts import t
 
 
 def draw(stores: Stores, actor: Actor) -> None:
     """Show what differs between the registry and the decisions. ModelLedger repairs nothing silently."""
+    untaken: tuple[UntakenModel, ...] = ()
     try:
-        found = find_differences(stores, actor)
+        found = tuple(d for d in find_differences(stores, actor) if d.kind != NOT_TAKEN_OVER)
+        untaken = list_untaken(stores, actor)
     except CoreError as error:
         # Unfinished actions are in ModelLedger's own database.
         messages.show_error(error)
         found = find_unfinished(stores)
         if not found:
             return
+    takeover_view.draw(stores, actor, untaken)
     if not found:
-        st.success(t("Registry and decisions agree. No action is unfinished."), icon=":material/check:")
+        st.success(
+            t("No other difference. No action is unfinished.")
+            if untaken
+            else t("Registry and decisions agree. No action is unfinished."),
+            icon=":material/check:",
+        )
         return
     promotion_views.differences_table(found)
     links.link("audit", t("Show as findings, with owner and due date"), audit_tab=t("Findings"))

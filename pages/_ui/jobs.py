@@ -22,6 +22,7 @@ _KINDS = {
     "score": text("Scoring"),
     "reproduce": text("Reproduction"),
     "head-to-head": text("Comparison"),
+    "accept": text("Acceptance"),
 }
 _LINES = 300
 _PAGE = 50
@@ -102,6 +103,8 @@ def link(job: Job, label: str) -> None:
     elif job.kind == "head-to-head":
         version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
         links.link("models", label, models_tab=t("Head to head"), models_compared=job.id, **version)
+    elif job.kind == "accept":
+        links.link("promotions", label, promotions_tab=t("Differences"), promotions_accept=job.id)
 
 
 def history(

@@ -12,7 +12,7 @@ from core.escaping import visible
 from core.features.data.browse import TableSummary
 from core.features.runs.models import ModelSummary, ModelVersions
 from pages._ui import messages
-from pages._ui.texts import t, tn
+from pages._ui.texts import t, tn, translated
 
 
 def table(tables: Sequence[TableSummary], key: str, *, at: DeltaGenerator | None = None) -> str | None:
@@ -106,6 +106,25 @@ def choose(
         )
         place.warning(messages.plain(sentence), icon=":material/link_off:")
     return chosen
+
+
+def choose_word(label: str, words: Mapping[str, str], key: str) -> str:
+    """Return the choice in a select box of a few known values, by default the first.
+
+    *words* gives the text of each value. The address holds a choice other than the first.
+    """
+    first = next(iter(words))
+    linked = st.query_params.get(key, first)
+    box, seen = f"{key}.box", f"{key}.seen"
+    if linked in words and (linked != st.session_state.get(seen) or box not in st.session_state):
+        st.session_state[box] = linked
+    value: str = st.selectbox(label, list(words), format_func=lambda name: translated(words[name]), key=box, width=178)
+    if value == first:
+        st.query_params.pop(key, None)
+    elif value != st.query_params.get(key):
+        st.query_params[key] = value
+    st.session_state[seen] = value
+    return value
 
 
 def choose_some(

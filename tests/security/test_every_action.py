@@ -258,6 +258,9 @@ ELSEWHERE = {
     "Compare now": "tests/pages/test_findings.py",
     "Open finding": "tests/pages/test_findings.py",
     "Change owner or due date": "tests/pages/test_findings.py",
+    "Accept the state as found": "tests/pages/test_take_over.py",
+    "Close {n} finding": "tests/pages/test_take_over.py",
+    "Close {n} findings": "tests/pages/test_take_over.py",
     "Mark as reviewed": "tests/pages/test_findings.py",
 }
 

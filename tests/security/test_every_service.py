@@ -29,7 +29,7 @@ from core.features.open_requests import present_gates
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
-from core.features.takeover import accept_registry
+from core.features.takeover import accept_registry, acceptances
 from core.features.training import recipe_projects, recipes, reproduce, train
 from core.jobs.progress import Silent
 from tests.core.test_permissions import TABLE
@@ -135,6 +135,7 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "reconcile.resolve",
         lambda g, a: findings.close_findings(g.stores, a, [g.finding], reason="r"),
     ),
+    "acceptances.list_untaken": ("reconcile.read", lambda g, a: acceptances.list_untaken(g.stores, a)),
     "accept_registry.accept_registry": (
         "registry.accept",
         lambda g, a: accept_registry.accept_registry(g.stores, a, reason="r"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.access.permissions import Action
 from core.audit.canonical_json import settled
-from core.entities import Event, ModelVersion, ModelVersionKey, Outcome, Stage
+from core.entities import Actor, Event, ModelVersion, ModelVersionKey, Outcome, Stage
 from core.features.stores import Stores
 
 
@@ -92,6 +92,16 @@ def created_here(stores: Stores) -> frozenset[str]:
     )
     names = (str(event.after.get("model") or "") for event in trainings)
     return frozenset(name.removesuffix("/1") for name in names if name.endswith("/1"))
+
+
+def list_untaken(stores: Stores, actor: Actor) -> tuple[UntakenModel, ...]:
+    """Return the models that are not taken over yet, by name.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer.
+    """
+    stores.audit.require(actor, Action.RECONCILE_READ)
+    return find_untaken(stores, stores.models.versions())
 
 
 def find_untaken(stores: Stores, versions: Iterable[ModelVersion]) -> tuple[UntakenModel, ...]:
