@@ -9,11 +9,11 @@ def test_fast_answers_lead_to_500_rows_a_call_and_slow_ones_to_fewer() -> None:
     size = CallSize()
     assert size.rows == 100
     for _ in range(5):
-        size.adapt(size.rows, size.rows * 0.001)  # 1 ms a run
+        size.adapt(size.rows, size.rows * 0.0005)  # 0.5 ms a run
     assert size.rows == 500
     size.adapt(500, 5.0)  # a busy server: 10 ms a run
-    assert size.rows == 50
-    size.adapt(50, 60.0)
+    assert size.rows == 40
+    size.adapt(40, 60.0)
     assert size.rows == 20
 
 
