@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -81,6 +82,13 @@ def is_lower_better(metric: str) -> bool | None:
     else:
         return None
     return not lower if words[0] in ("neg", "negative") else lower
+
+
+def metric_text(value: float, digits: int = 4) -> str:
+    """Return a metric with *digits* significant digits; undefined values as NaN, ∞ or −∞."""
+    if math.isnan(value):
+        return "NaN"
+    return f"{value:.{digits}g}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
 
 
 def is_kpi(metric: str) -> bool:

@@ -14,6 +14,8 @@ from core.features.monitoring.findings import findings_about_model, findings_abo
 from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._lineage import lineage_graph
+from pages._runs.metric_columns import metric_cells
+from pages._runs.run_tables import metric_names
 from pages._ui import escaping, messages, pickers
 from pages._ui.texts import t
 
@@ -123,6 +125,8 @@ def show_models(state: StateAsOf) -> None:
         return
     _production(model)
     finding_views.summary(findings_about_model(state.findings, model.name), at=state.moment)
+    # The log keeps an undefined value as the text NaN, Infinity or -Infinity.
+    measured = [{name: float(value) for name, value in version.metrics.items()} for version in model.versions]
     _table(
         [
             {
@@ -135,9 +139,9 @@ def show_models(state: StateAsOf) -> None:
                 t("Decided"): version.decision.time if version.decision else None,
                 t("Reason"): version.decision.reason if version.decision else None,
                 t("Event"): version.decision.sequence if version.decision else None,
-                **version.metrics,
+                **cells,
             }
-            for version in model.versions
+            for version, cells in zip(model.versions, metric_cells(measured, metric_names(measured)), strict=True)
         ],
         empty=t("The model had no version."),
         times=(t("Trained"), t("Decided")),

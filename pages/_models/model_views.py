@@ -18,6 +18,7 @@ from core.learning.kpis import SYSTEM_PREFIX
 from core.texts import joined
 from pages._audit import finding_views
 from pages._runs import run_tables
+from pages._runs.metric_columns import metric_cells, metric_config
 from pages._runs.run_tables import metric_names, number
 from pages._ui import escaping, messages, paging, pickers
 from pages._ui.texts import t, translated
@@ -61,6 +62,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         for version in shown
     }
     created = t("Created")
+    measured = [version.metrics for version in shown]
     names = sorted({name for v in shown for name in v.metrics if not name.startswith(SYSTEM_PREFIX)}, key=_position)
     rows = [
         {
@@ -68,7 +70,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             t("Stage"): messages.label(version.stage),
             **({t("Findings"): open_findings[version.version]} if any(open_findings.values()) else {}),
             t("Data version"): run_tables.data_labels(version.data) or t("no data version"),
-            **{name: version.metrics.get(name) for name in names},
+            **cells,
             t("Run"): version.run_name,
             t("Run id"): version.run_id,
             t("By"): version.user,
@@ -77,7 +79,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             t("Problem"): version.problem,
             **({t("Notes"): "; ".join(version.notes) or None} if any(v.notes for v in shown) else {}),
         }
-        for version in shown
+        for version, cells in zip(shown, metric_cells(measured, names), strict=True)
     ]
     escaping.table(
         pd.DataFrame(rows),
@@ -85,9 +87,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 360),
         column_config={
-            **{name: st.column_config.NumberColumn(format="%.4f") for name in names},
-            "TrainRows": st.column_config.NumberColumn(format="%d"),
-            "TestRows": st.column_config.NumberColumn(format="%d"),
+            **metric_config(measured, names),
             created: messages.time_column(created),
         },
         alt=t("Versions of {model}, newest first", model=model.name),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from core.entities import Finding, GateCheck, PromotionRequest
@@ -9,7 +11,7 @@ from core.features.monitoring.findings import findings_about_version
 from core.features.monitoring.overview import Serving
 from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.review import EMERGENCY_ROLLBACK
-from core.learning.kpis import is_lower_better
+from core.learning.kpis import is_lower_better, metric_text
 from pages._audit import finding_views
 from pages._ui import escaping, links, messages
 from pages._ui.texts import t, tn
@@ -51,10 +53,10 @@ def model_card(serving: Serving, findings: tuple[Finding, ...], *, is_untaken: b
         finding_views.review_badge(emergency)
     with st.container(horizontal=True, gap="medium"):
         for metric, value in serving.metrics.items():
-            trend = [value for value in serving.trend.get(metric, ()) if value is not None]
+            trend = [value for value in serving.trend.get(metric, ()) if value is not None and math.isfinite(value)]
             st.metric(
                 messages.plain(metric),
-                f"{value:.4g}",
+                metric_text(value),
                 chart_data=trend if len(trend) > 1 else None,
                 help=_trend_help(metric),
                 width=128,

@@ -152,7 +152,7 @@ def _left_out(histories: Mapping[str, MetricHistory], *, is_log: bool) -> list[s
         elif history.is_sampled:
             sentences.append(t("{metric}: {n:,} values of a longer curve are read.", metric=name, n=n))
         if undefined:
-            sentences.append(t("{metric}: {n:,} values are NaN or infinite.", metric=name, n=undefined))
+            sentences.append(t("{metric}: NaN or infinite values that are not drawn: {n:,}.", metric=name, n=undefined))
         if is_log and negative:
-            sentences.append(t("{metric}: {n:,} values are not positive.", metric=name, n=negative))
+            sentences.append(t("{metric}: values that are not positive: {n:,}.", metric=name, n=negative))
     return sentences

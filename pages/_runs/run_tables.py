@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 from core.entities import DataSource, ModelVersion, Run, Stage
 from core.features.runs.compare import Comparison, Direction
 from core.features.runs.runs import run_notes
-from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better
+from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better, metric_text
 from core.texts import text
 from pages._ui import messages
 from pages._ui.texts import t, translated
@@ -66,11 +66,8 @@ def number(value: float | None) -> str:
     """Return a metric with four significant digits; undefined values as NaN or ∞."""
     if value is None:
         return "–"
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    shown = f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    is_whole = math.isfinite(value) and value == int(value) and abs(value) >= 1000
+    shown = f"{value:,.0f}" if is_whole else metric_text(value)
     # A minus sign instead of a hyphen: a spreadsheet reads a cell that begins with a hyphen as a formula.
     return f"−{shown[1:]}" if shown.startswith("-") else shown
 
@@ -84,9 +81,9 @@ def metric_names(metrics: Iterable[Mapping[str, float]]) -> list[str]:
 
 
 def run_rows(
-    runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], metrics: Sequence[str]
+    runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], metrics: Sequence[Mapping[str, object]]
 ) -> pd.DataFrame:
-    """Return one row per run, with doubts about it in the last column."""
+    """Return one row per run, with its cells of *metrics* and with doubts about it in the last column."""
     return pd.DataFrame(
         [
             {
@@ -94,14 +91,14 @@ def run_rows(
                 t("Data version"): data_label(run),
                 t("Model version"): ", ".join(_with_stage(version) for version in versions.get(run.run_id, ())) or None,
                 t("Status"): messages.label(run.status),
-                **{name: run.metrics.get(name) for name in metrics},
+                **cells,
                 t("Started"): run.started,
                 t("By"): run.user,
                 t("Experiment"): run.experiment,
                 t("Run id"): run.run_id,
                 t("Notes"): "; ".join(run_notes(run)) or None,
             }
-            for run in runs
+            for run, cells in zip(runs, metrics, strict=True)
         ]
     )
 

@@ -11,6 +11,7 @@ from core.entities import ModelVersion, Run
 from core.features.runs.compare import Comparison
 from core.texts import text
 from pages._runs import parallel_coordinates, run_charts, run_tables
+from pages._runs.metric_columns import metric_cells, metric_config
 from pages._ui import charts, escaping, messages, pickers
 from pages._ui.texts import t, tn, translated
 
@@ -53,11 +54,12 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
 def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], chosen: Sequence[str]) -> list[str]:
     """Draw one row per run, with the *chosen* runs selected, and return the runs that are selected now."""
     here = [run.run_id for run in runs]
-    metrics = run_tables.metric_names(run.metrics for run in runs)
+    logged = [run.metrics for run in runs]
+    metrics = run_tables.metric_names(logged)
     # Streamlit keeps a selection as numbers of rows: other rows are another table.
     rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_cleared"))).encode()).hexdigest()[:16]
     event = escaping.table(
-        run_tables.run_rows(runs, versions, metrics),
+        run_tables.run_rows(runs, versions, metric_cells(logged, metrics)),
         style=messages.coloured,
         height=min(36 * (len(runs) + 1) + 3, 400),
         on_select="rerun",
@@ -67,9 +69,7 @@ def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], 
             "selection": {"rows": [here.index(run_id) for run_id in chosen], "columns": [], "cells": []},
         },
         column_config={
-            **{name: st.column_config.NumberColumn(format="%.4f") for name in metrics},
-            "TrainRows": st.column_config.NumberColumn(format="%d"),
-            "TestRows": st.column_config.NumberColumn(format="%d"),
+            **metric_config(logged, metrics),
             t("Started"): messages.time_column(t("Started")),
         },
         key=f"runs_table_{rows_digest}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from core.entities import Actor, ModelVersionKey, Stage
 from core.features.monitoring.overview import overview
@@ -96,7 +97,7 @@ def test_the_newest_value_counts_where_several_datasets_were_measured(
     view = show_model_version(stores, auditor, key(1))
     assert view.metrics == {"f1": 0.6}
     assert [(metric.dataset, metric.value) for metric in view.measured.measured] == [("train", 0.99), ("holdout", 0.6)]
-    assert view.measured.notes == ("several datasets have values of f1; the newest counts, on holdout",)
+    assert view.measured.notes == ("several datasets have values of f1; those on holdout count",)
 
 
 def test_the_overview_shows_the_version_in_production(stores: Stores, auditor: Actor, client: MlflowClient) -> None:
@@ -122,3 +123,13 @@ def test_a_version_whose_logged_model_was_deleted_says_so(stores: Stores, audito
     client.delete_logged_model(model_id)
     (model,) = list_models(stores, auditor)
     assert model.versions[0].notes == (f"the logged model {model_id} is not in MLflow",)
+
+
+def test_a_value_on_training_data_never_counts_where_there_is_another(
+    stores: Stores, auditor: Actor, client: MlflowClient
+) -> None:
+    on_datasets = {("holdout", "bb"): {"f1": 0.6}, ("train", "aa"): {"f1": 0.99}}
+    run_id, _ = log_checkpoints(client, [Checkpoint(0, {}, on_datasets)], model=MODEL)
+    dataset = Dataset("train", "aa", "local", "{}")
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    assert show_model_version(stores, auditor, key(1)).metrics == {"f1": 0.6}

@@ -251,3 +251,20 @@ def test_the_axes_of_parallel_coordinates_are_chosen(opened: Opened, sample_stor
     test = opened("runs", runs_view="Parallel coordinates", runs_metric="latency", runs_through="depth")
     assert axes(test)[0] == "depth"
     assert "runs are not shown, because they lack a value: depth (" in said(test).replace("\\", "")
+
+
+def test_undefined_metrics_are_shown_as_what_they_are(opened: Opened, stores: Stores) -> None:
+    run_id = stores.runs.start("undefined", "odd", "ana", {})
+    stores.runs.log(run_id, metrics={"f1": math.nan, "rmse": math.inf, "r2": -math.inf, "mae": 0.25})
+    stores.runs.log(stores.runs.start("undefined", "plain", "ana", {}), metrics={"mae": 0.5})
+    rows = table(opened("runs", runs_experiment="undefined")).set_index("Run")
+    assert rows.loc["odd", ["f1", "rmse", "r2", "mae"]].tolist() == ["NaN", "∞", "−∞", 0.25]
+    assert rows.loc["plain", "f1"] is None
+    one = opened("runs", runs=run_id, runs_view="One run")
+    shown = next(frame.value for frame in one.dataframe if "Values" in frame.value)
+    assert dict(zip(shown["Metric"], shown["Value"], strict=True)) == {
+        "f1": "NaN",
+        "rmse": "∞",
+        "r2": "−∞",
+        "mae": "0.25",
+    }

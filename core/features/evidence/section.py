@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.escaping import visible
+from core.learning.kpis import metric_text
 from core.texts import text
 
 _MAX_ROWS = 500
@@ -31,7 +31,7 @@ def plain(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else str(value)
+        return metric_text(value, 6)
     return visible(re.sub(r"\s*\n\s*", " ", str(value)))
 
 

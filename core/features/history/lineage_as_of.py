@@ -10,6 +10,7 @@ from core.errors import ModelVersionNotFound
 from core.features.history.as_of import StateAsOf, VersionAsOf, state_at
 from core.features.lineage.build_graph import batch_node, model_node
 from core.features.stores import Stores
+from core.learning.kpis import metric_text
 from core.texts import text
 
 
@@ -71,7 +72,8 @@ def _add_origin(version: VersionAsOf, root: str, nodes: list[Node], edges: list[
         else {}
     )
     detail |= {
-        name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in version.metrics.items()
+        name: metric_text(value, 6) if isinstance(value, float) else str(value)
+        for name, value in version.metrics.items()
     }
     nodes.append(Node(id=run, kind=NodeKind.RUN, label=version.run_id[:10], subject=version.run_id, detail=detail))
     edges.append(Edge(source=run, target=root, label="registered as"))

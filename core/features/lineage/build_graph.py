@@ -34,6 +34,7 @@ from core.features.lineage.version_data import recorded_data, view_data, why_not
 from core.features.scoring.batches import find_batch, list_batches
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_acceptance
+from core.learning.kpis import metric_text
 from core.texts import text
 
 
@@ -187,7 +188,7 @@ def _run_node(version: ModelVersion, run: Run | None) -> Node:
     detail = {}
     if run is not None:
         detail = {"status": run.status.value, "user": run.user or "", "experiment": run.experiment}
-        detail |= {name: f"{value:g}" for name, value in run.metrics.items()}
+        detail |= {name: metric_text(value, 6) for name, value in run.metrics.items()}
     label = run.name if run and run.name else run_id[:10]
     subject = f"run {run_id}" if version.run_id else f"run of {version.key}"
     return Node(id=subject, kind=NodeKind.RUN, label=label, subject=run_id, detail=detail, problem=problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -151,13 +151,14 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
     require(actor, Action.MODEL_READ)
     version = stores.models.version(key)
     run = run_of(stores, version)
+    measured = metrics_of_version(stores, version, run)
     info, files, problem = _artifact(stores, key)
     return ModelVersionView(
         version=version,
         run=run,
         run_problem=_run_problem(version, run),
-        notes=run_notes(run) if run else (),
-        measured=metrics_of_version(stores, version, run),
+        notes=run_notes(replace(run, metrics=measured.values)) if run else (),
+        measured=measured,
         late_metrics=late_metrics(stores, run, filter(is_kpi, run.metrics)) if run else {},
         data=data_of(stores, run, version),
         artifacts=files,

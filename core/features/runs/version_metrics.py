@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from core.entities import LoggedModel, ModelMetric, ModelVersion, ModelVersionKey, Run
 from core.features.stores import Stores
@@ -68,7 +69,7 @@ def _metrics_of(
     notes: list[str] = []
     if version.model_id and model is None:
         notes.append(text("the logged model {model} is not in MLflow", model=version.model_id))
-    measured = _by_time(model.metrics) if model else ()
+    measured = _in_order(model.metrics, run) if model else ()
     values = {metric.name: metric.value for metric in measured}
     run_metrics = run.metrics if run else {}
     others = {name: value for name, value in run_metrics.items() if name not in values}
@@ -94,9 +95,14 @@ def _metrics_of(
     )
 
 
-def _by_time(metrics: Iterable[ModelMetric]) -> tuple[ModelMetric, ...]:
-    """Return *metrics* so that the value that counts for a name, the last by step and time, comes last."""
-    return tuple(sorted(metrics, key=lambda metric: (metric.name, metric.step, metric.timestamp)))
+def _in_order(metrics: Iterable[ModelMetric], run: Run | None) -> tuple[ModelMetric, ...]:
+    """Return *metrics* by name, the one that counts last: the newest by step and time, not on training data."""
+    training = {(item.name, item.digest) for item in (run.inputs if run else ()) if item.context == "training"}
+
+    def rank(metric: ModelMetric) -> tuple[str, bool, int, datetime]:
+        return metric.name, (metric.dataset, metric.digest) not in training, metric.step, metric.timestamp
+
+    return tuple(sorted(metrics, key=rank))
 
 
 def _dataset_notes(measured: Sequence[ModelMetric]) -> list[str]:
@@ -110,7 +116,7 @@ def _dataset_notes(measured: Sequence[ModelMetric]) -> list[str]:
             names_by_dataset.setdefault(metrics[-1].dataset or text("no dataset"), []).append(name)
     return [
         text(
-            "several datasets have values of {metrics}; the newest counts, on {dataset}",
+            "several datasets have values of {metrics}; those on {dataset} count",
             metrics=", ".join(names),
             dataset=dataset,
         )

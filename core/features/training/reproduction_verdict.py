@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from core.entities import Reproduced
-from core.learning.kpis import is_kpi
+from core.learning.kpis import is_kpi, metric_text
 from core.texts import text
 
 # Logged by the original run, and measured after the training of today; None if one of both is missing.
@@ -74,7 +74,7 @@ def _is_close(pair: MetricPair, tolerance: float) -> bool:
 
 def _listed(names: list[str], metrics: Mapping[str, MetricPair]) -> str:
     def number(value: float | None) -> str:
-        return "–" if value is None else f"{value:.6g}"
+        return "–" if value is None else metric_text(value, 6)
 
     return ", ".join(
         text("{name} ({before} then, {after} now)", name=name, before=number(logged), after=number(again))
