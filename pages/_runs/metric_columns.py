@@ -8,9 +8,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.learning.kpis import is_kpi
 from pages._runs.run_tables import number
-
-_COUNTS = ("TrainRows", "TestRows")
 
 
 def metric_cells(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[dict[str, object]]:
@@ -25,7 +24,7 @@ def metric_config(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> 
     """Return the formats of the columns of `metric_cells`."""
     texts = _columns_of_text(rows, names)
     return {
-        name: st.column_config.NumberColumn(format="%d" if name in _COUNTS else "%.4f")
+        name: st.column_config.NumberColumn(format="%.4f" if is_kpi(name) else "%d")
         for name in names
         if name not in texts
     }

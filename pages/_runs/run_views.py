@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.entities import ModelVersion, Run
 from core.features.runs.compare import Comparison
+from core.learning.kpis import SYSTEM_PREFIX
 from core.texts import text
 from pages._runs import parallel_coordinates, run_charts, run_tables
 from pages._runs.metric_columns import metric_cells, metric_config
@@ -55,7 +56,7 @@ def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], 
     """Draw one row per run, with the *chosen* runs selected, and return the runs that are selected now."""
     here = [run.run_id for run in runs]
     logged = [run.metrics for run in runs]
-    metrics = run_tables.metric_names(logged)
+    metrics = [name for name in run_tables.metric_names(logged) if not name.startswith(SYSTEM_PREFIX)]
     # Streamlit keeps a selection as numbers of rows: other rows are another table.
     rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_cleared"))).encode()).hexdigest()[:16]
     event = escaping.table(
