@@ -11,7 +11,7 @@ from core.errors import CoreError
 from core.features.data.browse import list_tables, show_version, table_history, table_snapshots
 from core.features.data.export_rows import version_csv
 from core.features.lineage.trained_on import versions_trained
-from pages._tables import diff_view, ingest_form, table_views
+from pages._tables import commit_view, diff_view, ingest_form, table_views
 from pages._ui import charts, escaping, export_button, messages, paging, pickers, session
 from pages._ui.texts import t, tn
 
@@ -22,8 +22,8 @@ actor = session.require(Action.DATA_READ)
 stores = session.stores()
 
 
-def history(table: str, commits: tuple[Commit, ...]) -> None:
-    """Show the commits with the rows that each added and the models trained on it."""
+def history(table: str, commits: tuple[Commit, ...], version: int | None) -> None:
+    """Show the commits with the rows that each added and the models trained on it, and the details of *version*."""
     try:
         trained = versions_trained(stores, actor, table)
     except CoreError as error:
@@ -31,7 +31,16 @@ def history(table: str, commits: tuple[Commit, ...]) -> None:
         trained = {}
     with messages.show_errors():
         snapshots = table_snapshots(stores, actor, table, newest=CHARTED)
-        table_views.history(commits, snapshots, trained)
+        table_views.history(
+            commits,
+            snapshots,
+            trained,
+            key=f"tables_history_{table}",
+            on_pick=lambda number: pickers.preselect("tables_version", str(number)),
+        )
+        for commit in commits:
+            if commit.version == version:
+                commit_view.details(commit)
         if len(snapshots) > 1:
             oldest_first = snapshots[::-1]
             figure = charts.line(
@@ -107,7 +116,7 @@ with messages.stop_on_error():
             rows(name, version)
     if past.open:
         with past:
-            history(name, commits)
+            history(name, commits, version)
     if compared.open:
         with compared, messages.show_errors():
             diff_view.draw(stores, actor, name, commits)

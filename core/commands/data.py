@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from core.escaping import line
 from core.features.data import browse, ingest
 from core.features.data.file_formats.csv_format import CsvFormat
 from core.texts import text
+
+_SHOWN_CHARACTERS = 300
 
 TableName = Annotated[str, typer.Argument(metavar="TABLE", help="Registered name, path or URI.")]
 
@@ -46,7 +49,7 @@ def history(
 ) -> None:
     """List the commits of a table, newest first."""
     commits = browse.table_history(get_stores(), get_actor(as_), table, limit=limit)
-    write_answer([_commit(commit) for commit in commits], as_json=as_json)
+    write_answer([_commit(commit) if as_json else _commit_line(commit) for commit in commits], as_json=as_json)
 
 
 def show(
@@ -204,4 +207,20 @@ def _commit(commit: Commit) -> dict[str, Any]:
         "rows_removed": commit.rows_removed,
         "engine": commit.engine,
         "metadata": dict(commit.metadata),
+        **asdict(commit.details),
     }
+
+
+def _commit_line(commit: Commit) -> dict[str, Any]:
+    """The commit for people: its parameters in one text, and of the other claims those that the writer made."""
+    claims = asdict(commit.details)
+    shown = ("cluster_id", "isolation_level", "is_blind_append", "read_version", "job", "notebook")
+    return {
+        **{name: value for name, value in _commit(commit).items() if name not in claims},
+        "parameters": {name: _compact(value) for name, value in commit.details.parameters.items()},
+        "claims": {name: claims[name] for name in shown if claims[name] not in (None, {})},
+    }
+
+
+def _compact(value: str) -> str:
+    return value if len(value) <= _SHOWN_CHARACTERS else value[: _SHOWN_CHARACTERS - 1] + "…"

@@ -8,6 +8,7 @@ from core.entities.audit import ChainVerdict, Event, Outcome, TamperedRow
 from core.entities.claims import DataSource, DataUse
 from core.entities.data import (
     Commit,
+    CommitDetails,
     Field,
     FieldChange,
     Readability,
@@ -47,6 +48,7 @@ __all__ = [
     "Artifact",
     "ChainVerdict",
     "Commit",
+    "CommitDetails",
     "Comparison",
     "DataSource",
     "DataUse",

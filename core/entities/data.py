@@ -38,12 +38,33 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CommitDetails:
+    """What else the writer of a commit claims about it, with long values cut; None or {} where it says nothing.
+
+    *parameters* are those of the operation, such as the predicate of a DELETE; *metrics* are its counts. *read_version*
+    is the version on which the commit is based.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    job: Mapping[str, str] = field(default_factory=dict)
+    notebook: Mapping[str, str] = field(default_factory=dict)
+    cluster_id: str | None = None
+    isolation_level: str | None = None
+    is_blind_append: bool | None = None
+    read_version: int | None = None
+    user_name: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Commit:
     """One commit of a Delta log.
 
-    *operation*, *user*, *engine*, *metadata* and *written_at* are claims of the writer. Nothing checks them.
+    *operation*, *user*, *engine*, *metadata*, *written_at* and *details* are claims of the writer. Nothing checks them.
     *timestamp* may be the time of the log file, which a copy of the table changes. *written_at* is inside the file, so
-    a copy keeps it. Row counts and *written_at* are None where the writer did not report them.
+    a copy keeps it. Row counts and *written_at* are None where the writer did not report them. A row that a commit
+    changes counts as added and as removed.
     """
 
     table: str
@@ -57,6 +78,7 @@ class Commit:
     files_removed: int = 0
     engine: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    details: CommitDetails = field(default_factory=CommitDetails)
     written_at: datetime | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -35,9 +35,23 @@ def summary(tables: Sequence[TableSummary]) -> None:
 
 
 def history(
-    commits: Sequence[Commit], snapshots: Sequence[Snapshot], trained: Mapping[int, Sequence[ModelVersionKey]]
+    commits: Sequence[Commit],
+    snapshots: Sequence[Snapshot],
+    trained: Mapping[int, Sequence[ModelVersionKey]],
+    *,
+    key: str,
+    on_pick: Callable[[int], None],
 ) -> None:
-    """Show the commits in the order given. User and metadata are claims of the writer."""
+    """Show the commits in the order given; *on_pick* gets the version of a row that is chosen.
+
+    User and metadata are claims of the writer.
+    """
+
+    def pick_row() -> None:
+        selected = st.session_state[key].selection.rows
+        if selected:
+            on_pick(commits[selected[0]].version)
+
     time, added, removed, count = t("Time"), t("Rows added"), t("Rows removed"), t("Rows")
     rows_at = {snapshot.version: snapshot.rows for snapshot in snapshots}
     frame = pd.DataFrame(
@@ -57,7 +71,15 @@ def history(
             for commit in commits
         ]
     ).astype(dict.fromkeys((added, removed, count), "Int64"))
-    escaping.table(frame, placeholder="–", column_config={time: messages.time_column(time)}, key="tables_history")
+    escaping.table(
+        frame,
+        placeholder="–",
+        column_config={time: messages.time_column(time)},
+        key=key,
+        on_select=pick_row,
+        selection_mode="single-row",
+        height=min(36 * (len(commits) + 1) + 3, 460),
+    )
 
 
 def facts(view: VersionView) -> None:

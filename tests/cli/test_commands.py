@@ -26,9 +26,11 @@ def test_history_is_newest_first_with_what_each_version_added(command: Command) 
     commits = command("history", "iris_training_data", "--json").json
     assert [c["version"] for c in commits] == [2, 1, 0]
     assert [c["rows_added"] for c in commits] == [50, 50, 50]
-    assert {"version", "timestamp", "operation", "user", "rows_added", "rows_removed", "engine", "metadata"} == set(
-        commits[0]
-    )
+    assert {
+        *("version", "timestamp", "operation", "user", "rows_added", "rows_removed", "engine", "metadata"),
+        *("parameters", "metrics", "job", "notebook", "cluster_id", "isolation_level", "is_blind_append"),
+        *("read_version", "user_name", "user_id"),
+    } == set(commits[0])
     assert commits[0]["timestamp"].endswith("Z")
     assert len(command("history", "iris_training_data", "--limit", "1", "--json").json) == 1
 

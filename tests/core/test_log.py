@@ -338,6 +338,7 @@ def test_claims_of_both_writers_get_the_same_names(place: Path) -> None:
     commit(place, 1).write_text(json.dumps({"commitInfo": info}))
     found = log_of(place).history(1)[0]
     assert (found.user, found.rows_added, found.rows_removed) == ("ann", 3, 2)
+    assert found.details.user_name == "ann"
     assert dict(found.metadata) == {"modelledger.actor": "ann", "ticket": 7}
 
 

@@ -31,7 +31,7 @@ WRITTEN: dict[str, tuple[str | None, dict[str, Any], tuple[int | None, int | Non
             "num_target_files_removed": "1",
             "num_output_rows": "5",
         },
-        (1, 0),
+        (2, 1),
         (1, 1),
     ),
     "delta-rs delete": (
@@ -56,7 +56,7 @@ WRITTEN: dict[str, tuple[str | None, dict[str, Any], tuple[int | None, int | Non
             "numTargetFilesAdded": "1",
             "numTargetFilesRemoved": "1",
         },
-        (1, 0),
+        (2, 1),
         (1, 1),
     ),
     "a metric that is no number": ("WRITE", {"numOutputRows": "many", "numFiles": "1"}, (None, None), (1, 0)),

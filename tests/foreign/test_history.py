@@ -235,3 +235,109 @@ def test_timestamp_as_of_answers_before_a_missing_commit_and_not_after_it(tmp_pa
     assert early.versions_read[0].version == 0
     with pytest.raises(LogCorrupt, match=r"00000000000000000002\.json is missing"):
         run_query(engine, catalog, "SELECT id FROM t TIMESTAMP AS OF '2026-11-30'")
+
+
+DATABRICKS = {
+    "timestamp": milliseconds(NOON),
+    "userId": "6114923361174",
+    "userName": "zoe@example.org",
+    "operation": "MERGE",
+    "operationParameters": {
+        "predicate": '["(t.id = s.id)"]',
+        "matchedPredicates": '[{"predicate":"(s.gone = true)","actionType":"delete"},{"actionType":"update"}]',
+        "notMatchedPredicates": '[{"actionType":"insert"}]',
+        "notMatchedBySourcePredicates": "[]",
+    },
+    "job": {"jobId": "71", "jobName": "nightly <b>", "jobRunId": "903", "runId": "901", "triggerType": "periodic"},
+    "notebook": {"notebookId": "4410"},
+    "clusterId": "1128-063000-abcd123",
+    "readVersion": 0,
+    "isolationLevel": "WriteSerializable",
+    "isBlindAppend": False,
+    "operationMetrics": {
+        "numTargetRowsInserted": "1",
+        "numTargetRowsMatchedUpdated": "2",
+        "numTargetRowsNotMatchedBySourceUpdated": "1",
+        "numTargetRowsUpdated": "3",
+        "numTargetRowsDeleted": "1",
+        "numTargetRowsCopied": "9",
+        "numOutputRows": "13",
+    },
+    "engineInfo": "Databricks-Runtime/17.3.x-scala2.13",
+    "txnId": "a-1",
+    "userMetadata": "month end",
+}
+
+
+def test_commit_tells_all_that_its_writer_recorded(tmp_path: Path, engine: DeltaEngine) -> None:
+    made = HandmadeTable(tmp_path / "t")
+    made.create(FIELDS)
+    made.commit({"commitInfo": DATABRICKS}, made.add(pa.table({"id": pa.array([1], pa.int64())})))
+    commit = engine.history(Table(name="t", uri=made.uri))[0]
+    assert (commit.operation, commit.user, commit.engine) == ("MERGE", "zoe@example.org", DATABRICKS["engineInfo"])
+    assert (commit.rows_added, commit.rows_removed) == (4, 4), "an updated row counts as added and as removed"
+    assert commit.metadata == {"userMetadata": "month end"}
+    claims = commit.details
+    assert claims.parameters == DATABRICKS["operationParameters"]
+    assert claims.metrics == DATABRICKS["operationMetrics"]
+    assert (claims.job, claims.notebook) == (DATABRICKS["job"], DATABRICKS["notebook"])
+    assert (claims.cluster_id, claims.isolation_level) == ("1128-063000-abcd123", "WriteSerializable")
+    assert (claims.is_blind_append, claims.read_version) == (False, 0)
+    assert (claims.user_name, claims.user_id) == ("zoe@example.org", "6114923361174")
+
+
+@pytest.mark.parametrize(
+    ("operation", "metrics", "rows"),
+    [
+        # a replaceWhere of Delta Spark 4.4.0: one row replaced, 13 rows of the same file copied
+        ("WRITE", {"numOutputRows": "14", "numCopiedRows": "13", "numDeletedRows": "1"}, (1, 1)),
+        ("WRITE", {"num_added_rows": "3"}, (3, None)),
+        ("MERGE", {"num_target_rows_inserted": 1, "num_target_rows_updated": 2, "num_target_rows_copied": 7}, (3, 2)),
+        ("MERGE", {"numTargetRowsMatchedUpdated": "2", "numTargetRowsNotMatchedBySourceUpdated": "1"}, (3, 3)),
+        ("UPDATE", {"numUpdatedRows": "3", "numCopiedRows": "2"}, (3, 3)),
+        ("DELETE", {"numDeletedRows": "1", "numCopiedRows": "4", "numOutputRows": "4"}, (None, 1)),
+        ("RESTORE", {"numRestoredFiles": "2", "numRemovedFiles": "1"}, (None, None)),
+        ("TRUNCATE", {"numRemovedFiles": "2"}, (None, None)),
+    ],
+)
+def test_changed_rows_count_twice_and_copied_rows_never(
+    tmp_path: Path, operation: str, metrics: dict[str, Any], rows: tuple[int | None, int | None]
+) -> None:
+    made = HandmadeTable(tmp_path / "t")
+    info = {"operation": operation, "operationMetrics": metrics}
+    made.create(FIELDS, {"commitInfo": info}, made.add(pa.table({"id": pa.array([1], pa.int64())})))
+    commit = DeltaRsEngine().history(Table(name="t", uri=made.uri))[0]
+    assert (commit.rows_added, commit.rows_removed) == rows
+
+
+def test_rewrite_that_changes_no_data_adds_and_removes_no_rows(tmp_path: Path) -> None:
+    made = HandmadeTable(tmp_path / "t")
+    add = made.add(pa.table({"id": pa.array([1], pa.int64())}))
+    add["add"]["dataChange"] = False
+    info = {"operation": "WRITE", "operationMetrics": {"numOutputRows": "1"}}
+    made.create(FIELDS, {"commitInfo": info}, add)
+    commit = DeltaRsEngine().history(Table(name="t", uri=made.uri))[0]
+    assert (commit.rows_added, commit.rows_removed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"operationParameters": {"predicate": "x" * 5_000_000}},
+        {"operationParameters": {f"k{n}": "v" for n in range(100_000)}},
+        {"operationParameters": ["no", "mapping"], "job": 7, "notebook": "x", "operationMetrics": "many"},
+        {"operationParameters": {"version": 2, "all": True, "gone": None, "list": [1, {"a": None}]}},
+        {"clusterId": {"a": 1}, "isolationLevel": ["x"], "isBlindAppend": "yes", "readVersion": "1e9"},
+        {"readVersion": True, "userName": {"a": "b"}, "userId": 7},
+    ],
+)
+def test_claims_of_any_shape_and_size_are_shown_within_bounds(tmp_path: Path, info: dict[str, Any]) -> None:
+    made = HandmadeTable(tmp_path / "t")
+    made.create(FIELDS, {"commitInfo": info})
+    details = DeltaRsEngine().history(Table(name="t", uri=made.uri))[0].details
+    assert len(details.parameters) <= 100
+    assert all(len(name) <= 10_000 and len(value) <= 10_000 for name, value in details.parameters.items())
+    assert details.is_blind_append is None
+    assert details.read_version is None
+    if "version" in (info.get("operationParameters") or {}):
+        assert details.parameters == {"version": "2", "all": "true", "list": '[1, {"a": null}]'}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -207,3 +208,30 @@ def test_warnings_are_shown_and_a_suggested_null_is_one_click(opened: Opened, st
     assert "decimal comma" in said(test)
     test = save(test)
     assert stores.engine.read(stores.catalog.resolve("t"), version=1).num_rows == 32
+
+
+def test_commit_shows_what_its_writer_recorded_and_markup_stays_text(opened: Opened, stores: Stores) -> None:
+    place = stores.catalog.place("foreign")
+    stores.engine.write(place, pa.table({"id": [1]}), mode="append")
+    log = Path(place.uri) / "_delta_log" / f"{0:020d}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    long = "(x = 1) OR " * 30 + "<script>"
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"] |= {
+                "operation": "DELETE",
+                "operationParameters": {"predicate": '["(id = 1)"]', "other": long},
+                "job": {"jobId": "71"},
+                "clusterId": "=cmd()",
+                "isolationLevel": "Serializable",
+                "readVersion": 0,
+            }
+    log.write_text("\n".join(map(json.dumps, actions)))
+    test = opened("tables", tables_table="foreign", tables_tab="History", tables_version="0")
+    assert not test.exception
+    facts = {name: value for one in test.dataframe if "Value" in one.value for name, value in one.value.values}
+    assert facts["Job: jobId"] == "71"
+    assert facts["Isolation level"] == "Serializable"
+    assert facts["Cluster"] == "'=cmd()"
+    assert facts["predicate"] == '["(id = 1)"]'
+    assert [one.value for one in test.code] == [long]

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from core.delta.log.log_files import File
-from core.entities import Commit
+from core.entities import Commit, CommitDetails
 from core.errors import LogCorrupt
 
 UNKNOWN_OPERATION = "unknown"
@@ -19,7 +19,15 @@ UNKNOWN_OPERATION = "unknown"
 # Metric names of Spark and of delta-rs. If an operation reports none of them, its row count is unknown.
 _ADDED = ("numTargetRowsInserted", "num_target_rows_inserted", "numOutputRows", "num_added_rows", "num_output_rows")
 _REMOVED = ("numTargetRowsDeleted", "num_target_rows_deleted", "numDeletedRows", "num_deleted_rows")
-_UPDATED = ("numUpdatedRows", "num_updated_rows")
+_UPDATED = ("numUpdatedRows", "num_updated_rows", "numTargetRowsUpdated", "num_target_rows_updated")
+_UPDATED_PARTS = ("numTargetRowsMatchedUpdated", "numTargetRowsNotMatchedBySourceUpdated")
+_COPIED = ("numCopiedRows", "num_copied_rows")
+_COUNTED_WITH_COPIES = ("numOutputRows", "num_output_rows")
+# Delta Spark commits with this isolation level if no row changes: a rewrite with dataChange=false.
+_WITHOUT_CHANGES = "SnapshotIsolation"
+
+_MOST_ENTRIES = 100
+_LONGEST_VALUE = 10_000
 
 # Keys of commitInfo that writers of the protocol use; every other key is the user's metadata.
 _STANDARD = frozenset(
@@ -100,13 +108,18 @@ def to_commit(table: str, version: int, actions: list[dict[str, Any]], timestamp
             removed += 1
     operation = str(info.get("operation") or UNKNOWN_OPERATION)
     metadata = user_metadata(info)
-    rows_added, rows_removed = row_counts(operation, _mapping(info.get("operationMetrics")))
+    claimed = take_user(metadata)
+    files = [action.get("add") or action.get("remove") for action in actions if "add" in action or "remove" in action]
+    changes_rows = not files or any(_mapping(file).get("dataChange") is not False for file in files)
+    rows_added, rows_removed = row_counts(
+        operation, _mapping(info.get("operationMetrics")), info.get("isolationLevel"), changes_rows=changes_rows
+    )
     return Commit(
         table=table,
         version=version,
         timestamp=timestamp,
         operation=operation,
-        user=_text(info.get("userName") or info.get("userId")) or take_user(metadata),
+        user=_text(info.get("userName") or info.get("userId")) or next(filter(None, claimed), None),
         rows_added=rows_added,
         rows_removed=rows_removed,
         files_added=added,
@@ -114,6 +127,7 @@ def to_commit(table: str, version: int, actions: list[dict[str, Any]], timestamp
         engine=_text(info.get("engineInfo") or info.get("clientVersion")),
         metadata=metadata,
         written_at=written_at(info),
+        details=details(info, *claimed),
     )
 
 
@@ -126,16 +140,58 @@ def written_at(info: Mapping[str, Any]) -> datetime | None:
     return None
 
 
-def row_counts(operation: str, metrics: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Return the rows added and removed that a commit's metrics claim; None if the metrics do not report them."""
+def details(info: Mapping[str, Any], user_name: str | None, user_id: str | None) -> CommitDetails:
+    """Return the claims in a commitInfo, or in a row of DESCRIBE HISTORY, which has the same names.
+
+    *user_name* and *user_id* are those of the user's metadata, for a writer that puts the user there.
+    """
+    blind, base = info.get("isBlindAppend"), info.get("readVersion")
+    return CommitDetails(
+        parameters=_texts(info.get("operationParameters")),
+        metrics=_texts(info.get("operationMetrics")),
+        job=_texts(info.get("job")),
+        notebook=_texts(info.get("notebook")),
+        cluster_id=_bounded(info.get("clusterId")),
+        isolation_level=_bounded(info.get("isolationLevel")),
+        is_blind_append=blind if isinstance(blind, bool) else None,
+        read_version=base if isinstance(base, int) and not isinstance(base, bool) else None,
+        user_name=_bounded(info.get("userName")) or user_name,
+        user_id=_bounded(info.get("userId")) or user_id,
+    )
+
+
+def row_counts(
+    operation: str, metrics: Mapping[str, Any], isolation_level: object = None, *, changes_rows: bool = True
+) -> tuple[int | None, int | None]:
+    """Return the rows added and removed that a commit's metrics claim; None if the metrics do not report them.
+
+    A changed row counts as added and as removed, a copied row as neither. *changes_rows* is false if every file of the
+    commit is marked as dataChange=false.
+    """
     if not metrics:
         return None, None
+    if not changes_rows or isolation_level == _WITHOUT_CHANGES:
+        return 0, 0
     updated = metric(metrics, _UPDATED)
+    if updated is None:
+        parts = [metric(metrics, (name,)) for name in _UPDATED_PARTS]
+        updated = sum(part or 0 for part in parts) if any(part is not None for part in parts) else None
+    removed = metric(metrics, _REMOVED)
+    added = metric(metrics, _ADDED)
     if operation == "UPDATE":
         return updated, updated
-    removed = metric(metrics, _REMOVED)
-    # The numOutputRows of a DELETE are copied rows, not added ones.
-    return (None if operation == "DELETE" else metric(metrics, _ADDED)), removed
+    if operation == "DELETE":  # its numOutputRows are copied rows
+        return None, removed
+    if operation == "MERGE":
+        return _plus(added, updated), _plus(removed, updated)
+    # A WRITE that replaces some rows reports the copied rows of rewritten files as output.
+    if added is not None and any(name in metrics for name in _COUNTED_WITH_COPIES):
+        added = max(0, added - (metric(metrics, _COPIED) or 0))
+    return added, removed
+
+
+def _plus(count: int | None, updated: int | None) -> int | None:
+    return count if updated is None else (count or 0) + updated
 
 
 def metric(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
@@ -149,10 +205,10 @@ def metric(metrics: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return None
 
 
-def take_user(metadata: dict[str, Any]) -> str | None:
-    """Remove the user from Spark's userMetadata and return it; delta-rs writes the user into commitInfo itself."""
+def take_user(metadata: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Remove the user's name and id from Spark's userMetadata and return them; delta-rs has them in commitInfo."""
     name, number = metadata.pop("userName", None), metadata.pop("userId", None)
-    return str(name or number) if name or number else None
+    return _bounded(name), _bounded(number)
 
 
 def user_metadata(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +226,24 @@ def user_metadata(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: Any) -> dict[str, str]:
+    """Return the entries of a mapping as texts, without nulls."""
+    entries = list(_mapping(value).items())[:_MOST_ENTRIES]
+    texts = {_bounded(name) or "": _bounded(item) for name, item in entries}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _bounded(value: Any) -> str | None:
+    """Return a claim as text of limited length, other types than text as JSON; None for nothing."""
+    if value is None or value == "":
+        return None
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except RecursionError:
+        return "…"
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 def _text(value: Any) -> str | None:

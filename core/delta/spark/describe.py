@@ -74,13 +74,14 @@ def to_commit(table: str, row: Mapping[str, Any], commit_info: Mapping[str, Any]
     metrics = dict(row.get("operationMetrics") or {})
     operation = str(row.get("operation") or log_commit.UNKNOWN_OPERATION)
     metadata = log_commit.user_metadata({**commit_info, "userMetadata": row.get("userMetadata")})
-    rows_added, rows_removed = log_commit.row_counts(operation, metrics)
+    claimed = log_commit.take_user(metadata)
+    rows_added, rows_removed = log_commit.row_counts(operation, metrics, row.get("isolationLevel"))
     return Commit(
         table=table,
         version=int(row["version"]),
         timestamp=_utc(row["timestamp"]),
         operation=operation,
-        user=row.get("userName") or row.get("userId") or log_commit.take_user(metadata),
+        user=row.get("userName") or row.get("userId") or next(filter(None, claimed), None),
         rows_added=rows_added,
         rows_removed=rows_removed,
         files_added=log_commit.metric(metrics, _FILES_ADDED) or 0,
@@ -88,6 +89,10 @@ def to_commit(table: str, row: Mapping[str, Any], commit_info: Mapping[str, Any]
         engine=row.get("engineInfo"),
         metadata=metadata,
         written_at=log_commit.written_at(commit_info),
+        details=log_commit.details(
+            {**row, "operationParameters": dict(row.get("operationParameters") or {}), "operationMetrics": metrics},
+            *claimed,
+        ),
     )
 
 

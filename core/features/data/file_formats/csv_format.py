@@ -9,9 +9,6 @@ from typing import Any, Self
 # The encodings with their names for people.
 ENCODINGS = {"utf-8": "UTF-8", "windows-1252": "Windows-1252", "utf-16": "UTF-16"}
 DELIMITERS = (",", ";", "\t", "|")
-QUOTES = ('"', "'")
-DECIMALS = (".", ",")
-DATES = ("iso", "dmy", "mdy")
 
 
 @dataclass(frozen=True, kw_only=True)
