@@ -84,6 +84,10 @@ def test_a_version_shows_its_evidence(trained: Stores, auditor: Actor) -> None:
     assert view.late_metrics == {}
 
 
+def test_a_run_with_a_data_version_has_no_note_about_its_data(trained: Stores, auditor: Actor) -> None:
+    assert show_model_version(trained, auditor, KEY).notes == ()
+
+
 def test_a_metric_that_was_changed_after_the_run_ended_is_reported(trained: Stores, auditor: Actor) -> None:
     run_id = trained.models.version(KEY).run_id
     assert run_id is not None

@@ -22,6 +22,7 @@ from core.features.lineage.origin import check_batch, check_content, origin_of_m
 from core.features.lineage.trained_on import versions_trained
 from core.features.monitoring.findings import inspect_registry
 from core.features.monitoring.overview import overview
+from core.features.open_requests.present_gates import present_gates
 from core.features.promotion.decide import approve
 from core.features.promotion.evaluate_gates import evaluate_gates
 from core.features.promotion.request_promotion import request_promotion
@@ -120,6 +121,23 @@ def test_gates_fail_and_an_approval_is_refused(sample_stores: Stores, scientist:
     )
     with pytest.raises(GatesFailed, match="another table now"):
         approve(sample_stores, manager, second.id, reason="fine")
+
+
+def test_an_open_request_that_was_looked_at_before_fails_at_the_next_look(
+    sample_stores: Stores, scientist: Actor, manager: Actor
+) -> None:
+    asked = request_promotion(
+        sample_stores, scientist, model=KEY.model, version=KEY.version, to=Stage.PRODUCTION, reason="better"
+    )
+    before = present_gates(sample_stores, manager, asked)
+    assert before is not None
+    assert before.check.passed
+    written_again(sample_stores)
+    now = present_gates(sample_stores, manager, asked)
+    assert now is not None
+    assert not now.check.passed
+    assert now.expiry == "data_replaced"
+    assert any("data still readable: passed when requested; fails now" in change for change in now.changes)
 
 
 def test_lineage_shows_the_data_as_it_was_and_not_the_commit_of_the_other_table(

@@ -74,7 +74,9 @@ def _evaluate(
     try:
         state = _read_state(stores, pending)
         return {
-            request.id: _evaluate_once(stores, request, state[request.model], reads_files=reads_files)
+            request.id: _evaluate_once(
+                stores, request, f"{state[request.model]} {_data_state(stores, request)}", reads_files=reads_files
+            )
             for request in pending
         }
     except Unavailable as error:
@@ -109,6 +111,21 @@ def _read_state(stores: Stores, requests: Sequence[PromotionRequest]) -> dict[st
         ]
         state[model] = hashlib.sha256(canonical(facts).encode()).hexdigest()
     return state
+
+
+def _data_state(stores: Stores, request: PromotionRequest) -> str:
+    """Return the table id and the commit's time of the candidate's data: other data may have its name now."""
+    data = (request.evidence.get("candidate") or {}).get("data") or {}
+    table = stores.catalog.registered().find(str(data.get("table") or ""))
+    if table is None or data.get("version") is None:
+        return "no data"
+    try:
+        snapshot = stores.engine.snapshot(table, version=int(data["version"]))
+    except Unavailable:
+        raise
+    except CoreError as error:
+        return str(error)
+    return f"{snapshot.table_id} {snapshot.timestamp.isoformat()}"
 
 
 def _run_state(runs: Mapping[str, Run], version: ModelVersion) -> list[object] | None:

@@ -152,6 +152,9 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
     version = stores.models.version(key)
     run = run_of(stores, version)
     measured = metrics_of_version(stores, version, run)
+    data = data_of(stores, run, version)
+    if run is not None:
+        run = replace(run, data=tuple(view.source for view in data))
     info, files, problem = _artifact(stores, key)
     return ModelVersionView(
         version=version,
@@ -160,7 +163,7 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
         notes=run_notes(replace(run, metrics=measured.values)) if run else (),
         measured=measured,
         late_metrics=late_metrics(stores, run, filter(is_kpi, run.metrics)) if run else {},
-        data=data_of(stores, run, version),
+        data=data,
         artifacts=files,
         info=info,
         info_problem=problem,
