@@ -55,7 +55,7 @@ def run() -> list[Measurement]:
                 _page("overview", "versions of all models", models),
                 _page("models", "versions and their runs", models + of_versions),
                 _page("runs", "50 runs, and versions of all models", run_page + models),
-                _page("lineage", "one version and its run", one),
+                _page("lineage", "versions of all models, one version and its run", models + one),
             ]
             return found + _search(stores, client)
 

@@ -107,8 +107,8 @@ def search_runs(
 ) -> RunResults:
     """Return page *number* of the runs that match; the last page if there are fewer, no run if it is not read yet.
 
-    Runs are read from MLflow until the page is filled, for at most *wait_s* (None: as long as it takes), and then on
-    for the total until *count_s* have passed since the start (None: until all are read). An order other than newest
+    Runs are read from MLflow until the page is filled, for at most *wait_s* (None: as long as it takes), and then for
+    the total, for *count_s* (None: until all are read). An order other than newest
     first needs all runs that match. *again* reads runs again that were read before. *progress* is called with the
     number of runs read so far.
 
@@ -120,13 +120,14 @@ def search_runs(
     require(actor, Action.RUN_READ)
     query = query or RunQuery()
     listing, matches = _listing(stores, query, again=again)
-    started = time.monotonic()
+    started, was_filled = time.monotonic(), False
     while True:
         found = [run for run in listing.runs if matches(run)]
-        taken_s = time.monotonic() - started
         is_filled = query.order.is_newest_first and len(found) >= number * size
+        if is_filled and not was_filled:
+            started, was_filled = time.monotonic(), True
         limit_s = count_s if is_filled else wait_s
-        if listing.is_complete or (limit_s is not None and taken_s >= limit_s):
+        if listing.is_complete or (limit_s is not None and time.monotonic() - started >= limit_s):
             break
         listing.advance()
         progress(len(listing))
