@@ -108,9 +108,8 @@ def search_runs(
     """Return page *number* of the runs that match; the last page if there are fewer, no run if it is not read yet.
 
     Runs are read from MLflow until the page is filled, for at most *wait_s* (None: as long as it takes), and then for
-    the total, for *count_s* (None: until all are read). An order other than newest
-    first needs all runs that match. *again* reads runs again that were read before. *progress* is called with the
-    number of runs read so far.
+    the total, for *count_s* (None: until all are read). An order other than newest first needs all runs that match.
+    *again* reads runs again that were read before. *progress* is called with the number of runs read so far.
 
     Raises:
         BadFilter: the filter or an order is not valid.
