@@ -58,12 +58,11 @@ def requests() -> None:
     emergency = finding_views.emergency_finding(findings, request.id)
     with st.spinner(t("Evaluating the gates")):
         present = present_gates(stores, actor, request)
-    promotion_views.request_detail(request, emergency, present)
+    promotion_views.request_detail(request, emergency, present, findings)
     pictures.show_evidence(stores, actor, promotion_views.last_check(request, present).evidence or request.evidence)
     if emergency is not None and emergency.is_open:
         finding_forms.close_form(stores, actor, emergency)
     if request.status is RequestStatus.OPEN:
-        promotion_views.warn_of_findings(findings, request)
         promotion_forms.decide_form(stores, actor, request)
     elif request.status is RequestStatus.UNFINISHED:
         problem = t("{name} decided on this request, but the decision is unfinished.", name=request.decided_by)

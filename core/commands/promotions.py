@@ -18,10 +18,12 @@ from core.commands.options import (
     parse_model_version,
     write_answer,
 )
-from core.entities import Actor, Approval, GateCheck, GateResult, PromotionRequest, Stage
+from core.entities import Actor, Approval, Finding, GateCheck, GateResult, PromotionRequest, RequestStatus, Stage
 from core.features.history.as_of import parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
+from core.features.monitoring.decision_findings import findings_of_decision
+from core.features.monitoring.findings import list_findings
 from core.features.open_requests.present_gates import PresentGates, present_gates_of
 from core.features.promotion import decide, request_promotion
 from core.features.promotion.roll_back import roll_back
@@ -96,7 +98,14 @@ def requests(
     listed = request_promotion.list_requests(get_stores(), get_actor(as_), model=model)
     shown = [r for r in listed if not only_open or r.status.value in ("open", "unfinished")]
     present = present_gates_of(get_stores(), get_actor(as_), shown)
-    write_answer([request_document(r) | _now_document(present.get(r.id)) for r in shown], as_json=as_json)
+    findings = list_findings(get_stores(), get_actor(as_))
+    write_answer(
+        [
+            request_document(r) | _now_document(present.get(r.id)) | _findings_document(findings, r, present.get(r.id))
+            for r in shown
+        ],
+        as_json=as_json,
+    )
 
 
 def reconcile_registry(
@@ -148,6 +157,27 @@ def _now_document(present: PresentGates | None) -> dict[str, Any]:
         return {"now": None}
     now = {**(_check(present.check) or {}), "changes": list(present.changes), "expires_because": present.expiry}
     return {"gates": now["gates"], "now": now}
+
+
+def _findings_document(
+    findings: tuple[Finding, ...], request: PromotionRequest, present: PresentGates | None
+) -> dict[str, Any]:
+    """What `requests` adds for an open request: the open findings about the candidate, its data and its rival."""
+    check = present.check if present else request.at_request
+    found = findings_of_decision(findings, request, check) if request.status is RequestStatus.OPEN else ()
+    return {
+        "findings": [
+            {
+                "id": finding.id,
+                "about": about.value.replace(" ", "_"),
+                "kind": finding.kind,
+                "subject": finding.subject,
+                "severity": finding.severity,
+                "detail": finding.detail,
+            }
+            for about, finding in found
+        ]
+    }
 
 
 def _check(check: GateCheck | None) -> dict[str, Any] | None:

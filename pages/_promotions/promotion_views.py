@@ -19,7 +19,7 @@ from core.entities import (
     Severity,
     Stage,
 )
-from core.features.monitoring.findings import findings_about_model
+from core.features.monitoring.decision_findings import About, findings_of_decision
 from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.runs.compare import direction
@@ -30,6 +30,16 @@ from pages._runs.run_tables import coloured, delta_label, number
 from pages._ui import escaping, messages
 from pages._ui.texts import t, tn, translated
 
+# A decision page shows this many findings, the most important first.
+MOST_FINDINGS = 8
+_ABOUT = {
+    About.CANDIDATE: text("about the candidate"),
+    About.CANDIDATE_DATA: text("about its data"),
+    About.RIVAL: text("about the version compared with"),
+    About.RIVAL_DATA: text("about the data of the version compared with"),
+    About.MODEL: text("about the model"),
+    About.OTHER_VERSION: text("about another version"),
+}
 _KINDS = {RequestKind.PROMOTION: text("promotion"), RequestKind.ROLLBACK: text("rollback")}
 
 
@@ -78,31 +88,16 @@ def label(request: PromotionRequest) -> str:
     return f"{messages.label(request.status)} · {target} · {request.requested_by} · {request.id}"
 
 
-def warn_of_findings(findings: Sequence[Finding], request: PromotionRequest) -> None:
-    """Warn the manager of open findings of high severity on the model."""
-    high = [
-        finding
-        for finding in findings_about_model(findings, request.model)
-        if finding.is_open and finding.severity is Severity.HIGH
-    ]
-    if not high:
-        return
-    st.warning(
-        t(
-            "Findings of high severity are open on {model}. Check them before you decide.",
-            model=messages.plain(request.model),
-        ),
-        icon=":material/priority_high:",
-    )
-    finding_views.summary(high)
-
-
 def request_detail(
-    request: PromotionRequest, emergency: Finding | None = None, present: PresentGates | None = None
+    request: PromotionRequest,
+    emergency: Finding | None = None,
+    present: PresentGates | None = None,
+    findings: Sequence[Finding] = (),
 ) -> None:
-    """Show one request: who requested what and why, the decision, the gates and the evidence.
+    """Show one request: who requested what and why, the decision, the findings, the gates and the evidence.
 
-    *emergency* is the finding of a rollback by one person, *present* the gates of an open request now.
+    *emergency* is the finding of a rollback by one person, *present* the gates of an open request now. *findings* are
+    all findings; those that matter for an open request are shown.
     """
     st.subheader(
         t("{version} for {stage}", version=messages.plain(request.key), stage=messages.plain(messages.word(request.to)))
@@ -131,6 +126,8 @@ def request_detail(
     elif request.status is RequestStatus.EXPIRED:
         reason = messages.plain(request.reason)
         st.warning(t("The request expired: {reason}.", reason=reason), icon=":material/schedule:")
+    if request.status is RequestStatus.OPEN:
+        _findings(findings, request, last_check(request, present))
     if present is not None:
         _present_gates(present)
     elif request.at_decision is not None:
@@ -141,6 +138,33 @@ def request_detail(
     if request.stages:
         st.markdown(f"**{t('Stages after the decision')}**")
         stages_table(request.stages)
+
+
+def _findings(findings: Sequence[Finding], request: PromotionRequest, check: GateCheck) -> None:
+    """Show the open findings about the candidate, its data and the version that it is compared with."""
+    found = findings_of_decision(findings, request, check)
+    if not found:
+        return
+    if any(finding.severity is Severity.HIGH for _, finding in found):
+        st.warning(
+            t(
+                "Findings of high severity are open on {model}. Check them before you decide.",
+                model=messages.plain(request.model),
+            ),
+            icon=":material/priority_high:",
+        )
+    else:
+        st.markdown(f"**{t('Open findings')}**")
+    for about, finding in found[:MOST_FINDINGS]:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            messages.badge(finding.severity)
+            st.caption(translated(_ABOUT[about]), width="content")
+            st.markdown(messages.plain(finding_views.title(finding)), width="content")
+            finding_views.link(finding, t("Show finding"))
+        if about is not About.OTHER_VERSION:
+            st.caption(messages.plain(translated(finding.detail)))
+    if len(found) > MOST_FINDINGS:
+        st.caption(t("{count} more findings are open.", count=len(found) - MOST_FINDINGS))
 
 
 def gates_table(gates: Sequence[GateResult]) -> None:

@@ -339,6 +339,23 @@ def test_who_decides_is_told_of_high_findings_on_the_model(
     assert "Findings of high severity" not in plain(opened("promotions", "manager", promotions_request=asked.id))
 
 
+def test_findings_about_the_data_and_the_rival_are_on_the_page_of_the_decision(
+    opened: Opened, sample_stores: Stores, scientist: Actor, auditor: Actor, manager: Actor
+) -> None:
+    first = request_promotion(sample_stores, scientist, model=MODEL, version=2, to=Stage.PRODUCTION, reason="first")
+    approve(sample_stores, manager, first.id, reason="fine")
+    asked = request_promotion(sample_stores, scientist, model=MODEL, version=3, to=Stage.PRODUCTION, reason="ready")
+    subjects = {"iris_training_data@2": "wrong labels", f"{MODEL}/2": "a leak", f"{MODEL}/1": "old news"}
+    for subject, detail in subjects.items():
+        open_finding(sample_stores, auditor, subject=subject, detail=detail, severity=Severity.MEDIUM)
+    test = opened("promotions", "manager", promotions_request=asked.id)
+    assert "about its data" in plain(test)
+    assert "wrong labels" in plain(test)
+    assert "about the version compared with" in plain(test)
+    assert "a leak" in plain(test)
+    assert "old news" not in plain(test)
+
+
 def test_rollback_by_one_person_is_announced_marked_and_reviewed_by_another(
     opened: Opened, two_needed: Stores, scientist: Actor, manager: Actor, manager2: Actor
 ) -> None:
