@@ -56,8 +56,8 @@ def vacuumed(home: Path, folder: Path) -> None:
 def files(home: Path, folder: Path) -> None:
     (folder / "schema.csv").write_text("colour,species\nred,setosa\n")
     (folder / "type.csv").write_text(HEADER + ROW.replace("5.1", "long"))
-    (folder / "latin.csv").write_bytes((HEADER + ROW.replace("setosa", "sétosa")).encode("latin-1"))
-    (folder / "utf16.csv").write_bytes((HEADER + ROW).encode("utf-16"))
+    (folder / "latin.csv").write_bytes((HEADER + ROW).encode().replace(b"setosa", b"s\x81tosa"))
+    (folder / "utf16.csv").write_bytes((HEADER + ROW).encode("utf-16-le"))
     (folder / "empty.csv").write_bytes(b"")
     (folder / "header.csv").write_text(HEADER)
     (folder / "ragged.csv").write_text(HEADER + "1,2\n")
@@ -127,7 +127,10 @@ STATES = {
             (("ingest", TABLE, "{}/utf16.csv"), ("neither CSV nor Parquet", "Save the data as CSV or Parquet")),
             (("ingest", TABLE, "{}/empty.csv"), ("is empty", "Use a CSV file")),
             (("ingest", TABLE, "{}/header.csv"), ("no rows",)),
-            (("ingest", TABLE, "{}/ragged.csv"), ("Expected 5 columns, got 2", "Correct that line")),
+            (
+                ("ingest", TABLE, "{}/ragged.csv"),
+                ("line 2", "2 values were found and 5 are expected", "Correct the line"),
+            ),
             (("ingest", TABLE, "{}/cut.parquet"), ("damaged Parquet file", "Write the file again")),
             (("ingest", TABLE, "{}/missing.csv"), ("missing.csv", "Name a CSV or Parquet file")),
             (("ingest", TABLE, "{}"), ("directory", "Name a CSV or Parquet file")),
