@@ -15,7 +15,7 @@ from core.delta.catalog import split_version
 from core.entities import Finding, Severity
 from core.errors import BadName
 from core.escaping import visible
-from core.features.monitoring import reconcile, registry_watch
+from core.features.monitoring import data_watch, reconcile, registry_watch
 from core.features.monitoring.baseline import INSPECTOR
 from core.features.monitoring.findings import BY_HAND, FindingView
 from core.features.promotion.review import EMERGENCY_ROLLBACK
@@ -38,6 +38,7 @@ TITLES = {
     registry_watch.REPLACED: text("Version replaced under the same number"),
     registry_watch.METRIC: text("Metric changed after its run"),
     registry_watch.DATA_VERSION_CHANGED: text("Data version changed after training"),
+    data_watch.REPLACED_DATA: text("Training data replaced under the same name"),
     registry_watch.TAG: text("Tag changed outside ModelLedger"),
     registry_watch.ARTIFACT: text("Model files replaced"),
     registry_watch.ARTIFACT_MISSING: text("Model files missing"),

@@ -114,7 +114,7 @@ def overview(stores: Stores, actor: Actor) -> Overview:
     try:
         serving = _serving(stores)
         untaken = find_untaken(stores, stores.models.versions())
-        risks = (*find_changes(stores), *_replaced(serving))
+        risks = (*find_changes(stores), *_replaced(serving, {model.model for model in untaken}))
     except CoreError as error:
         problem = str(error)
     recent_jobs = stores.jobs.list(limit=50)
@@ -234,12 +234,13 @@ def _serving_model(
     )
 
 
-def _replaced(serving: tuple[Serving, ...]) -> tuple[Difference, ...]:
-    """Models in Production whose training data has been replaced by other data of its name."""
+def _replaced(serving: tuple[Serving, ...], untaken: Container[str]) -> tuple[Difference, ...]:
+    """Models in Production, taken over, whose training data has been replaced by other data of its name."""
     return tuple(
         replaced_data(model.production, model.data, model.identity)
         for model in serving
         if model.production and model.data and model.identity and model.identity.is_contradicted
+        if model.model not in untaken
     )
 
 
