@@ -54,7 +54,7 @@ with messages.stop_on_error():
         view = show_model_version(stores, actor, key)
     model_views.headline(view)
     finding_views.summary(findings_about_version(findings, key))
-    ids = ",".join(version.run_id for version in model.versions[:10] if version.run_id)
+    ids = ",".join(f"{model.name}/{version.version}" for version in model.versions[:10] if version.run_id)
     with st.container(horizontal=True):
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))

@@ -72,6 +72,6 @@ with messages.stop_on_error():
         drawn = comparison.runs[:MOST_DRAWN]
         pictures.show_runs(stores, actor, {run_tables.header(run, comparison): run.run_id for run in drawn})
     elif view == run_views.DETAILS:
-        run_details.details(stores, actor, comparison.runs)
+        run_details.details(stores, actor, comparison)
     else:
         run_views.chart(view or run_views.VIEWS[0], comparison)

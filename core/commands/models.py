@@ -22,7 +22,7 @@ from core.commands.options import (
 )
 from core.commands.runs import data_document, run_document
 from core.delta.catalog import split_version
-from core.entities import DataUse, Identity, Lineage, Node, NodeKind, Reproduced
+from core.entities import DataUse, Identity, Lineage, Node, NodeKind, Reproduced, Run
 from core.errors import BadParameter
 from core.escaping import line
 from core.features.history import as_of as asof
@@ -114,18 +114,18 @@ def train(
 
 
 def compare(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Run ids.")],
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Run ids or MODEL/N.")],
     baseline: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Run to compare with. Default: the one in Production.")
+        str | None, typer.Option(metavar="RUN", help="Run or MODEL/N to compare with. Default: the one in Production.")
     ] = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
-    """Compare runs and show what differs."""
+    """Compare runs or model versions and show what differs."""
     comparison = comparing.compare_runs(get_stores(), get_actor(as_), run_ids, baseline=baseline)
     write_answer(
         {
-            "runs": [run_document(run) for run in comparison.runs],
+            "runs": [_compared(run, comparison) for run in comparison.runs],
             "baseline": comparison.baseline.run_id if comparison.baseline else None,
             "deltas": {run_id: dict(values) for run_id, values in comparison.deltas.items()},
             "differing_params": list(comparison.differing_params),
@@ -133,6 +133,14 @@ def compare(
         },
         as_json=as_json,
     )
+
+
+def _compared(run: Run, comparison: comparing.Comparison) -> dict[str, Any]:
+    """A compared run; a model version also has its key, and the id of its run."""
+    document = run_document(run)
+    if comparing.is_version(run.run_id):
+        document |= {"run_id": comparison.versions[run.run_id][0].run_id, "model_version": run.run_id}
+    return {**document, "notes": list(comparison.notes[run.run_id])}
 
 
 def lineage(

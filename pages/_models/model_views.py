@@ -14,7 +14,6 @@ from core.features.lineage.version_data import DataView
 from core.features.monitoring.findings import findings_about_version
 from core.features.runs.models import ModelSummary, ModelVersionView, read_model_file
 from core.features.stores import Stores
-from core.learning.kpis import SYSTEM_PREFIX
 from core.texts import joined
 from pages._audit import finding_views
 from pages._runs import run_tables
@@ -63,7 +62,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
     }
     created = t("Created")
     measured = [version.metrics for version in shown]
-    names = sorted({name for v in shown for name in v.metrics if not name.startswith(SYSTEM_PREFIX)}, key=_position)
+    names = sorted({name for metrics in measured for name in metrics}, key=_position)
     rows = [
         {
             t("Version"): version.version,
@@ -150,11 +149,7 @@ def evidence(view: ModelVersionView) -> None:
 def _kpi_tables(view: ModelVersionView, *, at: DeltaGenerator) -> None:
     """Show the KPIs of the version, then the values by dataset and those that are only the run's."""
     measured = view.measured
-    rows = [
-        {t("KPI"): name, t("Value"): number(view.metrics[name])}
-        for name in metric_names([view.metrics])
-        if not name.startswith(SYSTEM_PREFIX)
-    ]
+    rows = [{t("KPI"): name, t("Value"): number(view.metrics[name])} for name in metric_names([view.metrics])]
     if rows:
         escaping.table(pd.DataFrame(rows), at=at, alt=t("KPIs of this version"))
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.entities import Run, TableVersion
-from core.features.runs.compare import Comparison
+from core.features.runs.compare import Comparison, is_version
 from core.learning.kpis import is_lower_better
 from pages._runs.run_tables import data_label, header, number, run_label
 from pages._ui import charts
@@ -26,7 +26,8 @@ def colour(position: int) -> str:
 
 def axis_label(run: Run, found: Comparison) -> str:
     """Return the label below a bar: the model version of the run, or else the first characters of its id."""
-    return plain(header(run, found)) if found.versions.get(run.run_id) else run.run_id[:8]
+    label = header(run, found)
+    return plain(label) if label != run_label(run) or is_version(run.run_id) else run.run_id[:8]
 
 
 def bars(found: Comparison, metric: str) -> go.Figure:

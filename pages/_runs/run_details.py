@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor, Run
+from core.entities import Actor
+from core.features.runs.compare import Comparison, is_version
 from core.features.runs.runs import RunView, show_run
 from core.features.stores import Stores
 from pages._runs import run_metrics, run_relations, run_tables
@@ -16,12 +17,14 @@ from pages._ui import escaping, links, messages, pickers
 from pages._ui.texts import t
 
 
-def details(stores: Stores, actor: Actor, runs: Sequence[Run]) -> None:
+def details(stores: Stores, actor: Actor, found: Comparison) -> None:
     """Let the viewer choose one of the compared runs, and show it in full."""
-    labels = {run.run_id: run_label(run) for run in runs}
+    labels = {run.run_id: run_label(run) for run in found.runs}
     run_id = pickers.choose(t("Run"), list(labels), "runs_detail", labels=labels)
     if run_id is None:
         return
+    if is_version(run_id):
+        run_id = found.versions[run_id][0].run_id or run_id
     view = show_run(stores, actor, run_id)
     _headline(view)
     run_relations.children(view)

@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from core.entities import DataSource, ModelVersion, Run, Stage
-from core.features.runs.compare import Comparison, Direction
+from core.features.runs.compare import Comparison, Direction, is_version
 from core.features.runs.runs import run_notes
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_lower_better, metric_text
 from core.texts import text
@@ -52,14 +52,17 @@ def _data_label(source: DataSource) -> str:
 
 
 def run_label(run: Run) -> str:
-    """Return the run's name with the first characters of its id, because names are not unique."""
+    """Return the run's name with the first characters of its id, because names are not unique; a version's MODEL/N."""
+    if is_version(run.run_id):
+        return run.run_id
     return f"{run.name or t('run')} ({run.run_id[:8]})"
 
 
 def header(run: Run, found: Comparison) -> str:
-    """Return the name of a run's column. It is unique: a model version has one run."""
+    """Return the name of a run's column: its version if it has one version that has no column of its own."""
     versions = found.versions.get(run.run_id, ())
-    return str(versions[0].key) if versions else run_label(run)
+    is_named_by_version = len(versions) == 1 and str(versions[0].key) not in {other.run_id for other in found.runs}
+    return str(versions[0].key) if is_named_by_version else run_label(run)
 
 
 def number(value: float | None) -> str:

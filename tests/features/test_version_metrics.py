@@ -7,9 +7,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from core.entities import Actor, ModelVersionKey, Stage
+from core.errors import RunNotFound
 from core.features.monitoring.overview import overview
 from core.features.monitoring.registry_watch import find_outside_changes
 from core.features.promotion.evaluate_gates import evaluate_gates
+from core.features.runs.compare import Direction, compare_runs
 from core.features.runs.models import list_models, show_model_version
 from core.features.stores import Stores
 from tests.checkpoints import Checkpoint, log_checkpoints
@@ -133,3 +135,24 @@ def test_a_value_on_training_data_never_counts_where_there_is_another(
     dataset = Dataset("train", "aa", "local", "{}")
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     assert show_model_version(stores, auditor, key(1)).metrics == {"f1": 0.6}
+
+
+def test_versions_of_one_run_are_compared_by_their_own_numbers(
+    stores: Stores, auditor: Actor, client: MlflowClient
+) -> None:
+    run_id, _ = log_checkpoints(
+        client, [Checkpoint(1, {"accuracy": 0.9}), Checkpoint(2, {"accuracy": 0.7})], model=MODEL
+    )
+    stores.models.set_stages(MODEL, {1: Stage.PRODUCTION})
+    found = compare_runs(stores, auditor, ["fraud/2", "fraud/1", run_id])
+    assert found.deltas["fraud/2"] == pytest.approx({"accuracy": -0.2})
+    assert found.directions["fraud/1"] == {"accuracy": Direction.SAME}
+    assert found.baseline is not None
+    assert (found.baseline.run_id, found.baseline.metrics["accuracy"]) == (run_id, 0.9)
+    assert found.differing_params == ("step",)
+    assert "the run logged 2 models; the numbers are the run's" in found.notes[run_id]
+    against = compare_runs(stores, auditor, ["fraud/1"], baseline="fraud/2")
+    assert against.deltas["fraud/1"] == pytest.approx({"accuracy": 0.2})
+    with pytest.raises(RunNotFound) as missing:
+        compare_runs(stores, auditor, ["fraud/1", "fraud/99", "gone/1"])
+    assert missing.value.values["missing"] == ("fraud/99", "gone/1")

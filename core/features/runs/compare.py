@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from core.access.permissions import Action, require
@@ -12,6 +12,7 @@ from core.entities import Actor, ModelVersion, Run, Stage
 from core.errors import RunNotFound
 from core.features.lineage.version_data import with_data
 from core.features.runs.runs import run_notes
+from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
 from core.features.stores import Stores
 from core.learning.kpis import is_kpi, is_lower_better
 from core.texts import plural, text
@@ -30,7 +31,9 @@ class Direction(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs in the requested order. *deltas* are run minus baseline, only if both values are finite.
+    """Runs and model versions in the requested order. *deltas* are run minus baseline, only if both are finite.
+
+    A model version is its run with the metrics and parameters of the version, under the id MODEL/N.
 
     *differing_params* and *differing_metrics* are the names with different values in the runs and their baselines.
     *notes* give the peculiarities of a run. *versions* are the model versions registered from each run. *baseline* is
@@ -51,25 +54,24 @@ class Comparison:
 
 
 def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None) -> Comparison:
-    """Compare runs with *baseline* (a run id), or with the Production run of their own model.
+    """Compare runs and model versions with *baseline*, or with the version in Production of their own model.
 
-    Deleted runs are compared too, with a note.
+    *run_ids* and *baseline* are run ids or MODEL/N. Deleted runs are compared too, with a note.
 
     Raises:
-        RunNotFound: `missing` names all runs that do not exist.
+        RunNotFound: `missing` names all runs that do not exist, and all versions without a run.
     """
     require(actor, Action.RUN_READ)
     ids = list(dict.fromkeys(run_ids))
     versions = stores.models.versions()
     registered = _versions_by_run(versions)
     all_ids = [*ids, *([baseline] if baseline else [])]
-    read = stores.runs.get_many(all_ids)
+    read, version_notes = _read(stores, all_ids, versions)
     missing = tuple(run_id for run_id in all_ids if run_id not in read)
     if missing:
         raise RunNotFound(
             "MLflow has no run {runs}; choose runs from the list.", runs=", ".join(missing), missing=missing
         )
-    read = {run.run_id: run for run in with_data(stores, list(read.values()), versions)}
     runs = tuple(read[run_id] for run_id in ids)
     if baseline:
         against = _Baselines({run.run_id: read[baseline] for run in runs}, text("chosen by you"))
@@ -91,9 +93,41 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
             run_id: {name: direction(name, delta) for name, delta in values.items()}
             for run_id, values in deltas.items()
         },
-        notes={run.run_id: run_notes(run) for run in runs},
+        notes={run.run_id: (*run_notes(run), *version_notes.get(run.run_id, ())) for run in runs},
         versions={run.run_id: registered.get(run.run_id, ()) for run in runs},
     )
+
+
+def is_version(run_id: str) -> bool:
+    """Return whether an id of a comparison is a model version, MODEL/N."""
+    return "/" in run_id
+
+
+def _read(
+    stores: Stores, ids: Sequence[str], versions: Sequence[ModelVersion]
+) -> tuple[dict[str, Run], dict[str, tuple[str, ...]]]:
+    """Return the runs and model versions *ids*, and what to know about the metrics of a version or of its run."""
+    by_key = {str(version.key): version for version in versions}
+    named = [by_key[name] for name in ids if name in by_key]
+    run_ids = [*(name for name in ids if not is_version(name)), *(version.run_id or "" for version in named)]
+    found = stores.runs.get_many(run_ids)
+    read = {run.run_id: run for run in with_data(stores, list(found.values()), versions)}
+    notes: dict[str, tuple[str, ...]] = {
+        run.run_id: (text("the run logged {count} models; the numbers are the run's", count=len(run.outputs)),)
+        for run in read.values()
+        if len(run.outputs) > 1
+    }
+    measured = read_version_metrics(stores, named, read)
+    for version in named:
+        run = read.get(version.run_id or "")
+        if run is not None:
+            read[str(version.key)] = _with_metrics(run, measured[version.key], run_id=str(version.key))
+            notes[str(version.key)] = measured[version.key].notes
+    return {name: read[name] for name in ids if name in read}, notes
+
+
+def _with_metrics(run: Run, measured: VersionMetrics, *, run_id: str) -> Run:
+    return replace(run, run_id=run_id, metrics=measured.values, params=measured.params)
 
 
 def direction(metric: str, delta: float | None) -> Direction:
@@ -119,7 +153,7 @@ class _Baselines:
 def _production_runs(
     stores: Stores, runs: Sequence[Run], registered: Mapping[str, tuple[ModelVersion, ...]]
 ) -> _Baselines:
-    """Return the run of each model's Production version as the baseline of the runs of this model."""
+    """Return each model's Production version, as its run with the version's metrics, as the baseline of its runs."""
     models = {run.run_id: _model_of(run, registered.get(run.run_id, ())) for run in runs}
     names = sorted({name for name in models.values() if name is not None})
     if not names:
@@ -128,7 +162,13 @@ def _production_runs(
     named = [version for version in production.values() if version and version.run_id]
     found = stores.runs.get_many(version.run_id for version in named if version.run_id)
     read = {run.run_id: run for run in with_data(stores, list(found.values()), named)}
-    bases = {name: read.get(version.run_id or "") if version else None for name, version in production.items()}
+    measured = read_version_metrics(stores, named, read)
+    bases = {
+        name: _with_metrics(run, measured[version.key], run_id=run.run_id)
+        if version and (run := read.get(version.run_id or ""))
+        else None
+        for name, version in production.items()
+    }
     reason = "; ".join(_reasons(names, production, bases))
     baselines = {run_id: base for run_id, name in models.items() if name and (base := bases[name]) is not None}
     return _Baselines(baselines, reason)
@@ -167,6 +207,7 @@ def _versions_by_run(versions: Sequence[ModelVersion]) -> dict[str, tuple[ModelV
     for version in versions:
         key = version.run_id or ""
         by_run[key] = (*by_run.get(key, ()), version)
+        by_run[str(version.key)] = (version,)
     return by_run
 
 

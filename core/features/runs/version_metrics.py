@@ -8,7 +8,7 @@ from datetime import datetime
 
 from core.entities import LoggedModel, ModelMetric, ModelVersion, ModelVersionKey, Run
 from core.features.stores import Stores
-from core.learning.kpis import is_kpi
+from core.learning.kpis import SYSTEM_PREFIX, is_kpi
 from core.texts import text
 
 
@@ -16,9 +16,10 @@ from core.texts import text
 class VersionMetrics:
     """The metrics and parameters of a model version.
 
-    *values* are the version's own. *run_only* are the KPIs that its run logged for none of its several models: they
-    may be those of another checkpoint, so no gate compares them. *measured* lists every value of the logged model with
-    its dataset. *notes* say what a reader must know before trusting the numbers.
+    *values* are the version's own, without system metrics. *run_only* are the KPIs that its run logged for none of its
+    several models: they may be those of another checkpoint, so no gate compares them. *measured* lists every value of
+    the logged model with its dataset, the one that counts for a name last. *notes* say what a reader must know before
+    trusting the numbers.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -72,7 +73,9 @@ def _metrics_of(
     measured = _in_order(model.metrics, run) if model else ()
     values = {metric.name: metric.value for metric in measured}
     run_metrics = run.metrics if run else {}
-    others = {name: value for name, value in run_metrics.items() if name not in values}
+    others = {
+        name: value for name, value in run_metrics.items() if name not in values and not name.startswith(SYSTEM_PREFIX)
+    }
     is_shared = models_in_run > 1 and run is not None
     run_only = {name: value for name, value in others.items() if is_shared and is_kpi(name)}
     if run_only and run is not None:
