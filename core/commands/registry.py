@@ -42,4 +42,8 @@ def accept(
     accepted = accept_registry(
         get_stores(), get_actor(as_), models=models or (), reason=reason, all_files=all_files, progress=_Lines()
     )
-    write_answer([{**asdict(model), "production": list(model.production)} for model in accepted], as_json=as_json)
+    documents = [{**asdict(model), "production": list(model.production)} for model in accepted]
+    if not as_json:  # of many models, one line each
+        shown = ("model", "versions", "production", "files_missing")
+        documents = [{name: document[name] for name in shown} for document in documents]
+    write_answer(documents, as_json=as_json)

@@ -102,24 +102,36 @@ def build_mlflow(folder: Path, tracking_uri: str, tables: Mapping[str, Expected]
     """Writes experiments, runs and models to *tracking_uri*. Returns what is to be said of them.
 
     `models`: by MODEL/N {run_id, data: [[table, version], …] of the training data, words: in the findings, …}.
-    `impact`: by TABLE@N the model versions that were trained on the data version. `runs`: run ids by name.
+    `impact`, `evaluated`: by TABLE@N the model versions that were trained on the data version, or evaluated with it.
+    `unread`: the versions whose training data cannot be known. `runs`: run ids by name.
     """
     workspace = Workspace(folder, MlflowClient(tracking_uri), tables)
     for build in (_claims, _inputs, _unresolved, _identity, _lost, _stages, _checkpoints, _metrics, _nested, _products):
         build(workspace)
     _scorer(workspace)
-    impact: dict[str, list[str]] = {}
-    for key, said in workspace.models.items():
-        for table, version in said["data"]:
-            if table is not None and version is not None and not said.get("weak"):
-                impact.setdefault(f"{table}@{version}", []).append(key)
+    known = {key: said for key, said in workspace.models.items() if not said.get("unread")}
     return {
         "models": workspace.models,
-        "impact": {data: sorted(keys) for data, keys in impact.items()},
-        "unread": sorted(key for key, said in workspace.models.items() if said.get("unread")),
+        "impact": _by_data(known, "data"),
+        "evaluated": _by_data(known, "evaluation"),
+        "unread": sorted(
+            key
+            for key, said in workspace.models.items()
+            if said.get("unread") or any(version is None for _, version in said["data"])
+        ),
         "runs": workspace.runs,
         "experiments": sorted(workspace.experiments),
     }
+
+
+def _by_data(models: Mapping[str, Expected], use: str) -> dict[str, list[str]]:
+    """The model versions of each data version in *use*."""
+    found: dict[str, list[str]] = {}
+    for key, said in models.items():
+        for table, version in said.get(use, ()):
+            if version is not None:
+                found.setdefault(f"{table}@{version}", []).append(key)
+    return {data: sorted(keys) for data, keys in found.items()}
 
 
 def delta_input(
@@ -181,7 +193,7 @@ def _inputs(made: Workspace) -> None:
     run_id = made.run("evaluation only", inputs=only)
     made.register("inputs_evaluation", run_id, data=[_NO_SUCH], evaluation=[["fraud", 2]])
     run_id = made.run("version 0", inputs=[delta_input("fraud first", "in-5", path=fraud, version=0)])
-    made.register("inputs_version_0", run_id, data=[["fraud", None]], unread=True)
+    made.register("inputs_version_0", run_id, data=[["fraud", None]], words=["version 0"])
     # MLflow keeps the first source per name and digest in an experiment: the second run shows version 1, not 2.
     for version in (1, 2):
         name = f"mixed up {version}"
@@ -201,7 +213,9 @@ def _unresolved(made: Workspace) -> None:
         ("unregistered_spark", {"sparkDatasourceInfo": f"path=file:{secret},version=0,format=delta"}),
     ):
         run_id = made.run(model, tags=claim, metrics={"accuracy": 0.9})
-        made.register(model, run_id, data=[[None, 2 if "s3" in model else 0]], unread=True, words=["not registered"])
+        address = claim.get("delta.table", f"file:{secret}")
+        said = ["not registered here", "MODELLEDGER_TABLES"]
+        made.register(model, run_id, data=[[address, 2 if "s3" in model else 0]], unread=True, words=said)
     tags = {"delta.table": "fraud", "delta.version": "2"}
     run_id = made.run("contradiction", tags=tags, params={"DataV": "1"}, metrics={"accuracy": 0.9})
     made.register("contradiction", run_id, data=[["fraud", 2]], words=["1"])

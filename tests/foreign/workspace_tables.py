@@ -92,7 +92,7 @@ def _fraud(lake: Path, facts: Expected) -> None:
     facts["diffs"].append({"table": "fraud", "a": 0, "b": 1, "added": 50, "removed": 0})
     facts["diffs"].append({"table": "fraud", "a": 2, "b": 3, "added": 0, "removed": 20})
     facts["commits"] += [
-        {"table": "fraud", "version": 3, "operation": "DELETE", "rows_removed": 20, "metadata": ["predicate"]},
+        {"table": "fraud", "version": 3, "operation": "DELETE", "rows_removed": 20, "said": ["id < 20"]},
         {"table": "fraud", "version": 1, "operation": "WRITE", "rows_added": 50},
     ]
 
