@@ -23,7 +23,7 @@ _FACTS = {
 
 def draw(stores: Stores, actor: Actor, key: ModelVersionKey, data: tuple[DataView, ...]) -> None:
     """Show what the training recorded beside the present facts. The button reads every row of the data."""
-    if not any(view.identity for view in data):
+    if not any(view.identity for view in data if view.source.is_training):
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{t('Is it the training data?')}**", width="content")
@@ -37,7 +37,7 @@ def draw(stores: Stores, actor: Actor, key: ModelVersionKey, data: tuple[DataVie
         with messages.show_errors(), st.spinner(t("Reading every row")):
             data = check_content(stores, actor, key)
     for view in data:
-        if view.identity is not None:
+        if view.identity is not None and view.source.is_training:
             _comparisons(view, view.identity)
 
 

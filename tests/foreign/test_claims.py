@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from core.errors import BadSettings
 from core.features.lineage.claim_rules import read_rules
 from core.features.lineage.claims import claimed_version
 from core.features.lineage.provenance import Provenance, mixed_up
+from core.settings import load_settings
 
 LOANS = Table(name="loans", uri="/lake/loans")
 SALES = Table(name="sales", uri="/lake/sales")
@@ -317,6 +319,26 @@ def test_bad_rule_is_refused_in_one_sentence(rule: dict[str, str], message: str)
         read_rules([{"version": "params.ok"}, rule])
     assert str(error.value).startswith("MODELLEDGER_CLAIMS: entry 2 ")
     assert "\n" not in str(error.value)
+
+
+def test_rules_of_the_documentation_are_read_from_the_settings_file(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "claims.md").read_text(encoding="utf-8")
+    file = tmp_path / "modelledger.toml"
+    file.write_text(document.partition("```toml")[2].partition("```")[0], encoding="utf-8")
+    monkeypatch.setenv("MODELLEDGER_CONFIG", str(file))
+    setting = load_settings(home=home).claims
+    assert len(setting) == 6
+    run = a_run(params={"data_version": "3", "data_path": "/lake/loans", "sales_version": "5"}, tags={"dvc.rev": "a1"})
+    assert [str(s) for s in sources(run, claims=setting)] == ["loans@3", "sales@5"]
+    moved = a_run(inputs=[an_input({"path": "dbfs:/mnt/lake/x", "delta_table_version": 1})])
+    assert [str(s) for s in sources(moved, claims=setting)] == ["dbfs:/mnt/lake/x@1"]
+
+
+def test_password_in_a_claimed_address_is_masked() -> None:
+    (found,) = sources(a_run(tags={"delta.table": "s3://key:s3cret-password@bucket/x", "delta.version": "1"}))
+    assert "s3cret" not in repr(found)
 
 
 def test_claim_that_an_inspection_records_is_as_it_was_written() -> None:

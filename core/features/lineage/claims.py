@@ -77,14 +77,17 @@ def delta_tags(evidence: Evidence) -> Iterator[Claim]:
 
 
 def configured_names(evidence: Evidence) -> Iterator[Claim]:
-    """The params and tags that MODELLEDGER_CLAIMS names."""
+    """The params and tags that MODELLEDGER_CLAIMS names. A name that two entries match belongs to the first."""
     run, version = evidence.run, evidence.version
     model = version.model if version else None
     tags = (run.tags if run else {}) or (version.tags if version else {})
+    read: set[str] = set()
     for rule in evidence.rules:
         if not rule.applies_to(experiment=run.experiment if run else None, model=model):
             continue
-        for found in rule.read(params=run.params if run else {}, tags=tags):
+        named = [found for found in rule.read(params=run.params if run else {}, tags=tags) if found.source not in read]
+        read |= {found.source for found in named}
+        for found in named:
             note = None
             if found.version is None and found.value is not None:
                 note = text(

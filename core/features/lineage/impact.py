@@ -93,7 +93,9 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
             why = joined(identities[0].contradictions)
             replaced.append(Replaced(kind=NodeKind.MODEL, subject=str(model_version.key), why=why))
         else:
-            add_version(graph, model_version, run, named)
+            # Other data that is unknown says nothing about this data version.
+            known = [source for source in named if source.claimed is not None or source.version is not None]
+            add_version(graph, model_version, run, known)
             dependent[model_version.key] = named
     for batch in list_batches(stores, actor):
         is_source = _is(batch_source(graph.registered, batch), resolved, version)

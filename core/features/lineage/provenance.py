@@ -13,6 +13,7 @@ from core.errors import BadInput, CoreError
 from core.features.lineage.claim_rules import ClaimRule, SameAddress, read_rules
 from core.features.lineage.claims import Claim, Evidence, all_claims
 from core.features.stores import Stores
+from core.redact import masked
 from core.registry.search.filters import condition, joined
 from core.texts import text
 
@@ -134,7 +135,7 @@ class _Source:
 
     def data_source(self) -> DataSource:
         return DataSource(
-            claimed=self.claim.table,
+            claimed=None if self.claim.table is None else masked(self.claim.table),
             resolved=self.match.table if self.match else None,
             version=self.version,
             source_of_truth=self.source,

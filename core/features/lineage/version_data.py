@@ -176,7 +176,8 @@ def not_registered(claimed: str) -> str:
         )
     name = re.sub(r"\W+", "_", claimed.rstrip("/").rpartition("/")[2].rpartition(".")[2]) or "NAME"
     return text(
-        "{table} is not registered here, so it is not opened. Add {name}={table} to MODELLEDGER_TABLES to register it.",
+        "{table} is not registered here, so it is not opened. Add {name}={table} to MODELLEDGER_TABLES to register it, "
+        "or name the address under which it is registered in MODELLEDGER_CLAIMS.",
         table=claimed,
         name=name,
     )
