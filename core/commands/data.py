@@ -94,6 +94,7 @@ def diff(
                 "added": [_field(field) for field in difference.fields_added],
                 "removed": [_field(field) for field in difference.fields_removed],
                 "changed": [{"name": c.name, "before": c.before, "after": c.after} for c in difference.fields_changed],
+                "renamed": [{"before": before, "after": after} for before, after in difference.fields_renamed],
             },
             "rows": {
                 "added": difference.rows_added,

@@ -30,11 +30,15 @@ class TableVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One column of a Delta schema; *type* is Delta's name of the type ("double", "array<string>")."""
+    """One column of a Delta schema; *type* is Delta's name of the type ("double", "array<string>").
+
+    *physical_name* identifies the column in a table with column mapping, where a rename keeps it; else it is None.
+    """
 
     name: str
     type: str
     nullable: bool = True
+    physical_name: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +150,7 @@ class FieldChange:
 class TableDiff:
     """The differences between the versions *before* and *after* of a table.
 
+    *fields_renamed* are the names of a column before and after; a renamed column is neither added nor removed.
     Without a key a changed row counts once as removed and once as added, and *rows_changed* is None.
     """
 
@@ -155,6 +160,7 @@ class TableDiff:
     fields_added: tuple[Field, ...]
     fields_removed: tuple[Field, ...]
     fields_changed: tuple[FieldChange, ...]
+    fields_renamed: tuple[tuple[str, str], ...]
     rows_added: int
     rows_removed: int
     rows_changed: int | None = None

@@ -33,7 +33,7 @@ def details(commit: Commit) -> None:
                 t("Engine"): commit.engine,
                 t("Based on version"): None if claims.read_version is None else str(claims.read_version),
                 t("Isolation level"): claims.isolation_level,
-                t("Only adds rows without reading"): _yes_or_no(claims.is_blind_append),
+                t("Blind append"): _yes_or_no(claims.is_blind_append),
                 t("Cluster"): claims.cluster_id,
                 **{t("Job: {name}", name=name): value for name, value in claims.job.items()},
                 **{t("Notebook: {name}", name=name): value for name, value in claims.notebook.items()},
@@ -68,7 +68,7 @@ def _values(title: str, values: Mapping[str, str]) -> None:
 
 def _facts(facts: Mapping[str, str | None], *, key: str) -> None:
     rows = [{t("Name"): name, t("Value"): value} for name, value in facts.items() if value is not None]
-    escaping.table(pd.DataFrame(rows), key=key)
+    escaping.table(pd.DataFrame(rows), key=key, height=36 * (min(len(rows), 30) + 1) + 3)
 
 
 def _number(count: int | None) -> str | None:

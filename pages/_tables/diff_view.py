@@ -38,6 +38,7 @@ def draw(stores: Stores, actor: Actor, table: str, commits: Sequence[Commit]) ->
     changes = [
         *(_change(field.name, t("added"), "", field.type) for field in found.fields_added),
         *(_change(field.name, t("removed"), field.type, "") for field in found.fields_removed),
+        *(_change(new, t("renamed"), old, new) for old, new in found.fields_renamed),
         *(_change(field.name, t("changed"), field.before, field.after) for field in found.fields_changed),
     ]
     if changes:

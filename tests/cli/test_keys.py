@@ -63,6 +63,9 @@ KEYS: dict[str, Any] = {
             "rows_removed": (int, type(None)),
             "engine": str,
             "metadata": dict,
+            "parameters": dict,
+            "metrics": dict,
+            "read_version": (int, type(None)),
         }
     ],
     "show": {
@@ -77,7 +80,7 @@ KEYS: dict[str, Any] = {
         "sample": [dict],
     },
     "diff": {
-        "schema": {"added": [FIELD], "removed": [FIELD], "changed": [{"name": str}]},
+        "schema": {"added": [FIELD], "removed": [FIELD], "changed": [{"name": str}], "renamed": list},
         "rows": {"added": (int, type(None)), "removed": (int, type(None)), "changed": (int, type(None))},
     },
     "sql": {"columns": [str], "rows": [list], "versions_read": [{"table": str, "version": int}]},

@@ -30,6 +30,9 @@ _IMPLIED_BY_WRITER = {
 _GENERATED = "delta.generationExpression"
 _IDENTITY = "delta.identity.start"
 
+_MAPPING_MODE = "delta.columnMapping.mode"
+_PHYSICAL_NAME = "delta.columnMapping.physicalName"
+
 IN_COMMIT_TIMESTAMP = "inCommitTimestamp"
 _ENABLES_IN_COMMIT_TIMES = "delta.enableInCommitTimestamps"
 _IN_COMMIT_TIMES_FROM = "delta.inCommitTimestampEnablementVersion"
@@ -94,13 +97,13 @@ class State:
         text = metadata.get("schemaString")
         if text is None:  # Delta Live Tables write version 0 without columns
             self._schema = ()
-        elif text != self._metadata.get("schemaString"):
-            self._schema = tuple(
-                Field(name=field["name"], type=type_name(field["type"]), nullable=bool(field.get("nullable", True)))
-                for field in orjson.loads(text)["fields"]
-            )
         # A checkpoint has the properties as pairs.
-        self._properties = dict(metadata.get("configuration") or {})
+        properties = dict(metadata.get("configuration") or {})
+        is_mapped = properties.get(_MAPPING_MODE) in ("name", "id")
+        was_mapped = self._properties.get(_MAPPING_MODE) in ("name", "id")
+        if text is not None and (text != self._metadata.get("schemaString") or is_mapped != was_mapped):
+            self._schema = tuple(_field(field, is_mapped=is_mapped) for field in orjson.loads(text)["fields"])
+        self._properties = properties
         self._partition_columns = tuple(metadata.get("partitionColumns") or ())
         self._metadata = metadata
 
@@ -170,6 +173,16 @@ class State:
             self._uncounted_files -= 1
         else:
             self._rows -= entry.rows
+
+
+def _field(field: Mapping[str, Any], *, is_mapped: bool) -> Field:
+    physical = (field.get("metadata") or {}).get(_PHYSICAL_NAME) if is_mapped else None
+    return Field(
+        name=field["name"],
+        type=type_name(field["type"]),
+        nullable=bool(field.get("nullable", True)),
+        physical_name=None if physical is None else str(physical),
+    )
 
 
 def _rows(add: Mapping[str, Any]) -> int | None:
