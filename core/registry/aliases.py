@@ -20,6 +20,8 @@ class AliasRegistry(MlflowRegistry):
 
     name = "aliases"
     is_stage_an_alias = True
+    # The alias leaves one version when it reaches the other: exactly one is in Production at each moment.
+    _stage_order = (Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE)
 
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
         number, names = int(version.version), self.stage_aliases(version.name)

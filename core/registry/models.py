@@ -54,10 +54,11 @@ class ModelRegistry(ABC):
     def set_stages(
         self, model: str, stages: Mapping[int, Stage], *, confirm: Callable[[], None] = lambda: None
     ) -> None:
-        """Set the stage of each version in *stages*; Production comes last, so a failure leaves none rather than two.
+        """Set the stage of each version in *stages*. A failure never leaves two versions in Production.
 
-        This is not atomic in MLflow: callers hold the model's lock (core.audit.decisions) and record their intent
-        first. *confirm* is called before each change and raises if the caller has lost the lock.
+        `versions` and `production` give the stages from before or after a promotion, not from its middle. The change
+        is not atomic in MLflow: callers hold the model's lock (core.audit.decisions) and record their intent first.
+        *confirm* is called before each change and raises if the caller has lost the lock.
         """
 
     @abstractmethod

@@ -8,8 +8,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core.entities import Artifact, ModelVersion, ModelVersionKey, RegisteredModel, Stage
 from core.errors import (
@@ -28,10 +29,11 @@ from core.registry.from_mlflow import logged_model_id, to_model, to_version
 from core.registry.models import ModelRegistry
 from core.registry.search.call_size import CallSize
 
-# Production comes last: a failure halfway leaves no version in Production rather than two.
-_STAGE_ORDER = (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION)
 _MODELS_PER_CALL = 500
 _TRUST_S = 60.0
+# A promotion has no version in Production for the time of two calls; a reader waits this long for its end.
+_BETWEEN_S = 2.0
+_POLL_S = 0.02
 _LOG = logging.getLogger(__name__)
 
 
@@ -69,9 +71,13 @@ class MlflowRegistry(ModelRegistry):
             tracking_uri, registry_uri, timeout_s=timeout_s, artifact_root=artifact_root, protected=protected
         )
         self._cache: dict[str | None, _CachedVersions] = {}
+        self._halted: dict[str, tuple[object, ...]] = {}
         self._call_size = CallSize()
 
     # ------------------------------------------------------------------------------- subclasses
+
+    # The order in which `set_stages` sets stages.
+    _stage_order: ClassVar[tuple[Stage, ...]]
 
     @abstractmethod
     def _stage_of(self, version: Any, aliases: Mapping[str, int]) -> Stage:
@@ -103,7 +109,7 @@ class MlflowRegistry(ModelRegistry):
             and time.monotonic() - cached.read_at < _TRUST_S
         ):
             return cached.versions
-        versions = self._read_versions(model, models)
+        versions = self._after_promotions(self._read_versions(model, models), models)
         self._cache[model] = _CachedVersions(marker, states, time.monotonic(), versions)
         return versions
 
@@ -129,6 +135,40 @@ class MlflowRegistry(ModelRegistry):
         converted = [self._convert(version, aliases.get(version.name, {})) for version in versions.values()]
         return tuple(sorted(converted, key=lambda version: (version.model, -version.version)))
 
+    def _after_promotions(self, versions: tuple[ModelVersion, ...], models: Sequence[Any]) -> tuple[ModelVersion, ...]:
+        """Return *versions*; those of a model in the middle of a promotion are read again when it is over.
+
+        Where a promotion was left halfway, the wait ends after _BETWEEN_S, and it is not repeated.
+        """
+        if self.is_stage_an_alias:
+            return versions
+        by_model: dict[str, Sequence[ModelVersion]] = {
+            name: list(of_model) for name, of_model in groupby(versions, key=lambda version: version.model)
+        }
+        deadline = time.monotonic() + _BETWEEN_S
+        for entry in models:
+            state = self._between_two(entry, by_model.get(entry.name, ()))
+            while state is not None and self._halted.get(entry.name) != state:
+                if time.monotonic() > deadline:
+                    self._halted[entry.name] = state
+                    break
+                time.sleep(_POLL_S)
+                current = self._model(entry.name)
+                by_model[entry.name] = self._read_versions(entry.name, [current])
+                state = self._between_two(current, by_model[entry.name])
+        return tuple(version for name in sorted(by_model) for version in by_model[name])
+
+    def _between_two(self, model: Any, versions: Sequence[ModelVersion]) -> tuple[object, ...] | None:
+        """Return the state of a model whose Production version was archived while its alias is still there; else None.
+
+        A promotion archives the old version, then sets the new one, then moves the alias.
+        """
+        holder = _aliases(model).get(self.stage_aliases(model.name)[Stage.PRODUCTION])
+        stages = {version.version: version.stage for version in versions}
+        if Stage.PRODUCTION in stages.values() or holder is None or stages.get(holder) is not Stage.ARCHIVED:
+            return None
+        return (holder, *sorted((number, stage.value) for number, stage in stages.items()))
+
     def version(self, key: ModelVersionKey) -> ModelVersion:
         missing = ModelVersionNotFound(
             "{model} has no version {version}. Pick one from the list of its versions.",
@@ -151,11 +191,15 @@ class MlflowRegistry(ModelRegistry):
     ) -> None:
         for version in stages:
             self.version(ModelVersionKey(model=model, version=version))
-        for version, stage in sorted(stages.items(), key=lambda item: _STAGE_ORDER.index(item[1])):
+        self._before_stages(model, stages)
+        for version, stage in sorted(stages.items(), key=lambda item: self._stage_order.index(item[1])):
             confirm()
             with self._connection.client() as client:
                 self._set_stage(client, model, version, stage)
         self._sync_aliases(model, stages)
+
+    def _before_stages(self, model: str, changed: Mapping[int, Stage]) -> None:
+        """Prepare MLflow for the change of stages that is about to begin."""
 
     def _sync_aliases(self, model: str, changed: Mapping[int, Stage]) -> None:
         """Let the aliases of Production and Staging follow the stages that *changed* set.

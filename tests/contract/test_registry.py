@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from core.entities import ModelVersionKey, RunStatus, Stage
+from core.entities import ModelVersion, ModelVersionKey, RunStatus, Stage
 from core.errors import (
     ArtifactNotFound,
     BadInput,
@@ -165,6 +167,69 @@ def test_stages_work_on_a_server_without_aliases(
         assert stages(old, model) == {1: "Production"}
         with pytest.raises(ServerLacksCall, match="lacks a call"):
             AliasRegistry(before.uri, timeout_s=30.0).set_stages(model, {1: Stage.STAGING})
+
+
+@pytest.mark.parametrize("has_alias", [True, False])
+def test_reader_in_the_middle_of_a_promotion_gets_the_old_or_the_new_version(
+    registry: ModelRegistry,
+    runs: Runs,
+    model: str,
+    tmp_path: Path,
+    place: tuple[str, Path | None],
+    has_alias: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_versions(registry, runs, model, 2, tmp_path)
+    registry.set_stages(model, {1: Stage.PRODUCTION})
+    client = MlflowClient(place[0], place[0])
+    if registry.name == "native" and not has_alias:
+        client.delete_registered_model_alias(model, "production")
+    reader, seen = type(registry)(place[0], timeout_s=30.0), []
+
+    def look() -> None:
+        production = reader.production(model)
+        whole = [version.version for version in reader.versions() if version.model == model and is_serving(version)]
+        seen.append((production.version if production else None, whole))
+
+    whole_step = registry._set_stage  # type: ignore[attr-defined]
+    threads: list[threading.Thread] = []
+
+    def step(*given: Any) -> None:
+        whole_step(*given)
+        threads.append(threading.Thread(target=look))
+        threads[-1].start()
+        threads[-1].join(0.3)
+
+    monkeypatch.setattr(registry, "_set_stage", step)
+    registry.set_stages(model, {1: Stage.ARCHIVED, 2: Stage.PRODUCTION})
+    for thread in threads:
+        thread.join(10)
+    assert len(seen) == 2
+    assert all(entry in [(1, [1]), (2, [2])] for entry in seen), seen
+
+
+def is_serving(version: ModelVersion) -> bool:
+    return version.stage is Stage.PRODUCTION
+
+
+def test_promotion_left_halfway_is_waited_for_once(
+    runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native = StageRegistry(place[0], timeout_s=30.0)
+    add_versions(native, runs, model, 2, tmp_path)
+    native.set_stages(model, {1: Stage.PRODUCTION})
+    monkeypatch.setattr(native, "_sync_aliases", lambda *_: None)
+    native.set_stages(model, {1: Stage.ARCHIVED})
+    waits: list[float] = []
+    monkeypatch.setattr("core.registry.versions._BETWEEN_S", 0.2)
+    monkeypatch.setattr("core.registry.versions.time.sleep", waits.append)
+    reader = StageRegistry(place[0], timeout_s=30.0)
+    assert reader.production(model) is None
+    first = len(waits)
+    assert first > 0
+    reader._cache.clear()
+    assert reader.production(model) is None
+    assert len(waits) == first
 
 
 def test_both_registries_name_the_same_version_as_production(
