@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from core.access.permissions import Action
@@ -13,6 +13,7 @@ from core.entities import (
     Difference,
     Event,
     Finding,
+    GateCheck,
     Identity,
     ModelVersionKey,
     PredictionBatch,
@@ -148,25 +149,23 @@ def related_events(stores: Stores, key: ModelVersionKey, data: Iterable[TableVer
     return tuple(events[number] for number in sorted(events) if events[number].action not in _NOT_ABOUT_THE_MODEL)
 
 
-def replaced_version(material: ModelEvidence) -> tuple[str | None, Mapping[str, float]]:
-    """Return the version with which the decision compared this one, with its metrics as the gates saw them.
+def compared(material: ModelEvidence) -> GateCheck | None:
+    """Return the gates by which Production was decided on this version, else those of its last request, if any.
 
-    An older record does not keep the evidence of its decision; then the answer is from the evidence of the request.
+    An older record does not keep the evidence of its decision; then the answer is the check of the request.
     """
     requests = [r for r in material.requests if r.version == material.key.version and r.to is Stage.PRODUCTION]
     approved = [r for r in requests if r.status is RequestStatus.APPROVED]
     for request in (*reversed(approved), *reversed(requests)):
         check = request.at_decision
-        evidence = request.evidence if check is None or check.evidence is None else check.evidence
-        production = evidence.get("production") or {}
-        if production.get("model_version"):
-            return str(production["model_version"]), production.get("metrics") or {}
-    return None, {}
+        return request.at_request if check is None or check.evidence is None or check.problem else check
+    return None
 
 
 def compare_kpis(material: ModelEvidence) -> list[tuple[str, float, float | None, str]]:
-    """Return KPI, the value of this version, the value of the replaced version, and which is better."""
-    _, baseline = replaced_version(material)
+    """Return KPI, the value of this version, the value of the version compared with, and which is better."""
+    check = compared(material)
+    baseline = (((check.evidence if check else None) or {}).get("production") or {}).get("metrics") or {}
     rows = []
     for name in sorted(filter(is_kpi, material.view.metrics)):
         value, other = material.view.metrics[name], baseline.get(name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical
-from core.entities import DataUse, Fact, IdentityVerdict, Outcome
-from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, replaced_version
+from core.entities import DataUse, Fact, GateCheck, IdentityVerdict, Outcome
+from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, compared
 from core.features.evidence.section import Section, make_section, plain
 from core.texts import text
 
@@ -196,13 +196,26 @@ def signature(evidence: ModelEvidence) -> Section:
     )
 
 
-def kpis(evidence: ModelEvidence) -> Section:
-    baseline, _ = replaced_version(evidence)
-    comparison = (
-        text("Compared with {version}, which was in Production at the time of the decision.", version=baseline)
-        if baseline
-        else text("No version was in Production at the time of the decision.")
+def _comparison(check: GateCheck) -> str:
+    values = {"version": check.compared_with, "time": plain(check.at)}
+    if check.compared_with is None:
+        return text(
+            "At {time}, when the gates were evaluated, no other version was in Production.", time=plain(check.at)
+        )
+    if check.is_rival_in_production:
+        return text(
+            "Compared with {version}, which was in Production at {time}, when the gates were evaluated.", **values
+        )
+    return text(
+        "Compared with {version}, the last version in Production; none was there at {time}, when the gates were "
+        "evaluated.",
+        **values,
     )
+
+
+def kpis(evidence: ModelEvidence) -> Section:
+    check = compared(evidence)
+    comparison = text("No promotion to Production was requested.") if check is None else _comparison(check)
     late = [
         text("{metric} was changed at {time}, after the end of its run.", metric=name, time=plain(time))
         for name, time in evidence.view.late_metrics.items()
