@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Actor
-from core.features.history.as_of import ModelAsOf, StateAsOf, end_of_day, state_at
+from core.features.history.as_of import ModelAsOf, StageDecision, StateAsOf, end_of_day, state_at
 from core.features.history.lineage_as_of import lineage_of_state
 from core.features.monitoring.findings import findings_about_model, findings_about_version
 from core.features.stores import Stores
@@ -20,6 +20,8 @@ from pages._ui import escaping, messages, pickers
 from pages._ui.texts import t
 
 _KEY = "as_of"
+# More models than this are a table.
+_CARDS = 3
 
 
 def date_picker() -> datetime | None:
@@ -71,9 +73,12 @@ def show_overview(state: StateAsOf) -> None:
     st.subheader(t("In Production on that day"))
     if not state.models:
         st.caption(t("No model had been trained."))
-    for model in state.models:
-        with st.container(border=True):
-            _production(model)
+    if len(state.models) > _CARDS:
+        _production_table(state)
+    else:
+        for model in state.models:
+            with st.container(border=True):
+                _production(model)
     st.subheader(t("Pending requests"))
     _table(
         [
@@ -193,6 +198,29 @@ def _production(model: ModelAsOf) -> None:
         facts.append(t("requested by {name}", name=messages.plain(decision.requested_by)))
     st.caption(" · ".join(facts))
     escaping.text(decision.reason)
+
+
+def _production_table(state: StateAsOf) -> None:
+    """Show one line per model, those in Production first."""
+    rows: list[dict[str, object]] = []
+    for model in sorted(state.models, key=lambda model: (model.production is None, model.name)):
+        production, decision = model.production, model.production.decision if model.production else None
+        rows.append(
+            {
+                t("Model"): model.name,
+                t("In Production"): t("version {version}", version=production.version) if production else None,
+                t("Trained on"): str(production.data) if production and production.data else None,
+                t("Since"): decision.time if decision else None,
+                t("Decision"): _decision_word(decision) if decision else None,
+                t("Decided by"): ", ".join(decision.decided_by) if decision else None,
+                t("Reason"): decision.reason if decision else None,
+            }
+        )
+    _table(rows, empty="", times=(t("Since"),), key="as_of_production")
+
+
+def _decision_word(decision: StageDecision) -> str:
+    return t("accepted as found") if decision.is_acceptance else t("approved")
 
 
 def _table(rows: list[dict[str, object]], *, empty: str, times: tuple[str, ...], key: str) -> None:

@@ -135,7 +135,7 @@ def _table(lines: Sequence[ModelLine]) -> None:
         on_select=pick_row,
         selection_mode="single-row",
         placeholder="–",
-        height=36 * (len(rows) + 1) + 3,
+        height=35 * (len(rows) + 1) + 3,
         column_config={
             t("Model"): st.column_config.TextColumn(t("Model"), pinned=True),
             since: messages.time_column(since),

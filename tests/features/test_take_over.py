@@ -320,3 +320,23 @@ def test_a_store_of_artifacts_that_cannot_be_read_here_does_not_stop_the_accepta
     assert (accepted.files_recorded, accepted.files_missing) == (0, 1)
     assert inspect_registry(sample_stores, INSPECTOR) == ()
     assert inspect_registry(sample_stores, INSPECTOR) == ()
+
+
+@pytest.mark.slow
+def test_a_registry_of_94_models_is_quiet_before_and_after_its_acceptance(
+    stores: Stores, tmp_path: Path, manager: Actor, auditor: Actor
+) -> None:
+    registry = PlainRegistry(stores.settings.tracking_uri, tmp_path / "artifacts")
+    for number in range(94):
+        for stage in ("Archived", "Production", "Staging"):
+            registry.version(f"model_{number:02}", stage=stage, files="weights" if number % 4 else None)
+        registry.client.set_registered_model_alias(f"model_{number:02}", "champion", "2")
+    assert inspect_registry(stores, INSPECTOR) == ()
+    assert {d.kind for d in find_differences(stores, auditor)} == {"not taken over yet"}
+    accepted = accept_registry(stores, manager, reason="as found")
+    assert (len(accepted), sum(model.versions for model in accepted)) == (94, 282)
+    assert sum(model.files_recorded + model.files_missing for model in accepted) == 188
+    assert inspect_registry(stores, INSPECTOR) == ()
+    registry.move("model_07", 2, "Archived")
+    assert told(inspect_registry(stores, INSPECTOR)) == {("stage differs", "model_07/2")}
+    assert stores.audit.verify().ok

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_the_form_submits_a_job_and_the_accepted_registry_is_quiet(opened: Opene
     overview = opened("overview", overview_model="ada")
     assert "has not taken over yet" not in said(overview)
     assert "accepted as found by manager" in said(overview)
+    assert "Risks" not in said(overview), "that its data is unknown was accepted"
+    today = opened("overview", as_of=f"{datetime.now(UTC):%Y-%m-%d}")
+    assert not today.exception
+    frame = next(one.value for one in today.dataframe if "Decision" in one.value.columns)
+    assert [tuple(row) for row in frame[["Model", "In Production", "Decision", "Decided by"]].values[:2]] == [
+        ("ada", "version 2", "accepted as found", "manager"),
+        ("eve", "version 2", "accepted as found", "manager"),
+    ]
 
 
 def test_many_models_are_one_table_that_the_address_filters_and_orders(opened: Opened, stores: Stores) -> None:

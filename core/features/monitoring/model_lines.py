@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from core.entities import Difference, Finding, PromotionRequest
+from core.entities import Difference, Finding, PromotionRequest, Severity
 from core.features.monitoring.findings import findings_about_model
 from core.features.monitoring.overview import Overview, Serving
 
@@ -24,7 +24,7 @@ class DataFilter(str, Enum):
 
 
 class Order(str, Enum):
-    """ATTENTION: models that need attention first, then Production. PRODUCTION: the other way round."""
+    """ATTENTION: models that need attention first, the most urgent first, then Production. PRODUCTION: the reverse."""
 
     ATTENTION = "attention"
     PRODUCTION = "production"
@@ -96,16 +96,25 @@ def select_lines(
 
 
 def _rank(line: ModelLine, order: Order) -> tuple[float, ...]:
-    is_calm, is_not_there = not line.needs_attention, line.serving.production is None
+    urgency, is_not_there = _urgency(line), line.serving.production is None
     match order:
         case Order.ATTENTION:
-            return is_calm, is_not_there
+            return urgency, is_not_there
         case Order.PRODUCTION:
-            return is_not_there, is_calm
+            return is_not_there, urgency
         case Order.UPDATED:
             return (-line.serving.updated.timestamp(),)
         case Order.NAME:
             return ()
+
+
+def _urgency(line: ModelLine) -> int:
+    """0 is the most urgent: a high finding, then another finding or a request, then a risk, then nothing."""
+    if any(finding.severity is Severity.HIGH for finding in line.findings):
+        return 0
+    if line.findings or line.requests:
+        return 1
+    return 2 if line.needs_attention else 3
 
 
 def _has_stage(serving: Serving, stage: StageFilter) -> bool:

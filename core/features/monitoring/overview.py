@@ -245,7 +245,10 @@ def _replaced(serving: tuple[Serving, ...], untaken: Container[str]) -> tuple[Di
 
 
 def _unreadable(serving: tuple[Serving, ...], untaken: Container[str]) -> tuple[Difference, ...]:
-    """Models in Production whose training data is not readable. Those not taken over yet may name no data."""
+    """Models in Production whose training data is not readable.
+
+    A version that was in Production before ModelLedger may name no data.
+    """
     return tuple(
         Difference(
             kind="data not readable",
@@ -259,5 +262,9 @@ def _unreadable(serving: tuple[Serving, ...], untaken: Container[str]) -> tuple[
         for model in serving
         if model.production is not None
         and model.is_checked
-        and (model.model not in untaken if model.verdict is None else not model.verdict.is_readable)
+        and (not _may_name_no_data(model, untaken) if model.verdict is None else not model.verdict.is_readable)
     )
+
+
+def _may_name_no_data(model: Serving, untaken: Container[str]) -> bool:
+    return model.model in untaken or model.accepted_by is not None
