@@ -92,8 +92,8 @@ def requests(
     """List requests, newest first."""
     if as_of is not None:
         states = requests_at(get_stores(), get_actor(as_), parse_moment(as_of), model=model)
-        shown = [state for state in states if state.is_pending or not only_open]
-        write_answer([_document(state.request, state.approvals) for state in shown], as_json=as_json)
+        pending = [state for state in states if state.is_pending or not only_open]
+        write_answer([_document(state.request, state.approvals) for state in pending], as_json=as_json)
         return
     listed = request_promotion.list_requests(get_stores(), get_actor(as_), model=model)
     shown = [r for r in listed if not only_open or r.status.value in ("open", "unfinished")]

@@ -102,7 +102,10 @@ class DeltaEngine(ABC):
 
     def commit(self, table: Table, version: int) -> Commit | None:
         """Return the commit of *version*, or None if the log no longer has it. Raises VersionNotFound."""
-        return next((commit for commit in self.history(table) if commit.version == version), None)
+        commits = self.history(table)
+        if version > commits[0].version:
+            self.snapshot(table, version=version)  # raises VersionNotFound, which lists the versions
+        return next((commit for commit in commits if commit.version == version), None)
 
     @abstractmethod
     def snapshot(self, table: Table, *, version: int | None = None) -> Snapshot:

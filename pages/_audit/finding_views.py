@@ -42,6 +42,7 @@ TITLES = {
     registry_watch.TAG: text("Tag changed outside ModelLedger"),
     registry_watch.ARTIFACT: text("Model files replaced"),
     registry_watch.ARTIFACT_MISSING: text("Model files missing"),
+    data_watch.REPLACED_DATA: text("Training data replaced"),
     registry_watch.SERVING_ALIAS: text("Alias of the Production version moved"),
     registry_watch.ALIAS: text("Alias moved"),
     EMERGENCY_ROLLBACK: text("Rolled back by one person"),

@@ -84,6 +84,13 @@ def test_every_version_shows_the_rows_it_had(engine: DeltaEngine, seen: Table) -
     assert engine.read(seen, version=1).schema.field("name").type == pa.string()
 
 
+def test_one_commit_is_that_of_the_history(engine: DeltaEngine, seen: Table) -> None:
+    commits = engine.history(seen)
+    assert [engine.commit(seen, commit.version) for commit in commits] == list(commits)
+    with pytest.raises(VersionNotFound):
+        engine.commit(seen, 3)
+
+
 def test_history_is_newest_first_and_tells_what_each_commit_did(engine: DeltaEngine, table: Table) -> None:
     before = datetime.now(UTC) - timedelta(seconds=2)
     engine.write(table, rows(1, 2), mode="append", metadata={"modelledger.actor": "Zoë <b>"})

@@ -28,7 +28,7 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
-from core.features.lineage.identity import Recorded, identity_of, scored_facts
+from core.features.lineage.identity import KnownFacts, Recorded, identity_of, scored_facts
 from core.features.lineage.provenance import provenance, sharing_datasets
 from core.features.lineage.version_data import recorded_data, view_data, why_not_opened
 from core.features.scoring.batches import find_batch, list_batches
@@ -46,6 +46,7 @@ class Graph:
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: dict[tuple[str, str], Edge] = field(default_factory=dict)
     commits: dict[str, dict[int, Commit]] = field(default_factory=dict)
+    known: KnownFacts = field(default_factory=dict)
     registered: RegisteredTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -235,7 +236,7 @@ def add_data(graph: Graph, source: DataSource, recorded: Recorded) -> str:
 
 def _identity(graph: Graph, table: Table, version: int, recorded: Recorded) -> Identity | None:
     with suppress(CoreError):  # the problem of the node says what is wrong with the table
-        return identity_of(graph.stores, table, version, recorded)
+        return identity_of(graph.stores, table, version, recorded, known=graph.known)
     return None
 
 

@@ -35,7 +35,7 @@ from core.entities import (
     Snapshot,
     Table,
 )
-from core.errors import CoreError, DataUnreadable, NotFound, VersionNotFound
+from core.errors import CoreError, DataUnreadable, EngineFailed, NotFound, VersionNotFound
 from core.features.stores import Stores
 from core.learning.external_training import is_project
 from core.texts import text
@@ -61,32 +61,63 @@ class Recorded:
     content_sha256: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogFacts:
+    """What a log says about a version. If the log ends before it, *snapshot* is the newest one there is."""
+
+    snapshot: Snapshot
+    commit: Commit | None
+    is_missing: bool = False
+
+
+# Facts by address and version, for callers that compare many models: a log in a store is read once per version.
+KnownFacts = dict[tuple[str, int], LogFacts | None]
+
+
 def identity_of(
-    stores: Stores, table: Table, version: int, recorded: Recorded, *, with_content: bool = False
+    stores: Stores,
+    table: Table,
+    version: int,
+    recorded: Recorded,
+    *,
+    with_content: bool = False,
+    known: KnownFacts | None = None,
 ) -> Identity | None:
     """Return whether *version* of *table* is the data that *recorded* describes; None if its log says nothing about it.
 
     Only the log is read, unless *with_content*: then every row is read, if the data has a recorded content SHA-256.
+    *known* keeps what was read for the next call.
 
     Raises:
-        StorageUnavailable, EngineUnavailable; with *with_content* DataUnreadable.
+        StorageUnavailable, EngineUnavailable; with *with_content* DataUnreadable, EngineFailed.
     """
-    try:
-        snapshot = stores.engine.snapshot(table, version=version)
-        commit = stores.engine.commit(table, version)
-    except VersionNotFound:
-        # The log ends earlier. It may be that of another table, whose id every version shows.
-        newest = stores.engine.snapshot(table)
-        by_id = _compare_id(recorded, replace(newest, version=version))
+    known = {} if known is None else known
+    if (table.uri, version) not in known:
+        known[table.uri, version] = _read_log(stores, table, version)
+    facts = known[table.uri, version]
+    if facts is None:
+        return None
+    if facts.is_missing:
+        # The log may be that of another table, whose id every version shows.
+        by_id = _compare_id(recorded, replace(facts.snapshot, version=version))
         if by_id.agreement is not Agreement.CONTRADICTS:
             return None
         return Identity(verdict=IdentityVerdict.ANOTHER_TABLE, comparisons=(by_id,))
-    except (NotFound, DataUnreadable):
-        return None
     content = None
     if with_content and recorded.content_sha256 is not None:
         content = stores.engine.content(table, version=version)
-    return compare_identity(recorded, snapshot, commit, content)
+    return compare_identity(recorded, facts.snapshot, facts.commit, content)
+
+
+def _read_log(stores: Stores, table: Table, version: int) -> LogFacts | None:
+    try:
+        try:
+            snapshot = stores.engine.snapshot(table, version=version)
+        except VersionNotFound:
+            return LogFacts(snapshot=stores.engine.snapshot(table), commit=None, is_missing=True)
+        return LogFacts(snapshot=snapshot, commit=stores.engine.commit(table, version))
+    except (NotFound, DataUnreadable, EngineFailed):
+        return None
 
 
 def recorded_facts(

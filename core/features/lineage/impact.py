@@ -88,7 +88,9 @@ def impact_of_version(stores: Stores, actor: Actor, table: str, version: int) ->
     for model_version, sources in used:
         run, named = runs.get(model_version.run_id or ""), _named(sources, resolved)
         about = [source for source in named if _is(source, resolved, version)]
-        identities = [found for source, found in identities_of(stores, run, model_version, named) if source in about]
+        identities = [
+            found for source, found in identities_of(stores, run, model_version, named, graph.known) if source in about
+        ]
         if identities and all(identity.is_contradicted for identity in identities):
             why = joined(identities[0].contradictions)
             replaced.append(Replaced(kind=NodeKind.MODEL, subject=str(model_version.key), why=why))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey
+from core.features.lineage.identity import KnownFacts
 from core.features.lineage.version_data import data_of_all_versions, identities_of
 from core.features.stores import Stores
 
@@ -23,8 +24,9 @@ def versions_trained(stores: Stores, actor: Actor, table: str) -> dict[int, tupl
         if (about := [s for s in sources if s.is_training and s.key is not None and s.key.table == name])
     ]
     runs = stores.runs.get_many([version.run_id for version, _ in claiming if version.run_id])
+    known: KnownFacts = {}
     for version, about in claiming:
-        found = identities_of(stores, runs.get(version.run_id or ""), version, about)
+        found = identities_of(stores, runs.get(version.run_id or ""), version, about, known)
         others = {source.version for source, identity in found if identity.is_contradicted}
         for number in {s.key.version for s in about if s.key is not None} - others:
             trained.setdefault(number, []).append(version.key)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from core.delta.addresses import address
 from core.entities import DataSource, Identity, IdentityVerdict, ModelVersion, ReadVerdict, Run, Table
 from core.errors import CoreError, RunNotFound
-from core.features.lineage.identity import Recorded, identity_of, recorded_facts
+from core.features.lineage.identity import KnownFacts, Recorded, identity_of, recorded_facts
 from core.features.lineage.provenance import Provenance, data_sources, provenance
 from core.features.stores import Stores
 from core.redact import masked
@@ -97,17 +97,21 @@ def recorded_data(
 
 
 def identities_of(
-    stores: Stores, run: Run | None, version: ModelVersion | None, sources: Sequence[DataSource]
+    stores: Stores,
+    run: Run | None,
+    version: ModelVersion | None,
+    sources: Sequence[DataSource],
+    known: KnownFacts | None = None,
 ) -> Iterator[tuple[DataSource, Identity]]:
     """Yield those of *sources* whose logs can be compared with what *run* and *version* recorded.
 
-    Only logs are read. A table that cannot be opened now is left out.
+    Only logs are read; *known* keeps what was read for the next call. A table that cannot be opened now is left out.
     """
     for source, recorded in recorded_data(run, version, sources):
         if source.resolved is None or source.version is None:
             continue
         with suppress(CoreError):
-            identity = identity_of(stores, source.resolved, source.version, recorded)
+            identity = identity_of(stores, source.resolved, source.version, recorded, known=known)
             if identity is not None:
                 yield source, identity
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.entities import Agreement, Comparison, DataSource, Difference, Identity, ModelVersion
-from core.features.lineage.identity import is_own_training
+from core.features.lineage.identity import KnownFacts, is_own_training
 from core.features.lineage.provenance import provenance
 from core.features.lineage.version_data import identities_of
 from core.features.stores import Stores
@@ -26,12 +26,13 @@ def find_replaced_data(stores: Stores) -> tuple[Difference, ...]:
     runs = stores.runs.get_many([version.run_id for version in versions if version.run_id], fresh=True)
     reader = provenance(stores, runs.values())
     untaken = {model.model for model in find_untaken(stores, versions)}
+    known: KnownFacts = {}
     return tuple(
         replaced_data(version, source, identity)
         for version in versions
         for run in (runs.get(version.run_id or ""),)
         if version.model not in untaken or is_own_training(run)
-        for source, identity in identities_of(stores, run, version, reader.sources(run, version))
+        for source, identity in identities_of(stores, run, version, reader.sources(run, version), known)
         if identity.is_contradicted
     )
 
