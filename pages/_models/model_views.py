@@ -27,9 +27,9 @@ PAGE_VERSIONS = 200
 
 
 def models_table(models: tuple[ModelSummary, ...]) -> None:
-    """Show one line per model, with the version in Production and its KPIs."""
+    """Show one line per model, with the version in Production and its KPIs; models in Production first."""
     rows = []
-    for model in models:
+    for model in sorted(models, key=lambda model: model.production is None):
         production = next((version for version in model.versions if version.version == model.production), None)
         rows.append(
             {

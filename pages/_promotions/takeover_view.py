@@ -46,7 +46,7 @@ def draw(stores: Stores, actor: Actor, untaken: Sequence[UntakenModel]) -> None:
             t("In Production"): ", ".join(map(str, model.production)) or None,
             t("Aliases"): ", ".join(f"{alias} → {number}" for alias, number in sorted(model.aliases.items())) or None,
         }
-        for model in untaken
+        for model in sorted(untaken, key=lambda model: not model.production)
     ]
     escaping.table(
         rows,
