@@ -12,7 +12,7 @@ from pages._ui import escaping, messages
 from pages._ui.texts import t
 
 # A longer value gets lines of its own.
-_SHORT = 80
+_SHORT = 60
 _LONGEST = 2_000
 
 
