@@ -30,6 +30,9 @@ def linked_runs() -> list[str]:
 def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]]) -> list[str]:
     """Draw the table of *runs*; return the selected ids in the order of selection, with those on other pages."""
     linked = linked_runs()
+    if linked != st.session_state.get("runs_seen"):
+        # The address was changed by a link or by the browser's button Back: it decides, not the table drawn before.
+        st.session_state["runs_table"] = st.session_state.get("runs_table", 0) + 1
     here = [run.run_id for run in runs]
     chosen = [run_id for run_id in linked if run_id in here]
     if runs:
@@ -39,6 +42,7 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
     selected += [run_id for run_id in chosen if run_id not in linked]
     if selected != linked:
         st.query_params["runs"] = ",".join(selected)
+    st.session_state["runs_seen"] = selected
     if elsewhere:
         sentence = tn(
             "{n} selected run is not on this page.", "{n} selected runs are not on this page.", len(elsewhere)
@@ -47,7 +51,6 @@ def selected_runs(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVers
             st.caption(messages.plain(sentence), width="content")
             if st.button(t("Clear the selection"), icon=":material/deselect:", type="tertiary", key="runs_clear"):
                 st.query_params.pop("runs", None)
-                st.session_state["runs_cleared"] = st.session_state.get("runs_cleared", 0) + 1
                 st.rerun()
     return selected
 
@@ -58,7 +61,7 @@ def _table(runs: Sequence[Run], versions: Mapping[str, Sequence[ModelVersion]], 
     logged = [run.metrics for run in runs]
     metrics = [name for name in run_tables.metric_names(logged) if not name.startswith(SYSTEM_PREFIX)]
     # Streamlit keeps a selection as numbers of rows: other rows are another table.
-    rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_cleared"))).encode()).hexdigest()[:16]
+    rows_digest = hashlib.sha256(repr((here, st.session_state.get("runs_table"))).encode()).hexdigest()[:16]
     event = escaping.table(
         run_tables.run_rows(runs, versions, metric_cells(logged, metrics)),
         style=messages.coloured,

@@ -268,3 +268,16 @@ def test_undefined_metrics_are_shown_as_what_they_are(opened: Opened, stores: St
         "r2": "−∞",
         "mae": "0.25",
     }
+
+
+def test_an_address_that_changes_decides_which_runs_are_selected(opened: Opened, sample_stores: Stores) -> None:
+    """As the browser's button Back changes it."""
+    first, second = (str(version.run_id) for version in sample_stores.models.versions("iris_classifier")[:2])
+    test = opened("runs", runs=f"{first},{second}")
+    assert "Comparing 2 selected runs." in said(test)
+    test.query_params["runs"] = first
+    test.run()
+    assert "Comparing 1 selected run." in said(test)
+    test.query_params["runs"] = ""
+    test.run()
+    assert "Comparing all runs of this page." in said(test)
