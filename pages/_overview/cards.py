@@ -6,13 +6,14 @@ import math
 
 import streamlit as st
 
-from core.entities import Finding, GateCheck, PromotionRequest
+from core.entities import Finding, PromotionRequest
 from core.features.monitoring.findings import findings_about_version
 from core.features.monitoring.overview import Serving
 from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better, metric_text
 from pages._audit import finding_views
+from pages._promotions import promotion_views
 from pages._ui import escaping, links, messages
 from pages._ui.texts import t, tn
 
@@ -83,25 +84,12 @@ def request_card(request: PromotionRequest, present: PresentGates | None = None)
     requester, time = messages.plain(request.requested_by), messages.local_time(request.requested_at)
     st.caption(t("requested by {name}, {time}", name=requester, time=time))
     escaping.text(request.request_reason)
-    _gates_badge(present.check if present else request.at_request, is_present=present is not None)
+    promotion_views.gates_badge(present.check if present else request.at_request)
+    if present is None:
+        st.caption(t("when requested"))
     for change in present.changes if present else ():
         st.caption(messages.plain(change))
     links.link("promotions", t("Decide"), promotions_request=request.id)
-
-
-def _gates_badge(check: GateCheck, *, is_present: bool) -> None:
-    gates = check.gates or ()
-    failed = sum(not gate.passed for gate in gates)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if check.problem is not None or not gates:
-            st.badge(t("gates not evaluated"), icon=":material/cloud_off:", color="orange")
-        elif failed:
-            label = t("{failed} of {total} gates fail", failed=failed, total=len(gates))
-            st.badge(label, icon=":material/close:", color="red")
-        else:
-            st.badge(tn("{n} gate passes", "all {n} gates pass", len(gates)), icon=":material/check:", color="green")
-        if not is_present:
-            st.caption(t("when requested"), width="content")
 
 
 def _facts(serving: Serving) -> None:

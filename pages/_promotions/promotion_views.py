@@ -192,15 +192,17 @@ def _present_gates(present: PresentGates) -> None:
             ),
             icon=":material/schedule:",
         )
-    for change in present.changes:
-        st.warning(messages.plain(change), icon=":material/difference:")
-    _check(t("Gates now"), present.check)
+    _check(t("Gates now"), present.check, present.changes)
 
 
-def _check(title: str, check: GateCheck) -> None:
-    """Show the gates and the evidence of one moment, with its time and the version compared with."""
+def _check(title: str, check: GateCheck, changes: Sequence[str] = ()) -> None:
+    """Show the gates and the evidence of one moment: the verdict, its time and the version compared with.
+
+    *changes* are sentences on what differs from the request.
+    """
     st.markdown(f"**{title}**")
     with st.container(horizontal=True, vertical_alignment="center"):
+        gates_badge(check)
         st.caption(messages.local_time(check.at, seconds=True), width="content")
         if check.evidence is not None and check.problem is None:
             st.caption(_compared_with(check), width="content")
@@ -210,6 +212,8 @@ def _check(title: str, check: GateCheck) -> None:
             icon=":material/cloud_off:",
         )
         return
+    if changes:
+        st.warning("\n".join(f"- {messages.plain(change)}" for change in changes), icon=":material/difference:")
     if check.gates is None:
         st.caption(t("These gates were not kept: an earlier version of ModelLedger replaced them at the approval."))
     else:
@@ -226,13 +230,28 @@ def _compared_with(check: GateCheck) -> str:
         return t("compared with no version")
     version = messages.plain(check.compared_with)
     if check.is_rival_in_production:
-        return t("compared with {version}, in Production then", version=version)
+        return t("compared with {version} in Production", version=version)
     return t("compared with {version}, the last in Production", version=version)
 
 
 def last_check(request: PromotionRequest, present: PresentGates | None) -> GateCheck:
     """Return the gates that count: now where the request is open, else those of the decision."""
     return present.check if present else request.at_decision or request.at_request
+
+
+def gates_badge(check: GateCheck) -> None:
+    """Show how many gates failed as a badge; nothing where the gates were not kept."""
+    if check.gates is None:
+        return
+    gates = check.gates
+    failed = sum(not gate.passed for gate in gates)
+    if check.problem is not None or not gates:
+        st.badge(t("gates not evaluated"), icon=":material/cloud_off:", color="orange")
+    elif failed:
+        label = t("{failed} of {total} gates fail", failed=failed, total=len(gates))
+        st.badge(label, icon=":material/close:", color="red")
+    else:
+        st.badge(tn("{n} gate passes", "all {n} gates pass", len(gates)), icon=":material/check:", color="green")
 
 
 def check_label(check: GateCheck) -> str:
