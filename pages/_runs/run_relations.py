@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -97,9 +99,7 @@ def models(view: RunView) -> None:
         )
 
 
-def _model_rows(
-    output: ModelOutput, model: LoggedModel | None, versions: dict[str | None, str]
-) -> list[dict[str, object]]:
+def _model_rows(output: ModelOutput, model: LoggedModel | None, versions: Mapping[str, str]) -> list[dict[str, object]]:
     """Return one row per dataset on which the metrics of the model were measured; one row if there is no metric."""
     fixed = {
         t("Step"): output.step,
