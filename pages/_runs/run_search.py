@@ -76,6 +76,13 @@ def results(stores: Stores, actor: Actor) -> RunResults:
     paging.page_box("runs_page", found.number, last=found.last, of=of, at=row[2])
     if not found.runs:
         _say_that_none_match(found, is_filtered=filters.is_set)
+    if found.folded:
+        folded = tn(
+            "{n} nested run is folded into its parent run.",
+            "{n} nested runs are folded into their parent runs.",
+            found.folded,
+        )
+        st.caption(folded)
     _progress(stores, actor, query, found)
     return found
 
@@ -100,6 +107,12 @@ def _filters(stores: Stores, actor: Actor) -> _Filters:
         placeholder=t("any"),
         key="runs_status",
         bind="query-params",
+    )
+    nested = st.toggle(
+        t("Nested runs"),
+        key="runs_nested",
+        bind="query-params",
+        help=t("List the runs that are nested in another run. Otherwise open their parent run to see them."),
     )
     keys = ("runs_model", "runs_user", "runs_since", "runs_until", "runs_filter")
     with st.expander(t("More filters"), expanded=any(key in st.query_params for key in keys)):
@@ -128,8 +141,9 @@ def _filters(stores: Stores, actor: Actor) -> _Filters:
         table=table,
         version=version,
         model=model,
+        nested=nested,
     )
-    return _Filters(query, query != RunQuery())
+    return _Filters(query, replace(query, nested=True) != RunQuery())
 
 
 def _start(day: object) -> datetime | None:

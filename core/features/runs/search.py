@@ -50,7 +50,8 @@ class RunQuery:
     *filter* is MLflow's search syntax, such as "metrics.rmse < 0.3 AND params.depth = '3'". *metrics*, *params* and
     *tags* are comparisons such as "rmse < 0.3" or "depth = 3", with the quotes left out. *name* is a part of a run's
     name. *since* and *until* limit the start. *table* and *version* are the training data, in any spelling of the
-    table; *model* is a registered model.
+    table; *model* is a registered model. Without *nested* the runs that are nested in another are folded, unless only
+    such runs match.
     """
 
     filter: str = ""
@@ -66,6 +67,7 @@ class RunQuery:
     table: str | None = None
     version: int | None = None
     model: str | None = None
+    nested: bool = True
     order: RunOrder = field(default_factory=RunOrder)
 
 
@@ -75,7 +77,8 @@ class RunResults:
 
     *total* is the number of runs that match among the *read* ones. With *is_complete* all runs were read. Otherwise
     *total* is the number so far; an order other than newest first is then one of the runs read so far.
-    *is_capped* means that the oldest runs were left out, because too many match.
+    *is_capped* means that the oldest runs were left out, because too many match. *folded* is the number of nested runs
+    that match and are not listed.
     """
 
     runs: tuple[Run, ...]
@@ -86,6 +89,7 @@ class RunResults:
     is_complete: bool
     is_capped: bool
     read_at: datetime
+    folded: int = 0
 
     @property
     def last(self) -> int | None:
@@ -121,7 +125,8 @@ def search_runs(
     listing, matches = _listing(stores, query, again=again)
     started, was_filled = time.monotonic(), False
     while True:
-        found = [run for run in listing.runs if matches(run)]
+        every = [run for run in listing.runs if matches(run)]
+        found = every if query.nested else ([run for run in every if run.parent_id is None] or every)
         is_filled = query.order.is_newest_first and len(found) >= number * size
         if is_filled and not was_filled:
             started, was_filled = time.monotonic(), True
@@ -143,6 +148,7 @@ def search_runs(
         is_complete=listing.is_complete,
         is_capped=listing.is_capped,
         read_at=listing.read_at,
+        folded=len(every) - len(found),
     )
 
 
