@@ -185,6 +185,32 @@ def test_data_that_a_batch_names_is_not_opened(
     assert "not registered here" in problems[0]
 
 
+def test_impact_finds_every_spelling_and_says_what_it_cannot_judge(watched: Stores, auditor: Actor) -> None:
+    place = str(watched.settings.home / "tables" / "loans")
+    register(watched, "named", tags={"delta.table": "loans", "delta.version": "1"})
+    register(watched, "by_path", tags={"sparkDatasourceInfo": f"path=file:{place},version=1,format=delta"})
+    register(watched, "by_input", sources=[{"path": f"file://{place}/", "delta_table_version": 1}])
+    register(watched, "other_version", sources=[{"path": place, "delta_table_version": 7}])
+    register(watched, "version_0", sources=[{"path": place}])
+    register(watched, "elsewhere", tags={"delta.table": "s3://no-such-bucket/loans", "delta.version": "1"})
+    register(watched, "contradicted", tags={"delta.table": "loans", "delta.version": "0"}, params={"DataV": "1"})
+    register(watched, "silent")
+    MlflowClient(watched.settings.tracking_uri).create_registered_model("no_run")
+    MlflowClient(watched.settings.tracking_uri).create_model_version("no_run", "s3://no-such-bucket/model")
+
+    for spelling in ("loans", place, f"file:{place}/"):
+        impact = impact_of_version(watched, auditor, spelling, 1)
+        models = {node.subject for node in impact.graph.nodes if node.kind is NodeKind.MODEL}
+        assert models == {"named/1", "by_path/1", "by_input/1"}
+    reasons = {str(entry.key): entry.why for entry in impact.unresolved}
+    assert set(reasons) == {"version_0/1", "elsewhere/1", "contradicted/1", "silent/1", "no_run/1"}
+    assert "version 0" in reasons["version_0/1"]
+    assert "not registered here" in reasons["elsewhere/1"]
+    assert "names version 1" in reasons["contradicted/1"]
+    assert "names no run" in reasons["no_run/1"]
+    assert impact.versions == 9
+
+
 def test_user_may_ask_about_a_path_that_is_not_registered(stores: Stores, elsewhere: str, auditor: Actor) -> None:
     key = register(stores, "foreign", sources=[{"path": f"file:{elsewhere}/", "delta_table_version": 1}])
     impact = impact_of_version(stores, auditor, elsewhere, 1)
