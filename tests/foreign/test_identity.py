@@ -33,6 +33,8 @@ from core.uris import local_path
 from tests.cli.conftest import Command
 from tests.cli.conftest import command as command_fixture
 from tests.features.iris import TABLE, iris
+from tests.pages.conftest import Opened
+from tests.pages.conftest import opened as opened_fixture
 
 KEY = ModelVersionKey(model="iris_classifier", version=3)
 DATA = f"{TABLE}@2"
@@ -40,7 +42,7 @@ DATA = f"{TABLE}@2"
 OTHER_ROWS = [iris().slice(first, 50) for first in (100, 50, 50)]
 
 
-command = command_fixture
+command, opened = command_fixture, opened_fixture
 
 
 def folder(stores: Stores) -> Path:
@@ -352,3 +354,36 @@ def test_command_line_compares_the_content(sample_stores: Stores, command: Comma
     assert answer.json["data"][0]["identity"]["facts"]["content_sha256"]["comparison"] == "contradicts"
     assert answer.err.startswith(f"{KEY} was not trained on this data: ")
     assert answer.err.count("\n") == 1
+
+
+# ------------------------------------------------------------------------------------------------------- pages
+
+
+def test_models_shows_the_other_table_and_compares_its_rows(opened: Opened, sample_stores: Stores) -> None:
+    written_again(sample_stores)
+    test = opened("models", models_model=KEY.model, models_version=str(KEY.version))
+    assert any("another table now" in error.value for error in test.error)
+
+    def comparisons() -> dict[str, str]:
+        table = next(item.value for item in test.dataframe if "At training" in item.value.columns)
+        return {
+            fact: label.split(maxsplit=1)[1] for fact, label in zip(table["Fact"], table["Comparison"], strict=True)
+        }
+
+    assert comparisons() == {
+        "table id": "contradicts",
+        "time of the commit": "contradicts",
+        "rows": "agrees",
+        "SHA-256 of the rows": "not compared",
+    }
+    test.button(key="models_compare_rows").click().run()
+    assert comparisons()["SHA-256 of the rows"] == "contradicts"
+    assert not test.exception
+
+
+def test_lineage_of_the_other_table_lists_the_model_apart(opened: Opened, sample_stores: Stores) -> None:
+    written_again(sample_stores)
+    test = opened("lineage", lineage_from="Data version", lineage_table=TABLE, lineage_data="2")
+    assert any("used other data that had this name before" in error.value for error in test.error)
+    (table,) = [item.value for item in test.dataframe if list(item.value.columns) == ["Kind", "Name", "Reason"]]
+    assert list(table["Name"]) == [str(KEY)]
