@@ -134,6 +134,7 @@ def _curves(
             hovertemplate=f"{charts.plain(name)}<br>{t('Step')} %{{x}}<br>%{{y:.6g}}<extra></extra>",
         )
     figure.update_layout(xaxis_title=t("Step"), yaxis_type="log" if is_log else "linear", showlegend=True)
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(automargin=True).update_yaxes(automargin=True)
     charts.show(figure, alt=t("{metrics} over steps", metrics=", ".join(histories)), key=f"{key}_chart")
     for sentence in _left_out(histories, is_log=is_log):

@@ -109,7 +109,10 @@ def run_rows(
 def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFrame:
     """Return one row per parameter and metric and one column per run, with the baseline and each difference from it."""
     shown = set(found.differing_params) | set(found.differing_metrics)
-    rows = [_fixed_row(t("Data version"), found, data_label), _fixed_row(t("Status"), found, _status)]
+    rows = [
+        _fixed_row(t("Data version"), found, data_label),
+        _fixed_row(t("Status"), found, lambda run: _status(run, found)),
+    ]
     rows += [
         _metric_row(name, found)
         for name in metric_names(run.metrics for run in found.runs)
@@ -152,8 +155,8 @@ def delta_label(delta: float | None, direction: Direction) -> str:
     return word if direction is Direction.SAME else f"{delta:+.3g} {word}".strip()
 
 
-def _status(run: Run) -> str:
-    return "; ".join(run_notes(run)) or messages.word(run.status)
+def _status(run: Run, found: Comparison) -> str:
+    return "; ".join(found.notes.get(run.run_id) or run_notes(run)) or messages.word(run.status)
 
 
 def _with_stage(version: ModelVersion) -> str:

@@ -173,6 +173,8 @@ def _mlflow(stores: Stores, evidence: ModelEvidence) -> dict[str, bytes]:
         history = {name: [asdict(p) for p in stores.runs.metric_history(run.run_id, name)] for name in run.metrics}
         files["mlflow/run.json"] = _json(stores, asdict(run))
         files["mlflow/metric_history.json"] = _json(stores, history)
+    if evidence.view.measured.logged_model is not None:
+        files["mlflow/logged_model.json"] = _json(stores, asdict(evidence.view.measured.logged_model))
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
         try:
             model = stores.models.download(evidence.key, Path(folder))
