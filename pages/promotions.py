@@ -100,6 +100,7 @@ def request_promotion_form() -> None:
 def roll_back_form() -> None:
     """Return to an earlier version, after a check that it loads and its data is readable."""
     models = [model for model in list_models(stores, actor) if model.versions]
+    models.sort(key=lambda model: model.production is None)
     name = pickers.model(models, "promotions_back")
     model = next((model for model in models if model.name == name), None)
     if model is None:
@@ -112,6 +113,7 @@ def roll_back_form() -> None:
     targets = list_rollback_targets(stores, actor, model.name)
     if not targets:
         st.info(t("No version to roll back to: no version was in Production before, and none is older."))
+        return
     promotion_forms.show_rollback_policy(stores, model.name)
     seen_decisions = promotion_forms.decisions_when_drawn(stores, actor, model.name, "back")
     with st.form("promotions_back_form"):
