@@ -83,8 +83,9 @@ def nulls(file_id: str, report: FileReport | None, at: DeltaGenerator) -> None:
         dict.fromkeys(text for note in (report.notes if report else ()) for text in null_suggestion(note))
     )
     if left := [value for value in suggested if value not in chosen]:
+        texts = messages.plain(", ".join(left))
         at.button(
-            t("Treat {texts} as null", texts=messages.plain(", ".join(left))),
+            t("Treat {texts} as null", texts=texts),
             key=f"tables_ingest_suggested_{file_id}",
             icon=":material/lightbulb:",
             on_click=lambda: st.session_state.update({key: [*chosen, *left]}),
