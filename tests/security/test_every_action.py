@@ -247,7 +247,8 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
 # Who turns a page, searches or takes a file that is shown anyway has passed the page's guard; who signs in or out is
 # nobody.
 FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with {provider}", "Sign out", "All rows as CSV"}
-FREE |= {"Read again", "Add to the filter", "Clear the selection"}
+# The last one holds the texts, joined by a comma; it changes the choice in the form, not the table.
+FREE |= {"Read again", "Add to the filter", "Clear the selection", "Treat {texts} as null", ", "}
 # Asked by tests of their own: "Save as a new version" and "Check bundle" come after an upload, "Resolve" after a
 # decision that died.
 ELSEWHERE = {
