@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from core.entities import Actor, PredictionBatch, Stage, TableVersion
+from core.entities import Actor, PredictionBatch, RequestStatus, Stage, TableVersion
 from core.errors import (
     BadInput,
     BadName,
@@ -18,6 +18,7 @@ from core.errors import (
     VersionNotFound,
 )
 from core.features.data.ingest import ingest_data
+from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.batches import find_batch, list_batches
 from core.features.scoring.score import score, submit_scoring
 from core.features.stores import Stores
@@ -159,3 +160,12 @@ def test_auditor_and_manager_may_not_score(serving: Stores, auditor: Actor, mana
     for actor in (auditor, manager):
         with pytest.raises(Forbidden, match=r"prediction\.score"):
             scored(serving, actor, 0)
+
+
+def test_scoring_during_an_unfinished_decision_names_the_decision(sample_stores: Stores, scientist: Actor) -> None:
+    request = request_promotion(
+        sample_stores, scientist, model="iris_classifier", version=2, to=Stage.PRODUCTION, reason="r"
+    )
+    sample_stores.decisions.change_status(request.id, RequestStatus.OPEN, RequestStatus.UNFINISHED)
+    with pytest.raises(NothingInProduction, match=f"Decision {request.id} on iris_classifier/2 is not finished"):
+        scored(sample_stores, scientist, 0)

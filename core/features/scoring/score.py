@@ -20,6 +20,7 @@ from core.entities import (
     ModelVersion,
     ModelVersionKey,
     PredictionBatch,
+    RequestStatus,
     Table,
 )
 from core.errors import BadInput, NothingInProduction
@@ -147,6 +148,14 @@ def _resolve(stores: Stores, model: str, version: int | None) -> ModelVersion:
         return stores.models.version(ModelVersionKey(model=model, version=version))
     production = stores.models.production(model)
     if production is None:
+        for unfinished in stores.decisions.list(model=model, statuses=(RequestStatus.UNFINISHED,), limit=1):
+            raise NothingInProduction(
+                "Decision {request_id} on {model_version} is not finished, and no version of {model} is in Production. "
+                "Try again in a moment, or resolve the decision on Promotions.",
+                request_id=unfinished.id,
+                model_version=str(unfinished.key),
+                model=model,
+            )
         raise NothingInProduction(
             "No version of {model} is in Production; request a promotion, or name a version as {model}/N.", model=model
         )
