@@ -290,6 +290,15 @@ def test_text_in_a_number_column_is_refused_with_line_and_way_out(
     assert [row["amount"] for row in rows_of(stores)] == [10.5, 20.0, 1.0, None]
 
 
+def test_wrong_number_or_date_is_not_suggested_as_null(stores: Stores, scientist: Actor, tmp_path: Path) -> None:
+    path = csv(tmp_path, 'd,n\n31/02/2026,1.5\n25/12/2026,2.5\n24/12/2026,"3,5"\n')
+    preview = preview_file(stores, scientist, table="loans", path=path, name="loans.csv", new=True)
+    assert [(column.name, column.note) for column in preview.columns] == [
+        ("d", "text because of '31/02/2026' in line 2"),
+        ("n", "text because of '3,5' in line 4"),
+    ]
+
+
 def test_new_table_must_not_exist_and_is_a_warning_if_nobody_said_new(
     stores: Stores, scientist: Actor, tmp_path: Path
 ) -> None:

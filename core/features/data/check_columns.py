@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from core.errors import first_line
 from core.features.data.file_formats.csv_format import ColumnNote, FileReport
+from core.features.data.file_formats.null_texts import few_words
 from core.texts import plural, text
 
 
@@ -88,7 +89,7 @@ def _suggesting(note: ColumnNote, sentence: str) -> str:
 
 def null_suggestion(note: ColumnNote) -> tuple[str, ...]:
     """Return the few texts that alone keep the column from its type."""
-    return note.texts if note.reason == "text" and 0 < len(note.texts) <= 3 else ()
+    return few_words(note.texts) if note.reason == "text" else ()
 
 
 def _new(field: pa.Field, note: ColumnNote | None) -> ColumnCheck:

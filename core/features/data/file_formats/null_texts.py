@@ -14,6 +14,7 @@ _USUAL = (
     *("-", "--", "?", ".", "missing", "unknown"),
 )
 _MOST = 20
+_FEW = 3
 _LONGEST = 40
 
 
@@ -25,6 +26,12 @@ def usual_null_texts(columns: Sequence[pa.ChunkedArray]) -> Counter[str]:
         values = column.filter(pc.is_in(column, value_set=usual))
         counts.update({entry["values"]: entry["counts"] for entry in values.value_counts().to_pylist()})
     return counts
+
+
+def few_words(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return *texts* if they are few and none has a digit: such values among numbers or dates often mean null."""
+    is_few = 0 < len(texts) <= _FEW and not any(character.isdigit() for text in texts for character in text)
+    return tuple(texts) if is_few else ()
 
 
 def most_frequent(counts: Counter[str]) -> tuple[tuple[str, int], ...]:

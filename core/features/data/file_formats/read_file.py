@@ -14,7 +14,6 @@ from core.features.data.file_formats.parse_csv import CsvText, column_names, par
 
 _PARQUET_MAGIC = b"PAR1"
 _MOST_NOTES = 100
-_FEW_TEXTS = 3
 
 
 def read_file(
@@ -95,8 +94,8 @@ def _read_csv(
         bare[place] = None
         if wrong is not None:
             exceptions[name] = wrong
-            if wrong.reason == "text" and len(wrong.texts) <= _FEW_TEXTS:
-                counts.update({text: 1 for text in wrong.texts if text not in counts})
+            if wrong.reason == "text":
+                counts.update({text: 1 for text in null_texts.few_words(wrong.texts) if text not in counts})
     lines = content.lines_of([wrong.row for wrong in exceptions.values()])
     report = FileReport(
         format=CsvFormat(
