@@ -138,9 +138,10 @@ def test_hostile_model_opens(page: Opened) -> None:
     assert not LIVE.search(markdown(test))
 
 
-def test_runs_show_nested_runs_curves_and_system_metrics(page: Opened, foreign: Expected) -> None:
-    test = page("runs", runs=foreign["runs"]["curves"], runs_view="Run details")
-    assert "system/cpu_utilization_percentage" in cells(test) + said(test)
+def test_run_shows_its_curve_and_sets_system_metrics_apart(page: Opened, foreign: Expected) -> None:
+    test = page("runs", runs=foreign["runs"]["curves"], runs_view="One run")
+    assert "1 system metric" in [expander.label for expander in test.expander]
+    assert "loss" in cells(test)
 
 
 def test_lineage_of_a_data_version_reaches_every_model(page: Opened) -> None:
