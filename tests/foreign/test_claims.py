@@ -295,12 +295,15 @@ def test_revision_of_another_tool_is_named_and_is_no_delta_version() -> None:
     assert found.findings == ("tag dvc.rev is a1b2c3, which is not the version of a Delta table.",)
 
 
-def test_place_where_runs_are_trained_may_have_another_address_here() -> None:
+def test_place_where_runs_are_trained_may_have_another_address_here(monkeypatch: pytest.MonkeyPatch) -> None:
     run = a_run(inputs=[an_input({"path": "dbfs:/mnt/prod/loans", "delta_table_version": 3})])
     (found,) = sources(run, claims=[{"address": "/dbfs/mnt/prod", "same_as": "/lake"}])
     assert (str(found.key), found.claimed, found.is_weak) == ("loans@3", "dbfs:/mnt/prod/loans", False)
     (unknown,) = sources(run)
     assert unknown.key is None
+    monkeypatch.chdir("/")
+    (relative,) = sources(run, claims=[{"address": "dbfs:/mnt/prod", "same_as": "./lake"}])
+    assert str(relative.key) == "loans@3"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,10 +113,16 @@ def read_rules(setting: Sequence[Mapping[str, str]]) -> tuple[tuple[ClaimRule, .
     addresses: list[SameAddress] = []
     for number, entry in enumerate(setting, start=1):
         if set(entry) == {"address", "same_as"}:
-            addresses.append(SameAddress(address=entry["address"], same_as=entry["same_as"]))
+            addresses.append(SameAddress(address=entry["address"], same_as=_absolute(entry["same_as"])))
         else:
             rules.append(_rule(number, entry))
     return tuple(rules), tuple(addresses)
+
+
+def _absolute(place: str) -> str:
+    """Return a relative path as an absolute one; an address or a registered name stays as it is."""
+    is_path = "/" in place and address(place) is None
+    return os.path.abspath(os.path.expanduser(place)) if is_path else place
 
 
 def _rule(number: int, entry: Mapping[str, str]) -> ClaimRule:
