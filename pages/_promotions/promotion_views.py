@@ -299,6 +299,13 @@ def evidence(found: Mapping[str, Any]) -> None:
     else:
         left.info(t("The run logged no metrics."))
     escaping.table(pd.DataFrame(_facts(found)), at=right, placeholder="–", alt=t("Facts of the evidence"))
+    if theirs and (candidate.get("data"), mine.get("TestRows")) != (production.get("data"), theirs.get("TestRows")):
+        st.caption(
+            t(
+                "The KPIs were measured on different test rows, so they do not compare exactly. **Head to head** on "
+                "the page Models compares both versions on the same rows."
+            )
+        )
 
 
 def gate_preview(preview: GateEvaluation) -> None:

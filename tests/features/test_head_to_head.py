@@ -132,7 +132,10 @@ def test_an_admin_may_not_compare(sample_stores: Stores, admin: Actor) -> None:
 
 
 def test_a_gate_counts_only_a_comparison_of_the_present_files(sample_stores: Stores, scientist: Actor) -> None:
-    lines = [{"gate": "not_worse_head_to_head", "metric": "accuracy", "data": f"{TABLE}@2"}]
+    lines = [
+        {"gate": "not_worse_head_to_head", "metric": "accuracy", "data": f"{TABLE}@2"},
+        {"gate": "same_test_rows"},
+    ]
     settings = sample_stores.settings.model_copy(update={"policies": {MODEL: lines}})
     stores = replace(sample_stores, settings=settings)
     stores.models.set_stages(MODEL, {1: Stage.PRODUCTION})
@@ -141,6 +144,13 @@ def test_a_gate_counts_only_a_comparison_of_the_present_files(sample_stores: Sto
         return evaluate_gates(stores, SECOND, Stage.PRODUCTION).gates[0]
 
     assert not gate().passed
+    assert (
+        evaluate_gates(stores, SECOND, Stage.PRODUCTION)
+        .gates[1]
+        .detail.startswith(
+            f"{SECOND} was tested on 0.3 of {TABLE}@2, drawn with the seed 7, {FIRST} on 0.3 of {TABLE}@0"
+        )
+    )
     head_to_head(stores, scientist, FIRST, SECOND, table=TABLE, version=2, slices=[])
     assert gate().passed, gate()
     assert f"rows of {TABLE}@2, accuracy is" in gate().detail

@@ -28,9 +28,9 @@ from core.errors import CoreError, NotFound, Unavailable
 from core.features.head_to_head.head_to_head import comparisons_of
 from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import DataView, data_of, run_of, view_content
+from core.features.promotion.fair_gates import HeadToHeadGate
 from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import AllOf, DataReadable, passes
-from core.features.promotion.head_to_head_gates import HeadToHeadGate
 from core.features.promotion.policy import policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.runs.version_metrics import VersionMetrics, metrics_of_version
@@ -181,6 +181,8 @@ def evaluate_gates(
         findings=_high_findings(stores, key),
         production_key=baseline.key if baseline else None,
         comparisons=tuple(comparison.after for comparison in comparisons),
+        test_rows=_test_rows(candidate.facts["data"], candidate.measured.params),
+        production_test_rows=_test_rows(baseline.data, baseline.params) if baseline else None,
     )
     facts = {
         "candidate": candidate.facts,
@@ -217,6 +219,7 @@ class _Baseline:
     key: str
     serves: bool
     metrics: Mapping[str, float]
+    params: Mapping[str, str]
     data: Mapping[str, Any] | None
 
     @property
@@ -230,10 +233,12 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
         if production.version == key.version:
             return None
         run = _run(stores, production)[0]
+        measured = metrics_of_version(stores, production, run)
         return _Baseline(
             key=str(production.key),
             serves=True,
-            metrics=metrics_of_version(stores, production, run).values,
+            metrics=measured.values,
+            params=measured.params,
             data=_data_of(stores, run, production),
         )
     # Archiving the version in Production first must not avoid the comparison.
@@ -242,8 +247,14 @@ def _baseline(stores: Stores, key: ModelVersionKey, production: ModelVersion | N
         return _accepted_baseline(stores, key)
     if last.version == key.version:
         return None
-    data = last.evidence.get("candidate", {}).get("data")
-    return _Baseline(key=str(last.key), serves=False, metrics=evidence_metrics(last), data=data)
+    facts = last.evidence.get("candidate", {})
+    return _Baseline(
+        key=str(last.key),
+        serves=False,
+        metrics=evidence_metrics(last),
+        params=facts.get("params", {}),
+        data=facts.get("data"),
+    )
 
 
 def _accepted_baseline(stores: Stores, key: ModelVersionKey) -> _Baseline | None:
@@ -257,8 +268,18 @@ def _accepted_baseline(stores: Stores, key: ModelVersionKey) -> _Baseline | None
         key=str(ModelVersionKey(model=key.model, version=accepted.production)),
         serves=False,
         metrics={name: float(value) for name, value in facts["metrics"].items()},
+        params={},
         data={"table": table or None, "version": int(number) if number else None},
     )
+
+
+def _test_rows(data: Mapping[str, Any] | None, params: Mapping[str, str]) -> str | None:
+    """Name the test rows of a training in ModelLedger: the split is determined by these values."""
+    fraction, seed = params.get("test_fraction"), params.get("seed")
+    if not data or data.get("table") is None or data.get("version") is None or fraction is None or seed is None:
+        return None
+    values = {"table": data["table"], "version": data["version"], "fraction": fraction, "seed": seed}
+    return text("{fraction} of {table}@{version}, drawn with the seed {seed}", **values)
 
 
 def _compares(policy: AllOf) -> bool:

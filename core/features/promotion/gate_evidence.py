@@ -18,7 +18,8 @@ class Evidence:
     whether it is what trained the candidate, as far as anything could be compared. *data_problem* says why the training
     data is unknown or not registered here, and *unreadable* which further training data cannot be read. *findings*
     describe the open findings of high severity about the candidate. *comparisons* are head-to-head comparisons of the
-    candidate's present files with *production_key*, newest first, as the audit log keeps them.
+    candidate's present files with *production_key*, newest first, as the audit log keeps them. *test_rows* names the
+    rows on which the KPIs were measured (data version, fraction and seed of the split), None where a part is unknown.
     """
 
     candidate: str
@@ -39,6 +40,8 @@ class Evidence:
     findings: tuple[str, ...] = ()
     production_key: str | None = None
     comparisons: tuple[Mapping[str, Any], ...] = ()
+    test_rows: str | None = None
+    production_test_rows: str | None = None
 
     @property
     def are_rows_equal(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 from core.entities import Stage, Task
 from core.errors import BadSettings
+from core.features.promotion.fair_gates import FAIR_GATES
 from core.features.promotion.gates import (
     GATES,
     LARGEST,
@@ -21,10 +22,9 @@ from core.features.promotion.gates import (
     NotBelowProduction,
     StageChanges,
 )
-from core.features.promotion.head_to_head_gates import HEAD_TO_HEAD_GATES
 from core.learning.kpis import Better, primary_metric
 
-_GATES = {**GATES, **HEAD_TO_HEAD_GATES}
+_GATES = {**GATES, **FAIR_GATES}
 
 
 def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:

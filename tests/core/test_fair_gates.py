@@ -1,4 +1,4 @@
-"""Gates on a head-to-head comparison, on comparisons written by hand."""
+"""Gates on a fair comparison, on comparisons written by hand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 
 from core.entities import Stage
 from core.errors import BadSettings
-from core.features.promotion.gate_evidence import Evidence
-from core.features.promotion.head_to_head_gates import (
-    HEAD_TO_HEAD_GATES,
+from core.features.promotion.fair_gates import (
+    FAIR_GATES,
     BetterHeadToHead,
     NoSliceWorse,
     NotWorseHeadToHead,
+    SameTestRows,
 )
+from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.policy import policy_for
 
 DATA = "iris_holdout@2"
@@ -84,14 +85,14 @@ def test_the_newest_comparison_on_the_named_rows_counts() -> None:
     assert BetterHeadToHead(metric="precision", data="other@1").check(evidence).passed
 
 
-@pytest.mark.parametrize("name", HEAD_TO_HEAD_GATES)
+@pytest.mark.parametrize("name", [name for name in FAIR_GATES if name != "same_test_rows"])
 def test_without_a_comparison_every_gate_fails_and_says_what_to_do(name: str) -> None:
-    gate = HEAD_TO_HEAD_GATES[name](metric="precision", data=DATA)  # type: ignore[call-arg]
+    gate = FAIR_GATES[name](metric="precision", data=DATA)  # type: ignore[call-arg]
     result = gate.check(_evidence())
     assert not result.passed
     assert f"`head-to-head iris/1 iris/2 --table {DATA}`" in result.detail
     assert gate.check(replace(_evidence(), production=None)).passed
-    missing = HEAD_TO_HEAD_GATES[name](metric="recall", data=DATA)  # type: ignore[call-arg]
+    missing = FAIR_GATES[name](metric="recall", data=DATA)  # type: ignore[call-arg]
     assert (
         missing.check(_evidence(_comparison())).detail == f"The comparison on {DATA} has no recall; it has precision."
     )
@@ -119,3 +120,15 @@ def test_a_policy_names_these_gates() -> None:
     assert policy.gates[0] == NoSliceWorse(metric="precision", data=DATA, rows=20, by=0.01)
     with pytest.raises(BadSettings, match="takes metric, data"):
         policy_for("iris", Stage.PRODUCTION, None, {"iris": [{"gate": "better_head_to_head"}]})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "production", "passed"),
+    [("0.3 of iris@2", "0.3 of iris@2", True), ("0.3 of iris@2", "0.3 of iris@0", False), (None, None, False)],
+)
+def test_kpis_compare_only_on_the_same_test_rows(candidate: str | None, production: str | None, passed: bool) -> None:
+    evidence = replace(_evidence(), test_rows=candidate, production_test_rows=production)
+    result = SameTestRows().check(evidence)
+    assert result.passed is passed
+    assert (candidate or "unknown rows") in result.detail
+    assert SameTestRows().check(replace(evidence, production=None)).passed

@@ -1,4 +1,4 @@
-"""Gates on a head-to-head comparison of the candidate with Production on pinned rows."""
+"""Gates on a fair comparison with Production: on the same test rows, or head to head on pinned rows."""
 
 from __future__ import annotations
 
@@ -145,7 +145,34 @@ def _difference(metric: str, comparison: Mapping[str, Any]) -> str:
     )
 
 
-HEAD_TO_HEAD_GATES: dict[str, type[Gate]] = {
+@dataclass(frozen=True)
+class SameTestRows(Gate):
+    """The KPIs of candidate and Production were measured on the same rows."""
+
+    @property
+    def name(self) -> str:
+        return text("same test rows as Production")
+
+    def judge(self, evidence: Evidence) -> tuple[bool, str]:
+        if evidence.production is None:
+            return True, text("No version is in Production to compare with.")
+        values = {
+            "candidate": evidence.candidate,
+            "rows": evidence.test_rows or text("unknown rows"),
+            "production": evidence.production,
+            "production_rows": evidence.production_test_rows or text("unknown rows"),
+        }
+        if evidence.test_rows is None or evidence.test_rows != evidence.production_test_rows:
+            return False, text(
+                "{candidate} was tested on {rows}, {production} on {production_rows}: their KPIs do not compare. "
+                "Compare them head to head on the same rows.",
+                **values,
+            )
+        return True, text("{candidate} and {production} were tested on {rows}.", **values)
+
+
+FAIR_GATES: dict[str, type[Gate]] = {
+    "same_test_rows": SameTestRows,
     "better_head_to_head": BetterHeadToHead,
     "not_worse_head_to_head": NotWorseHeadToHead,
     "no_slice_worse": NoSliceWorse,
