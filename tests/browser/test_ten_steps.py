@@ -61,7 +61,11 @@ def cell(page: Page, text: str) -> Locator:
 
 def into_iris(page: Page) -> None:
     """Choose the table for a file: none is preset."""
-    page.get_by_label("Into table").click()
+    box = page.get_by_role("combobox", name="Into table")
+    expect(box).to_be_visible()
+    # A script that still runs would close the list of options again.
+    settled(page)
+    box.click()
     page.get_by_role("option", name="iris_training_data").click()
 
 

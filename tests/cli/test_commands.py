@@ -45,7 +45,7 @@ def test_show_pins_version_zero(command: Command) -> None:
 def test_diff_counts_added_and_removed_rows(command: Command) -> None:
     found = command("diff", "iris_training_data", "0", "2", "--json").json
     assert found["rows"] == {"added": 100, "removed": 0, "changed": None}
-    assert found["schema"] == {"added": [], "removed": [], "changed": []}
+    assert found["schema"] == {"added": [], "removed": [], "changed": [], "renamed": []}
 
 
 def test_sql_reads_an_older_version_and_says_which(command: Command) -> None:

@@ -23,9 +23,10 @@ SPARK = Kind(name="spark")
 KINDS = (DELTA_RS, SPARK)
 
 
-def parameters() -> list[object]:
-    """For pytest.mark.parametrize over all engines; Spark's carries its marker."""
-    return [pytest.param(kind, id=kind.name, marks=[pytest.mark.spark] if kind is SPARK else []) for kind in KINDS]
+def parameters(*, is_spark_slow: bool = False) -> list[object]:
+    """For pytest.mark.parametrize over all engines; Spark's carries its marker, and that of slow tests if asked."""
+    marks = {DELTA_RS: [], SPARK: [pytest.mark.spark, *([pytest.mark.slow] if is_spark_slow else [])]}
+    return [pytest.param(kind, id=kind.name, marks=marks[kind]) for kind in KINDS]
 
 
 def opened(kind: Kind, request: pytest.FixtureRequest) -> DeltaEngine:

@@ -19,7 +19,7 @@ from tests.contract.engines import DELTA_RS, SPARK, Kind, opened, parameters
 from tests.foreign.handmade import HandmadeTable, column
 
 
-@pytest.fixture(scope="module", params=parameters())
+@pytest.fixture(scope="module", params=parameters(is_spark_slow=True))
 def kind(request: pytest.FixtureRequest) -> Kind:
     return request.param
 

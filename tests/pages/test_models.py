@@ -23,7 +23,8 @@ def test_versions_are_listed_with_stage_data_and_run(opened: Opened, sample_stor
     sample_stores.models.set_stages("iris_classifier", {2: Stage.PRODUCTION, 1: Stage.ARCHIVED})
     test = opened("models", models_model="iris_classifier")
     models, versions = test.dataframe[0].value, test.dataframe[1].value
-    assert list(models.set_index("Model")["In Production"]) == ["none", "version 2"]
+    assert list(models["Model"]) == ["iris_classifier", "diabetes_progression"]
+    assert list(models["In Production"]) == ["version 2", "none"]
     assert list(versions["Version"]) == [3, 2, 1]
     assert [text.split()[-1] for text in versions["Stage"]] == ["None", "Production", "Archived"]
     assert list(versions["Data version"]) == [f"iris_training_data@{number}" for number in (2, 1, 0)]

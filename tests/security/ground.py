@@ -23,6 +23,7 @@ from tests.conftest import copy_sample
 
 ROLES = ("auditor", "scientist", "manager", "admin")
 MODEL, TABLE, RECIPE = "iris_classifier", "iris_training_data", "iris_classifier"
+OTHER_MODEL = "diabetes_progression"
 
 
 def person(role: str) -> Actor:
@@ -48,14 +49,15 @@ class Ground:
 
 @pytest.fixture(scope="session")
 def built_ground(sample_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Version 1 in Production, a batch, and an open request for version 3."""
+    """Version 1 in Production, a batch, and an open request for version 3; of another model a version to go back to."""
     home = tmp_path_factory.mktemp("ground") / "home"
     copy_sample(sample_home, home)
     stores = open_stores(load_settings(home=home))
-    asked = request_promotion(
-        stores, person("scientist"), model=MODEL, version=1, to=Stage.PRODUCTION, reason="the first"
-    )
-    approve(stores, person("manager"), asked.id, reason="a start")
+    for model, version in ((MODEL, 1), (OTHER_MODEL, 2)):
+        asked = request_promotion(
+            stores, person("scientist"), model=model, version=version, to=Stage.PRODUCTION, reason="the first"
+        )
+        approve(stores, person("manager"), asked.id, reason="a start")
     score(stores, person("scientist"), model=MODEL, table=TABLE, version=0)
     ann = Actor(name="ann", roles=frozenset({Role.SCIENTIST}), channel="test")
     request_promotion(stores, ann, model=MODEL, version=3, to=Stage.PRODUCTION, reason="more rows")

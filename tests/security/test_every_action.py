@@ -233,7 +233,11 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Approve": ("promotion.decide", "promotions", {}),
     "Reject": ("promotion.decide", "promotions", {}),
     "Request promotion": ("promotion.request", "promotions", {"promotions_tab": "Request promotion"}),
-    "Roll back": ("promotion.rollback", "promotions", {"promotions_tab": "Roll back"}),
+    "Roll back": (
+        "promotion.rollback",
+        "promotions",
+        {"promotions_tab": "Roll back", "promotions_back": "diabetes_progression"},
+    ),
     "Close action": ("reconcile.resolve", "promotions", {"promotions_tab": "Differences"}),
     "Score": ("prediction.score", "predictions", {}),
     "Verify": ("audit.verify", "audit", {"audit_tab": "Verify"}),

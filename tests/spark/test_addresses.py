@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -100,7 +101,8 @@ def test_history_of_the_embedded_engines_table_is_told_whole(asking: Asking, pla
     asking.write(table, rows(5), mode="append", transaction="batch-8", metadata={"source": "a.csv"})
     told, logged = asking.history(table), embedded.history(table)
     for one, other in zip(told, logged, strict=True):
-        assert one == other
+        # Where only SQL reaches the log, the writer's own time of a commit is not known.
+        assert one == replace(other, written_at=one.written_at)
     # A named write that the embedded engine made is known to one that is retried through Spark.
     assert asking.write(table, rows(1, 2, 3), mode="append", transaction="batch-7") == 0
     assert asking.latest_version(table) == 3
