@@ -13,7 +13,6 @@ from core.access.permissions import Action, roles_for
 from core.entities import Actor, Event, ModelVersionKey
 from core.features.data.browse import list_tables, table_history
 from core.features.head_to_head.head_to_head import past_comparisons, submit_head_to_head
-from core.features.jobs.jobs import list_jobs
 from core.features.runs.models import ModelSummary
 from core.features.stores import Stores
 from core.learning.comparison.compare_models import Verdict
@@ -40,7 +39,7 @@ def head_to_head(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVe
     else:
         roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_COMPARE))
         st.info(t("Only these roles can compare model versions: {roles}.", roles=roles))
-    _running(stores, actor, key)
+    jobs.watch_version(stores, actor, key, kind="head-to-head", address=_JOB)
     past = past_comparisons(stores, actor, key)
     if not past:
         st.info(t("Not compared yet."))
@@ -136,17 +135,6 @@ def _form(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersionKe
                 stores, actor, rival, key, table=table, version=version, target=target.strip(), reason=reason
             )
             st.query_params[_JOB] = job.id
-
-
-def _running(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
-    """Show the job on this version that the address names, or else a job that is not over."""
-    arguments = {"model": key.model, "model_version": key.version}
-    job_id = st.query_params.get(_JOB)
-    if not job_id:
-        live = list_jobs(stores, actor, kind="head-to-head", live_only=True)
-        job_id = next((job.id for job in live if arguments.items() <= job.arguments.items()), None)
-    if job_id:
-        jobs.watch(stores, actor, job_id, key="models_compared_watch", only=arguments)
 
 
 def _label(event: Event) -> str:

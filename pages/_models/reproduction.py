@@ -10,7 +10,6 @@ import streamlit as st
 
 from core.access.permissions import Action, roles_for
 from core.entities import Actor, Event, ModelVersionKey, Reproduced
-from core.features.jobs.jobs import list_jobs
 from core.features.stores import Stores
 from core.features.training.reproduce import TOLERANCE, past_reproductions, submit_reproduction
 from pages._ui import escaping, jobs, links, messages, session
@@ -36,7 +35,7 @@ def reproduction(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
     else:
         roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_REPRODUCE))
         st.info(t("Only these roles can reproduce a model version: {roles}.", roles=roles))
-    _running(stores, actor, key)
+    jobs.watch_version(stores, actor, key, kind="reproduce", address=_JOB)
     past = past_reproductions(stores, actor, key)
     if not past:
         st.info(t("Not reproduced yet."))
@@ -45,17 +44,6 @@ def reproduction(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
     if past[1:]:
         st.markdown(f"**{t('Earlier verdicts')}**")
         _earlier(past[1:])
-
-
-def _running(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
-    """Show the job on this version that the address names, or else a job that is not over."""
-    arguments = {"model": key.model, "model_version": key.version}
-    job_id = st.query_params.get(_JOB)
-    if not job_id:
-        live = list_jobs(stores, actor, kind="reproduce", live_only=True)
-        job_id = next((job.id for job in live if arguments.items() <= job.arguments.items()), None)
-    if job_id:
-        jobs.watch(stores, actor, job_id, key="models_again_watch", only=arguments)
 
 
 def _verdict(event: Event) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.access.permissions import Action
-from core.entities import Actor, Job
+from core.entities import Actor, Job, ModelVersionKey
 from core.errors import JobNotFound
 from core.features.jobs.jobs import cancel_job, job_lines, list_jobs, show_job
 from core.features.stores import Stores
@@ -79,6 +79,17 @@ def _draw(stores: Stores, actor: Actor, job: Job, key: str) -> None:
             if st.button(t("Cancel"), icon=":material/cancel:", key=f"{key}_cancel", disabled=is_asked):
                 cancel_job(stores, actor, job.id)
                 st.rerun()
+
+
+def watch_version(stores: Stores, actor: Actor, key: ModelVersionKey, *, kind: str, address: str) -> None:
+    """Show the job of a *kind* on a model version: the one that the address names, or else one that is not over."""
+    arguments = {"model": key.model, "model_version": key.version}
+    job_id = st.query_params.get(address)
+    if not job_id:
+        live = list_jobs(stores, actor, kind=kind, live_only=True)
+        job_id = next((job.id for job in live if arguments.items() <= job.arguments.items()), None)
+    if job_id:
+        watch(stores, actor, job_id, key=f"{address}_watch", only=arguments)
 
 
 def kind(job: Job) -> str:
