@@ -58,26 +58,19 @@ def _roc(label: str, member: np.ndarray, chance: np.ndarray) -> Curve:
     from sklearn import metrics as sk
 
     x, y, _ = sk.roc_curve(member, chance)
-    points = thinned(len(x))
-    return Curve(
-        label=label,
-        x=tuple(x[points].tolist()),
-        y=tuple(y[points].tolist()),
-        summary=float(sk.roc_auc_score(member, chance)),
-    )
+    return _thinned_curve(label, x, y, float(sk.roc_auc_score(member, chance)))
 
 
 def _precision_recall(label: str, member: np.ndarray, chance: np.ndarray) -> Curve:
     from sklearn import metrics as sk
 
     precision, recall, _ = sk.precision_recall_curve(member, chance)
-    points = thinned(len(recall))
-    return Curve(
-        label=label,
-        x=tuple(recall[points].tolist()),
-        y=tuple(precision[points].tolist()),
-        summary=float(sk.average_precision_score(member, chance)),
-    )
+    return _thinned_curve(label, recall, precision, float(sk.average_precision_score(member, chance)))
+
+
+def _thinned_curve(label: str, x: np.ndarray, y: np.ndarray, summary: float) -> Curve:
+    points = thinned(len(x))
+    return Curve(label=label, x=tuple(x[points].tolist()), y=tuple(y[points].tolist()), summary=summary)
 
 
 def _calibration(label: str, member: np.ndarray, chance: np.ndarray) -> Curve:
