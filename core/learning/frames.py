@@ -51,6 +51,11 @@ def features_frame(rows: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(values, columns=list(columns))
 
 
+def has_value(column: pa.ChunkedArray) -> np.ndarray:
+    """Return which rows of *column* are neither null nor NaN: a mask (rows,)."""
+    return np.asarray(pc.invert(pc.is_null(column, nan_is_null=True)).to_numpy())
+
+
 def target_values(rows: pa.Table, column: str) -> np.ndarray:
     """Return the target: numbers and booleans unchanged, decimals as float, text as objects; missing text is None."""
     values = rows.column(column)

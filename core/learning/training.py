@@ -19,7 +19,7 @@ from core.entities import Recipe, Task
 from core.errors import BadParameter, ColumnNotFound, TrainingFailed, first_line
 from core.learning.comparison.answers import Answers
 from core.learning.estimators import Estimator, find_estimator
-from core.learning.frames import ColumnKind, column_kind, features_frame, order_rows, target_values
+from core.learning.frames import ColumnKind, column_kind, features_frame, has_value, order_rows, target_values
 from core.learning.pictures.classification import classification_pictures
 from core.learning.pictures.importance import permutation_importance
 from core.learning.pictures.pictures import LearningCurve, Pictures
@@ -92,7 +92,7 @@ def split(rows: pa.Table, recipe: Recipe) -> Split:
         raise TrainingFailed(
             "The data has {rows} rows; a training needs at least {needed}.", rows=rows.num_rows, needed=_FEWEST_ROWS
         )
-    missing = _missing(rows.column(recipe.target))
+    missing = int((~has_value(rows.column(recipe.target))).sum())
     if missing:
         raise TrainingFailed(
             "{rows} of {total} rows have no value of the target {target!r}. Write a version without these rows.",
@@ -255,13 +255,6 @@ def _positions(target: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarr
         np.arange(len(target)), test_size=recipe.test_fraction, random_state=recipe.seed, stratify=stratify
     )
     return train, test, stratify is not None
-
-
-def _missing(column: pa.ChunkedArray) -> int:
-    missing = column.null_count
-    if pa.types.is_floating(column.type):
-        missing += int(np.isnan(column.drop_null().to_numpy()).sum())
-    return int(missing)
 
 
 def _checked_target(rows: pa.Table, recipe: Recipe) -> np.ndarray:

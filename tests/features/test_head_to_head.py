@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from core.features.promotion.evaluate_gates import evaluate_gates
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipes import find_recipe
+from core.features.training.train import train
 from core.learning.training import split
 from tests.features.test_train import Watched
 
@@ -100,6 +102,34 @@ def test_rows_without_a_target_are_left_out(sample_stores: Stores, scientist: Ac
     result = head_to_head(sample_stores, scientist, FIRST, SECOND, table="iris_holdout", slices=[])
     assert (result.comparison.rows, result.left_out) == (53, 7)
     assert result.notes[0] == "7 rows have no value of species and were left out."
+
+
+def test_rows_whose_target_is_not_a_number_are_left_out(sample_stores: Stores, scientist: Actor) -> None:
+    whole = sample_stores.engine.read(sample_stores.catalog.resolve(DIABETES_TABLE), version=1).slice(0, 60)
+    numbers = [math.nan] * 5 + [None] * 2 + whole.column("progression").to_pylist()[7:]
+    rows = whole.drop_columns(["progression"]).append_column("progression", pa.array(numbers, pa.float64()))
+    sample_stores.engine.write(sample_stores.catalog.place("diabetes_holdout"), rows, mode="append")
+    keys = [ModelVersionKey(model="diabetes_progression", version=number) for number in (1, 2)]
+    result = head_to_head(sample_stores, scientist, *keys, table="diabetes_holdout", slices=[])
+    assert (result.comparison.rows, result.left_out) == (53, 7)
+    assert result.notes[0] == "7 rows have no value of progression and were left out."
+
+
+def test_a_training_table_of_both_versions_is_read_once(
+    sample_stores: Stores, scientist: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(sample_stores, scientist, recipe=MODEL, table=TABLE, version=2, params={"C": 0.5})
+    read, count = sample_stores.engine.read, []
+
+    def counted(*args: Any, **options: Any) -> pa.Table:
+        count.append(options["version"])
+        return read(*args, **options)
+
+    monkeypatch.setattr(sample_stores.engine, "read", counted)
+    rival = ModelVersionKey(model=MODEL, version=4)
+    # 105 rows are the training's share, and one test row of Fisher's data is the copy of a training row.
+    assert head_to_head(sample_stores, scientist, SECOND, rival, table=TABLE, version=2, slices=[]).left_out == 106
+    assert count == [2]
 
 
 def test_regressions_compare_too(sample_stores: Stores, scientist: Actor) -> None:

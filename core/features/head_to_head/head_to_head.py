@@ -22,7 +22,7 @@ from core.learning.artifact_files import folder_sha256
 from core.learning.comparison.answers import Answers, align_classes, predict_rows
 from core.learning.comparison.compare_models import Comparison, compare_classifiers, compare_regressions
 from core.learning.comparison.slices import SLICE_RESAMPLES, Slice, compare_slices
-from core.learning.frames import target_values
+from core.learning.frames import has_value, target_values
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.texts import text
 
@@ -186,14 +186,15 @@ def _unseen(
     stores: Stores, rows: pa.Table, data: TableVersion, sides: list[_Side], target: str
 ) -> tuple[pa.Table, int, tuple[str, ...]]:
     """Return the rows that neither version was trained on, how many were left out, and notes."""
-    kept = rows.column(target).is_valid().to_numpy()
+    kept = has_value(rows.column(target))
     notes: list[str] = []
     if not kept.all():
         notes.append(
             text("{count} rows have no value of {column} and were left out.", count=int((~kept).sum()), column=target)
         )
+    read = {data: rows}
     for side in sides:
-        unseen, note = is_unseen(stores, rows, data, side.key, side.run, side.info)
+        unseen, note = is_unseen(stores, rows, data, side.key, side.run, side.info, read=read)
         kept &= unseen
         notes.append(note)
     left = int(kept.sum())

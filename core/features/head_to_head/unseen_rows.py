@@ -19,12 +19,19 @@ from core.texts import joined, text
 
 
 def is_unseen(
-    stores: Stores, rows: pa.Table, data: TableVersion, key: ModelVersionKey, run: Run | None, info: ModelInfo
+    stores: Stores,
+    rows: pa.Table,
+    data: TableVersion,
+    key: ModelVersionKey,
+    run: Run | None,
+    info: ModelInfo,
+    *,
+    read: dict[TableVersion, pa.Table],
 ) -> tuple[np.ndarray, str]:
     """Return which of *rows*, read from *data*, *key* was not trained on: a mask (rows,), and a note for people.
 
     Rows are compared by their values, so a copy of a training row counts as a training row. A version whose training
-    rows are unknown excludes none, and the note says so.
+    rows are unknown excludes none, and the note says so. *read* keeps what was read for the next call.
     """
     everything = np.ones(rows.num_rows, dtype=bool)
     sources = data_sources(stores, run)
@@ -43,15 +50,14 @@ def is_unseen(
     try:
         recipe = logged_recipe(run, key, trained_on, info)
         table = stores.catalog.resolve(trained_on.table, registered_only=True)
-        trained = training_rows(stores.engine.read(table, version=trained_on.version), recipe)
+        if trained_on not in read:
+            read[trained_on] = stores.engine.read(table, version=trained_on.version)
+        trained = training_rows(read[trained_on], recipe)
     except CoreError as error:
         return everything, text(
             "Which rows {model} was trained on is unknown, so none was left out: {reason}", model=key, reason=str(error)
         )
-    columns = tuple(
-        sorted(name for name in rows.column_names if name in trained.column_names and _usable(rows, trained, name))
-    )
-    seen = np.isin(_hashes(rows, columns), _hashes(trained, columns))
+    seen = is_among(rows, trained)
     note = text(
         "{count} of {rows} rows were training rows of {model} and were left out.",
         count=int(seen.sum()),
@@ -59,6 +65,14 @@ def is_unseen(
         model=key,
     )
     return ~seen, note
+
+
+def is_among(rows: pa.Table, trained: pa.Table) -> np.ndarray:
+    """Return which of *rows* have the values of a row of *trained* in the columns that both have: a mask (rows,)."""
+    columns = tuple(
+        sorted(name for name in rows.column_names if name in trained.column_names and _usable(rows, trained, name))
+    )
+    return np.isin(_hashes(rows, columns), _hashes(trained, columns))
 
 
 def _usable(rows: pa.Table, trained: pa.Table, name: str) -> bool:

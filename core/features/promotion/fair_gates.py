@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.features.promotion.gate_evidence import Evidence
-from core.features.promotion.gates import Gate
+from core.features.promotion.gates import Gate, direction_unknown
 from core.learning.comparison.compare_models import Verdict
 from core.learning.kpis import is_lower_better
 from core.texts import text
@@ -91,11 +91,7 @@ class NoSliceWorse(HeadToHeadGate):
     def judge_comparison(self, comparison: Mapping[str, Any]) -> tuple[bool, str]:
         lower = is_lower_better(self.metric)
         if lower is None:
-            return False, text(
-                "It is not known whether a lower or a higher {metric} is better. Name the metric in "
-                "MODELLEDGER_METRIC_DIRECTIONS.",
-                metric=self.metric,
-            )
+            return False, direction_unknown(self.metric)
         judged = list(self._judged(comparison))
         if not judged:
             return False, text(

@@ -52,6 +52,15 @@ def passes(results: Sequence[GateResult]) -> bool:
     return bool(results) and all(result.passed for result in results)
 
 
+def direction_unknown(metric: str) -> str:
+    """Return why a gate cannot judge *metric*, whose name says nothing about its direction."""
+    return text(
+        "It is not known whether a lower or a higher {metric} is better. Name the metric in "
+        "MODELLEDGER_METRIC_DIRECTIONS.",
+        metric=metric,
+    )
+
+
 @dataclass(frozen=True)
 class StageChanges(Gate):
     @property
@@ -98,10 +107,8 @@ class NotBelowProduction(Gate):
             )
         lower = _is_lower_better(self.metric, self.better)
         if lower is None:
-            return False, text(
-                'It is not known whether a lower or a higher {metric} is better. Add "better": "lower" or "higher" to '
-                "this gate of the policy, or name the metric in MODELLEDGER_METRIC_DIRECTIONS.",
-                metric=self.metric,
+            return False, joined(
+                (direction_unknown(self.metric), text('Or add "better": "lower" or "higher" to the gate.'))
             )
         worse_by = value - baseline if lower else baseline - value
         detail = text(
