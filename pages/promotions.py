@@ -15,6 +15,7 @@ from core.features.runs.models import list_models
 from core.texts import text
 from pages._audit import finding_forms, finding_views
 from pages._promotions import differences_view, promotion_forms, promotion_views
+from pages._promotions.single_press import SinglePressForm
 from pages._runs import pictures
 from pages._ui import messages, pickers, session
 from pages._ui.texts import t, translated
@@ -64,7 +65,9 @@ def requests() -> None:
         finding_forms.close_form(stores, actor, emergency)
     if request.status is RequestStatus.OPEN:
         promotion_forms.decide_form(stores, actor, request)
-    elif request.status is RequestStatus.UNFINISHED:
+        return
+    SinglePressForm(promotion_forms.decide_key(request.id)).show_error()
+    if request.status is RequestStatus.UNFINISHED:
         problem = t("{name} decided on this request, but the decision is unfinished.", name=request.decided_by)
         promotion_forms.resolve_form(stores, actor, request.id, problem)
 
@@ -88,13 +91,15 @@ def request_promotion_form() -> None:
     with st.spinner(t("Evaluating the gates")):
         preview = preview_gates(stores, actor, key, to)
     promotion_views.gate_preview(preview)
-    with st.form("promotions_ask_form", clear_on_submit=False):
+    form = SinglePressForm("promotions_ask_form")
+    with form:
         reason = promotion_forms.reason_field(t("Reason for the request"))
-        if st.form_submit_button(t("Request promotion"), type="primary", icon=":material/send:"):
+        is_pressed = form.button(t("Request promotion"), type="primary", icon=":material/send:")
+    if is_pressed:
+        with form.answer(t("Evaluating the gates and recording the request")):
             request = request_promotion(stores, actor, model=key.model, version=key.version, to=to, reason=reason)
             values = {"version": request.key, "stage": messages.word(request.to), "id": request.id}
-            messages.notify(t("Request sent: {version} for {stage}. A manager decides on request {id}.", **values))
-            st.rerun()
+            form.notify(t("Request sent: {version} for {stage}. A manager decides on request {id}.", **values))
 
 
 def roll_back_form() -> None:

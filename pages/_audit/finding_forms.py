@@ -24,10 +24,10 @@ from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.features.stores import Stores
 from pages._audit import event_views, finding_views
 from pages._promotions import promotion_forms
+from pages._promotions.single_press import SinglePressForm
 from pages._ui import messages, session
 from pages._ui.texts import t, tn
 
-_OPENED = "findings_opened"
 # The worker can be a little late: the warning appears after this many missed comparisons.
 _MISSED = 3
 
@@ -76,23 +76,24 @@ def open_form(stores: Stores, actor: Actor) -> None:
     if not session.may(actor, Action.FINDING_OPEN):
         st.caption(t("Only auditors can open a finding by hand."))
         return
-    number = st.session_state.setdefault(_OPENED, 0)
-    with st.expander(t("Open a finding"), icon=":material/add:"), st.form(f"findings_open_{number}"):
-        row = st.columns(3)
-        subject = row[0].text_input(
-            t("Subject"), placeholder=t("iris_classifier/3, a table or a person"), max_chars=300
-        )
-        severities = [*Severity]
-        severity = row[1].selectbox(t("Severity"), severities, format_func=messages.label)
-        owner = row[2].text_input(t("Owner"), value="manager", max_chars=200)
-        detail = promotion_forms.reason_field(t("What must be looked into"))
-        if st.form_submit_button(t("Open finding"), type="primary", icon=":material/add:"):
-            with messages.show_errors():
+    with st.expander(t("Open a finding"), icon=":material/add:"):
+        form = SinglePressForm("findings_open")
+        with form:
+            row = st.columns(3)
+            subject = row[0].text_input(
+                t("Subject"), placeholder=t("iris_classifier/3, a table or a person"), max_chars=300
+            )
+            severities = [*Severity]
+            severity = row[1].selectbox(t("Severity"), severities, format_func=messages.label)
+            owner = row[2].text_input(t("Owner"), value="manager", max_chars=200)
+            detail = promotion_forms.reason_field(t("What must be looked into"))
+            is_pressed = form.button(t("Open finding"), type="primary", icon=":material/add:")
+        if is_pressed:
+            with form.answer(t("Opening the finding")):
                 finding = open_finding(
                     stores, actor, subject=subject, detail=detail, severity=severity, owner=owner or "manager"
                 )
-                st.session_state[_OPENED] = number + 1
-                messages.notify(
+                form.notify(
                     t(
                         "Finding opened: {title}. Owner: {owner}. Due {due}.",
                         title=finding_views.title(finding),
@@ -100,7 +101,6 @@ def open_form(stores: Stores, actor: Actor) -> None:
                         due=finding_views.due(finding),
                     )
                 )
-                st.rerun()
 
 
 def assign_form(stores: Stores, actor: Actor, finding: Finding) -> None:
@@ -109,24 +109,25 @@ def assign_form(stores: Stores, actor: Actor, finding: Finding) -> None:
         st.caption(t("Only auditors can change the owner or the due date."))
         return
     day = finding.due.astimezone(ZoneInfo(messages.viewer_zone())).date()
-    with st.form(f"findings_assign_{finding.id}"):
+    form = SinglePressForm(f"findings_assign_{finding.id}")
+    with form:
         left, right = st.columns(2)
         owner = left.text_input(t("Owner"), value=finding.owner, max_chars=200)
         chosen = right.date_input(t("Due (end of the day)"), value=day, format="YYYY-MM-DD")
         reason = promotion_forms.reason_field()
-        if st.form_submit_button(t("Change owner or due date"), icon=":material/person_edit:"):
-            with messages.show_errors():
-                due = finding.due if chosen == day else event_views.day_end(chosen)
-                assigned = assign_finding(stores, actor, finding.id, owner=owner, due=due or finding.due, reason=reason)
-                messages.notify(
-                    t(
-                        "Finding changed: {title}. Owner: {owner}. Due {due}.",
-                        title=finding_views.title(assigned),
-                        owner=assigned.owner,
-                        due=finding_views.due(assigned),
-                    )
+        is_pressed = form.button(t("Change owner or due date"), icon=":material/person_edit:")
+    if is_pressed:
+        with form.answer(t("Changing the finding")):
+            due = finding.due if chosen == day else event_views.day_end(chosen)
+            assigned = assign_finding(stores, actor, finding.id, owner=owner, due=due or finding.due, reason=reason)
+            form.notify(
+                t(
+                    "Finding changed: {title}. Owner: {owner}. Due {due}.",
+                    title=finding_views.title(assigned),
+                    owner=assigned.owner,
+                    due=finding_views.due(assigned),
                 )
-                st.rerun()
+            )
 
 
 def close_form(stores: Stores, actor: Actor, finding: Finding) -> None:
@@ -144,21 +145,21 @@ def close_form(stores: Stores, actor: Actor, finding: Finding) -> None:
             icon=":material/group:",
         )
         return
-    with st.form(f"findings_close_{finding.id}"):
+    form = SinglePressForm(f"findings_close_{finding.id}")
+    with form:
         reason = promotion_forms.reason_field(t("Result of the investigation"))
         label = t("Mark as reviewed") if is_review else t("Close finding")
-        if st.form_submit_button(label, type="primary", icon=":material/task_alt:"):
-            with messages.show_errors():
-                closed = close_finding(stores, actor, finding.id, reason=reason)
-                title = finding_views.title(closed)
-                messages.notify(
-                    t("Finding reviewed: {title}.", title=title)
-                    if is_review
-                    else t("Finding closed: {title}.", title=title)
-                )
-                st.rerun()
+        is_pressed = form.button(label, type="primary", icon=":material/task_alt:")
         if not is_review:
             st.caption(t("Closing repairs nothing. A difference that disappears and returns becomes a new finding."))
+    if is_pressed:
+        with form.answer(t("Closing the finding")):
+            title = finding_views.title(close_finding(stores, actor, finding.id, reason=reason))
+            form.notify(
+                t("Finding reviewed: {title}.", title=title)
+                if is_review
+                else t("Finding closed: {title}.", title=title)
+            )
 
 
 def close_several_form(stores: Stores, actor: Actor, shown: Sequence[Finding], chosen: Sequence[Finding]) -> None:
@@ -171,15 +172,15 @@ def close_several_form(stores: Stores, actor: Actor, shown: Sequence[Finding], c
             st.caption(t("The chosen rows are closed with one reason. Each closing is an event of its own."))
         else:
             st.caption(t("All open findings in the table are closed with one reason. Choose rows to close only those."))
-        with st.form("findings_close_several"):
+        form = SinglePressForm("findings_close_several")
+        with form:
             reason = promotion_forms.reason_field(t("Result of the investigation"))
-            number = len(opened)
-            label = tn("Close {n} finding", "Close {n} findings", number)
-            if st.form_submit_button(label, type="primary", icon=":material/done_all:"):
-                with messages.show_errors(), st.spinner(t("Closing the findings")):
-                    done = close_findings(stores, actor, [finding.id for finding in opened], reason=reason)
-                    messages.notify(_closing_result(done))
-                    st.rerun()
+            label = tn("Close {n} finding", "Close {n} findings", len(opened))
+            is_pressed = form.button(label, type="primary", icon=":material/done_all:")
+        if is_pressed:
+            with form.answer(t("Closing the findings")):
+                done = close_findings(stores, actor, [finding.id for finding in opened], reason=reason)
+                form.notify(_closing_result(done))
 
 
 def _closing_result(done: ClosedFindings) -> str:

@@ -15,6 +15,7 @@ from core.features.promotion.four_eyes import may_be_same_person
 from core.features.promotion.request_promotion import count_decisions, list_approvals
 from core.features.promotion.review import approvals_needed, needs_review, production_approvals_needed
 from core.features.stores import Stores
+from pages._promotions.single_press import SinglePressForm
 from pages._ui import messages, session
 from pages._ui.texts import t
 
@@ -64,30 +65,36 @@ def decide_form(stores: Stores, actor: Actor, request: PromotionRequest) -> None
     if len(approvals) < needed and actor.name in {approval.by for approval in approvals}:
         st.caption(t("You approved this request. It needs the approval of another manager."))
         return
-    seen_decisions = decisions_when_drawn(stores, actor, request.model, f"decide_{request.id}")
-    with st.form(f"promotions_decide_{request.id}"):
+    form = SinglePressForm(decide_key(request.id))
+    with form:
         reason = reason_field()
         with st.container(horizontal=True):
-            is_approved = st.form_submit_button(t("Approve"), type="primary", icon=":material/check:")
-            is_rejected = st.form_submit_button(t("Reject"), icon=":material/close:")
+            is_approved = form.button(t("Approve"), type="primary", icon=":material/check:")
+            is_rejected = form.button(t("Reject"), icon=":material/close:")
         st.caption(
             t("An approval evaluates the gates again. The version that is in Production now then becomes Archived.")
         )
-    if is_approved or is_rejected:
-        with messages.show_errors(), st.spinner(t("Checking the evidence again")):
-            if is_approved:
-                decided = approve(stores, actor, request.id, reason=reason, seen_decisions=seen_decisions)
-            else:
-                decided = reject(stores, actor, request.id, reason=reason)
-            messages.notify(
-                t(
-                    "Request {status}: {version} for {stage}.",
-                    version=decided.key,
-                    stage=messages.word(decided.to),
-                    status=messages.word(decided.status),
-                )
-            )
-            st.rerun()
+        seen_decisions = form.seen(count_decisions(stores, actor, request.model))
+    if is_approved:
+        with form.answer(t("Evaluating the gates again")):
+            form.notify(_result(approve(stores, actor, request.id, reason=reason, seen_decisions=seen_decisions)))
+    elif is_rejected:
+        with form.answer(t("Recording the rejection with the gates as they are now")):
+            form.notify(_result(reject(stores, actor, request.id, reason=reason)))
+
+
+def decide_key(request_id: str) -> str:
+    """Return the key of the form that decides on a request."""
+    return f"promotions_decide_{request_id}"
+
+
+def _result(request: PromotionRequest) -> str:
+    return t(
+        "Request {status}: {version} for {stage}.",
+        version=request.key,
+        stage=messages.word(request.to),
+        status=messages.word(request.status),
+    )
 
 
 def show_rollback_policy(stores: Stores, model: str) -> None:
@@ -144,20 +151,13 @@ def resolve_form(stores: Stores, actor: Actor, request_id: str, problem: str) ->
             )
         )
         return
-    with st.form(f"promotions_resolve_{request_id}"):
+    form = SinglePressForm(f"promotions_resolve_{request_id}")
+    with form:
         reason = reason_field()
-        if st.form_submit_button(t("Resolve"), type="primary", icon=":material/healing:"):
-            with messages.show_errors():
-                resolved = resolve_request(stores, actor, request_id, reason=reason)
-                messages.notify(
-                    t(
-                        "Request {status}: {version} for {stage}.",
-                        version=resolved.key,
-                        stage=messages.word(resolved.to),
-                        status=messages.word(resolved.status),
-                    )
-                )
-                st.rerun()
+        is_pressed = form.button(t("Resolve"), type="primary", icon=":material/healing:")
+    if is_pressed:
+        with form.answer(t("Comparing the decision with the registry")):
+            form.notify(_result(resolve_request(stores, actor, request_id, reason=reason)))
 
 
 def close_form(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> None:
@@ -168,20 +168,21 @@ def close_form(stores: Stores, actor: Actor, actions: Sequence[Difference]) -> N
     if not session.may(actor, Action.RECONCILE_RESOLVE):
         st.info(t("Only managers can close an unfinished action."))
         return
-    with st.form("promotions_close"):
+    form = SinglePressForm("promotions_close")
+    with form:
         chosen = st.selectbox(
             t("Unfinished action"), list(labels), format_func=lambda action_id: visible(labels[action_id])
         )
         reason = reason_field()
-        if st.form_submit_button(t("Close action"), icon=":material/task_alt:"):
-            with messages.show_errors():
-                closed = close_action(stores, actor, chosen, reason=reason)
-                messages.notify(
-                    t(
-                        "Recorded: {action} of {subject} is {outcome}.",
-                        action=closed.action,
-                        subject=closed.subject,
-                        outcome=messages.word(closed.outcome),
-                    )
+        is_pressed = form.button(t("Close action"), icon=":material/task_alt:")
+    if is_pressed:
+        with form.answer(t("Recording the outcome")):
+            closed = close_action(stores, actor, chosen, reason=reason)
+            form.notify(
+                t(
+                    "Recorded: {action} of {subject} is {outcome}.",
+                    action=closed.action,
+                    subject=closed.subject,
+                    outcome=messages.word(closed.outcome),
                 )
-                st.rerun()
+            )

@@ -13,7 +13,8 @@ from core.features.stores import Stores
 from core.features.takeover.accept_registry import submit_acceptance
 from core.features.takeover.acceptances import UntakenModel
 from pages._promotions import promotion_forms
-from pages._ui import escaping, jobs, links, messages, session
+from pages._promotions.single_press import SinglePressForm
+from pages._ui import escaping, jobs, links, session
 from pages._ui.texts import t, tn
 
 _JOB = "promotions_accept"
@@ -58,7 +59,8 @@ def draw(stores: Stores, actor: Actor, untaken: Sequence[UntakenModel]) -> None:
     if not session.may(actor, Action.REGISTRY_ACCEPT):
         st.caption(t("Managers and admins can accept the state as found."))
         return
-    with st.form("promotions_accept_form"):
+    form = SinglePressForm("promotions_accept_form")
+    with form:
         names = [model.model for model in untaken]
         models = st.multiselect(t("Models"), names, format_func=visible, placeholder=t("all models in the list"))
         all_files = st.checkbox(
@@ -69,11 +71,11 @@ def draw(stores: Stores, actor: Actor, untaken: Sequence[UntakenModel]) -> None:
             ),
         )
         reason = promotion_forms.reason_field(t("Reason for accepting the state as found"))
-        if st.form_submit_button(t("Accept the state as found"), type="primary", icon=":material/inventory:"):
-            with messages.show_errors():
-                job = submit_acceptance(stores, actor, models=models, reason=reason, all_files=all_files)
-                st.query_params[_JOB] = job.id
-                st.rerun()
+        is_pressed = form.button(t("Accept the state as found"), type="primary", icon=":material/inventory:")
+    if is_pressed:
+        with form.answer(t("Starting the job that accepts the state")):
+            job = submit_acceptance(stores, actor, models=models, reason=reason, all_files=all_files)
+            st.query_params[_JOB] = job.id
 
 
 def _headline(untaken: Sequence[UntakenModel]) -> str:

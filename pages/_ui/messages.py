@@ -169,14 +169,21 @@ def plain(value: object) -> str:
 
 def notify(sentence: str) -> None:
     """Keep *sentence* for the next run, because the page reruns after a change."""
-    st.session_state[_NOTIFICATION] = sentence
+    notices().append(sentence)
+
+
+def notices() -> list[str]:
+    """Return the session's list of sentences for the next run."""
+    kept: list[str] = st.session_state.setdefault(_NOTIFICATION, [])
+    return kept
 
 
 def show_notification() -> None:
-    """Show the sentence that `notify` kept, once."""
-    sentence = st.session_state.pop(_NOTIFICATION, None)
-    if sentence:
+    """Show the sentences that `notify` kept, once."""
+    kept = notices()
+    for sentence in kept:
         st.success(plain(sentence), icon=":material/check:")
+    kept.clear()
 
 
 def show_error(error: CoreError) -> None:
