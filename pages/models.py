@@ -10,7 +10,7 @@ from core.features.monitoring.findings import findings_about_version, list_findi
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
 from pages._history import as_of
-from pages._models import data_identity, evidence_downloads, head_to_head, model_views, reproduction
+from pages._models import data_identity, evidence_downloads, head_to_head, model_views, reproduction, version_tables
 from pages._runs import pictures
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
@@ -21,7 +21,7 @@ stores = session.stores()
 
 def pick_version(model: ModelSummary) -> ModelVersionKey | None:
     """Show the versions of a model and return the chosen one. The default is Production, or else the newest."""
-    model_views.versions_table(model, findings)
+    version_tables.versions_table(model, findings)
     if not model.versions:
         st.info(t("This model has no versions yet. Train it on the page **Training**."))
         return None
@@ -44,7 +44,7 @@ with messages.stop_on_error():
         st.info(t("No models yet. Train one on the page **Training**; a training takes about a minute."))
         st.stop()
     if len(models) > 1:
-        model_views.models_table(models)
+        version_tables.models_table(models)
     name = pickers.model(models, "models_model")
     model = next(model for model in models if model.name == name)
     key = pick_version(model)

@@ -96,6 +96,37 @@ KEYS: dict[str, Any] = {
         "decisions": [NODE],
         "predictions": [NODE],
     },
+    "timeline": {
+        "model": str,
+        "until": str,
+        "without_stage": int,
+        "unknown": int,
+        "versions": [
+            {
+                "version": int,
+                "registered": str,
+                "stage": (str, type(None)),
+                "periods": [
+                    {
+                        "stage": str,
+                        "from": str,
+                        "from_is_exact": bool,
+                        "not_before": (str, type(None)),
+                        "to": (str, type(None)),
+                        "ended_by": (str, type(None)),
+                        "source": str,
+                        "decided_by": list,
+                        "requested_by": (str, type(None)),
+                        "reason": (str, type(None)),
+                        "request": (str, type(None)),
+                        "event": (int, type(None)),
+                        "end_event": (int, type(None)),
+                        "finding": (str, type(None)),
+                    }
+                ],
+            }
+        ],
+    },
     "impact": {"models": [NODE], "predictions": [NODE]},
     "request": REQUEST,
     "approve": REQUEST,
@@ -198,6 +229,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     back = ask("rollback", "iris_classifier", *DECIDING)
     assert (back["version"], back["stages"]["1"], back["stages"]["3"]) == (1, "Production", "Archived")
     ask("requests")
+    ask("timeline", "iris_classifier")
     ask("score", "iris_classifier", f"{TABLE}@1", "--into", "predictions")
     ask("lineage", "iris_classifier/1")
     ask("impact", f"{TABLE}@0")

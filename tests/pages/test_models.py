@@ -13,7 +13,7 @@ from core.entities import Actor, ModelVersionKey, Stage
 from core.features.jobs.run_job import run_service
 from core.features.stores import Stores
 from core.jobs.progress import Silent
-from pages._models import model_views
+from pages._models import version_tables
 from tests.pages.conftest import Opened, said
 
 KEY = ModelVersionKey(model="iris_classifier", version=1)
@@ -40,7 +40,7 @@ def test_the_address_names_the_version(opened: Opened, sample_stores: Stores) ->
 def test_many_versions_are_listed_page_by_page(
     opened: Opened, sample_stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_views, "PAGE_VERSIONS", 2)
+    monkeypatch.setattr(version_tables, "PAGE_VERSIONS", 2)
     first = opened("models", models_model="iris_classifier", models_version="1")
     assert list(first.dataframe[1].value["Version"]) == [3, 2]
     first.number_input(key="models_page.box").set_value(2).run()

@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sql": ("data.query", ("SELECT 1",)),
     "ingest": ("data.ingest", ("loans", str(Path(__file__)))),
     "models": ("model.read", ()),
+    "timeline": ("model.read", ()),
     "train": ("run.train", ("none",)),
     "runs": ("run.read", ()),
     "compare": ("run.read", ("none", "none")),

@@ -21,7 +21,7 @@ from core.features.admin import sign_in, tokens
 from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
 from core.features.head_to_head import head_to_head
-from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of
+from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of, stage_timeline
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
@@ -55,6 +55,11 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "lineage.read",
         lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
     ),
+    "stage_timeline.stage_timeline": (
+        "model.read",
+        lambda g, a: stage_timeline.stage_timeline(g.stores, a, MODEL),
+    ),
+    "stage_timeline.stage_timelines": ("model.read", lambda g, a: stage_timeline.stage_timelines(g.stores, a)),
     "sign_head.sign_head": ("audit.export", lambda g, a: sign_head.sign_head(g.stores, a)),
     "sign_head.public_key": ("audit.read", lambda g, a: sign_head.public_key(g.stores, a)),
     "sign_head.verify_audit_log": ("audit.verify", lambda g, a: sign_head.verify_audit_log(g.stores, a, [])),

@@ -252,19 +252,13 @@ def _table_version(text: str) -> TableVersion | None:
     return TableVersion(table=table, version=int(number)) if table and number.isdigit() else None
 
 
-def _apply_stages(
-    versions: dict[str, dict[int, VersionAsOf]], event: Event, requests: Mapping[str, RequestAsOf]
-) -> None:
-    """Give each version the stage that the decision of *event* left it in."""
-    stages = event.after.get("stages")
-    model = event.subject.rpartition("/")[0] or event.subject
-    if not isinstance(stages, Mapping) or not stages:
-        return
+def stage_decision(event: Event, requests: Mapping[str, RequestAsOf]) -> StageDecision:
+    """Return the decision that the event of its outcome holds; *requests* are those that the log shows by then."""
     request_id = event.after.get("request")
     state = requests.get(str(request_id)) if request_id else None
     request = state.request if state else None
     approvers = tuple(approval.by for approval in state.approvals) if state else ()
-    decision = StageDecision(
+    return StageDecision(
         sequence=event.sequence,
         time=event.time,
         action=event.action,
@@ -274,6 +268,28 @@ def _apply_stages(
         requested_by=request.requested_by if request else None,
         request_reason=request.request_reason if request else None,
     )
+
+
+def acceptance_decision(acceptance: Acceptance) -> StageDecision:
+    """Return the acceptance of a state as found as the decision on its stages."""
+    return StageDecision(
+        sequence=acceptance.sequence,
+        time=acceptance.time,
+        action=Action.REGISTRY_ACCEPT.value,
+        decided_by=(acceptance.actor,),
+        reason=acceptance.reason,
+    )
+
+
+def _apply_stages(
+    versions: dict[str, dict[int, VersionAsOf]], event: Event, requests: Mapping[str, RequestAsOf]
+) -> None:
+    """Give each version the stage that the decision of *event* left it in."""
+    stages = event.after.get("stages")
+    model = event.subject.rpartition("/")[0] or event.subject
+    if not isinstance(stages, Mapping) or not stages:
+        return
+    decision = stage_decision(event, requests)
     by_number = versions.setdefault(model, {})
     for number, stage in stages.items():
         version = by_number.get(int(number), VersionAsOf(model=model, version=int(number)))
@@ -285,13 +301,7 @@ def _apply_stages(
 
 def _accept_stages(versions: dict[str, dict[int, VersionAsOf]], acceptance: Acceptance) -> None:
     """Give each version the stage with which it was found. Versions that were gone by then are left out."""
-    decision = StageDecision(
-        sequence=acceptance.sequence,
-        time=acceptance.time,
-        action=Action.REGISTRY_ACCEPT.value,
-        decided_by=(acceptance.actor,),
-        reason=acceptance.reason,
-    )
+    decision = acceptance_decision(acceptance)
     known = versions.get(acceptance.model, {})
     versions[acceptance.model] = {
         number: replace(
