@@ -13,9 +13,14 @@ from functools import cache, reduce
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
 
 SOURCE_LANGUAGE = "en"
+# Languages with every text of the app. A catalogue of another language has at least every text of the dossier.
+COMPLETE_LANGUAGES = (SOURCE_LANGUAGE,)
 LOCALE_DIR = Path(__file__).with_name("locale")
 _DOMAIN = "modelledger"
 
@@ -76,7 +81,7 @@ def translate_sentence(sentence: str, language: str) -> str:
 
 @cache
 def languages() -> tuple[str, ...]:
-    """Return the codes of all languages that have texts, English first."""
+    """Return the codes of all languages that have a catalogue, English first. The pages use COMPLETE_LANGUAGES."""
     translated = sorted(path.parent.parent.name for path in LOCALE_DIR.glob(f"*/LC_MESSAGES/{_DOMAIN}.po"))
     return (SOURCE_LANGUAGE, *translated)
 
@@ -92,18 +97,24 @@ def _translated(values: dict[str, Any], language: str) -> dict[str, Any]:
     }
 
 
+def read_catalogue(language: str) -> Catalog:
+    """Return all texts of *language*, not English, with their translations."""
+    # Imported late: English needs no babel, and the command line starts without it.
+    from babel.messages.pofile import read_po
+
+    path = LOCALE_DIR / language / "LC_MESSAGES" / f"{_DOMAIN}.po"
+    with path.open("rb") as file:
+        return read_po(file, locale=language, abort_invalid=True)
+
+
 @cache
 def _catalogue(language: str) -> NullTranslations:
     """The .po file is compiled in memory, so that no build step stands between a translator and the app."""
     if language == SOURCE_LANGUAGE:
         return NullTranslations()
-    # Imported late: English needs no babel, and the command line starts without it.
     from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
 
-    path = LOCALE_DIR / language / "LC_MESSAGES" / f"{_DOMAIN}.po"
     compiled = BytesIO()
-    with path.open("rb") as file:
-        write_mo(compiled, read_po(file, locale=language, abort_invalid=True))
+    write_mo(compiled, read_catalogue(language))
     compiled.seek(0)
     return GNUTranslations(compiled)

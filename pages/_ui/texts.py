@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import CoreError
-from core.texts import SOURCE_LANGUAGE, languages, translate, translate_plural, translate_sentence
+from core.texts import COMPLETE_LANGUAGES, SOURCE_LANGUAGE, languages, translate, translate_plural, translate_sentence
 
 
 def t(template: str, /, **values: Any) -> str:
@@ -35,7 +35,13 @@ def translated(sentence: str | CoreError) -> str:
 
 
 def language() -> str:
-    """Return the code of the session's language: the browser's where there are texts in it, else English."""
+    """Return the code of the session's language: the browser's where all texts are translated, else English."""
+    preferred = preferred_language()
+    return preferred if preferred in COMPLETE_LANGUAGES else SOURCE_LANGUAGE
+
+
+def preferred_language() -> str:
+    """Return the code of the browser's language where some texts are translated, else English."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return SOURCE_LANGUAGE
     preferred = (st.context.locale or SOURCE_LANGUAGE).replace("_", "-").split("-")[0].lower()

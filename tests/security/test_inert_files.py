@@ -64,11 +64,15 @@ def test_the_dossier_in_html_has_no_element_but_its_own(stores: Stores, auditor:
     made = export_dossier(stores, auditor, key, as_="html").data.decode()
     read = Read(made)
     own = {"html", "head", "meta", "title", "style", "body", "main", "section", "div"}
-    own |= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td"}
-    assert {tag for tag, _ in read.elements} == own
-    assert {name for _, attributes in read.elements for name, _ in attributes} <= {
-        *("lang", "charset", "http-equiv", "content", "name", "scope", "class")
-    }
+    own |= {"h1", "h2", "h3", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
+    drawn = {"figure", "svg", "text", "rect", "line", "polyline", "circle"}
+    assert own <= {tag for tag, _ in read.elements} <= own | drawn
+    shapes = {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "points"}
+    shapes |= {"fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray"}
+    shapes |= {"font-size", "font-family", "font-weight", "text-anchor", "xmlns", "viewbox", "role", "aria-label"}
+    for tag, attributes in read.elements:
+        allowed = shapes if tag in drawn else {"lang", "charset", "http-equiv", "content", "name", "scope", "class"}
+        assert {name for name, _ in attributes} <= allowed, tag
     assert hidden(made, keep="\n") == []
     words = "\n".join(read.words)
     assert [kind for kind in ("html", "link") if key == KEY and as_visible(TEXTS[kind]) not in words] == []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from core.features.evidence.section import listed
 from core.texts import text
 
 
@@ -31,6 +32,23 @@ class Fact(str, Enum):
     DECISIONS = "decisions"
     PREDICTIONS = "predictions"
     HISTORY = "earlier versions"
+
+
+COVER_WORDS = {Cover.PARTLY: text("partly"), Cover.MISSING: text("missing")}
+_FACT_WORDS = {
+    Fact.PURPOSE: text("purpose"),
+    Fact.DATA: text("data version"),
+    Fact.DATA_READABLE: text("readable data"),
+    Fact.CODE: text("code commit"),
+    Fact.ENVIRONMENT: text("environment"),
+    Fact.SIGNATURE: text("inputs and outputs"),
+    Fact.PARAMS: text("parameters"),
+    Fact.METRICS: text("metrics"),
+    Fact.GATES: text("gates"),
+    Fact.DECISIONS: text("decisions"),
+    Fact.PREDICTIONS: text("predictions"),
+    Fact.HISTORY: text("earlier versions"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +166,13 @@ def _point(
     number: str, requirement: str, sections: Mapping[Fact, str], missing: str, recorded: frozenset[Fact]
 ) -> Point:
     covered = [section for fact, section in sections.items() if fact in recorded]
-    absent = [fact.value for fact in sections if fact not in recorded]
+    absent = [_FACT_WORDS[fact] for fact in sections if fact not in recorded]
     if absent:
-        missing = text("Not recorded for this version: {facts}. {missing}", facts=", ".join(absent), missing=missing)
+        missing = text("Not recorded for this version: {facts}. {missing}", facts=listed(absent), missing=missing)
     return Point(
         number=number,
         asks=requirement,
         cover=Cover.PARTLY if covered else Cover.MISSING,
-        where=", ".join(dict.fromkeys(covered)) or text("not in this dossier"),
+        where=listed(list(dict.fromkeys(covered))) or text("not in this dossier"),
         missing=missing,
     )

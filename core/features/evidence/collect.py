@@ -10,6 +10,7 @@ from core.access.permissions import Action
 from core.entities import (
     Actor,
     Commit,
+    DataUse,
     Difference,
     Event,
     Finding,
@@ -19,6 +20,7 @@ from core.entities import (
     PredictionBatch,
     PromotionRequest,
     RegisteredModel,
+    RequestKind,
     RequestStatus,
     Snapshot,
     Stage,
@@ -26,14 +28,18 @@ from core.entities import (
     TableVersion,
 )
 from core.errors import CoreError
+from core.features.evidence.section import recorded
+from core.features.evidence.words import word
 from core.features.lineage.identity import compare_identity
 from core.features.lineage.version_data import DataView
 from core.features.monitoring.reconcile import find_differences
 from core.features.runs.models import ModelSummary, ModelVersionView, list_models, show_model_version
+from core.features.runs.pictures import version_pictures
 from core.features.scoring.batches import list_batches
 from core.features.stores import Stores
 from core.features.takeover.acceptances import Acceptance, find_acceptance
 from core.learning.kpis import is_kpi, is_lower_better
+from core.learning.pictures.pictures import Pictures
 from core.texts import text
 
 # Exports say nothing about the model. Without them, a second dossier equals the first although its export is an event.
@@ -68,6 +74,7 @@ class ModelEvidence:
     """All evidence about a model version. *differences* are those without an open finding.
 
     *acceptance* is set where the version was there before ModelLedger and its model's state as found was accepted.
+    *pictures* and *rival_pictures* are those of the version and of the version that it was compared with.
     """
 
     view: ModelVersionView
@@ -81,10 +88,17 @@ class ModelEvidence:
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()
     acceptance: Acceptance | None = None
+    pictures: Pictures | None = None
+    rival_pictures: Pictures | None = None
+    pictures_problems: tuple[str, ...] = ()
 
     @property
     def key(self) -> ModelVersionKey:
         return self.view.version.key
+
+    @property
+    def training_data(self) -> list[DataEvidence]:
+        return [item for item in self.data if item.use == DataUse.TRAINING.value]
 
 
 def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelEvidence:
@@ -100,7 +114,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
     try:
         batches = tuple(batch for batch in list_batches(stores, actor) if batch.key == key)
     except CoreError as error:
-        problems.append(text("The predictions could not be read: {problem}", problem=str(error)))
+        problems.append(text("The predictions could not be read: {problem}", problem=recorded(str(error))))
     requests = tuple(
         r for r in stores.decisions.list(model=key.model) if r.version == key.version or _changed_stage(r, key)
     )
@@ -112,7 +126,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
     findings = tuple(f for f in stores.findings.list() if f.subject in subjects)
     reported = {(f.kind, f.subject, f.expected, f.found) for f in findings}
     differences = [d for d in find_differences(stores, actor) if d.subject in (str(key), key.model)]
-    return ModelEvidence(
+    evidence = ModelEvidence(
         view=view,
         model=model,
         registered=next((model for model in stores.models.models() if model.name == key.model), None),
@@ -128,6 +142,30 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         events=related_events(stores, key, used),
         problems=tuple(problems),
         acceptance=acceptance if acceptance is not None and key.version in acceptance.stages else None,
+    )
+    return _with_pictures(stores, actor, evidence)
+
+
+def _with_pictures(stores: Stores, actor: Actor, evidence: ModelEvidence) -> ModelEvidence:
+    """Add the pictures of the version and of its rival."""
+    check = compared(evidence)
+    model, _, number = ((check.compared_with if check else None) or "").rpartition("/")
+    rival = ModelVersionKey(model=model, version=int(number)) if model and number.isdigit() else None
+    found: dict[ModelVersionKey, Pictures | None] = {}
+    problems: list[str] = []
+    for key in (evidence.key, *([rival] if rival else [])):
+        try:
+            found[key] = version_pictures(stores, actor, key)
+        except CoreError as error:
+            problem = recorded(str(error))
+            problems.append(
+                text("The pictures of {version} could not be read: {problem}", version=key, problem=problem)
+            )
+    return replace(
+        evidence,
+        pictures=found.get(evidence.key),
+        rival_pictures=found.get(rival) if rival else None,
+        pictures_problems=tuple(problems),
     )
 
 
@@ -162,6 +200,14 @@ def compared(material: ModelEvidence) -> GateCheck | None:
     return None
 
 
+def decisive_request(evidence: ModelEvidence) -> PromotionRequest | None:
+    """Return the last approved promotion of this version to Production, else its last promotion request, if any."""
+    requests = [r for r in evidence.requests if r.version == evidence.key.version and r.kind is RequestKind.PROMOTION]
+    to_production = [request for request in requests if request.to is Stage.PRODUCTION]
+    approved = [request for request in to_production if request.status is RequestStatus.APPROVED]
+    return next((found[-1] for found in (approved, to_production, requests) if found), None)
+
+
 def compare_kpis(material: ModelEvidence) -> list[tuple[str, float, float | None, str]]:
     """Return KPI, the value of this version, the value of the version compared with, and which is better."""
     check = compared(material)
@@ -193,7 +239,7 @@ def _data_evidence(stores: Stores, view: DataView) -> DataEvidence:
     source = view.source
     verdict = view.problem or text("unknown")
     if view.verdict:
-        verdict = text("{verdict}: {reason}", verdict=view.verdict.verdict.value, reason=view.verdict.reason)
+        verdict = text("{verdict}: {reason}", verdict=word(view.verdict.verdict), reason=recorded(view.verdict.reason))
     evidence = DataEvidence(
         data=str(source),
         key=source.key,

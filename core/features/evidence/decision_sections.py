@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from core.entities import GateCheck, GateResult, PromotionRequest, RequestKind
-from core.features.evidence.annex_iv import Point
+from core.features.evidence.annex_iv import COVER_WORDS, Point
 from core.features.evidence.collect import ModelEvidence
-from core.features.evidence.section import Section, make_section, plain
+from core.features.evidence.section import Section, make_section, plain, recorded, recorded_value
+from core.features.evidence.words import kind_word, word
+from core.features.monitoring.findings import BY_HAND
 from core.texts import text
 
 
@@ -42,9 +44,9 @@ def _check_rows(check: GateCheck) -> list[tuple[str, ...]]:
     if check.gates is None:
         return [(text("not kept"), "", "", text("An earlier version of ModelLedger replaced these gates."))]
     if check.problem is not None:
-        return [("", "", text("NO"), text("not evaluated: {problem}", problem=check.problem))]
+        return [("", "", text("NO"), text("not evaluated: {problem}", problem=recorded(check.problem)))]
     compared_with = _compared_with(check)
-    return [(compared_with, gate.name, _passed(gate), gate.detail) for gate in check.gates]
+    return [(compared_with, recorded(gate.name), _passed(gate), recorded(gate.detail)) for gate in check.gates]
 
 
 def _compared_with(check: GateCheck) -> str:
@@ -72,7 +74,7 @@ def decisions(evidence: ModelEvidence) -> Section:
                 "{stage}: {reason}",
                 actor=plain(accepted.actor),
                 time=plain(accepted.time),
-                stage=accepted.stages[evidence.key.version].value,
+                stage=word(accepted.stages[evidence.key.version]),
                 reason=plain(accepted.reason),
             )
         ]
@@ -86,11 +88,11 @@ def decisions(evidence: ModelEvidence) -> Section:
                 request.id,
                 text(
                     "{kind} of {version} to {stage}",
-                    kind=request.kind.value,
+                    kind=word(request.kind),
                     version=str(request.key),
-                    stage=request.to.value,
+                    stage=word(request.to),
                 ),
-                request.status.value,
+                word(request.status),
                 f"{request.requested_by}, {plain(request.requested_at)}: {request.request_reason}",
                 _decided(request),
             )
@@ -103,7 +105,7 @@ def decisions(evidence: ModelEvidence) -> Section:
 def _decided(request: PromotionRequest) -> str:
     if request.decided_by:
         return f"{request.decided_by}, {plain(request.decided_at)}: {request.reason}"
-    return request.reason or text("not decided")
+    return recorded(request.reason) if request.reason else text("not decided")
 
 
 def predictions(evidence: ModelEvidence) -> Section:
@@ -117,11 +119,27 @@ def predictions(evidence: ModelEvidence) -> Section:
 
 def findings(evidence: ModelEvidence) -> Section:
     rows: list[tuple[object, ...]] = [
-        (f.kind, f.subject, f.severity.value, f"{f.owner}, {f.due:%Y-%m-%d}", f.expected, f.found, f.detail)
+        (
+            kind_word(f.kind),
+            f.subject,
+            word(f.severity),
+            f"{f.owner}, {f.due:%Y-%m-%d}",
+            recorded_value(f.expected),
+            recorded_value(f.found),
+            f.detail if f.kind == BY_HAND else recorded(f.detail),
+        )
         for f in evidence.findings
     ]
     rows += [
-        (d.kind, d.subject, text("not assessed"), text("not assigned"), d.expected, d.found, d.detail)
+        (
+            kind_word(d.kind),
+            d.subject,
+            text("not assessed"),
+            text("not assigned"),
+            recorded_value(d.expected),
+            recorded_value(d.found),
+            recorded(d.detail),
+        )
         for d in evidence.differences
     ]
     return make_section(
@@ -154,7 +172,7 @@ def events(evidence: ModelEvidence) -> Section:
             text("Reason"),
         ),
         rows=[
-            (e.sequence, e.time, f"{e.actor} ({e.role})", e.action, e.subject, e.outcome.value, e.reason)
+            (e.sequence, e.time, f"{e.actor} ({e.role})", e.action, e.subject, word(e.outcome), e.reason)
             for e in evidence.events
         ],
     )
@@ -168,5 +186,5 @@ def annex(points: tuple[Point, ...]) -> Section:
             "dossier contains. No point is complete: the last column names what the provider must add."
         ),
         header=(text("Point"), text("Required"), text("Coverage"), text("Section"), text("To be added")),
-        rows=[(p.number, p.asks, p.cover.value, p.where, p.missing) for p in points],
+        rows=[(p.number, p.asks, COVER_WORDS[p.cover], p.where, p.missing) for p in points],
     )

@@ -1,4 +1,4 @@
-"""The dossier of a model version: its evidence as sections, which PDF and HTML show alike."""
+"""The dossier of a model version: the facts in words, pictures, and all evidence as sections of an annex."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from core.entities import ModelVersionKey
 from core.features.evidence import decision_sections, model_sections
 from core.features.evidence.annex_iv import Fact, coverage
 from core.features.evidence.collect import ModelEvidence
-from core.features.evidence.section import Section, plain
+from core.features.evidence.drawings import sections as drawings
+from core.features.evidence.section import Section, localized, plain
+from core.features.evidence.summary.in_words import in_words
 from core.learning.kpis import is_kpi
-from core.texts import text
+from core.texts import SOURCE_LANGUAGE, text, translate_sentence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dossier:
-    """*as_of* is the time of the newest fact, not the time of the export: the same state gives the same dossier."""
+    """A dossier in *language*.
+
+    *as_of* is the time of the newest fact, not the time of the export: the same state gives the same dossier.
+    """
 
     key: ModelVersionKey
     title: str
     as_of: datetime
+    language: str
     sections: tuple[Section, ...]
 
 
-def build_dossier(evidence: ModelEvidence) -> Dossier:
-    """Build the sections, in the order of an audit. Reads nothing."""
+def build_dossier(evidence: ModelEvidence, language: str = SOURCE_LANGUAGE) -> Dossier:
+    """Build the sections, what a reader must know first, then the annexes in the order of an audit. Reads nothing."""
     sections = (
+        *in_words(evidence),
+        *drawings.pictures(evidence, language),
         model_sections.summary(evidence),
         model_sections.purpose(evidence),
         *model_sections.data(evidence),
@@ -45,8 +53,14 @@ def build_dossier(evidence: ModelEvidence) -> Dossier:
         decision_sections.events(evidence),
         decision_sections.annex(coverage(_recorded_facts(evidence))),
     )
-    title = plain(text("Dossier of {version}", version=str(evidence.key)))
-    return Dossier(key=evidence.key, title=title, as_of=_as_of(evidence), sections=sections)
+    title = translate_sentence(text("Dossier of {version}", version=plain(str(evidence.key))), language)
+    return Dossier(
+        key=evidence.key,
+        title=title,
+        as_of=_as_of(evidence),
+        language=language,
+        sections=tuple(localized(section, language) for section in sections),
+    )
 
 
 def _recorded_facts(evidence: ModelEvidence) -> frozenset[Fact]:

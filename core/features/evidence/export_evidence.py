@@ -20,14 +20,16 @@ from core.audit.hash_chain import event_text
 from core.audit.proofs.checkpoint import VerifierKey
 from core.audit.proofs.signed_heads import SignedHead, printable
 from core.entities import Actor, Event, ModelVersionKey
-from core.errors import AuditBroken, BadBundle, CoreError
+from core.errors import AuditBroken, BadBundle, BadParameter, CoreError
 from core.escaping import in_json, visible
 from core.features.evidence import bundle_check
 from core.features.evidence.collect import ModelEvidence, collect_evidence
 from core.features.evidence.dossier import Dossier, build_dossier
 from core.features.evidence.render import render_html, render_pdf
+from core.features.evidence.section import Picture
 from core.features.stores import Stores
 from core.learning.artifact_files import file_sha256, files_below
+from core.texts import SOURCE_LANGUAGE, languages
 
 Format = Literal["pdf", "html"]
 
@@ -65,14 +67,19 @@ class ExportedFile:
     sha256: str
 
 
-def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format) -> ExportedFile:
-    """Return the dossier as PDF or HTML. The export is recorded.
+def export_dossier(
+    stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: Format, language: str = SOURCE_LANGUAGE
+) -> ExportedFile:
+    """Return the dossier as PDF or HTML in *language*. The export is recorded.
 
     Raises:
+        BadParameter: there is no catalogue of the language.
         ModelVersionNotFound, RegistryUnavailable.
     """
-    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": f"dossier {as_}"}) as record:
-        dossier = _dossier(stores, collect_evidence(stores, actor, key))
+    what = {"what": f"dossier {as_}", "language": language}
+    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before=what) as record:
+        _check_language(language)
+        dossier = _dossier(stores, collect_evidence(stores, actor, key), language)
         exported = _exported_file(
             f"{file_name(key)}.{as_}", render_pdf(dossier) if as_ == "pdf" else render_html(dossier).encode()
         )
@@ -80,17 +87,23 @@ def export_dossier(stores: Stores, actor: Actor, key: ModelVersionKey, *, as_: F
     return exported
 
 
-def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> ExportedFile:
-    """Return dossier, events with proofs, signed head, MLflow metadata and verify.py as one ZIP file.
+def export_bundle(
+    stores: Stores, actor: Actor, key: ModelVersionKey, *, language: str = SOURCE_LANGUAGE
+) -> ExportedFile:
+    """Return dossier in *language*, events with proofs, signed head, MLflow metadata and verify.py as one ZIP file.
 
     The export is recorded. The same state gives the same bytes.
 
     Raises:
+        BadParameter: there is no catalogue of the language.
         AuditBroken, ModelVersionNotFound, RegistryUnavailable.
     """
-    with stores.audit.recording(actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle"}) as record:
+    with stores.audit.recording(
+        actor, Action.AUDIT_EXPORT, str(key), before={"what": "bundle", "language": language}
+    ) as record:
+        _check_language(language)
         evidence = collect_evidence(stores, actor, key)
-        dossier, head = _dossier(stores, evidence), _head(stores)
+        dossier, head = _dossier(stores, evidence, language), _head(stores)
         files = {
             "README.txt": _README.format(subject=visible(key)).encode(),
             "dossier.pdf": render_pdf(dossier),
@@ -106,7 +119,7 @@ def export_bundle(stores: Stores, actor: Actor, key: ModelVersionKey) -> Exporte
             **_mlflow(stores, evidence),
         }
         exported = _exported_file(
-            f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files), dossier.as_of)
+            f"{file_name(key)}-bundle.zip", _zipped(_signed(stores, str(key), files, language), dossier.as_of)
         )
         record.after = {
             "file": exported.name,
@@ -129,6 +142,15 @@ def verify_bundle(stores: Stores, actor: Actor, path: Path, *, keys: Iterable[st
         return bundle_check.check_folder(path, trusted) if path.is_dir() else bundle_check.check_zip(path, trusted)
     except bundle_check.Refused as error:
         raise BadBundle("The bundle is refused. {problem}.", problem=str(error), file=error.file) from error
+
+
+def _check_language(language: str) -> None:
+    if language not in languages():
+        raise BadParameter(
+            "There is no dossier in the language {language!r}; choose one of {languages}.",
+            language=language,
+            languages=", ".join(languages()),
+        )
 
 
 def _head(stores: Stores) -> SignedHead:
@@ -197,10 +219,11 @@ def _holds_no_secret(stores: Stores, file: Path) -> bool:
     return bool(stores.audit.redacted(text) == text)
 
 
-def _signed(stores: Stores, subject: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _signed(stores: Stores, subject: str, files: Mapping[str, bytes], language: str) -> dict[str, bytes]:
     """The files with their manifest and its signature."""
     listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
-    manifest = _json(stores, {"format": bundle_check.FORMAT, "subject": subject, "files": listed})
+    facts = {"format": bundle_check.FORMAT, "subject": subject, "language": language, "files": listed}
+    manifest = _json(stores, facts)
     digest = base64.b64encode(hashlib.sha256(manifest).digest()).decode()
     note = stores.heads.sign(f"{stores.heads.key.name}\n{bundle_check.MANIFEST_LINE}\n{digest}\n")
     return {**files, bundle_check.MANIFEST: manifest, bundle_check.SIGNED_MANIFEST: note.encode()}
@@ -226,14 +249,16 @@ def _json(stores: Stores, value: Any) -> bytes:
     return in_json(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _dossier(stores: Stores, evidence: ModelEvidence) -> Dossier:
+def _dossier(stores: Stores, evidence: ModelEvidence, language: str) -> Dossier:
     """The dossier, without secrets from tags and addresses."""
-    dossier, redacted = build_dossier(evidence), stores.audit.redacted
+    dossier, redacted = build_dossier(evidence, language), stores.audit.redacted
     sections = tuple(
         replace(
             section,
             title=redacted(section.title),
             paragraphs=tuple(redacted(section.paragraphs)),
+            points=tuple(redacted(section.points)),
+            pictures=tuple(Picture(svg=redacted(p.svg), alt=redacted(p.alt)) for p in section.pictures),
             rows=tuple(tuple(redacted(row)) for row in section.rows),
         )
         for section in dossier.sections

@@ -6,11 +6,11 @@ from core.access.permissions import Action
 from core.audit.canonical_json import canonical
 from core.entities import DataUse, Fact, GateCheck, IdentityVerdict, Outcome
 from core.features.evidence.collect import DataEvidence, ModelEvidence, compare_kpis, compared
-from core.features.evidence.section import Section, make_section, plain
+from core.features.evidence.section import Section, make_section, plain, recorded
+from core.features.evidence.words import word
 from core.texts import text
 
 _FACTS = (text("Fact"), text("Value"))
-_TRAINING = DataUse.TRAINING.value
 _IDENTITY = {
     IdentityVerdict.TRAINING_DATA: text("yes"),
     IdentityVerdict.SAME_ROWS: text("another table with the same rows"),
@@ -31,17 +31,17 @@ _CODE_TAGS = {
 def summary(evidence: ModelEvidence) -> Section:
     version, run = evidence.view.version, evidence.view.run
     return make_section(
-        text("Summary"),
-        *evidence.problems,
+        text("Identification"),
+        *map(recorded, evidence.problems),
         header=_FACTS,
         rows=[
             (text("Model"), version.model),
             (text("Version"), version.version),
-            (text("Stage in the registry"), version.stage.value),
+            (text("Stage in the registry"), word(version.stage)),
             (text("Registered"), version.created),
             (text("Run"), version.run_id),
             (text("Trained by"), run.user if run else None),
-            (text("Trained on"), ", ".join(item.data for item in evidence.data if item.use == _TRAINING) or None),
+            (text("Trained on"), ", ".join(item.data for item in evidence.training_data) or None),
         ],
     )
 
@@ -71,22 +71,22 @@ def _data_facts(item: DataEvidence) -> Section:
             comparison = text("no hash was recorded at training")
         case _, None:
             comparison = text("the rows are not readable, so the recorded hash cannot be checked")
-        case recorded, recomputed:
+        case at_training, now:
             comparison = (
                 text("the rows are those of the training")
-                if recorded == recomputed
+                if at_training == now
                 else text("THE ROWS ARE NOT THOSE OF THE TRAINING")
             )
     return make_section(
         text("Data: {data}", data=plain(item.data)),
-        *([item.problem] if item.problem else []),
-        *item.findings,
-        *(item.identity.contradictions if item.identity else ()),
-        *(item.identity.notes if item.identity else ()),
+        *([recorded(item.problem)] if item.problem else []),
+        *map(recorded, item.findings),
+        *map(recorded, item.identity.contradictions if item.identity else ()),
+        *map(recorded, item.identity.notes if item.identity else ()),
         header=_FACTS,
         rows=[
             (text("Source of this claim"), item.source_of_truth),
-            (text("Use"), item.use),
+            (text("Use"), word(DataUse(item.use))),
             (text("Readable"), item.verdict),
             (text("Rows"), item.rows if item.rows is not None else (snapshot.rows if snapshot else None)),
             *_identity_facts(item),
@@ -115,12 +115,12 @@ def _data_facts(item: DataEvidence) -> Section:
 def _identity_facts(item: DataEvidence) -> list[tuple[object, ...]]:
     if item.identity is None:
         return []
-    recorded = {comparison.fact: comparison.recorded for comparison in item.identity.comparisons}
+    at_training = {comparison.fact: comparison.recorded for comparison in item.identity.comparisons}
     return [
         (text("Is it the training data?"), _IDENTITY[item.identity.verdict]),
-        (text("Table id, at training"), recorded.get(Fact.TABLE_ID)),
-        (text("Committed, as the training requires"), recorded.get(Fact.COMMIT_TIME)),
-        (text("Training and test rows, as counted by the run"), recorded.get(Fact.ROWS)),
+        (text("Table id, at training"), at_training.get(Fact.TABLE_ID)),
+        (text("Committed, as the training requires"), at_training.get(Fact.COMMIT_TIME)),
+        (text("Training and test rows, as counted by the run"), at_training.get(Fact.ROWS)),
     ]
 
 
@@ -149,7 +149,7 @@ def environment(evidence: ModelEvidence) -> Section:
         (text("made with"), f"{name} {value}") for name, value in (info.made_with if info else {}).items()
     ]
     rows += [(text("requires"), line) for line in (info.requirements if info else ())]
-    problem = [evidence.view.info_problem] if evidence.view.info_problem else []
+    problem = [recorded(evidence.view.info_problem)] if evidence.view.info_problem else []
     return make_section(
         text("Environment"),
         *problem,
@@ -165,15 +165,15 @@ def training(evidence: ModelEvidence) -> Section:
     if run is not None:
         rows = [
             (text("run"), run.run_id),
-            (text("status"), run.status.value),
+            (text("status"), word(run.status)),
             (text("started"), run.started),
             (text("ended"), run.ended),
         ]
         rows += sorted(run.params.items())
     return make_section(
         text("Training"),
-        *([evidence.view.run_problem] if evidence.view.run_problem else []),
-        *evidence.view.notes,
+        *([recorded(evidence.view.run_problem)] if evidence.view.run_problem else []),
+        *map(recorded, evidence.view.notes),
         header=(text("Parameter"), text("Value")),
         rows=rows,
         empty=text("Missing: the run of this version is not readable."),
@@ -186,7 +186,7 @@ def signature(evidence: ModelEvidence) -> Section:
     if info is not None:
         rows = [(text("input"), c.name, c.type, text("yes") if c.required else text("no")) for c in info.inputs]
         rows += [(text("output"), c.name, c.type, "") for c in info.outputs]
-    notes = [text("Saved as {format}: {reason}", format=info.format, reason=info.why)] if info else []
+    notes = [text("Saved as {format}: {reason}", format=info.format, reason=recorded(info.why))] if info else []
     return make_section(
         text("Inputs and outputs"),
         *notes,
@@ -238,7 +238,15 @@ def reproductions(evidence: ModelEvidence) -> Section:
     return make_section(
         text("Reproductions"),
         header=(text("Time"), text("Actor"), text("Verdict"), text("Detail")),
-        rows=[(e.time, e.actor, str(e.after.get("verdict")).replace("_", " "), e.after.get("why")) for e in events],
+        rows=[
+            (
+                e.time,
+                e.actor,
+                recorded(str(e.after.get("verdict")).replace("_", " ")),
+                recorded(str(e.after.get("why") or "")),
+            )
+            for e in events
+        ],
         empty=text("This version was never reproduced."),
     )
 
@@ -248,7 +256,13 @@ def versions(evidence: ModelEvidence) -> Section:
         text("Versions of the model"),
         header=(text("Version"), text("Stage"), text("Registered"), text("Trained on"), text("Problem")),
         rows=[
-            (v.version, v.stage.value, v.created, ", ".join(map(str, v.data)) or None, v.problem or text("none"))
+            (
+                v.version,
+                word(v.stage),
+                v.created,
+                ", ".join(map(str, v.data)) or None,
+                recorded(v.problem) if v.problem else text("none"),
+            )
             for v in reversed(evidence.model.versions)
         ],
     )

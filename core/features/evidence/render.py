@@ -13,7 +13,7 @@ import typst
 from core.errors import EngineFailed
 from core.features.evidence.dossier import Dossier
 from core.features.evidence.section import Section
-from core.texts import text
+from core.texts import text, translate_sentence
 
 _TEMPLATE = Path(__file__).with_name("dossier.typ")
 # PDF/UA-1: the compiler checks tags, title, language and reading order.
@@ -28,6 +28,10 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem 0.3rem 0; border-bottom: 1px solid var(--line); }
 td { overflow-wrap: anywhere; }
 .table { overflow-x: auto; }
+figure { margin: 1rem 0; max-width: 48rem; }
+svg { width: 100%; height: auto; }
+svg text { font-family: system-ui, sans-serif; }
+h3 { line-height: 1.2; }
 """
 
 
@@ -53,19 +57,26 @@ def render_html(dossier: Dossier) -> str:
     """Return one HTML file that loads nothing else. Every text is escaped."""
     title = escape(dossier.title)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{dossier.language}">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{title}</h1>\n<p>{escape(_state_line(dossier))}</p>\n"
-        + "".join(map(_html_section, dossier.sections))
+        + "".join(_html_section(section) for section in dossier.sections if not section.is_annex)
+        + f"<h2>{escape(_annexes(dossier))}</h2>\n"
+        + "".join(_html_section(section) for section in dossier.sections if section.is_annex)
         + "</main>\n</body>\n</html>\n"
     )
 
 
 def _html_section(section: Section) -> str:
-    parts = [f"<section>\n<h2>{escape(section.title)}</h2>\n"]
+    heading = "h3" if section.is_annex else "h2"
+    parts = [f"<section>\n<{heading}>{escape(section.title)}</{heading}>\n"]
     parts += [f"<p>{escape(paragraph)}</p>\n" for paragraph in section.paragraphs]
+    if section.points:
+        parts.append(f"<ul>\n{''.join(f'<li>{escape(point)}</li>' for point in section.points)}\n</ul>\n")
+    # A drawing escapes its texts itself.
+    parts += [f"<figure>\n{picture.svg}\n</figure>\n" for picture in section.pictures]
     if section.header:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in section.header)
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in section.rows)
@@ -79,6 +90,8 @@ def _compile(dossier: Dossier, *, ascii_only: bool) -> bytes:
     moment = dossier.as_of
     document = {
         "title": dossier.title,
+        "language": dossier.language,
+        "annexes": _annexes(dossier),
         "as_of": [moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second],
         "as_of_text": _as_of_text(dossier),
         "state": _state_line(dossier),
@@ -100,7 +113,14 @@ def _compile(dossier: Dossier, *, ascii_only: bool) -> bytes:
 
 
 def _state_line(dossier: Dossier) -> str:
-    return text("State of {time}. Made by ModelLedger; the same state gives the same file.", time=_as_of_text(dossier))
+    sentence = text(
+        "State of {time}. Made by ModelLedger; the same state gives the same file.", time=_as_of_text(dossier)
+    )
+    return translate_sentence(sentence, dossier.language)
+
+
+def _annexes(dossier: Dossier) -> str:
+    return translate_sentence(text("Annexes"), dossier.language)
 
 
 def _as_of_text(dossier: Dossier) -> str:

@@ -1,0 +1,1 @@
+"""Drawings of a dossier: vector pictures that PDF and HTML show alike."""

@@ -1,0 +1,1 @@
+"""The summary of a dossier: what the facts say, in sentences."""
