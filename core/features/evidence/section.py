@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from core.escaping import visible
+from core.features.evidence.recorded_texts import translate_recorded
 from core.learning.kpis import metric_text
-from core.recorded_texts import translate_recorded
 from core.texts import Sentence, text, translate_sentence
 
 _MAX_ROWS = 500
