@@ -14,10 +14,12 @@ from core.audit.proofs.checkpoint import VerifierKey
 from core.audit.proofs.signed_heads import Heads
 from core.audit.row_integrity import RowIntegrity
 from core.database.engine import Database
+from core.delivery.progress import NotificationProgress
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.errors import BadHead, BadSettings
 from core.features.lineage.claim_rules import read_rules
+from core.features.notifications.channels import read_channels
 from core.features.promotion.policy import check_policies
 from core.features.stores import Stores
 from core.jobs.store import JobStore
@@ -35,11 +37,12 @@ from core.settings import Settings, load_settings
 def open_stores(settings: Settings | None = None) -> Stores:
     """Open the stores that the services need. Connects to the database; MLflow and Spark are reached on first use.
 
-    Raises BadSettings: a home, a policy or a key that cannot be used; DatabaseUnavailable.
+    Raises BadSettings: a home, a policy, a notification or a key that cannot be used; DatabaseUnavailable.
     """
     settings = settings or load_settings()
     check_policies(settings.policies)
     read_rules(settings.claims)
+    read_channels(settings)
     use_directions(settings.metric_directions)
     _make(settings.home)
     database = Database(settings.database)
@@ -67,6 +70,7 @@ def open_stores(settings: Settings | None = None) -> Stores:
         tokens=tokens,
         sign_outs=SignOuts(database),
         provider=SignInState(audit, tokens),
+        notifications=NotificationProgress(database),
     )
 
 

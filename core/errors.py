@@ -41,7 +41,8 @@ CoreError
 │   ├── GatesFailed
 │   ├── EvidenceChanged
 │   ├── Overtaken
-│   └── NothingInProduction
+│   ├── NothingInProduction
+│   └── AddressRefused
 ├── TrainingFailed
 ├── ModelUnloadable
 ├── Unavailable
@@ -52,6 +53,7 @@ CoreError
 │   ├── DatabaseUnavailable
 │   └── EngineUnavailable
 ├── EngineFailed
+├── NotDelivered
 ├── JobCancelled
 ├── LeaseLost
 ├── AuditBroken
@@ -233,6 +235,10 @@ class Overtaken(Refused):
 class NothingInProduction(Refused): ...
 
 
+class AddressRefused(Refused):
+    """ModelLedger does not send to this address, for example because the address leads into its own network."""
+
+
 class TrainingFailed(CoreError):
     """The estimator refused the data. The reason is the library's message, in one line."""
 
@@ -267,6 +273,14 @@ class EngineUnavailable(Unavailable): ...
 
 class EngineFailed(CoreError):
     """The engine failed for a reason without a class of its own. The message ends with the root cause."""
+
+
+class NotDelivered(CoreError):
+    """The receiver did not accept the message. *is_final* is True where another try cannot succeed."""
+
+    is_final = False
+    is_gone = False
+    retry_after_s: float | None = None
 
 
 class JobCancelled(CoreError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -132,6 +134,26 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(
         None, description="Lowest level of the logs; default: info for the app and the worker, warning for commands"
     )
+    notifications: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="Webhooks and e-mail that report requests, decisions, findings and failed jobs, as JSON: "
+        "docs/notifications.md",
+        json_schema_extra={"secret": True},
+    )
+    smtp: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Mail server of the notifications, as JSON: docs/notifications.md",
+        json_schema_extra={"secret": True},
+    )
+    notification_allow: list[str] = Field(
+        default_factory=list,
+        description="Hosts and networks inside the own network to which notifications may be sent, as JSON",
+    )
+    base_url: str | None = Field(
+        None,
+        pattern=r"^https?://[!-~]+$",
+        description="Address under which people open ModelLedger, for the links in notifications",
+    )
     worker_lease_s: float = Field(30.0, description="Seconds of silence after which another worker takes over a job")
 
     @classmethod
@@ -215,7 +237,15 @@ class Settings(BaseSettings):
             *secret_values(self.storage_options),
             *secret_values(self.spark_conf),
             *(secret for part in auth for secret in secret_values({k: str(v) for k, v in part.items()})),
+            *self._notification_secrets(),
         )
+
+    def _notification_secrets(self) -> Iterator[str]:
+        """The addresses of webhooks, which often hold a token, and the values of the variables that settings name."""
+        for entry in (*self.notifications, self.smtp):
+            yield from (str(entry[name]) for name in ("url", "password") if name in entry)
+            named = (str(entry[name]) for name in ("url_env", "secret_env", "password_env") if name in entry)
+            yield from filter(None, (environment_value(name) for name in named))
 
     @cached_property
     def _auth(self) -> dict[str, Any]:
@@ -242,6 +272,11 @@ class Settings(BaseSettings):
     @property
     def recipes_folder(self) -> Path:
         return self.home / "recipes"
+
+
+def environment_value(name: str) -> str | None:
+    """Return the value of an environment variable that a setting names, also from .env; None where it is not set."""
+    return os.environ.get(name) or (dotenv_values(".env").get(name) if Path(".env").is_file() else None)
 
 
 def secret_free() -> Callable[[str], str]:

@@ -1,4 +1,4 @@
-"""Settings: connections, people and roles, tokens, every setting with its source, and the permissions of each role."""
+"""Settings: connections, people and roles, tokens, notifications, every setting with its source, and permissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 from core.access.permissions import GRANTS, Action
 from core.entities import Role
 from core.features.admin.doctor import check_stores, list_settings
-from pages._admin import identity_views, token_forms
+from pages._admin import identity_views, notification_views, token_forms
 from pages._ui import escaping, messages, session
 from pages._ui.texts import t
 
@@ -65,6 +65,8 @@ st.subheader(t("People and roles"))
 identity_views.draw(stores.settings)
 st.subheader(t("Tokens"))
 tokens()
+st.subheader(t("Notifications"))
+notification_views.draw(stores, actor)
 st.subheader(t("Settings"))
 settings()
 st.subheader(t("Permissions"))

@@ -39,6 +39,7 @@ class Action(str, Enum):
     FINDING_OPEN = "finding.open"
     SETTINGS_READ = "settings.read"
     SETTINGS_WRITE = "settings.write"
+    NOTIFICATION_SEND = "notification.send"
 
 
 _READ = frozenset(
@@ -83,7 +84,14 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },
-    Role.ADMIN: _READ | {Action.SETTINGS_READ, Action.SETTINGS_WRITE, Action.REGISTRY_ACCEPT, Action.JOB_CANCEL},
+    Role.ADMIN: _READ
+    | {
+        Action.SETTINGS_READ,
+        Action.SETTINGS_WRITE,
+        Action.NOTIFICATION_SEND,
+        Action.REGISTRY_ACCEPT,
+        Action.JOB_CANCEL,
+    },
 }
 
 

@@ -1,15 +1,15 @@
-"""Commands that run programs: demo, doctor, serve, worker, sql-endpoint, perform."""
+"""Commands that run programs: demo, doctor, serve, worker, sql-endpoint, perform; the worker's notifications."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from core.bootstrap import open_stores
-from core.commands.options import Json, get_stores, write_answer
+from core.commands.options import As, Json, get_actor, get_stores, write_answer
 from core.entities import JobStatus
 from core.errors import Unavailable
 from core.features.admin.doctor import Check, run_checks
@@ -19,6 +19,8 @@ from core.features.evidence.sign_head import HeadSchedule
 from core.features.jobs.run_job import clean_up, run_service
 from core.features.jobs.schedules import fire_due
 from core.features.monitoring.findings import InspectionSchedule
+from core.features.notifications.sender import sending
+from core.features.notifications.status import ChannelState, list_channels, send_test
 from core.jobs.worker import run_job, run_worker
 from core.logs import configure_logs, get_logger
 from core.serve import serve as serve_app
@@ -33,6 +35,10 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
     app.command("sql-endpoint")(sql_endpoint)
     app.command(hidden=True)(perform)
+    group = typer.Typer(no_args_is_help=True, help="Show the notification channels and send test messages.")
+    group.command("status")(notification_status)
+    group.command("test")(notification_test)
+    app.add_typer(group, name="notifications")
 
 
 def demo(as_json: Json = False) -> None:
@@ -88,7 +94,7 @@ def serve(
 
 
 def worker() -> None:
-    """Run jobs and schedules, sign the audit log and inspect the registry."""
+    """Run jobs and schedules, sign the audit log, inspect the registry and send notifications."""
     configure_logs(default_level="info")
     stores = get_stores()
     schedule = HeadSchedule(stores)
@@ -103,7 +109,44 @@ def worker() -> None:
             # An outage of MLflow must not stop jobs that need only Delta. The next inspection tries again.
             _LOG.warning("the registry cannot be inspected now", error=str(error))
 
-    run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: clean_up(stores, job))
+    with sending(stores):
+        run_worker(stores.jobs, command=_perform_command, between=between, on_lost=lambda job: clean_up(stores, job))
+
+
+def notification_status(as_: As = None, as_json: Json = False) -> None:
+    """List the notification channels with their last success, last error and next try."""
+    channels = list_channels(get_stores(), get_actor(as_))
+    write_answer([_channel_document(channel) for channel in channels], as_json=as_json)
+
+
+def notification_test(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Name of the channel in the settings.")],
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Send a test message and wait for the receiver's answer."""
+    write_answer(_channel_document(send_test(get_stores(), get_actor(as_, "admin"), channel)), as_json=as_json)
+
+
+def _channel_document(channel: ChannelState) -> dict[str, Any]:
+    progress = channel.progress
+    return {
+        "name": channel.name,
+        "kind": channel.kind,
+        "place": channel.place,
+        "events": channel.events,
+        "models": channel.models,
+        "roles": channel.roles,
+        "ok": channel.is_ok,
+        "summary": channel.summary,
+        "pending": channel.pending,
+        "given_up": progress.given_up if progress else 0,
+        "last_sent": progress.last_sent if progress else None,
+        "last_error": progress.last_error if progress else None,
+        "last_error_at": progress.last_error_at if progress else None,
+        "next_try": progress.next_try if progress else None,
+        "stopped": bool(progress and progress.stopped),
+    }
 
 
 def sql_endpoint(

@@ -190,3 +190,20 @@ findings = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Index("findings_open", "closed_at", "due"),
 )
+
+notification_channels = sa.Table(
+    "notification_channels",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    # The events up to this number were sent, or are not for this channel.
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_expires", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try", Moment),
+    sa.Column("last_sent", Moment),
+    sa.Column("last_error", sa.Text),
+    sa.Column("last_error_at", Moment),
+    sa.Column("given_up", sa.Integer, nullable=False),
+    sa.Column("stopped", sa.Boolean, nullable=False),
+)

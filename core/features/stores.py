@@ -11,6 +11,7 @@ from core.audit.findings import Findings
 from core.audit.log import AuditLog
 from core.audit.proofs.signed_heads import Heads
 from core.audit.row_integrity import RowIntegrity
+from core.delivery.progress import NotificationProgress
 from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.entities import Table, TableVersion
@@ -36,6 +37,7 @@ class Stores:
     tokens: Tokens
     sign_outs: SignOuts
     provider: SignInState
+    notifications: NotificationProgress
 
     def pin(
         self, table: str, version: int | None = None, *, registered_only: bool = False

@@ -108,6 +108,12 @@ class JobStore:
         with self._database.read() as connection:
             return tuple(_job(row) for row in connection.execute(query).mappings())
 
+    def failed_since(self, moment: datetime) -> tuple[Job, ...]:
+        """Return the jobs that failed at or after *moment*, oldest first."""
+        query = sa.select(jobs).where(jobs.c.status == JobStatus.FAILED.value, jobs.c.ended >= moment)
+        with self._database.read() as connection:
+            return tuple(_job(row) for row in connection.execute(query.order_by(jobs.c.ended, jobs.c.id)).mappings())
+
     def count(self, *, kind: str | None = None) -> int:
         """Return the number of jobs ever submitted, of one kind or of all kinds."""
         query = sa.select(sa.func.count()).select_from(jobs)

@@ -38,6 +38,7 @@ TABLE = {
     "finding.open": "x . . .",
     "settings.read": "x . . x",
     "settings.write": ". . . x",
+    "notification.send": ". . . x",
 }
 COLUMNS = (Role.AUDITOR, Role.SCIENTIST, Role.MANAGER, Role.ADMIN)
 CELLS = [

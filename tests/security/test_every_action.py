@@ -86,6 +86,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "schedules": ("job.read", ()),
     "unschedule": ("trigger.write", ("none",)),
     "allow-demo": ("settings.write", ("--reason", "r")),
+    "notifications status": ("settings.read", ()),
+    "notifications test": ("notification.send", ("none",)),
     "token issue": ("settings.write", ("n", "--role", "auditor")),
     "token list": ("settings.write", ()),
     "token revoke": ("settings.write", ("none",)),
@@ -93,7 +95,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 # Whoever runs these has the server or the file itself, and nobody is asked for: they take no --as.
 OF_THE_SERVER = {"demo", "doctor", "serve", "worker", "sql-endpoint", "perform"}
 # No command does these; what keeps recipes and jobs is on the pages alone.
-NO_COMMAND = {"job.cancel", "recipe.write", "prediction.read", "settings.read"}
+NO_COMMAND = {"job.cancel", "recipe.write", "prediction.read"}
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
@@ -257,6 +259,7 @@ FREE |= {"Read again", "Add to the filter", "Clear the selection", "Treat {texts
 # Asked by tests of their own: "Save as a new version" and "Check bundle" come after an upload, "Resolve" after a
 # decision that died.
 ELSEWHERE = {
+    "Send test message": "tests/pages/test_notifications.py",
     "Check bundle": "tests/pages/test_audit.py",
     "Treat {texts} as null": "tests/pages/test_tables.py",
     "Save as a new version": "tests/pages/test_tables.py",

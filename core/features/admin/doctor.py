@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 from core.entities import Table
 from core.errors import CoreError, StoreUnusable, Unavailable
+from core.features.notifications.status import channel_states
 from core.features.stores import Stores
 from core.redact import masked, redactor
 from core.settings import Settings
@@ -40,7 +41,7 @@ def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) ->
         redact = redactor(settings.secret_values)
         checks.append(Check(name="database", ok=False, detail=redact(settings.database), advice=redact(str(error))))
     else:
-        checks += check_stores(stores)
+        checks += (*check_stores(stores), *_channels(stores))
     return (*checks, *list_settings(settings))
 
 
@@ -130,6 +131,18 @@ def _tracking(stores: Stores) -> str:
         address=address,
         version=version,
         experiments=experiments,
+    )
+
+
+def _channels(stores: Stores) -> tuple[Check, ...]:
+    return tuple(
+        Check(
+            name=text("notifications {name}", name=channel.name),
+            ok=channel.is_ok,
+            detail=channel.summary,
+            advice="" if channel.is_ok else channel.summary,
+        )
+        for channel in channel_states(stores)
     )
 
 
