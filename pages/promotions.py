@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from core.access.permissions import Action
-from core.entities import RequestStatus, Stage
+from core.entities import Finding, PromotionRequest, RequestStatus
+from core.features.head_to_head.comparison_of_check import comparison_of_check
 from core.features.monitoring.findings import list_findings
 from core.features.open_requests.present_gates import present_gates, present_gates_of
-from core.features.promotion.request_promotion import list_requests, preview_gates, request_promotion
+from core.features.promotion.request_promotion import list_requests
 from core.features.promotion.roll_back import roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.runs.models import list_models
 from core.texts import text
 from pages._audit import finding_forms, finding_views
-from pages._promotions import differences_view, promotion_forms, promotion_views
+from pages._promotions import (
+    differences_view,
+    gate_views,
+    promotion_forms,
+    request_detail,
+    request_form,
+    requests_table,
+    stages_table,
+)
 from pages._promotions.single_press import SinglePressForm
 from pages._runs import pictures
 from pages._ui import messages, pickers, session
@@ -34,72 +46,55 @@ stores = session.stores()
 
 
 def requests() -> None:
-    """Show all requests, and one of them with the forms of its next step."""
+    """Show one request with the form of its next step, then all that match."""
     every = list_requests(stores, actor)
     if not every:
         st.info(t("No requests yet. A data scientist makes one in the tab **Request promotion**."))
         return
-    left, right = st.columns(2)
+    left, middle, right = st.columns([2, 1, 3])
     labels = {value: translated(label) for value, label in LABELS.items()}
     models = [ALL, *sorted({request.model for request in every})]
     model = pickers.choose(t("Model"), models, "promotions_model", labels={ALL: labels[ALL]}, at=left)
-    status = pickers.choose(t("Status"), list(STATUSES), "promotions_status", labels=labels, at=right) or ALL
+    status = pickers.choose(t("Status"), list(STATUSES), "promotions_status", labels=labels, at=middle) or ALL
     shown = [request for request in every if model in (ALL, request.model) and request.status in STATUSES[status]]
     if not shown:
         st.info(t("No requests match. Choose another model or status."))
         return
-    findings = list_findings(stores, actor, include_closed=True)
-    promotion_views.requests_table(shown, findings, present_gates_of(stores, actor, shown))
     pending = next((index for index, request in enumerate(shown) if request.status in STATUSES[PENDING]), 0)
-    labels = {request.id: promotion_views.label(request) for request in shown}
+    labels = {request.id: requests_table.label(request) for request in shown}
     chosen = pickers.choose(
-        t("Request"), list(labels), "promotions_request", labels=labels, index=pending, of=f"{model}{status}"
+        t("Request"), list(labels), "promotions_request", labels=labels, index=pending, of=f"{model}{status}", at=right
     )
     request = next(request for request in shown if request.id == chosen)
-    emergency = finding_views.emergency_finding(findings, request.id)
+    findings = list_findings(stores, actor, include_closed=True)
     with st.spinner(t("Evaluating the gates")):
         present = present_gates(stores, actor, request)
-    promotion_views.request_detail(request, emergency, present, findings)
-    pictures.show_evidence(stores, actor, promotion_views.last_check(request, present).evidence or request.evidence)
+    check = gate_views.last_check(request, present)
+    emergency = finding_views.emergency_finding(findings, request.id)
+    request_detail.request_detail(
+        request,
+        emergency,
+        present,
+        findings,
+        form=_next_step(request, emergency),
+        comparison=comparison_of_check(stores, actor, request.key, check, until=request.decided_at),
+    )
+    pictures.show_evidence(stores, actor, check.evidence or request.evidence)
+    st.subheader(t("Requests"))
+    requests_table.requests_table(shown, findings, present_gates_of(stores, actor, shown))
+
+
+def _next_step(request: PromotionRequest, emergency: Finding | None) -> Callable[[], None] | None:
+    """Return what draws the form of the request's next step; None where there is no next step."""
     if emergency is not None and emergency.is_open:
-        finding_forms.close_form(stores, actor, emergency)
+        return partial(finding_forms.close_form, stores, actor, emergency)
     if request.status is RequestStatus.OPEN:
-        promotion_forms.decide_form(stores, actor, request)
-        return
+        return partial(promotion_forms.decide_form, stores, actor, request)
     SinglePressForm(promotion_forms.decide_key(request.id)).show_error()
     if request.status is RequestStatus.UNFINISHED:
         problem = t("{name} decided on this request, but the decision is unfinished.", name=request.decided_by)
-        promotion_forms.resolve_form(stores, actor, request.id, problem)
-
-
-def request_promotion_form() -> None:
-    """Choose a version and a stage, see the results of the gates, and make the request with a reason."""
-    if not session.may(actor, Action.PROMOTION_REQUEST):
-        st.info(t("Only data scientists can request a promotion."))
-        return
-    models = list_models(stores, actor)
-    left, middle, right = st.columns(3)
-    name = pickers.model(models, "promotions_ask", at=left)
-    model = next((model for model in models if model.name == name), None)
-    key = pickers.model_version(model, "promotions_version", at=middle) if model else None
-    if key is None:
-        st.info(t("No model versions yet. Train one on the page **Training**."))
-        return
-    stages = [Stage.PRODUCTION, Stage.STAGING, Stage.ARCHIVED, Stage.NONE]
-    labels = {stage.value: messages.word(stage) for stage in stages}
-    to = Stage(pickers.choose(t("Stage"), list(labels), "promotions_to", labels=labels, at=right))
-    with st.spinner(t("Evaluating the gates")):
-        preview = preview_gates(stores, actor, key, to)
-    promotion_views.gate_preview(preview)
-    form = SinglePressForm("promotions_ask_form")
-    with form:
-        reason = promotion_forms.reason_field(t("Reason for the request"))
-        is_pressed = form.button(t("Request promotion"), type="primary", icon=":material/send:")
-    if is_pressed:
-        with form.answer(t("Evaluating the gates and recording the request")):
-            request = request_promotion(stores, actor, model=key.model, version=key.version, to=to, reason=reason)
-            values = {"version": request.key, "stage": messages.word(request.to), "id": request.id}
-            form.notify(t("Request sent: {version} for {stage}. A manager decides on request {id}.", **values))
+        return partial(promotion_forms.resolve_form, stores, actor, request.id, problem)
+    return None
 
 
 def roll_back_form() -> None:
@@ -111,7 +106,7 @@ def roll_back_form() -> None:
     if model is None:
         st.info(t("No model versions yet. Train one on the page **Training**."))
         return
-    promotion_views.stages_table({str(version.version): version.stage.value for version in model.versions})
+    stages_table.stages_table({str(version.version): version.stage.value for version in model.versions})
     if not session.may(actor, Action.PROMOTION_ROLLBACK):
         st.info(t("Only managers can roll back."))
         return
@@ -131,10 +126,6 @@ def roll_back_form() -> None:
             st.rerun()
 
 
-def differences() -> None:
-    differences_view.draw(stores, actor)
-
-
 st.title(t("Promotions"))
 messages.show_notification()
 tabs = st.tabs(
@@ -143,7 +134,13 @@ tabs = st.tabs(
     bind="query-params",
     on_change="rerun",
 )
-for tab, body in zip(tabs, (requests, request_promotion_form, roll_back_form, differences), strict=True):
+bodies: tuple[Callable[[], None], ...] = (
+    requests,
+    partial(request_form.draw, stores, actor),
+    roll_back_form,
+    partial(differences_view.draw, stores, actor),
+)
+for tab, body in zip(tabs, bodies, strict=True):
     if tab.open:
         with tab, messages.show_errors():
             body()

@@ -23,7 +23,9 @@ NOT_TEXTS: dict[str, set[str]] = {
     "pages/_audit/proof_forms.py": {"NAME+ID+KEY"},
     "pages/_models/model_views.py": {"deleted in MLflow"},
     "pages/_models/version_tables.py": {"Rows"},
-    "pages/_promotions/promotion_views.py": {"TrainRows", "TestRows"},
+    "pages/_promotions/evidence_view.py": {"TestRows"},
+    # Where plotly writes the value of a mark.
+    "pages/_promotions/kpi_bars.py": {"middle right"},
     "pages/_runs/parallel_coordinates.py": {"DataV", "ModelV", "TrainRows", "TestRows", "Cividis"},
     "pages/_runs/run_charts.py": {"DataV"},
     "pages/_runs/run_search.py": {

@@ -251,12 +251,8 @@ def _column(value: Any) -> Any:
     if isinstance(value, Mapping):
         return canonical(value)
     if isinstance(value, tuple):
-        return canonical([_gate(gate) if isinstance(gate, GateResult) else gate for gate in value])
+        return canonical([gate.record if isinstance(gate, GateResult) else gate for gate in value])
     return value
-
-
-def _gate(gate: GateResult) -> dict[str, Any]:
-    return {"name": gate.name, "passed": gate.passed, "detail": gate.detail}
 
 
 def _columns(request: PromotionRequest) -> dict[str, Any]:
@@ -286,7 +282,7 @@ def _columns(request: PromotionRequest) -> dict[str, Any]:
 
 
 def _gates(column: str) -> tuple[GateResult, ...]:
-    return tuple(GateResult(**gate) for gate in json.loads(column))
+    return tuple(GateResult.from_record(gate) for gate in json.loads(column))
 
 
 def _request(row: Mapping[Any, Any]) -> PromotionRequest:

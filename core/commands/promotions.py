@@ -195,7 +195,7 @@ def _check(check: GateCheck | None) -> dict[str, Any] | None:
 
 
 def _gates(gates: tuple[GateResult, ...]) -> list[dict[str, Any]]:
-    return [{"name": gate.name, "passed": gate.passed, "detail": gate.detail} for gate in gates]
+    return [{"numbers": None, **gate.record} for gate in gates]
 
 
 def _document(request: PromotionRequest, approvals: tuple[Approval, ...]) -> dict[str, Any]:

@@ -18,7 +18,15 @@ from core.entities.data import (
     TableDiff,
     TableVersion,
 )
-from core.entities.decisions import Approval, GateCheck, GateResult, PromotionRequest, RequestKind, RequestStatus
+from core.entities.decisions import (
+    Approval,
+    GateCheck,
+    GateNumbers,
+    GateResult,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+)
 from core.entities.findings import Difference, Finding, Look, Severity
 from core.entities.identity import Agreement, Comparison, Fact, Identity, IdentityVerdict
 from core.entities.jobs import Job, JobLine, JobStatus, Trigger
@@ -61,6 +69,7 @@ __all__ = [
     "FieldChange",
     "Finding",
     "GateCheck",
+    "GateNumbers",
     "GateResult",
     "Identity",
     "IdentityVerdict",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -12,12 +12,51 @@ from core.entities.models import ModelVersionKey, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateNumbers:
+    """What a gate compared of one KPI.
+
+    *bound* is the least value of the KPI that passes, or with *is_most* the greatest one; None for a gate on a
+    head-to-head comparison. Such a gate names the rows as *data*, and has the *difference* (candidate minus the version
+    compared with) and the ends of its 95 % interval, None where they are undefined.
+    """
+
+    kpi: str
+    bound: float | None = None
+    is_most: bool = False
+    data: str | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """The result of one gate; *detail* is a sentence with the compared numbers."""
+    """The result of one gate; *detail* is a sentence with the compared numbers.
+
+    *numbers* is None for a gate that is not about a KPI, and in records of earlier versions of ModelLedger.
+    """
 
     name: str
     passed: bool
     detail: str
+    numbers: GateNumbers | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The result as the database and the audit log keep it."""
+        record: dict[str, Any] = {"name": self.name, "passed": self.passed, "detail": self.detail}
+        return record if self.numbers is None else {**record, "numbers": asdict(self.numbers)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GateResult:
+        """Return the result that *record* holds."""
+        numbers = record.get("numbers")
+        return cls(
+            name=record["name"],
+            passed=record["passed"],
+            detail=record["detail"],
+            numbers=None if numbers is None else GateNumbers(**numbers),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def result(event: Event) -> None:
     for sentence in _verdicts(after):
         st.markdown(sentence)
     charts.show(
-        _intervals(metrics),
+        intervals(metrics),
         alt=t("Difference of each KPI with its 95 % interval"),
         key="models_compared_intervals",
         height=90 + 42 * len(metrics),
@@ -160,7 +160,7 @@ def _verdicts(after: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _intervals(metrics: dict[str, Mapping[str, Any]]) -> go.Figure:
+def intervals(metrics: dict[str, Mapping[str, Any]]) -> go.Figure:
     """Return one dot with its interval per KPI; a difference of 0 is a line."""
     shades = {Verdict.BETTER.value: "#009E73", Verdict.WORSE.value: "#D55E00"}
     figure = go.Figure()

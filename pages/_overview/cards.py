@@ -13,7 +13,7 @@ from core.features.open_requests.present_gates import PresentGates
 from core.features.promotion.review import EMERGENCY_ROLLBACK
 from core.learning.kpis import is_lower_better, metric_text
 from pages._audit import finding_views
-from pages._promotions import promotion_views
+from pages._promotions import gate_views
 from pages._ui import escaping, links, messages
 from pages._ui.texts import t, tn
 
@@ -84,7 +84,7 @@ def request_card(request: PromotionRequest, present: PresentGates | None = None)
     requester, time = messages.plain(request.requested_by), messages.local_time(request.requested_at)
     st.caption(t("requested by {name}, {time}", name=requester, time=time))
     escaping.text(request.request_reason)
-    promotion_views.gates_badge(present.check if present else request.at_request)
+    gate_views.gates_badge(present.check if present else request.at_request)
     if present is None:
         st.caption(t("when requested"))
     for change in present.changes if present else ():

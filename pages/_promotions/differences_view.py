@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
 import streamlit as st
 
-from core.entities import Actor
+from core.entities import Actor, Difference
 from core.errors import CoreError
 from core.features.monitoring.reconcile import (
     NOT_TAKEN_OVER,
@@ -15,8 +18,8 @@ from core.features.monitoring.reconcile import (
 )
 from core.features.stores import Stores
 from core.features.takeover.acceptances import UntakenModel, list_untaken
-from pages._promotions import promotion_forms, promotion_views, takeover_view
-from pages._ui import links, messages
+from pages._promotions import promotion_forms, takeover_view
+from pages._ui import escaping, links, messages
 from pages._ui.texts import t
 
 
@@ -41,10 +44,26 @@ def draw(stores: Stores, actor: Actor) -> None:
             icon=":material/check:",
         )
         return
-    promotion_views.differences_table(found)
+    _table(found)
     links.link("audit", t("Show as findings, with owner and due date"), audit_tab=t("Findings"))
     for difference in found:
         if difference.kind == UNFINISHED_REQUEST and difference.request_id:
             promotion_forms.resolve_form(stores, actor, difference.request_id, difference.detail)
     actions = [difference for difference in found if difference.kind == UNFINISHED_ACTION]
     promotion_forms.close_form(stores, actor, actions)
+
+
+def _table(differences: Sequence[Difference]) -> None:
+    """Show one line per difference between the registry and the decisions."""
+    rows = [
+        {
+            t("Kind"): difference.kind,
+            t("Subject"): difference.subject,
+            t("Decided"): difference.expected,
+            t("Found"): difference.found,
+            t("Detail"): difference.detail,
+            t("Id"): difference.request_id,
+        }
+        for difference in differences
+    ]
+    escaping.table(pd.DataFrame(rows), placeholder="–", alt=t("Differences between the registry and the decisions"))

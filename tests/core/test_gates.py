@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from core.entities import (
     Agreement,
     Comparison,
     Fact,
+    GateNumbers,
     GateResult,
     Identity,
     IdentityVerdict,
@@ -25,7 +27,6 @@ from core.errors import BadSettings
 from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import (
     GATES,
-    AllOf,
     ArtifactSafe,
     AtLeast,
     AtMost,
@@ -41,7 +42,7 @@ from core.features.promotion.gates import (
     StageChanges,
     passes,
 )
-from core.features.promotion.policy import check_policies, policy_for
+from core.features.promotion.policy import AllOf, check_policies, policy_for
 
 READABLE = ReadVerdict(verdict=Readability.READABLE, reason="all 3 data files are there")
 VACUUMED = ReadVerdict(verdict=Readability.FILES_VACUUMED, reason="1 of 3 data files was vacuumed")
@@ -150,7 +151,34 @@ def test_detail_of_a_comparison_has_both_numbers_and_the_direction() -> None:
         name="rmse not worse than Production",
         passed=True,
         detail="rmse is 53.25, and 55.5 for iris/2; lower is better.",
+        numbers=GateNumbers(kpi="rmse", bound=55.5, is_most=True),
     )
+
+
+@pytest.mark.parametrize(
+    ("gate", "numbers"),
+    [
+        (AtLeast("f1", 0.8), GateNumbers(kpi="f1", bound=0.8)),
+        (AtMost("rmse", 60), GateNumbers(kpi="rmse", bound=60, is_most=True)),
+        (NotBelowProduction("f1", 0.25), GateNumbers(kpi="f1", bound=0.5)),
+        (BetterThanProduction("f1", 0.125), GateNumbers(kpi="f1", bound=0.875)),
+        (BetterThanProduction("rmse", 5.5), GateNumbers(kpi="rmse", bound=50, is_most=True)),
+        (NotBelowProduction("accuracy"), None),
+        (StageChanges(), None),
+    ],
+)
+def test_numbers_are_the_bound_of_the_kpi(gate: Gate, numbers: GateNumbers | None) -> None:
+    seen = evidence({"f1": 0.5, "rmse": 53.25}, {"f1": 0.75, "rmse": 55.5})
+    result = gate.check(seen)
+    assert result.numbers == numbers
+    assert GateResult.from_record(json.loads(json.dumps(result.record))) == result
+
+
+def test_record_of_an_earlier_version_has_no_numbers() -> None:
+    record = {"name": "f1 at least 0.8", "passed": True, "detail": "f1 is 0.9; at least 0.8 is required."}
+    result = GateResult.from_record(record)
+    assert result.numbers is None
+    assert result.record == record
 
 
 def test_version_that_is_there_already_does_not_pass() -> None:

@@ -88,7 +88,7 @@ def _first_state(event: Event, intent: Event, request_id: str) -> RequestAsOf | 
         version=int(number),
         to=Stage(row["to_stage"]),
         status=RequestStatus.OPEN,
-        gates=tuple(GateResult(**gate) for gate in event.after.get("gates") or ()),
+        gates=tuple(GateResult.from_record(gate) for gate in event.after.get("gates") or ()),
         requested_by=str(row["requested_by"]),
         requested_at=datetime.fromisoformat(row["requested_at"]),
         request_reason=intent.reason,
@@ -109,7 +109,7 @@ def _next_state(state: RequestAsOf, event: Event, intent: Event) -> RequestAsOf:
             "reason": event.reason if status is RequestStatus.EXPIRED else intent.reason,
         }
     if "decision_gates" in event.after and status not in _PENDING:
-        changes["decision_gates"] = tuple(GateResult(**gate) for gate in event.after["decision_gates"])
+        changes["decision_gates"] = tuple(GateResult.from_record(gate) for gate in event.after["decision_gates"])
         changes["checked_at"] = event.time
     for name in ("intended", "stages"):
         if status is RequestStatus.APPROVED and isinstance(row.get(name), Mapping):

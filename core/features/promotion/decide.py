@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -124,7 +123,7 @@ def logged_gates(request: PromotionRequest) -> dict[str, Any]:
     check = request.at_decision
     if check is None:
         return {}
-    gates = [asdict(gate) for gate in check.gates or ()]
+    gates = [gate.record for gate in check.gates or ()]
     return {"decision_gates": gates, "gates_passed": check.passed, "compared_with": check.compared_with}
 
 

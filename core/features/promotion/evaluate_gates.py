@@ -30,8 +30,8 @@ from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import DataView, data_of, run_of, view_content
 from core.features.promotion.fair_gates import HeadToHeadGate
 from core.features.promotion.gate_evidence import Evidence
-from core.features.promotion.gates import AllOf, DataReadable, passes
-from core.features.promotion.policy import policy_for
+from core.features.promotion.gates import DataReadable, passes
+from core.features.promotion.policy import AllOf, policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
 from core.features.runs.version_metrics import VersionMetrics, metrics_of_version
 from core.features.stores import Stores

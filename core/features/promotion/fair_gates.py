@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.entities import GateNumbers
 from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import Gate, direction_unknown
 from core.learning.comparison.compare_models import Verdict
@@ -26,7 +27,7 @@ class HeadToHeadGate(Gate):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         if evidence.production is None:
             return True, text("No version is in Production to compare with.")
-        comparison = next((c for c in evidence.comparisons if c["data"] == self.data), None)
+        comparison = self._comparison(evidence)
         if comparison is None:
             return False, text(
                 "{candidate} and {production} were not compared on {data} with the present model files. Compare them "
@@ -44,6 +45,19 @@ class HeadToHeadGate(Gate):
                 metrics=", ".join(comparison["metrics"]),
             )
         return self.judge_comparison(comparison)
+
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        comparison = self._comparison(evidence)
+        if evidence.production is None or comparison is None or self.metric not in comparison["metrics"]:
+            return None
+        values = comparison["metrics"][self.metric]
+        difference, low, high = (
+            values[name] if isinstance(values[name], int | float) else None for name in ("difference", "low", "high")
+        )
+        return GateNumbers(kpi=self.metric, data=self.data, difference=difference, low=low, high=high)
+
+    def _comparison(self, evidence: Evidence) -> Mapping[str, Any] | None:
+        return next((c for c in evidence.comparisons if c["data"] == self.data), None)
 
     @abstractmethod
     def judge_comparison(self, comparison: Mapping[str, Any]) -> tuple[bool, str]:
@@ -114,6 +128,9 @@ class NoSliceWorse(HeadToHeadGate):
             by=self.by,
         )
         return worse_by <= self.by + _ROUNDING, detail
+
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        return None  # the gate is about slices, not about the KPI of all rows
 
     def _judged(self, comparison: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
         for part in comparison["slices"]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.entities import GateResult
+from core.entities import GateNumbers, GateResult
 from core.features.promotion.gate_evidence import Evidence
 from core.learning.kpis import Better, is_kpi, is_lower_better
 from core.texts import joined, text
@@ -29,22 +29,13 @@ class Gate(ABC):
     def judge(self, evidence: Evidence) -> tuple[bool, str]:
         """Return whether the requirement is met, and one sentence with the numbers."""
 
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        """Return what the gate compared of a KPI, for a picture; None where it compared none."""
+        return None
+
     def check(self, evidence: Evidence) -> GateResult:
         passed, detail = self.judge(evidence)
-        return GateResult(name=self.name, passed=passed, detail=detail)
-
-
-@dataclass(frozen=True)
-class AllOf:
-    """A policy: every gate must pass. A policy without gates fails."""
-
-    gates: Sequence[Gate]
-
-    def check(self, evidence: Evidence) -> tuple[GateResult, ...]:
-        if not self.gates:
-            detail = text("The policy has no gates, so no version can pass it.")
-            return (GateResult(name=text("policy"), passed=False, detail=detail),)
-        return tuple(gate.check(evidence) for gate in self.gates)
+        return GateResult(name=self.name, passed=passed, detail=detail, numbers=self.numbers(evidence))
 
 
 def passes(results: Sequence[GateResult]) -> bool:
@@ -122,6 +113,9 @@ class NotBelowProduction(Gate):
         )
         return worse_by <= self.tolerance + _ROUNDING, detail
 
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        return _relative_bound(evidence, self.metric, self.better, -self.tolerance)
+
 
 @dataclass(frozen=True)
 class BetterThanProduction(Gate):
@@ -148,6 +142,9 @@ class BetterThanProduction(Gate):
             required=self.by,
         )
 
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        return _relative_bound(evidence, self.metric, self.better, self.by)
+
 
 @dataclass(frozen=True)
 class AtLeast(Gate):
@@ -166,6 +163,9 @@ class AtLeast(Gate):
             "{metric} is {value:g}; at least {bound:g} is required.", metric=self.metric, value=value, bound=self.bound
         )
 
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        return GateNumbers(kpi=self.metric, bound=self.bound)
+
 
 @dataclass(frozen=True)
 class AtMost(Gate):
@@ -183,6 +183,9 @@ class AtMost(Gate):
         return value <= self.bound, text(
             "{metric} is {value:g}; at most {bound:g} is allowed.", metric=self.metric, value=value, bound=self.bound
         )
+
+    def numbers(self, evidence: Evidence) -> GateNumbers | None:
+        return GateNumbers(kpi=self.metric, bound=self.bound, is_most=True)
 
 
 @dataclass(frozen=True)
@@ -371,6 +374,14 @@ def _no_metric(evidence: Evidence, metric: str) -> str:
             value=evidence.run_only[metric],
         )
     return text("{version} has no {metric}, or its value is not a number.", version=evidence.candidate, metric=metric)
+
+
+def _relative_bound(evidence: Evidence, metric: str, better: Better | None, by: float) -> GateNumbers | None:
+    """Return the bound of a gate that requires *metric* to be better than in Production by *by*."""
+    baseline, lower = _number(evidence.production_metrics, metric), _is_lower_better(metric, better)
+    if evidence.production is None or baseline is None or lower is None:
+        return None
+    return GateNumbers(kpi=metric, bound=baseline - by if lower else baseline + by, is_most=lower)
 
 
 def _is_lower_better(metric: str, better: Better | None) -> bool | None:

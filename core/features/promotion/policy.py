@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from core.entities import Stage, Task
+from core.entities import GateResult, Stage, Task
 from core.errors import BadSettings
 from core.features.promotion.fair_gates import FAIR_GATES
+from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import (
     GATES,
     LARGEST,
-    AllOf,
     ArtifactSafe,
     DataReadable,
     DataRecorded,
@@ -23,8 +23,22 @@ from core.features.promotion.gates import (
     StageChanges,
 )
 from core.learning.kpis import Better, primary_metric
+from core.texts import text
 
 _GATES = {**GATES, **FAIR_GATES}
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """A policy: every gate must pass. A policy without gates fails."""
+
+    gates: Sequence[Gate]
+
+    def check(self, evidence: Evidence) -> tuple[GateResult, ...]:
+        if not self.gates:
+            detail = text("The policy has no gates, so no version can pass it.")
+            return (GateResult(name=text("policy"), passed=False, detail=detail),)
+        return tuple(gate.check(evidence) for gate in self.gates)
 
 
 def policy_for(model: str, to: Stage, task: Task | None, policies: Mapping[str, Any]) -> AllOf:

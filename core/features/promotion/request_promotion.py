@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -87,5 +86,5 @@ def request_promotion(
         )
         stores.decisions.add(request)
         record.after = {"request": request.id, "to": to.value, "gates_passed": evaluation.passed}
-        record.after["gates"] = [asdict(gate) for gate in evaluation.gates]
+        record.after["gates"] = [gate.record for gate in evaluation.gates]
     return request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -98,7 +97,7 @@ def roll_back(
             done = apply_decision(stores, begun, lock, before=stages)
         decision = "rolled back by one person, waits for a review" if needs_review(stores, done) else "rolled back"
         record.after = {"request": done.id, "decision": decision, "stages": dict(done.stages)}
-        record.after["gates"] = [asdict(gate) for gate in gates]
+        record.after["gates"] = [gate.record for gate in gates]
         record.after |= logged_gates(done)
     return done
 
