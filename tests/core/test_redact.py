@@ -19,6 +19,7 @@ from core.settings import load_settings
         ("postgresql+psycopg2://ledger:s3cr3t@db:5432/x", "postgresql+psycopg2://ledger:***@db:5432/x"),
         ("https://me:pa%2Fss@mlflow.example/api?x=1", "https://me:***@mlflow.example/api?x=1"),
         ("redis://:s3cr3t@cache", "redis://:***@cache"),
+        (f"{'x' * 100_000}://me:s3cr3t@db", f"{'x' * 100_000}://me:***@db"),
         ("https://mlflow.example:5000/a@b", "https://mlflow.example:5000/a@b"),
         ("no secret here: f1 0.97", "no secret here: f1 0.97"),
     ],
