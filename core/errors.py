@@ -41,6 +41,7 @@ CoreError
 │   ├── GatesFailed
 │   ├── EvidenceChanged
 │   ├── Overtaken
+│   ├── ChangedMeanwhile
 │   ├── NothingInProduction
 │   └── AddressRefused
 ├── TrainingFailed
@@ -230,6 +231,10 @@ class EvidenceChanged(Refused): ...
 
 class Overtaken(Refused):
     """Another decision on the model was made after the person opened the page."""
+
+
+class ChangedMeanwhile(Refused):
+    """Somebody changed the text after the person saw it. The message holds the present text."""
 
 
 class NothingInProduction(Refused): ...

@@ -10,7 +10,16 @@ from core.features.monitoring.findings import findings_about_version, list_findi
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
 from pages._history import as_of
-from pages._models import data_identity, evidence_downloads, head_to_head, model_views, reproduction, version_tables
+from pages._models import (
+    compare_versions,
+    data_identity,
+    edit_texts,
+    evidence_downloads,
+    head_to_head,
+    model_views,
+    reproduction,
+    version_tables,
+)
 from pages._runs import pictures
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
@@ -59,8 +68,17 @@ with messages.stop_on_error():
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
     evidence_downloads.draw(stores, actor, key)
-    evidence, drawn, compared, reproduce, signature, files = st.tabs(
-        [t("Evidence"), t("Pictures"), t("Head to head"), t("Reproduce"), t("Signature and requirements"), t("Files")],
+    evidence, drawn, differences, compared, reproduce, signature, files, texts = st.tabs(
+        [
+            t("Evidence"),
+            t("Pictures"),
+            t("Compare versions"),
+            t("Head to head"),
+            t("Reproduce"),
+            t("Signature and requirements"),
+            t("Files"),
+            t("Description and tags"),
+        ],
         key="models_tab",
         bind="query-params",
         on_change="rerun",
@@ -72,6 +90,9 @@ with messages.stop_on_error():
     if drawn.open:
         with drawn:
             pictures.show_beside_production(stores, actor, key, model.production)
+    if differences.open:
+        with differences:
+            compare_versions.draw(stores, actor, models, key)
     if compared.open:
         with compared:
             head_to_head.head_to_head(stores, actor, model, key)
@@ -84,3 +105,6 @@ with messages.stop_on_error():
     if files.open:
         with files:
             model_views.files(stores, actor, view)
+    if texts.open:
+        with texts:
+            edit_texts.draw(stores, actor, key)

@@ -21,6 +21,8 @@ NOT_TEXTS: dict[str, set[str]] = {
     "pages/_runs/pictures.py": {"Blues"},
     "pages/_audit/event_search.py": {"iris_classifier/3", "scientist"},
     "pages/_audit/proof_forms.py": {"NAME+ID+KEY"},
+    "pages/_models/compare_versions.py": {"middle left", "middle right"},
+    "pages/_models/edit_texts.py": {"Shown"},
     "pages/_models/model_views.py": {"deleted in MLflow"},
     "pages/_models/version_tables.py": {"Rows"},
     "pages/_promotions/evidence_view.py": {"TestRows"},

@@ -20,6 +20,7 @@ class Action(str, Enum):
     MODEL_READ = "model.read"
     MODEL_REPRODUCE = "model.reproduce"
     MODEL_COMPARE = "model.compare"
+    MODEL_EDIT = "model.edit"
     PROMOTION_READ = "promotion.read"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
@@ -67,6 +68,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.RUN_TRAIN,
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
+        Action.MODEL_EDIT,
         Action.RECIPE_WRITE,
         Action.PROMOTION_REQUEST,
         Action.PREDICTION_SCORE,
@@ -81,6 +83,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.REGISTRY_ACCEPT,
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
+        Action.MODEL_EDIT,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },

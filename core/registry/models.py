@@ -33,10 +33,14 @@ class ModelRegistry(ABC):
         """Return all registered models by name."""
 
     @abstractmethod
-    def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
+    def model(self, name: str) -> RegisteredModel:
+        """Return one registered model as MLflow has it now."""
+
+    @abstractmethod
+    def versions(self, model: str | None = None, *, fresh: bool = False) -> tuple[ModelVersion, ...]:
         """Return the versions of *model*, or of all models, by model name and then newest first.
 
-        MLflow is called once per 500 versions, or fewer if it answers slowly.
+        MLflow is called once per 500 versions, or fewer if it answers slowly. With *fresh* nothing comes from a cache.
         """
 
     @abstractmethod
@@ -66,6 +70,18 @@ class ModelRegistry(ABC):
         self, model: str, *, source: str, run_id: str, tags: Mapping[str, str], description: str = ""
     ) -> ModelVersion:
         """Create the next version of *model* from a run's artifact; create the model if it does not exist."""
+
+    @abstractmethod
+    def describe(self, model: str, version: int | None, description: str) -> None:
+        """Change the description of a version; None is the registered model itself."""
+
+    @abstractmethod
+    def set_tag(self, model: str, version: int | None, name: str, value: str) -> None:
+        """Set a tag of a version; None is the registered model itself."""
+
+    @abstractmethod
+    def delete_tag(self, model: str, version: int | None, name: str) -> None:
+        """Delete a tag of a version, if it exists; None is the registered model itself."""
 
     @abstractmethod
     def artifacts(self, key: ModelVersionKey, *, below: str = "") -> tuple[Artifact, ...]:

@@ -6,7 +6,7 @@ import logging
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -95,9 +95,12 @@ class MlflowRegistry(ModelRegistry):
     def models(self) -> tuple[RegisteredModel, ...]:
         return tuple(sorted((to_model(model) for model in self._search_models()), key=lambda model: model.name))
 
-    def versions(self, model: str | None = None) -> tuple[ModelVersion, ...]:
+    def model(self, name: str) -> RegisteredModel:
+        return to_model(self._model(name))
+
+    def versions(self, model: str | None = None, *, fresh: bool = False) -> tuple[ModelVersion, ...]:
         marker = self._connection.change_marker()
-        cached = self._cache.get(model)
+        cached = None if fresh else self._cache.get(model)
         if cached is not None and marker is not None and cached.marker == marker:
             return cached.versions
         models = self._search_models() if model is None else [self._model(model)]
@@ -170,13 +173,8 @@ class MlflowRegistry(ModelRegistry):
         return (holder, *sorted((number, stage.value) for number, stage in stages.items()))
 
     def version(self, key: ModelVersionKey) -> ModelVersion:
-        missing = ModelVersionNotFound(
-            "{model} has no version {version}. Pick one from the list of its versions.",
-            model=key.model,
-            version=key.version,
-        )
         aliases = _aliases(self._model(key.model))
-        with self._connection.client(missing) as client:
+        with self._connection.client(_no_version(key.model, key.version)) as client:
             version = client.get_model_version(key.model, str(key.version))
         return self._convert(version, aliases)
 
@@ -252,6 +250,37 @@ class MlflowRegistry(ModelRegistry):
             if error.values.get("code") != "RESOURCE_ALREADY_EXISTS":
                 raise
 
+    def describe(self, model: str, version: int | None, description: str) -> None:
+        with self._changing(model, version) as client:
+            if version is None:
+                client.update_registered_model(model, description)
+            else:
+                client.update_model_version(model, str(version), description)
+
+    def set_tag(self, model: str, version: int | None, name: str, value: str) -> None:
+        with self._changing(model, version) as client:
+            if version is None:
+                client.set_registered_model_tag(model, name, value)
+            else:
+                client.set_model_version_tag(model, str(version), name, value)
+
+    def delete_tag(self, model: str, version: int | None, name: str) -> None:
+        with self._changing(model, version) as client:
+            if version is None:
+                client.delete_registered_model_tag(model, name)
+            else:
+                client.delete_model_version_tag(model, str(version), name)
+
+    @contextmanager
+    def _changing(self, model: str, version: int | None) -> Iterator[Any]:
+        """Yield the client, and forget what was read of the versions."""
+        missing = _no_model(model) if version is None else _no_version(model, version)
+        try:
+            with self._connection.client(missing) as client:
+                yield client
+        finally:
+            self._cache.clear()
+
     # ---------------------------------------------------------------------------------- artifacts
 
     def artifacts(self, key: ModelVersionKey, *, below: str = "") -> tuple[Artifact, ...]:
@@ -293,10 +322,9 @@ class MlflowRegistry(ModelRegistry):
     # ------------------------------------------------------------------------------------ helpers
 
     def _model(self, name: str) -> Any:
-        missing = ModelNotFound("There is no registered model {model!r}. Pick one from the list.", model=name)
         if not name:
-            raise missing
-        with self._connection.client(missing) as client:
+            raise _no_model(name)
+        with self._connection.client(_no_model(name)) as client:
             return client.get_registered_model(name)
 
     def _search_models(self) -> list[Any]:
@@ -318,3 +346,13 @@ class MlflowRegistry(ModelRegistry):
 def _aliases(model: Any) -> dict[str, int]:
     """Return version numbers by alias."""
     return {alias: int(version) for alias, version in dict(model.aliases or {}).items()}
+
+
+def _no_model(name: str) -> ModelNotFound:
+    return ModelNotFound("There is no registered model {model!r}. Pick one from the list.", model=name)
+
+
+def _no_version(model: str, version: int) -> ModelVersionNotFound:
+    return ModelVersionNotFound(
+        "{model} has no version {version}. Pick one from the list of its versions.", model=model, version=version
+    )

@@ -26,6 +26,7 @@ _VERBS: dict[str, str] = {
     Action.RECIPE_WRITE: text("saved the recipe"),
     Action.MODEL_REPRODUCE: text("reproduced"),
     Action.MODEL_COMPARE: text("compared"),
+    Action.MODEL_EDIT: text("edited"),
     Action.PROMOTION_REQUEST: text("requested promotion"),
     Action.PROMOTION_DECIDE: text("decided"),
     Action.PROMOTION_ROLLBACK: text("rolled back"),

@@ -155,6 +155,11 @@ def delta_label(delta: float | None, direction: Direction) -> str:
     return word if direction is Direction.SAME else f"{delta:+.3g} {word}".strip()
 
 
+def direction_label(direction: Direction) -> str:
+    """Return whether a difference is better or worse, such as "▲ better"; an empty string where it is unknown."""
+    return translated(_DIRECTIONS[direction])
+
+
 def _status(run: Run, found: Comparison) -> str:
     return "; ".join(found.notes.get(run.run_id) or run_notes(run)) or messages.word(run.status)
 

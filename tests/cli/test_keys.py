@@ -32,6 +32,9 @@ REQUEST = {
 FIELD = {"name": str, "type": str}
 RUN = {"run_id": str, "params": dict, "metrics": dict, "table": (str, type(None)), "version": (int, type(None))}
 NODE = {"subject": str}
+FACT = {"name": str, "first": (str, type(None)), "second": (str, type(None)), "differs": bool}
+DATA_SIDE = {"version": int, "rows": int, "readable": str, "identity": str, "doubts": list}
+TEXTS = {"model": str, "version": int, "description": str, "tags": dict}
 SCHEDULE = {"id": str, "recipe": str, "cron": (str, type(None)), "on_new_data": bool, "enabled": bool, "by": str}
 
 # What each command answers with at least, as the design has it: a list holds one or more of the one below it.
@@ -150,6 +153,26 @@ KEYS: dict[str, Any] = {
         "slices": [{"column": str, "name": str, "rows": int, "metrics": dict}],
         "mcnemar": {"only_first": int, "only_second": int, "p_value": float},
     },
+    "compare-versions": {
+        "first": str,
+        "second": str,
+        "metrics": {"f1": {"first": float, "second": float, "difference": float, "verdict": str}},
+        "signature": {"verdict": str, "problems": list, "unknown": list, "columns": [{"role": str, "name": str}]},
+        "data": [{"table": str, "use": str, "first": DATA_SIDE, "second": DATA_SIDE, "differs": bool}],
+        "version": [FACT],
+        "params": [FACT],
+        "artifact": [FACT],
+        "environment": [FACT],
+        "requirements": [FACT],
+        "tags": [FACT],
+        "run_tags": [FACT],
+        "code": list,
+        "notes": list,
+        "unknown": list,
+    },
+    "describe": TEXTS,
+    "tag": TEXTS,
+    "untag": TEXTS,
     "audit log": [
         {
             "sequence": int,
@@ -236,6 +259,11 @@ def test_every_command_answers_with_the_keys_that_stay(
     assert command("impact", f"{TABLE}@1", "--json").json["predictions"]
     ask("reproduce", "iris_classifier/2")
     ask("head-to-head", "iris_classifier/1", "iris_classifier/3", "--table", "iris_training_data@2")
+
+    ask("compare-versions", "iris_classifier/1", "iris_classifier/3")
+    assert ask("describe", "iris_classifier/3", "--text", "more rows", *ASKING)["description"] == "more rows"
+    assert ask("tag", "iris_classifier/3", "owner", "ana", *ASKING)["tags"]["owner"] == "ana"
+    assert "owner" not in ask("untag", "iris_classifier/3", "owner", "--seen", "ana", *ASKING)["tags"]
 
     nightly = ask("schedule", "iris_classifier", "--cron", "30 2 * * 1")["id"]
     ask("schedules")

@@ -296,6 +296,39 @@ def test_a_name_that_mlflow_cannot_address_is_refused(registry: ModelRegistry, n
         registry.register(name, source="file:///nowhere", run_id="0" * 32, tags={})
 
 
+def test_descriptions_and_tags_of_versions_and_models_change(
+    registry: ModelRegistry, runs: Runs, model: str, tmp_path: Path, place: tuple[str, Path | None]
+) -> None:
+    add_versions(registry, runs, model, 1, tmp_path)
+    key = ModelVersionKey(model=model, version=1)
+    registry.versions(model)
+    for version in (None, 1):
+        registry.describe(model, version, "Über <b>")
+        registry.set_tag(model, version, "validated by", "ana")
+        registry.set_tag(model, version, "owner", "")
+    found = registry.version(key)
+    assert (found.description, found.tags["validated by"], found.tags["owner"]) == ("Über <b>", "ana", "")
+    assert registry.versions(model)[0].tags["validated by"] == "ana", "the cache is forgotten"
+    assert (registry.model(model).description, registry.model(model).tags["owner"]) == ("Über <b>", "")
+    for version in (None, 1):
+        registry.describe(model, version, "")
+        registry.delete_tag(model, version, "owner")
+        registry.delete_tag(model, version, "never there")
+    assert (registry.version(key).description, registry.model(model).description) == ("", "")
+    assert "owner" not in {**registry.version(key).tags, **registry.model(model).tags}
+    assert registry.version(key).stage is Stage.NONE
+    # Somebody else's edit of a tag: a cache behind a server does not notice it, a fresh read does.
+    MlflowClient(place[0], place[0]).set_model_version_tag(model, "1", "owner", "bo")
+    assert registry.versions(model, fresh=True)[0].tags["owner"] == "bo"
+    for version in (9, None):
+        with pytest.raises(ModelVersionNotFound if version else ModelNotFound):
+            registry.set_tag(model if version else "nobody", version, "a", "b")
+        with pytest.raises(ModelVersionNotFound if version else ModelNotFound):
+            registry.describe(model if version else "nobody", version, "b")
+    with pytest.raises(BadInput, match="MLflow rejects this"):
+        registry.set_tag(model, 1, "a=b", "c")
+
+
 def test_unknown_models_and_versions_are_named(registry: ModelRegistry) -> None:
     with pytest.raises(ModelNotFound, match="nobody"):
         registry.versions("nobody")

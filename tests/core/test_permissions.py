@@ -19,6 +19,7 @@ TABLE = {
     "model.read": "x x x x",
     "model.reproduce": "x x x .",
     "model.compare": "x x x .",
+    "model.edit": ". x x .",
     "promotion.read": "x x x x",
     "promotion.request": ". x . .",
     "promotion.decide": ". . x .",

@@ -28,7 +28,7 @@ from core.features.monitoring import findings, overview, reconcile
 from core.features.notifications import status
 from core.features.open_requests import present_gates
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
-from core.features.runs import compare, models, pictures, runs, search
+from core.features.runs import compare, compare_versions, edit_model, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
 from core.features.takeover import accept_registry, acceptances
 from core.features.training import recipe_projects, recipes, reproduce, train
@@ -76,6 +76,23 @@ SERVICES: dict[str, tuple[str, Call]] = {
     "runs.metric_curves": ("run.read", lambda g, a: runs.metric_curves(g.stores, a, str(g.batch.run_id), ["f1"])),
     "runs.list_experiments": ("run.read", lambda g, a: runs.list_experiments(g.stores, a)),
     "compare.compare_runs": ("run.read", lambda g, a: compare.compare_runs(g.stores, a, [str(g.batch.run_id)])),
+    "compare_versions.compare_versions": (
+        "model.read",
+        lambda g, a: compare_versions.compare_versions(g.stores, a, KEY, UNKNOWN),
+    ),
+    "edit_model.show_texts": ("model.read", lambda g, a: edit_model.show_texts(g.stores, a, MODEL)),
+    "edit_model.describe": (
+        "model.edit",
+        lambda g, a: edit_model.describe(g.stores, a, MODEL, description=f"by {a.name}", reason="r"),
+    ),
+    "edit_model.set_tag": (
+        "model.edit",
+        lambda g, a: edit_model.set_tag(g.stores, a, MODEL, "owner", a.name, version=1, reason="r"),
+    ),
+    "edit_model.remove_tag": (
+        "model.edit",
+        lambda g, a: edit_model.remove_tag(g.stores, a, MODEL, "owner", version=1, reason="r"),
+    ),
     "request_promotion.list_requests": ("promotion.read", lambda g, a: request_promotion.list_requests(g.stores, a)),
     "rollback_checks.list_rollback_targets": (
         "promotion.read",

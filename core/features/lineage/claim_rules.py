@@ -71,6 +71,12 @@ class ClaimRule:
         if not has_version:
             yield from self._table_only(params, tags)
 
+    def names_tag(self, name: str) -> bool:
+        """Whether the rule reads the tag *name*."""
+        if self.table == f"{_TAGS}{name}":
+            return True
+        return not self.version.startswith(_PARAMS) and bool(_pattern(self.version.removeprefix(_TAGS)).fullmatch(name))
+
     def _table_only(self, params: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[FoundName]:
         """Yield the table of a run that names no version: from its param or tag, or fixed for its experiment or model.
 

@@ -15,7 +15,7 @@ from core.features.stores import Stores
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """*run* is None if the version names no run, or a run that no longer exists. *code* holds the values of _CODE.
+    """*run* is None if the version names no run, or a run that no longer exists. *code* is as `code_of` returns it.
 
     *identities* says of each entry of *data* whether it trained the version; None where nothing can be compared.
     """
@@ -29,7 +29,7 @@ class Origin:
 
 
 # The tags that describe a run's code, and our short name for each.
-_CODE = {
+CODE_TAGS = {
     "mlflow.source.git.commit": "commit",
     "mlflow.source.git.repoURL": "repository",
     "mlflow.source.git.branch": "branch",
@@ -74,7 +74,6 @@ def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey, *, with_
     stores.audit.require(actor, Action.LINEAGE_READ, str(key))
     version = stores.models.version(key)
     run = run_of(stores, version)
-    tags = run.tags if run else {}
     views = data_of(stores, run, version)
     if with_content:
         views = tuple(view_content(stores, view) for view in views)
@@ -84,9 +83,15 @@ def origin_of_model(stores: Stores, actor: Actor, key: ModelVersionKey, *, with_
         run=replace(run, data=data) if run else None,
         data=data,
         identities=tuple(view.identity for view in views),
-        code={name: tags[tag] for tag, name in _CODE.items() if tags.get(tag)},
+        code=code_of(run),
         graph=lineage_of_model(stores, actor, key),
     )
+
+
+def code_of(run: Run | None) -> dict[str, str]:
+    """Return what a run says about its code: commit, repository, branch, source, type and entry_point."""
+    tags = run.tags if run else {}
+    return {name: tags[tag] for tag, name in CODE_TAGS.items() if tags.get(tag)}
 
 
 def _with_finding(view: DataView) -> DataSource:

@@ -30,6 +30,7 @@ from core.entities import (
 )
 from core.errors import CoreError, StorageUnavailable, Unavailable
 from core.features.lineage.claims import claimed_version
+from core.features.monitoring.own_edits import OwnEdits
 from core.features.runs.runs import late_metrics
 from core.features.runs.version_metrics import VersionMetrics
 from core.features.stores import Stores
@@ -56,17 +57,29 @@ class Baseline:
     when the version was found). Facts of its logged model, where it has one: model_metrics, the metrics of the version
     itself. A fact that was never recorded is missing, which differs from None.
 
-    *trained* are the versions that ModelLedger trained. *found_up_to* gives, for each model that ModelLedger did not
-    create, the highest version number with which the model was found.
+    *marks* are the tags as ModelLedger last edited them. *begun* are values of tags that an edit may have set whose
+    success was not recorded. *trained* are the versions that ModelLedger trained. *found_up_to* gives, for each model
+    that ModelLedger did not create, the highest version number with which the model was found.
     """
 
     versions: Mapping[str, Mapping[str, Any]]
     aliases: Mapping[str, Mapping[str, int]]
     trained: frozenset[str] = frozenset()
     found_up_to: Mapping[str, int] = field(default_factory=dict)
+    begun: Mapping[str, Mapping[str, set[str | None]]] = field(default_factory=dict)
 
     def of(self, version: ModelVersion) -> Mapping[str, Any]:
         return self.versions.get(str(version.key), {})
+
+    def marks_of(self, version: ModelVersion, found: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags that *version* should have. A value of *found* that an edit may have set is right."""
+        marks = dict(self.of(version)["marks"])
+        for tag, values in self.begun.get(str(version.key), {}).items():
+            if tag in found and found[tag] in values:
+                marks[tag] = found[tag]
+            elif tag not in found and None in values:
+                marks.pop(tag, None)
+        return marks
 
     def is_as_found(self, key: ModelVersionKey) -> bool:
         """Whether the version was there before ModelLedger: what was lost before it was seen is not a finding."""
@@ -94,13 +107,19 @@ def read_baseline(stores: Stores) -> Baseline:
     aliases: dict[str, Mapping[str, int]] = {}
     trained: set[str] = set()
     found_up_to: dict[str, int] = {}
+    edits = OwnEdits()
+    events += stores.audit.search(action=Action.MODEL_EDIT.value, limit=None)
     for event in sorted(events, key=lambda event: event.sequence):
+        if event.action == Action.MODEL_EDIT.value:
+            edits.add(event)
+            continue
         if event.action == Action.REGISTRY_ACCEPT.value:
             acceptance = acceptance_of(event)
             if acceptance is None:
                 continue  # the event of the whole operation
             for name in [name for name in versions if _model_of(name) == acceptance.model]:
                 del versions[name]
+            edits.forget(acceptance.model)
             aliases[acceptance.model] = acceptance.aliases
             found_up_to[acceptance.model] = max(acceptance.stages, default=0)
             continue
@@ -128,7 +147,15 @@ def read_baseline(stores: Stores) -> Baseline:
         else:
             known.setdefault("artifact", sha256)
     _raise_to(found_up_to, {model: max(map(int, first.stages), default=0) for model, first in first_decisions.items()})
-    return Baseline(versions=versions, aliases=aliases, trained=frozenset(trained), found_up_to=found_up_to)
+    for name, tags in edits.done.items():
+        if "marks" in versions.get(name, {}):
+            versions[name]["marks"] = _edited(stores, versions[name]["marks"], tags)
+    begun = {
+        name: {tag: _forms(stores, tag, values) for tag, values in tags.items()} for name, tags in edits.begun.items()
+    }
+    return Baseline(
+        versions=versions, aliases=aliases, trained=frozenset(trained), found_up_to=found_up_to, begun=begun
+    )
 
 
 def extend_baseline(
@@ -306,6 +333,17 @@ def _merged(known: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any
 def _raise_to(highest: dict[str, int], numbers: Mapping[str, int]) -> None:
     for model, number in numbers.items():
         highest[model] = max(highest.get(model, 0), number)
+
+
+def _edited(stores: Stores, marks: Mapping[str, str], tags: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the recorded *marks* with the *tags* that were edited in ModelLedger; None removes one."""
+    present = {name: value for name, value in tags.items() if value is not None}
+    return {name: value for name, value in marks.items() if name not in tags} | evidence_tags(stores, present)
+
+
+def _forms(stores: Stores, tag: str, values: Iterable[str | None]) -> set[str | None]:
+    """Return *values* of a tag in the form in which tags are compared."""
+    return {None if value is None else evidence_tags(stores, {tag: value}).get(tag) for value in values}
 
 
 def _model_of(name: str) -> str:

@@ -62,7 +62,8 @@ def find_outside_changes(stores: Stores) -> tuple[Difference, ...]:
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
-    versions = stores.models.versions()
+    # Edited tags change no time by which a cache would notice them.
+    versions = stores.models.versions(fresh=True)
     before = read_baseline(stores)
     findings = stores.findings.list(include_closed=True)
     reported = {finding.subject for finding in findings if finding.kind in (ARTIFACT, ARTIFACT_MISSING)}
@@ -172,7 +173,8 @@ def _compare_version(
     facts, subject = baseline.of(version), str(version.key)
     yield from _replaced(stores, version, facts)
     if "marks" in facts:
-        yield from _compare_tags(subject, facts["marks"], evidence_tags(stores, version.tags), subject)
+        found = evidence_tags(stores, version.tags)
+        yield from _compare_tags(subject, baseline.marks_of(version, found), found, subject)
     if run is None or run.is_deleted:
         if version.run_id and not _was_lost(facts, run):
             yield _run_gone(subject, version.run_id, run)

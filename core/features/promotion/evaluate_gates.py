@@ -33,7 +33,7 @@ from core.features.promotion.gate_evidence import Evidence
 from core.features.promotion.gates import DataReadable, passes
 from core.features.promotion.policy import AllOf, policy_for
 from core.features.promotion.production_history import evidence_metrics, last_production_decision
-from core.features.runs.version_metrics import VersionMetrics, metrics_of_version
+from core.features.runs.version_metrics import VersionMetrics, metrics_of_version, test_rows_of
 from core.features.stores import Stores
 from core.features.takeover.acceptances import find_acceptance
 from core.learning.artifact_files import folder_sha256
@@ -181,8 +181,8 @@ def evaluate_gates(
         findings=_high_findings(stores, key),
         production_key=baseline.key if baseline else None,
         comparisons=tuple(comparison.after for comparison in comparisons),
-        test_rows=_test_rows(candidate.facts["data"], candidate.measured.params),
-        production_test_rows=_test_rows(baseline.data, baseline.params) if baseline else None,
+        test_rows=test_rows_of(candidate.facts["data"], candidate.measured.params),
+        production_test_rows=test_rows_of(baseline.data, baseline.params) if baseline else None,
     )
     facts = {
         "candidate": candidate.facts,
@@ -271,15 +271,6 @@ def _accepted_baseline(stores: Stores, key: ModelVersionKey) -> _Baseline | None
         params={},
         data={"table": table or None, "version": int(number) if number else None},
     )
-
-
-def _test_rows(data: Mapping[str, Any] | None, params: Mapping[str, str]) -> str | None:
-    """Name the test rows of a training in ModelLedger: the split is determined by these values."""
-    fraction, seed = params.get("test_fraction"), params.get("seed")
-    if not data or data.get("table") is None or data.get("version") is None or fraction is None or seed is None:
-        return None
-    values = {"table": data["table"], "version": data["version"], "fraction": fraction, "seed": seed}
-    return text("{fraction} of {table}@{version}, drawn with the seed {seed}", **values)
 
 
 def _compares(policy: AllOf) -> bool:

@@ -79,19 +79,21 @@ def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline:
         against = _production_runs(stores, runs, registered)
     bases = {base.run_id: base for base in against.runs.values()}
     every = [*runs, *bases.values()]
-    deltas = {run.run_id: _deltas(run, against.runs.get(run.run_id)) for run in runs}
+    run_deltas = {
+        run.run_id: deltas(run.metrics, base.metrics) if (base := against.runs.get(run.run_id)) else {} for run in runs
+    }
     return Comparison(
         runs=runs,
-        params=_names(run.params for run in runs),
-        metrics=_names(run.metrics for run in runs),
+        params=all_names(run.params for run in runs),
+        metrics=all_names(run.metrics for run in runs),
         differing_params=_differing([run.params for run in every]),
         differing_metrics=_differing([run.metrics for run in every]),
         baseline=next(iter(bases.values())) if len(bases) == 1 else None,
         baseline_reason=against.reason,
-        deltas=deltas,
+        deltas=run_deltas,
         directions={
             run_id: {name: direction(name, delta) for name, delta in values.items()}
-            for run_id, values in deltas.items()
+            for run_id, values in run_deltas.items()
         },
         notes={run.run_id: (*run_notes(run), *version_notes.get(run.run_id, ())) for run in runs},
         versions={run.run_id: registered.get(run.run_id, ()) for run in runs},
@@ -140,6 +142,20 @@ def direction(metric: str, delta: float | None) -> Direction:
     if lower is None:
         return Direction.UNKNOWN
     return Direction.BETTER if (delta < 0) == lower else Direction.WORSE
+
+
+def deltas(values: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, float]:
+    """Return value minus baseline, by metric, where both are finite."""
+    return {
+        name: value - baseline[name]
+        for name, value in values.items()
+        if name in baseline and math.isfinite(value) and math.isfinite(baseline[name])
+    }
+
+
+def all_names(mappings: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
+    """Return every name once, in the order of the first occurrence."""
+    return tuple(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
 @dataclass(frozen=True)
@@ -215,26 +231,10 @@ def _newest(versions: Sequence[ModelVersion]) -> ModelVersion | None:
     return max(versions, key=lambda version: version.version, default=None)
 
 
-def _deltas(run: Run, baseline: Run | None) -> dict[str, float]:
-    if baseline is None:
-        return {}
-    common = (name for name in run.metrics if name in baseline.metrics)
-    return {
-        name: run.metrics[name] - baseline.metrics[name]
-        for name in common
-        if math.isfinite(run.metrics[name]) and math.isfinite(baseline.metrics[name])
-    }
-
-
-def _names(mappings: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
-    """Return every name once, in the order of the first occurrence."""
-    return tuple(dict.fromkeys(name for mapping in mappings for name in mapping))
-
-
 def _differing(mappings: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
     """Return the names with different values. NaN equals NaN; an absent value differs from any value."""
     return tuple(
-        name for name in _names(mappings) if len({repr(mapping.get(name, _ABSENT)) for mapping in mappings}) > 1
+        name for name in all_names(mappings) if len({repr(mapping.get(name, _ABSENT)) for mapping in mappings}) > 1
     )
 
 

@@ -25,7 +25,7 @@ from core.features.lineage.version_data import DataView, data_of, run_of
 from core.features.runs.runs import late_metrics, run_notes
 from core.features.runs.version_metrics import VersionMetrics, metrics_of_version, read_version_metrics
 from core.features.stores import Stores
-from core.learning.artifact_files import list_all
+from core.learning.artifact_files import folder_sha256, list_all
 from core.learning.kpis import is_kpi
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.texts import text
@@ -83,7 +83,8 @@ class ModelVersionView:
     """A model version with its evidence. *run_problem* and *info_problem* say what could not be read, and why.
 
     *metrics* are those of *measured*, which keeps apart what the run logged for several models. *late_metrics* gives
-    the time of each metric that was logged after the run's end.
+    the time of each metric that was logged after the run's end. *sha256* is that of the artifact's files, where it was
+    asked for and the files can be read.
     """
 
     version: ModelVersion
@@ -96,6 +97,7 @@ class ModelVersionView:
     artifacts: tuple[Artifact, ...]
     info: ModelInfo | None
     info_problem: str | None
+    sha256: str | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -143,10 +145,12 @@ def find_by_alias(stores: Stores, actor: Actor, model: str, alias: str) -> Model
     )
 
 
-def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> ModelVersionView:
+def show_model_version(
+    stores: Stores, actor: Actor, key: ModelVersionKey, *, with_sha256: bool = False
+) -> ModelVersionView:
     """Return a version with its run, data and artifact, as far as they can be read. Raises ModelVersionNotFound.
 
-    The artifact is inspected, never loaded.
+    The artifact is inspected, never loaded. *with_sha256* also hashes its files.
     """
     require(actor, Action.MODEL_READ)
     version = stores.models.version(key)
@@ -155,7 +159,7 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
     data = data_of(stores, run, version)
     if run is not None:
         run = replace(run, data=tuple(view.source for view in data))
-    info, files, problem = _artifact(stores, key)
+    artifact = _read_artifact(stores, key, with_sha256=with_sha256)
     return ModelVersionView(
         version=version,
         run=run,
@@ -164,9 +168,10 @@ def show_model_version(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mo
         measured=measured,
         late_metrics=late_metrics(stores, run, filter(is_kpi, run.metrics)) if run else {},
         data=data,
-        artifacts=files,
-        info=info,
-        info_problem=problem,
+        artifacts=artifact.files,
+        info=artifact.info,
+        info_problem=artifact.problem,
+        sha256=artifact.sha256,
     )
 
 
@@ -222,12 +227,23 @@ def _run_problem(version: ModelVersion, run: Run | None) -> str | None:
     return None
 
 
-def _artifact(stores: Stores, key: ModelVersionKey) -> tuple[ModelInfo | None, tuple[Artifact, ...], str | None]:
-    """Return description, files and problem. A lost or foreign artifact is a problem to show, not an error."""
+@dataclass(frozen=True, kw_only=True)
+class _ArtifactView:
     files: tuple[Artifact, ...] = ()
+    info: ModelInfo | None = None
+    problem: str | None = None
+    sha256: str | None = None
+
+
+def _read_artifact(stores: Stores, key: ModelVersionKey, *, with_sha256: bool) -> _ArtifactView:
+    """Return what the files say. A lost or foreign artifact is a problem to show, not an error."""
+    files: tuple[Artifact, ...] = ()
+    sha256 = None
     try:
         files = list_all(lambda folder: stores.models.artifacts(key, below=folder))
         with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-            return inspect_model(stores.models.download(key, Path(folder))), files, None
+            copy = stores.models.download(key, Path(folder))
+            sha256 = folder_sha256(copy) if with_sha256 else None
+            return _ArtifactView(files=files, info=inspect_model(copy), sha256=sha256)
     except CoreError as error:
-        return None, files, str(error)
+        return _ArtifactView(files=files, problem=str(error), sha256=sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from core.entities import LoggedModel, ModelMetric, ModelVersion, ModelVersionKey, Run
 from core.features.stores import Stores
@@ -61,6 +62,15 @@ def metrics_of_version(stores: Stores, version: ModelVersion, run: Run | None) -
     """Return the metrics of one version as MLflow has them now. Raises RegistryUnavailable."""
     runs = {run.run_id: run} if run is not None else {}
     return read_version_metrics(stores, [version], runs, fresh=True)[version.key]
+
+
+def test_rows_of(data: Mapping[str, Any] | None, params: Mapping[str, str]) -> str | None:
+    """Name the test rows of a training in ModelLedger: the split is determined by these values."""
+    fraction, seed = params.get("test_fraction"), params.get("seed")
+    if not data or data.get("table") is None or data.get("version") is None or fraction is None or seed is None:
+        return None
+    values = {"table": data["table"], "version": data["version"], "fraction": fraction, "seed": seed}
+    return text("{fraction} of {table}@{version}, drawn with the seed {seed}", **values)
 
 
 def _metrics_of(

@@ -20,7 +20,7 @@ SKOPS, SPARK_ML = "skops", "spark ml"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelColumn:
-    """One input or output of a model's signature."""
+    """One input, output or parameter of a model's signature. *type* is MLflow's name of it, such as "array<string>"."""
 
     name: str
     type: str
@@ -45,6 +45,7 @@ class ModelInfo:
     trusted_types: tuple[str, ...] = ()
     foreign_types: tuple[str, ...] = ()
     model_file: str | None = None
+    parameters: tuple[ModelColumn, ...] = ()
 
 
 def require_safe(folder: Path) -> ModelInfo:
@@ -81,6 +82,7 @@ def inspect_model(folder: Path) -> ModelInfo:
         trusted_types=judgement.trusted_types,
         foreign_types=judgement.foreign_types,
         model_file=str(sklearn.get("pickled_model") or pyfunc.get("model_path") or "") or None,
+        parameters=_columns(signature.get("params")),
     )
 
 
@@ -152,21 +154,43 @@ def _columns(signature: object) -> tuple[ModelColumn, ...]:
         return ()
     try:
         columns = json.loads(signature)
+        if not isinstance(columns, list):
+            return ()
+        return tuple(
+            ModelColumn(
+                name=str(column.get("name") or f"column {number}"),
+                type=_type_name(column),
+                required=bool(column.get("required", True)),
+            )
+            for number, column in enumerate(columns)
+            if isinstance(column, dict)
+        )
     except (ValueError, RecursionError) as error:
         raise ModelUnloadable(
             "The model's signature is damaged: it is not valid JSON ({reason}).", reason=str(error)
         ) from error
-    if not isinstance(columns, list):
-        return ()
-    return tuple(
-        ModelColumn(
-            name=str(column.get("name") or f"column {number}"),
-            type=str(column.get("type", "?")),
-            required=bool(column.get("required", True)),
-        )
-        for number, column in enumerate(columns)
-        if isinstance(column, dict)
-    )
+
+
+def _type_name(column: Mapping[str, Any]) -> str:
+    """Return the type with what is inside it: array<string>, object{a: long}, tensor float64 (-1, 4)."""
+    name = str(column.get("type", "?"))
+    match column:
+        case {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [*shape]}}:
+            return f"tensor {dtype} ({', '.join(map(str, shape))})"
+        case {"type": "array", "items": dict(items)}:
+            return f"array<{_type_name(items)}>"
+        case {"type": "map", "values": dict(values)}:
+            return f"map<{_type_name(values)}>"
+        case {"type": "object", "properties": dict(properties)}:
+            fields = [
+                f"{field}{'' if kind.get('required', True) else '?'}: {_type_name(kind)}"
+                for field, kind in sorted(properties.items())
+                if isinstance(kind, dict)
+            ]
+            return f"object{{{', '.join(fields)}}}"
+        case {"shape": [*shape]}:
+            return f"array<{name}>" if len(shape) == 1 else f"{name} {shape}"
+    return name
 
 
 def _requirements(folder: Path) -> tuple[str, ...]:
