@@ -12,17 +12,18 @@ from typing import Any
 from core.errors import BadSettings
 
 VARIABLE = "MODELLEDGER_CONFIG"
-_NAME = "modelledger.toml"
+NAME = "modelledger.toml"
 
 
-def settings_file() -> Path | None:
+def settings_file(home: Path) -> Path | None:
     """Return the settings file: the one that MODELLEDGER_CONFIG names, else modelledger.toml in the working folder.
 
-    None if there is no file. Raises BadSettings if MODELLEDGER_CONFIG names a file that does not exist.
+    The last place is *home*, where the sample workspace keeps its policy. None if there is no file. Raises BadSettings
+    if MODELLEDGER_CONFIG names a file that does not exist.
     """
     named = os.environ.get(VARIABLE, "").strip()
-    file = Path(named or _NAME).expanduser()
-    if file.is_file():
+    files = [Path(named).expanduser()] if named else [Path(NAME), home.expanduser() / NAME]
+    if file := next(filter(Path.is_file, files), None):
         return file
     if named:
         raise BadSettings(
@@ -33,7 +34,7 @@ def settings_file() -> Path | None:
     return None
 
 
-def read_settings_file(names: Iterable[str]) -> dict[str, Any]:
+def read_settings_file(home: Path, names: Iterable[str]) -> dict[str, Any]:
     """Return the values of the settings file by setting, or nothing if there is no file.
 
     *names* are the settings that exist; a key that is not one of them is refused, so a misspelt key is not ignored.
@@ -41,7 +42,7 @@ def read_settings_file(names: Iterable[str]) -> dict[str, Any]:
     Raises:
         BadSettings: The file cannot be read, is not TOML, or has an unknown key.
     """
-    file = settings_file()
+    file = settings_file(home)
     if file is None:
         return {}
     try:
@@ -68,6 +69,11 @@ def read_settings_file(names: Iterable[str]) -> dict[str, Any]:
                 file=file,
                 key=key,
             )
+    if "home" in values and file.parent == home.expanduser():
+        raise BadSettings(
+            "{file} sets home, but is itself in home. Remove the line, or move the file to the working folder.",
+            file=file,
+        )
     if "tables" in values:
         values["tables"] = _tables(values["tables"], file)
     return values

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from core.entities import ModelVersionKey
-from core.features.admin.sample import DIABETES_TABLE, IRIS_TABLE, build_sample
+from core.access.identity import demo_actor
+from core.access.permissions import Action
+from core.entities import ModelVersionKey, Stage
+from core.features.admin.sample import DIABETES_TABLE, IRIS_TABLE, build_sample, write_policy
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import preview_gates, request_promotion
 from core.features.stores import Stores
 
 
@@ -29,6 +33,36 @@ def test_a_table_that_was_taken_away_is_not_made_again(sample_stores: Stores) ->
     delete_version(sample_stores, ModelVersionKey(model="iris_classifier", version=3))
     assert build_sample(sample_stores) == ()
     assert [table.name for table in sample_stores.catalog.tables()] == [DIABETES_TABLE]
+
+
+def test_the_policy_of_the_sample_compares_head_to_head(sample_stores: Stores) -> None:
+    first, second = (ModelVersionKey(model="diabetes_progression", version=version) for version in (1, 2))
+    approve_for_production(sample_stores, first)
+    gates = preview_gates(sample_stores, demo_actor("scientist", channel="test"), second, Stage.PRODUCTION).gates
+    compared = [gate for gate in gates if f"{DIABETES_TABLE}@1" in gate.name]
+    assert [gate.passed for gate in compared] == [True, True]
+    # rmse on the rows that neither version was trained on, as `head-to-head` reports it
+    (event,) = sample_stores.audit.search(action=Action.MODEL_COMPARE.value, outcome="success", limit=None)
+    assert f"On {event.after['rows']} rows of {DIABETES_TABLE}@1, rmse is " in compared[0].detail
+
+
+def test_a_settings_file_that_a_person_wrote_is_kept(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "modelledger.toml").write_text("upload_limit_mb = 50\n")
+    write_policy(home)
+    assert (home / "modelledger.toml").read_text() == "upload_limit_mb = 50\n"
+
+
+def approve_for_production(stores: Stores, key: ModelVersionKey) -> None:
+    request = request_promotion(
+        stores,
+        demo_actor("scientist", channel="test"),
+        model=key.model,
+        version=key.version,
+        to=Stage.PRODUCTION,
+        reason="first",
+    )
+    approve(stores, demo_actor("manager", channel="test"), request.id, reason="first")
 
 
 def delete_version(stores: Stores, key: ModelVersionKey) -> None:

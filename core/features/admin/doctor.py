@@ -48,7 +48,7 @@ def run_checks(settings: Settings, open_stores: Callable[[Settings], Stores]) ->
 def list_settings(settings: Settings) -> tuple[Check, ...]:
     """Return every setting with its value and source. Secrets are masked."""
     from_dotenv = dotenv_values(".env") if Path(".env").is_file() else {}
-    file, from_file = settings_file(), read_settings_file(type(settings).model_fields)
+    file, from_file = settings_file(settings.home), read_settings_file(settings.home, type(settings).model_fields)
     listed = []
     for name, field in type(settings).model_fields.items():
         alias = field.validation_alias

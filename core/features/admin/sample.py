@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from core.access.permissions import Action
-from core.entities import Actor, Event, Outcome, Role, TableVersion
+from core.entities import Actor, Event, ModelVersionKey, Outcome, Role, TableVersion
 from core.features.data.ingest import ingest_data
+from core.features.head_to_head.head_to_head import head_to_head
 from core.features.stores import Stores
 from core.features.training.train import train
+from core.settings_file import NAME, settings_file
 from core.texts import text
 
 IRIS_TABLE = "iris_training_data"
 DIABETES_TABLE = "diabetes_training_data"
 
 SAMPLE_ACTOR = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="sample")
+
+# Which gates guard Production is a setting, so the sample writes a settings file if there is none.
+POLICY = """\
+# The settings of the sample workspace. A file modelledger.toml in the working folder replaces this one.
+# Explained in docs/policies.md.
+
+[[policies.diabetes_progression]]
+gate = "data_readable"
+
+[[policies.diabetes_progression]]
+gate = "no_high_finding"
+
+[[policies.diabetes_progression]]
+gate = "better_head_to_head"
+metric = "rmse"
+data = "diabetes_training_data@1"
+
+[[policies.diabetes_progression]]
+gate = "no_slice_worse"
+metric = "rmse"
+data = "diabetes_training_data@1"
+rows = 20
+by = 5.0
+"""
 
 _SEED = 7
 _REASON = "sample workspace"
@@ -94,19 +121,39 @@ def build_sample(stores: Stores, *, notify: Callable[[str], None] = lambda line:
                 training = train(stores, SAMPLE_ACTOR, recipe=recipe, table=name, version=version, reason=_REASON)
                 report(text("{model} trained on {data}", model=str(training.model), data=str(training.data)))
             first_row += size
+    if not _sample_events(stores, Action.MODEL_COMPARE):
+        _compare(stores, report)
     return tuple(lines)
+
+
+def _compare(stores: Stores, report: Callable[[str], None]) -> None:
+    """Compare both versions of the diabetes model, and write the policy whose gates use the comparison."""
+    first, second = (ModelVersionKey(model="diabetes_progression", version=version) for version in (1, 2))
+    if not {first, second} <= {version.key for version in stores.models.versions(first.model)}:
+        return
+    compared = head_to_head(stores, SAMPLE_ACTOR, first, second, table=DIABETES_TABLE, version=1, reason=_REASON)
+    report(
+        text("{second} compared with {first} on {data}", second=str(second), first=str(first), data=str(compared.data))
+    )
+    write_policy(stores.settings.home)
+
+
+def write_policy(home: Path) -> None:
+    """Write a settings file with the policy of the sample to *home*, unless there is a settings file already."""
+    if settings_file(home) is None:
+        (home / NAME).write_text(POLICY, encoding="utf-8")
 
 
 def _parts_in_log(stores: Stores) -> tuple[set[str], set[str]]:
     """The data versions that the sample ever ingested, and those that it ever trained on, as TABLE@N."""
-
-    def sample_events(action: Action) -> tuple[Event, ...]:
-        events = stores.audit.search(
-            actor=SAMPLE_ACTOR.name, action=action.value, outcome=Outcome.SUCCESS.value, limit=None
-        )
-        return tuple(event for event in events if event.reason == _REASON)
-
     return (
-        {event.subject for event in sample_events(Action.DATA_INGEST)},
-        {str(event.after.get("data")) for event in sample_events(Action.RUN_TRAIN)},
+        {event.subject for event in _sample_events(stores, Action.DATA_INGEST)},
+        {str(event.after.get("data")) for event in _sample_events(stores, Action.RUN_TRAIN)},
     )
+
+
+def _sample_events(stores: Stores, action: Action) -> tuple[Event, ...]:
+    events = stores.audit.search(
+        actor=SAMPLE_ACTOR.name, action=action.value, outcome=Outcome.SUCCESS.value, limit=None
+    )
+    return tuple(event for event in events if event.reason == _REASON)
