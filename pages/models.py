@@ -14,6 +14,7 @@ from pages._models import (
     compare_versions,
     data_identity,
     edit_texts,
+    evaluation,
     evidence_downloads,
     head_to_head,
     model_views,
@@ -90,6 +91,7 @@ with messages.stop_on_error():
     if drawn.open:
         with drawn:
             pictures.show_beside_production(stores, actor, key, model.production)
+            evaluation.evaluation(stores, actor, model, key)
     if differences.open:
         with differences:
             compare_versions.draw(stores, actor, models, key)

@@ -21,6 +21,7 @@ class Action(str, Enum):
     MODEL_REPRODUCE = "model.reproduce"
     MODEL_COMPARE = "model.compare"
     MODEL_EDIT = "model.edit"
+    MODEL_EVALUATE = "model.evaluate"
     PROMOTION_READ = "promotion.read"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
@@ -61,7 +62,14 @@ _READ = frozenset(
 
 GRANTS: dict[Role, frozenset[Action]] = {
     Role.AUDITOR: _READ
-    | {Action.AUDIT_EXPORT, Action.FINDING_OPEN, Action.MODEL_REPRODUCE, Action.MODEL_COMPARE, Action.SETTINGS_READ},
+    | {
+        Action.AUDIT_EXPORT,
+        Action.FINDING_OPEN,
+        Action.MODEL_REPRODUCE,
+        Action.MODEL_COMPARE,
+        Action.MODEL_EVALUATE,
+        Action.SETTINGS_READ,
+    },
     Role.SCIENTIST: _READ
     | {
         Action.DATA_INGEST,
@@ -69,6 +77,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
         Action.MODEL_EDIT,
+        Action.MODEL_EVALUATE,
         Action.RECIPE_WRITE,
         Action.PROMOTION_REQUEST,
         Action.PREDICTION_SCORE,
@@ -84,6 +93,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
         Action.MODEL_EDIT,
+        Action.MODEL_EVALUATE,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },

@@ -1,4 +1,4 @@
-"""The command head-to-head: two model versions on the same rows."""
+"""The commands head-to-head and evaluate: model versions on rows with known answers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.commands.options import (
 )
 from core.delta.catalog import split_version
 from core.entities import Task
+from core.features.head_to_head import evaluate as evaluation
 from core.features.head_to_head import head_to_head as service
 from core.features.head_to_head.result import serialize
 from core.learning.kpis import primary_metric
@@ -25,6 +26,7 @@ from core.learning.kpis import primary_metric
 
 def add_to(app: typer.Typer) -> None:
     app.command("head-to-head")(head_to_head)
+    app.command("evaluate")(evaluate)
 
 
 def head_to_head(
@@ -54,6 +56,32 @@ def head_to_head(
     )
     document = serialize(result)
     write_answer(document if as_json else _for_people(document), as_json=as_json)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL/N", help="Version that is evaluated.")],
+    table: Annotated[str, typer.Option(metavar="TABLE@N", help="Rows that the version scores.")],
+    target: Annotated[str, typer.Option(help="Column with the true values; default: the run's target.")] = "",
+    reason: OptionalReason = "",
+    as_: As = None,
+    as_json: Json = False,
+) -> None:
+    """Compute KPIs and pictures of a version on a data version. Rows that it was trained on are left out."""
+    name, version = split_version(table)
+    result = evaluation.evaluate(
+        get_stores(),
+        get_actor(as_),
+        parse_model_version(model),
+        table=name,
+        version=version,
+        target=target,
+        reason=reason,
+    )
+    document = evaluation.serialize(result)
+    if not as_json:
+        importance = document.pop("pictures")["importance"]
+        document["importance"] = {entry["column"]: entry["mean"] for entry in importance}
+    write_answer(document, as_json=as_json)
 
 
 def _for_people(document: Mapping[str, Any]) -> dict[str, Any]:

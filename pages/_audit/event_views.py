@@ -27,6 +27,7 @@ _VERBS: dict[str, str] = {
     Action.MODEL_REPRODUCE: text("reproduced"),
     Action.MODEL_COMPARE: text("compared"),
     Action.MODEL_EDIT: text("edited"),
+    Action.MODEL_EVALUATE: text("evaluated"),
     Action.PROMOTION_REQUEST: text("requested promotion"),
     Action.PROMOTION_DECIDE: text("decided"),
     Action.PROMOTION_ROLLBACK: text("rolled back"),

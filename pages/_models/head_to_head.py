@@ -11,17 +11,16 @@ import streamlit as st
 
 from core.access.permissions import Action, roles_for
 from core.entities import Actor, Event, ModelVersionKey
-from core.features.data.browse import list_tables, table_history
 from core.features.head_to_head.head_to_head import past_comparisons, submit_head_to_head
 from core.features.runs.models import ModelSummary
 from core.features.stores import Stores
 from core.learning.comparison.compare_models import Verdict
 from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from pages._models.judged_rows import pick_rows
 from pages._ui import charts, escaping, jobs, links, messages, pickers, session
 from pages._ui.texts import t, tn
 
 _JOB = "models_compared"
-_VERSIONS_OFFERED = 200
 _KPIS = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
 
 
@@ -113,24 +112,15 @@ def _form(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersionKe
         index=list(labels).index(production) if production in labels else 0,
         of=str(key),
     )
-    tables = [table.name for table in list_tables(stores, actor) if table.problem is None]
-    trained_on = next((data.table for v in model.versions if v.version == key.version for data in v.data), None)
-    table = pickers.choose(
-        t("Table"), tables, "models_rows", at=middle, index=tables.index(trained_on) if trained_on in tables else 0
-    )
-    if table is None or against is None:
+    chosen = pick_rows(stores, actor, model, key, "models_rows", at=(middle, right))
+    if chosen is None or against is None:
         return
-    version = pickers.any_version(
-        lambda most: table_history(stores, actor, table, limit=most),
-        "models_rows_version",
-        most=_VERSIONS_OFFERED,
-        at=right,
-    )
     with st.form("models_head_to_head", border=False):
         target = st.text_input(t("Column with the true values (default: the target of the runs)"), max_chars=200)
         reason = st.text_input(t("Reason (kept in the audit log)"), max_chars=500)
         if st.form_submit_button(t("Compare versions"), type="primary", icon=":material/compare_arrows:"):
             rival = ModelVersionKey(model=key.model, version=int(against))
+            table, version = chosen
             job = submit_head_to_head(
                 stores, actor, rival, key, table=table, version=version, target=target.strip(), reason=reason
             )

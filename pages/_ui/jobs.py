@@ -22,6 +22,7 @@ _KINDS = {
     "score": text("Scoring"),
     "reproduce": text("Reproduction"),
     "head-to-head": text("Comparison"),
+    "evaluate": text("Evaluation"),
     "accept": text("Acceptance"),
 }
 _LINES = 300

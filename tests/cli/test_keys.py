@@ -173,6 +173,16 @@ KEYS: dict[str, Any] = {
     "describe": TEXTS,
     "tag": TEXTS,
     "untag": TEXTS,
+    "evaluate": {
+        "model": str,
+        "data": str,
+        "target": str,
+        "rows": int,
+        "left_out": int,
+        "metrics": {"f1": float},
+        "pictures": {"task": str, "confusion": {"labels": [str]}, "importance": [{"column": str, "mean": float}]},
+        "notes": [str],
+    },
     "audit log": [
         {
             "sequence": int,
@@ -259,6 +269,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     assert command("impact", f"{TABLE}@1", "--json").json["predictions"]
     ask("reproduce", "iris_classifier/2")
     ask("head-to-head", "iris_classifier/1", "iris_classifier/3", "--table", "iris_training_data@2")
+    ask("evaluate", "iris_classifier/1", "--table", "iris_training_data@2")
 
     ask("compare-versions", "iris_classifier/1", "iris_classifier/3")
     assert ask("describe", "iris_classifier/3", "--text", "more rows", *ASKING)["description"] == "more rows"

@@ -20,6 +20,7 @@ TABLE = {
     "model.reproduce": "x x x .",
     "model.compare": "x x x .",
     "model.edit": ". x x .",
+    "model.evaluate": "x x x .",
     "promotion.read": "x x x x",
     "promotion.request": ". x . .",
     "promotion.decide": ". . x .",

@@ -156,6 +156,17 @@ def test_two_versions_are_compared_on_the_same_rows(opened: Opened, sample_store
     assert kpis.loc["accuracy", "Verdict"] == result["metrics"]["accuracy"]["verdict"]
 
 
+def test_pictures_are_drawn_on_a_chosen_table_version(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:
+    address = {"models_model": "iris_classifier", "models_version": "1", "models_tab": "Pictures"}
+    test = opened("models", "auditor", **address)
+    next(button for button in test.button if button.label == "Draw pictures").click().run()
+    (job,) = sample_stores.jobs.list(kind="evaluate")
+    result = run_service(sample_stores, auditor, job.kind, job.arguments, Silent())
+    words = said(opened("models", "manager", **address)).replace("\\", "")
+    assert f"iris_classifier/1: {result['rows']} test rows" in words
+    assert f"**accuracy** {result['metrics']['accuracy']:.4g}" in words
+
+
 def test_pictures_of_a_version_stand_beside_those_of_production(opened: Opened, sample_stores: Stores) -> None:
     sample_stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
     test = opened("models", models_model="iris_classifier", models_version="3", models_tab="Pictures")

@@ -65,6 +65,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "describe": ("model.edit", ("none/1", "--text", "t", "--reason", "r")),
     "tag": ("model.edit", ("none/1", "owner", "ana", "--reason", "r")),
     "untag": ("model.edit", ("none/1", "owner", "--reason", "r")),
+    "evaluate": ("model.evaluate", ("none/1", "--table", "none")),
     "request": ("promotion.request", ("none/1", "--to", "Production", "--reason", "r")),
     "approve": ("promotion.decide", ("none", "--reason", "r")),
     "reject": ("promotion.decide", ("none", "--reason", "r")),

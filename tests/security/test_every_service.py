@@ -20,7 +20,7 @@ from core.errors import CoreError, Forbidden
 from core.features.admin import sign_in, tokens
 from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
-from core.features.head_to_head import head_to_head
+from core.features.head_to_head import evaluate, head_to_head
 from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of, stage_timeline
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
@@ -235,6 +235,12 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: head_to_head.head_to_head(g.stores, a, KEY, UNKNOWN, table=IRIS),
     ),
     "head_to_head.past_comparisons": ("model.read", lambda g, a: head_to_head.past_comparisons(g.stores, a, KEY)),
+    "evaluate.submit_evaluation": (
+        "model.evaluate",
+        lambda g, a: evaluate.submit_evaluation(g.stores, a, UNKNOWN, table=IRIS),
+    ),
+    "evaluate.evaluate": ("model.evaluate", lambda g, a: evaluate.evaluate(g.stores, a, UNKNOWN, table=IRIS)),
+    "evaluate.past_evaluations": ("model.read", lambda g, a: evaluate.past_evaluations(g.stores, a, KEY)),
     "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
     "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
     "schedules.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from core.access.permissions import Action
-from core.entities import Actor, Event, Job, ModelVersionKey, Outcome, Run, TableVersion
-from core.errors import BadParameter, ColumnNotFound, SchemaMismatch
+from core.entities import Actor, Event, Job, ModelVersionKey, Outcome
+from core.errors import BadParameter, ColumnNotFound
+from core.features.head_to_head.judged_rows import (
+    Side,
+    open_side,
+    require_same_kind,
+    target_column,
+    unseen_rows,
+)
 from core.features.head_to_head.result import HeadToHead, serialize
-from core.features.head_to_head.unseen_rows import is_unseen
-from core.features.lineage.version_data import run_of
 from core.features.stores import Stores
 from core.jobs.progress import Progress, Silent
 from core.learning.artifact_files import folder_sha256
-from core.learning.comparison.answers import Answers, align_classes, predict_rows
+from core.learning.comparison.answers import align_classes, is_classification, predict_rows
 from core.learning.comparison.compare_models import Comparison, compare_classifiers, compare_regressions
 from core.learning.comparison.slices import SLICE_RESAMPLES, Slice, compare_slices
-from core.learning.frames import has_value, target_values
-from core.learning.safety.inspect_model import ModelInfo, inspect_model
+from core.learning.frames import target_values
 from core.texts import text
 
-_FEWEST_ROWS = 10
 _MOST_SLICED = 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Side:
-    """One of the two versions, with its files in *folder*."""
-
-    key: ModelVersionKey
-    run: Run | None
-    folder: Path
-    info: ModelInfo
 
 
 def submit_head_to_head(
@@ -110,13 +102,15 @@ def head_to_head(
         _check(first, second)
         source, data = stores.pin(table, version)
         with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-            sides = [_side(stores, key, Path(folder, place)) for key, place in ((first, "first"), (second, "second"))]
+            sides = [
+                open_side(stores, key, Path(folder, place)) for key, place in ((first, "first"), (second, "second"))
+            ]
             watch.checkpoint()
             watch.report(0.1, text("reading {data}", data=data))
             rows = stores.engine.read(source, version=data.version)
-            column = _target(rows, data, sides, target)
+            column = target_column(rows, data, sides, target)
             sliced = _sliced(rows, sides, slices)
-            rows, left_out, notes = _unseen(stores, rows, data, sides, column)
+            rows, left_out, notes = unseen_rows(stores, rows, data, sides, column)
             watch.report(0.2, text("scoring {rows} rows", rows=rows.num_rows))
             comparison, parts = _compare(rows, column, sides, sliced, watch)
             artifacts = {str(side.key): folder_sha256(side.folder) for side in sides}
@@ -154,100 +148,31 @@ def _check(first: ModelVersionKey, second: ModelVersionKey) -> None:
         raise BadParameter("Both are {model}. Name two versions.", model=str(first))
 
 
-def _side(stores: Stores, key: ModelVersionKey, place: Path) -> _Side:
-    version = stores.models.version(key)
-    place.mkdir()
-    folder = stores.models.download(key, place)
-    return _Side(key=key, run=run_of(stores, version), folder=folder, info=inspect_model(folder))
-
-
-def _target(rows: pa.Table, data: TableVersion, sides: list[_Side], target: str) -> str:
-    """Return the column with the true values: *target*, or the parameter `target` of the runs."""
-    logged = [side.run.params["target"] for side in sides if side.run and "target" in side.run.params]
-    if not target and len(set(logged)) > 1:
-        raise BadParameter(
-            "The runs name different targets, {targets}. Two models compare only on one target; name it.",
-            targets=", ".join(logged),
-        )
-    column = target or (logged[0] if logged else "")
-    if not column:
-        raise BadParameter("No run logged its target. Name the column with the true values.")
-    if column not in rows.column_names:
-        raise ColumnNotFound(
-            "{table} has no column {column!r}; its columns are {columns}.",
-            table=str(data),
-            column=column,
-            columns=", ".join(rows.column_names),
-        )
-    return column
-
-
-def _unseen(
-    stores: Stores, rows: pa.Table, data: TableVersion, sides: list[_Side], target: str
-) -> tuple[pa.Table, int, tuple[str, ...]]:
-    """Return the rows that neither version was trained on, how many were left out, and notes."""
-    kept = has_value(rows.column(target))
-    notes: list[str] = []
-    if not kept.all():
-        notes.append(
-            text("{count} rows have no value of {column} and were left out.", count=int((~kept).sum()), column=target)
-        )
-    read = {data: rows}
-    for side in sides:
-        unseen, note = is_unseen(stores, rows, data, side.key, side.run, side.info, read=read)
-        kept &= unseen
-        notes.append(note)
-    left = int(kept.sum())
-    if left < _FEWEST_ROWS:
-        raise BadParameter(
-            "{left} of {rows} rows of {data} are left that neither version was trained on; a comparison needs "
-            "{needed}. Name a data version with other rows.",
-            left=left,
-            rows=rows.num_rows,
-            data=str(data),
-            needed=_FEWEST_ROWS,
-        )
-    return rows.filter(pa.array(kept)), rows.num_rows - left, tuple(notes)
-
-
 def _compare(
-    rows: pa.Table, column: str, sides: list[_Side], sliced: tuple[str, ...], watch: Progress
+    rows: pa.Table, column: str, sides: list[Side], sliced: tuple[str, ...], watch: Progress
 ) -> tuple[Comparison, tuple[Slice, ...]]:
     actual = target_values(rows, column)
     answers = []
     for number, side in enumerate(sides, start=1):
         answers.append(predict_rows(side.folder, rows))
-        _check_kind(side, answers[-1], actual, column)
+        require_same_kind(side, answers[-1], actual, column)
         watch.checkpoint()
         watch.report(0.2 + 0.3 * number, text("{model} predicted {rows} rows", model=side.key, rows=rows.num_rows))
     first, second = align_classes(*answers)
-    is_classification = actual.dtype == object or bool(first.classes)
+    is_classifier = is_classification(actual, first)
 
     def compare(mask: np.ndarray) -> Comparison:
         parts = (actual[mask], first.of(mask), second.of(mask))
-        if is_classification:
+        if is_classifier:
             return compare_classifiers(*parts, resamples=SLICE_RESAMPLES)
         return compare_regressions(*parts, resamples=SLICE_RESAMPLES)
 
-    whole = (
-        compare_classifiers(actual, first, second) if is_classification else compare_regressions(actual, first, second)
-    )
+    whole = compare_classifiers(actual, first, second) if is_classifier else compare_regressions(actual, first, second)
     watch.report(0.85, text("comparing slices"))
     return whole, compare_slices(rows, sliced, compare)
 
 
-def _check_kind(side: _Side, answers: Answers, actual: np.ndarray, column: str) -> None:
-    if (answers.predicted.dtype == object) is not (actual.dtype == object):
-        raise SchemaMismatch(
-            "{model} predicts {predicted!r}, but {column!r} holds {actual!r}: they cannot be compared.",
-            model=str(side.key),
-            predicted=answers.predicted[:1].tolist()[0],
-            column=column,
-            actual=actual[:1].tolist()[0],
-        )
-
-
-def _sliced(rows: pa.Table, sides: list[_Side], slices: Sequence[str] | None) -> tuple[str, ...]:
+def _sliced(rows: pa.Table, sides: list[Side], slices: Sequence[str] | None) -> tuple[str, ...]:
     """Return the columns to slice by: the chosen ones, or the first that both models read."""
     if slices is None:
         inputs = [{column.name for column in side.info.inputs} for side in sides]

@@ -9,6 +9,8 @@ from core.access.permissions import Action
 from core.entities import Actor, Job, ModelVersionKey, Outcome, RunStatus
 from core.errors import BadInput
 from core.features.admin.tokens import require_valid_token
+from core.features.head_to_head.evaluate import JOB_KIND as EVALUATE
+from core.features.head_to_head.evaluate import evaluate
 from core.features.head_to_head.head_to_head import head_to_head
 from core.features.head_to_head.result import serialize as head_to_head_result
 from core.features.scoring.score import score
@@ -68,11 +70,25 @@ def _head_to_head(stores: Stores, actor: Actor, arguments: Mapping[str, Any], pr
     return {name: result[name] for name in ("first", "second", "data", "rows", "left_out", "metrics")}
 
 
+def _evaluate(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    options = dict(arguments)
+    key = ModelVersionKey(model=options.pop("model"), version=options.pop("model_version"))
+    result = evaluate(stores, actor, key, progress=progress, **options)
+    return {
+        "model": str(result.model),
+        "data": str(result.data),
+        "rows": result.rows,
+        "left_out": result.left_out,
+        "metrics": dict(result.metrics),
+    }
+
+
 HANDLERS: dict[str, Handler] = {
     "train": _train,
     "score": _score,
     "reproduce": _reproduce,
     "head-to-head": _head_to_head,
+    EVALUATE: _evaluate,
     ACCEPT: _accept,
 }
 
@@ -82,6 +98,7 @@ ACTIONS = {
     "reproduce": Action.MODEL_REPRODUCE,
     ACCEPT: Action.REGISTRY_ACCEPT,
     "head-to-head": Action.MODEL_COMPARE,
+    EVALUATE: Action.MODEL_EVALUATE,
 }
 
 

@@ -49,6 +49,11 @@ def predict_rows(folder: Path, rows: pa.Table) -> Answers:
     )
 
 
+def is_classification(actual: np.ndarray, answers: Answers) -> bool:
+    """Return whether *actual* (rows,) are classes: texts, or numbers that a classifier predicts."""
+    return actual.dtype == object or bool(answers.classes)
+
+
 def align_classes(first: Answers, second: Answers) -> tuple[Answers, Answers]:
     """Return both with the same classes in the same order. A class that a model did not learn has the probability 0."""
     classes = _sorted((*first.classes, *second.classes))

@@ -79,7 +79,7 @@ def compare_classifiers(
     labels = np.array(first.classes, dtype=object if actual.dtype == object else None)
     cells = _Cells.of(actual, first.predicted, second.predicted)
     sums = resample_cells(cells.columns(), cells.counts, resamples=resamples)
-    values = [_class_values(actual, answers, labels) for answers in (first, second)]
+    values = [class_values(actual, answers, labels) for answers in (first, second)]
     differences = [
         _difference(name, values, sums.interval(cells.macro(name)))
         for name in ("precision", "recall", "f1", "accuracy")
@@ -127,14 +127,13 @@ def _difference(name: str, values: Sequence[dict[str, float]], interval: tuple[f
     return Difference(metric=name, first=values[0][name], second=values[1][name], low=interval[0], high=interval[1])
 
 
-def _class_values(actual: np.ndarray, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-    if answers.probabilities is None:
-        # Without probabilities roc_auc and log_loss are left out by the caller.
-        answers = Answers(
-            predicted=answers.predicted, probabilities=np.full((len(actual), len(labels)), 1 / len(labels))
-        )
-    assert answers.probabilities is not None
-    return evaluate_classes(actual, answers.predicted, answers.probabilities, labels)
+def class_values(actual: np.ndarray, answers: Answers, labels: np.ndarray) -> dict[str, float]:
+    """Return the KPIs of a classifier; without probabilities, roc_auc and log_loss are NaN."""
+    if answers.probabilities is not None:
+        return evaluate_classes(actual, answers.predicted, answers.probabilities, labels)
+    even = np.full((len(actual), len(labels)), 1 / max(len(labels), 1))
+    values = evaluate_classes(actual, answers.predicted, even, labels)
+    return {**values, "roc_auc": math.nan, "log_loss": math.nan}
 
 
 @dataclass(frozen=True, kw_only=True)
