@@ -18,7 +18,7 @@ from docs.extract_texts import CATALOGUE, ROOT, TextCall, error_names, extract, 
 # Literals in pages that are no texts of ours: names, formats and examples, which stay in every language.
 NOT_TEXTS: dict[str, set[str]] = {
     # Names of colour scales of plotly.
-    "pages/_runs/pictures.py": {"Blues"},
+    "pages/_runs/picture_charts.py": {"Blues"},
     "pages/_audit/event_search.py": {"iris_classifier/3", "scientist"},
     "pages/_audit/proof_forms.py": {"NAME+ID+KEY"},
     "pages/_models/compare_versions.py": {"middle left", "middle right"},

@@ -233,6 +233,7 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Save description": ("model.edit", "models", {"models_tab": "Description and tags"}),
     "Set tag": ("model.edit", "models", {"models_tab": "Description and tags"}),
     "Remove tag": ("model.edit", "models", {"models_tab": "Description and tags"}),
+    "Draw pictures": ("model.evaluate", "models", {"models_tab": "Pictures"}),
     "Dossier (PDF)": ("audit.export", "models", {}),
     "Dossier (HTML)": ("audit.export", "models", {}),
     "Evidence bundle": ("audit.export", "models", {}),
