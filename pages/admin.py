@@ -14,6 +14,7 @@ from pages._ui.texts import t
 
 actor = session.require(Action.SETTINGS_READ)
 stores = session.stores()
+moment = session.moment()
 
 
 def connections() -> None:
@@ -31,7 +32,9 @@ def connections() -> None:
 
 def tokens() -> None:
     """Let an admin issue and revoke tokens."""
-    if session.may(actor, Action.SETTINGS_WRITE):
+    if moment is not None:
+        st.info(t("The audit log has every token that was issued or revoked. Go back to now to manage tokens."))
+    elif session.may(actor, Action.SETTINGS_WRITE):
         with messages.show_errors():
             token_forms.draw(stores, actor)
     else:
@@ -59,6 +62,8 @@ def grants() -> None:
 
 
 st.title(t("Settings"))
+if moment is not None:
+    st.info(t("Settings are not recorded over time. This page shows the present ones."), icon=":material/info:")
 st.subheader(t("Connections"))
 connections()
 st.subheader(t("People and roles"))
@@ -66,7 +71,10 @@ identity_views.draw(stores.settings)
 st.subheader(t("Tokens"))
 tokens()
 st.subheader(t("Notifications"))
-notification_views.draw(stores, actor)
+if moment is None:
+    notification_views.draw(stores, actor)
+else:
+    st.info(t("Deliveries are not recorded over time. Go back to now to see them."))
 st.subheader(t("Settings"))
 settings()
 st.subheader(t("Permissions"))

@@ -13,6 +13,7 @@ from core.delta.catalog import split_version
 from core.entities import Lineage, Node, NodeKind
 from core.errors import CoreError
 from core.features.data.browse import list_tables, table_history
+from core.features.history.as_of import state_at
 from core.features.lineage.build_graph import lineage_of_batch, lineage_of_model
 from core.features.lineage.impact import impact_of_version
 from core.features.monitoring.findings import list_findings
@@ -106,9 +107,8 @@ def link(node: Node) -> None:
 st.title(t("Lineage"))
 graph = None
 try:
-    state = as_of.state(stores, actor)
-    if state is not None:
-        as_of.show_lineage(state)
+    if (moment := session.moment()) is not None:
+        as_of.show_lineage(state_at(stores, actor, moment))
         st.stop()
     graph = start()
     findings = lineage_graph.findings_by_node(graph, list_findings(stores, actor)) if graph else {}

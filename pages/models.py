@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import ModelVersionKey
+from core.features.history.as_of import state_at
 from core.features.monitoring.findings import findings_about_version, list_findings
 from core.features.runs.models import ModelSummary, list_models, show_model_version
 from pages._audit import finding_views
@@ -44,9 +45,8 @@ def pick_version(model: ModelSummary) -> ModelVersionKey | None:
 
 st.title(t("Models"))
 with messages.stop_on_error():
-    state = as_of.state(stores, actor)
-    if state is not None:
-        as_of.show_models(state)
+    if (moment := session.moment()) is not None:
+        as_of.show_models(state_at(stores, actor, moment))
         st.stop()
     findings = list_findings(stores, actor)
     models = list_models(stores, actor)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import Event
+from core.features.history.as_of import state_at
 from core.features.monitoring.model_lines import model_lines
 from core.features.monitoring.overview import Overview
 from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
@@ -80,9 +81,8 @@ def activity(events: tuple[Event, ...]) -> None:
 
 st.title(t("Overview"))
 with messages.stop_on_error():
-    state = as_of.state(stores, actor)
-    if state is not None:
-        as_of.show_overview(state)
+    if (moment := session.moment()) is not None:
+        as_of.show_overview(state_at(stores, actor, moment))
         st.stop()
     overview = cached_readers.overview(stores, actor)
 if not overview.tables and not overview.serving:

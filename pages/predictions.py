@@ -22,6 +22,7 @@ CHARTED_ROWS = 50_000
 
 actor = session.require(Action.PREDICTION_READ)
 stores = session.stores()
+moment = session.moment()
 
 
 def score_form() -> None:
@@ -115,13 +116,17 @@ def batch_view(batches: tuple[PredictionBatch, ...]) -> None:
 
 
 st.title(t("Predictions"))
-if session.may(actor, Action.PREDICTION_SCORE):
+if moment is None and session.may(actor, Action.PREDICTION_SCORE):
     with st.expander(t("Score a data version"), expanded=True, icon=":material/play_arrow:"), messages.show_errors():
         score_form()
 with messages.show_errors():
-    scorings()
+    if moment is None:
+        scorings()
 with messages.stop_on_error():
-    batches = list_batches(stores, actor)
+    batches = list_batches(stores, actor, at=moment)
+    if not batches and moment is not None:
+        st.info(t("Nothing had been scored by then."))
+        st.stop()
     if not batches:
         st.info(t("No predictions yet. A data scientist scores a data version with the model in Production."))
         st.stop()

@@ -22,6 +22,7 @@ from pages._promotions import (
     differences_view,
     gate_views,
     promotion_forms,
+    promotions_as_of,
     request_detail,
     request_form,
     requests_table,
@@ -128,6 +129,8 @@ def roll_back_form() -> None:
 
 st.title(t("Promotions"))
 messages.show_notification()
+if (moment := session.moment()) is not None:
+    promotions_as_of.draw(stores, actor, moment)
 tabs = st.tabs(
     (t("Requests"), t("Request promotion"), t("Roll back"), t("Differences")),
     key="promotions_tab",

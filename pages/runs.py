@@ -19,23 +19,34 @@ MOST_DRAWN = 4
 
 actor = session.require(Action.RUN_READ)
 stores = session.stores()
+moment = session.moment()
 
 
 def compared(run_ids: list[str], baseline: str | None) -> Comparison:
     """Return the comparison. Runs of the address that were deleted in MLflow are reported and left out."""
     try:
-        return compare_runs(stores, actor, run_ids, baseline)
+        return compare_runs(stores, actor, run_ids, baseline, at=moment)
     except RunNotFound as error:
         missing = error.values["missing"]
-        st.warning(t("These runs of the link are no longer in MLflow and are not shown:"))
+        if moment is None:
+            st.warning(t("These runs of the link are no longer in MLflow and are not shown:"))
+        else:
+            st.warning(t("These runs of the link had not started, or are no longer in MLflow, and are not shown:"))
         escaping.text(", ".join(missing))
         present = [run_id for run_id in run_ids if run_id not in missing]
-        return compare_runs(stores, actor, present, None if baseline in missing else baseline)
+        return compare_runs(stores, actor, present, None if baseline in missing else baseline, at=moment)
 
 
 st.title(t("Compare runs"))
+if moment is not None:
+    st.caption(
+        t(
+            "Runs that had started by then; a run that ended later is shown as running. MLflow keeps no history: "
+            "parameters, tags, filters and order are the present ones, and runs that were deleted since are missing."
+        )
+    )
 with messages.stop_on_error():
-    found = run_search.results(stores, actor)
+    found = run_search.results(stores, actor, moment)
     run_ids = [run.run_id for run in found.runs]
     linked = run_views.linked_runs()
     named = [*run_ids, *linked, *filter(None, [st.query_params.get("runs_baseline")])]
@@ -47,7 +58,7 @@ with messages.stop_on_error():
         st.stop()
     view = st.segmented_control(
         t("View"),
-        run_views.VIEWS,
+        run_views.VIEWS if moment is None else run_views.EARLIER_VIEWS,
         default=run_views.VIEWS[0],
         format_func=translated,
         required=True,

@@ -10,6 +10,7 @@ from core.entities import Commit
 from core.errors import CoreError
 from core.features.data.browse import list_tables, show_version, table_history, table_snapshots
 from core.features.data.export_rows import version_csv
+from core.features.history.as_of import state_at, trained_on_at
 from core.features.lineage.trained_on import versions_trained
 from pages._tables import commit_view, diff_view, ingest_form, table_views
 from pages._ui import charts, escaping, export_button, messages, paging, pickers, session
@@ -20,17 +21,21 @@ CHARTED = 200
 
 actor = session.require(Action.DATA_READ)
 stores = session.stores()
+moment = session.moment()
 
 
 def history(table: str, commits: tuple[Commit, ...], version: int | None) -> None:
     """Show the commits with the rows that each added and the models trained on it, and the details of *version*."""
     try:
-        trained = versions_trained(stores, actor, table)
+        if moment is None:
+            trained = versions_trained(stores, actor, table)
+        else:
+            trained = trained_on_at(state_at(stores, actor, moment), table)
     except CoreError as error:
         messages.show_error(error)
         trained = {}
     with messages.show_errors():
-        snapshots = table_snapshots(stores, actor, table, newest=CHARTED)
+        snapshots = table_snapshots(stores, actor, table, newest=CHARTED, at=moment)
         table_views.history(
             commits,
             snapshots,
@@ -84,7 +89,7 @@ def rows(table: str, version: int) -> None:
 
 def ingest(at: DeltaGenerator, *, expanded: bool = False) -> None:
     """Draw the form for an actor who may ingest."""
-    if session.may(actor, Action.DATA_INGEST):
+    if moment is None and session.may(actor, Action.DATA_INGEST):
         with (
             at.expander(t("Ingest a file"), icon=":material/upload_file:", expanded=expanded),
             messages.show_errors(),
@@ -94,19 +99,24 @@ def ingest(at: DeltaGenerator, *, expanded: bool = False) -> None:
 
 st.title(t("Tables"))
 with messages.stop_on_error():
-    tables = list_tables(stores, actor)
+    tables = list_tables(stores, actor, at=moment)
 above = st.container()
 if not tables:
     ingest(above, expanded=True)
     st.info(t("No tables yet. A data scientist ingests a CSV or Parquet file, which becomes version 0 of a table."))
     st.stop()
 table_views.summary(tables)
+if moment is not None:
+    st.caption(t("Versions count by the times of their commits, which come from the clocks of their writers."))
 with messages.stop_on_error():
     left, right = st.columns(2)
     name = pickers.table(tables, "tables_table", at=left)
     ingest(above)
     assert name is not None
-    commits = table_history(stores, actor, name)
+    commits = table_history(stores, actor, name, at=moment)
+    if not commits:
+        st.info(t("The table had no version at that moment."))
+        st.stop()
     version = pickers.data_version(commits, "tables_version", at=right)
     current, past, compared = st.tabs(
         (t("Rows"), t("History"), t("Compare versions")), key="tables_tab", bind="query-params", on_change="rerun"

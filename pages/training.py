@@ -9,7 +9,7 @@ from core.escaping import visible
 from core.features.jobs.jobs import count_jobs
 from core.features.jobs.schedules import delete_trigger, list_triggers
 from core.features.training.recipes import list_recipes
-from pages._training import training_forms
+from pages._training import training_as_of, training_forms
 from pages._ui import jobs, messages, session
 from pages._ui.texts import t
 
@@ -82,6 +82,10 @@ def new_recipe() -> None:
 
 
 st.title(t("Training"))
+if (moment := session.moment()) is not None:
+    with messages.stop_on_error():
+        training_as_of.draw(stores, actor, moment)
+    st.stop()
 tabs = st.tabs(
     (t("Start"), t("Jobs"), t("New recipe"), t("Schedules")), key="training_tab", bind="query-params", on_change="rerun"
 )

@@ -269,6 +269,14 @@ class AuditLog:
         with self._database.read() as connection:
             return _head(connection)
 
+    def sequence_at(self, time: datetime) -> int:
+        """Return the number of the last event before the first one that is later than *time*; 0 for none."""
+        # Plus 0: SQLite would look for the smallest number row by row instead of using the index of the times.
+        query = sa.select(sa.func.min(events.c.sequence + 0)).where(events.c.time > time)
+        with self._database.read() as connection:
+            later = connection.execute(query).scalar_one()
+            return _head(connection)[0] if later is None else int(later) - 1
+
     def hashes(self, *, after_sequence: int, until_sequence: int) -> Iterator[str]:
         """Yield the hashes of events, oldest first, as the database holds them: the leaves of Merkle proofs."""
         while after_sequence < until_sequence:

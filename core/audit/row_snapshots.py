@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.audit.canonical_json import canonical
 from core.audit.findings import absences
 from core.database.tables import approvals, findings, requests
 
@@ -151,6 +152,11 @@ def _snapshot_form(name: str, value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def hash_of(value: Mapping[str, Any]) -> str:
+    """Return what an event holds of the evidence *value*."""
+    return _sha256(canonical(value))
 
 
 def _sha256(text: str) -> str:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, get_actor, get_stores, write_answer
+from core.commands.options import As, AsOf, Json, get_actor, get_stores, parse_as_of, write_answer
 from core.entities import Event
 from core.errors import BadFile
 from core.features.evidence import search_events, sign_head
-from core.features.history import as_of
+from core.features.history.moment import parse_moment
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,18 +35,21 @@ def log(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Show only events until this day or time.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many events, the newest.")] = None,
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """List events, oldest first."""
+    moment = parse_as_of(as_of)
     events = search_events.search_audit(
         get_stores(),
         get_actor(as_),
         subject=subject,
         event_action=action,
         event_actor=actor,
-        since=as_of.parse_moment(since, is_start=True) if since else None,
-        until=as_of.parse_moment(until) if until else None,
+        since=parse_moment(since, is_start=True) if since else None,
+        until=parse_moment(until) if until else None,
+        before_sequence=moment.before_sequence if moment else None,
         limit=limit,
     )
     write_answer([_event(event) for event in reversed(events)], as_json=as_json)

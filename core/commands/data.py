@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.options import As, Json, OptionalReason, get_actor, get_stores, write_answer
+from core.commands.options import As, AsOf, Json, OptionalReason, get_actor, get_stores, parse_as_of, write_answer
 from core.commands.output import table_rows
 from core.delta.catalog import split_version
 from core.entities import Commit, Field
@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
     app.command("ingest")(ingest_file)
 
 
-def tables(as_: As = None, as_json: Json = False) -> None:
+def tables(as_of: AsOf = None, as_: As = None, as_json: Json = False) -> None:
     """List tables with their latest version and number of rows."""
-    listed = browse.list_tables(get_stores(), get_actor(as_))
+    listed = browse.list_tables(get_stores(), get_actor(as_), at=parse_as_of(as_of))
     write_answer(
         [
             {"name": t.name, "uri": t.uri, "version": t.version, "rows": t.rows}
@@ -44,11 +44,12 @@ def tables(as_: As = None, as_json: Json = False) -> None:
 def history(
     table: TableName,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many commits.")] = None,
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """List the commits of a table, newest first."""
-    commits = browse.table_history(get_stores(), get_actor(as_), table, limit=limit)
+    commits = browse.table_history(get_stores(), get_actor(as_), table, limit=limit, at=parse_as_of(as_of))
     write_answer([_commit(commit) if as_json else _commit_line(commit) for commit in commits], as_json=as_json)
 
 
@@ -111,11 +112,12 @@ def sql(
         str, typer.Argument(metavar="SELECT", help="One SELECT. FROM table VERSION AS OF n reads version n.")
     ],
     rows: Annotated[int, typer.Option(min=1, help="Return at most this many rows.")] = 10_000,
+    as_of: AsOf = None,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Run a SQL query over any version of the registered tables."""
-    result = browse.query(get_stores(), get_actor(as_), query, max_rows=rows)
+    result = browse.query(get_stores(), get_actor(as_), query, max_rows=rows, at=parse_as_of(as_of))
     if not as_json:
         write_answer(table_rows(result.rows), as_json=False)
         return

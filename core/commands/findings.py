@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, AsOf, Json, OptionalReason, get_actor, get_stores, write_answer
+from core.commands.options import As, AsOf, Json, OptionalReason, get_actor, get_stores, parse_as_of, write_answer
 from core.entities import Actor, Finding, Severity
 from core.errors import BadParameter
-from core.features.history.as_of import parse_moment
 from core.features.history.findings_as_of import findings_at
 from core.features.monitoring import findings as service
 from core.features.stores import Stores
@@ -68,10 +67,11 @@ def findings(
     else:
         if look:
             service.inspect_registry(stores, actor)
-        if as_of is None:
+        moment = parse_as_of(as_of)
+        if moment is None:
             listed = service.list_findings(stores, actor, include_closed=everything)
         else:
-            listed = findings_at(stores, actor, parse_moment(as_of), include_closed=everything)
+            listed = findings_at(stores, actor, moment, include_closed=everything)
         listed = service.select_findings(listed, kind=kind, model=model, severity=severity)
         write_answer([_document(finding) for finding in listed], as_json=as_json)
         return

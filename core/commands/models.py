@@ -15,6 +15,7 @@ from core.commands.options import (
     Params,
     get_actor,
     get_stores,
+    parse_as_of,
     parse_model,
     parse_model_version,
     parse_parameters,
@@ -48,8 +49,8 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List registered models with their versions."""
-    if as_of is not None:
-        state = asof.state_at(get_stores(), get_actor(as_), asof.parse_moment(as_of))
+    if (moment := parse_as_of(as_of)) is not None:
+        state = asof.state_at(get_stores(), get_actor(as_), moment)
         write_answer([_model_as_of_document(model) for model in state.models], as_json=as_json)
         return
     listed = registered.list_models(get_stores(), get_actor(as_))
@@ -157,10 +158,8 @@ def lineage(
 
     With --check-content the exit code is 1 if the rows of a data version are not those of the training.
     """
-    if as_of is not None:
-        then = lineage_as_of.lineage_at(
-            get_stores(), get_actor(as_), parse_model_version(model), asof.parse_moment(as_of)
-        )
+    if (moment := parse_as_of(as_of)) is not None:
+        then = lineage_as_of.lineage_at(get_stores(), get_actor(as_), parse_model_version(model), moment)
         write_answer(_lineage_as_of_document(*then), as_json=as_json)
         return
     key = parse_model_version(model)

@@ -17,6 +17,7 @@ from core.commands import output
 from core.entities import Actor, ModelVersionKey
 from core.errors import BadName, BadParameter, NotSignedIn
 from core.features.admin.sign_in import demo_identity, enable_provider, is_provider_enabled
+from core.features.history.moment import Moment, find_moment
 from core.features.runs.models import find_by_alias
 from core.features.stores import Stores
 from core.redact import everywhere
@@ -36,7 +37,11 @@ Decider = Annotated[
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the audit log.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", metavar="DATE", help="Show the state at this day (2027-03-31) or ISO 8601 time."),
+    typer.Option(
+        "--as-of",
+        metavar="DATE",
+        help="Show the state at the end of this day (2027-03-31, UTC), at this ISO 8601 time or after event-N.",
+    ),
 ]
 OptionalReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the audit log.")]
 
@@ -49,6 +54,7 @@ __all__ = [
     "Reason",
     "get_actor",
     "get_stores",
+    "parse_as_of",
     "parse_model",
     "parse_model_version",
     "write_answer",
@@ -64,6 +70,11 @@ _MODEL_VERSION = re.compile(r"^(?P<model>.+)/(?P<version>\d+)$", re.DOTALL)
 def get_stores() -> Stores:
     """Return the stores of the settings, opened once per process."""
     return open_stores()
+
+
+def parse_as_of(text: str | None) -> Moment | None:
+    """Return the moment of --as-of; None for now. Raises BadParameter, NotFound."""
+    return None if text is None else find_moment(get_stores(), text)
 
 
 def get_actor(name: str | None, default: str = DEFAULT_IDENTITY) -> Actor:

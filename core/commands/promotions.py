@@ -15,11 +15,11 @@ from core.commands.options import (
     Reason,
     get_actor,
     get_stores,
+    parse_as_of,
     parse_model_version,
     write_answer,
 )
 from core.entities import Actor, Approval, Finding, GateCheck, GateResult, PromotionRequest, RequestStatus, Stage
-from core.features.history.as_of import parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
 from core.features.monitoring.decision_findings import findings_of_decision
@@ -90,8 +90,8 @@ def requests(
     as_json: Json = False,
 ) -> None:
     """List requests, newest first."""
-    if as_of is not None:
-        states = requests_at(get_stores(), get_actor(as_), parse_moment(as_of), model=model)
+    if (moment := parse_as_of(as_of)) is not None:
+        states = requests_at(get_stores(), get_actor(as_), moment, model=model)
         pending = [state for state in states if state.is_pending or not only_open]
         write_answer([_document(state.request, state.approvals) for state in pending], as_json=as_json)
         return

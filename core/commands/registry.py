@@ -17,12 +17,12 @@ from core.commands.options import (
     Reason,
     get_actor,
     get_stores,
+    parse_as_of,
     parse_model,
     parse_model_version,
     write_answer,
 )
 from core.escaping import line as escaped
-from core.features.history.as_of import parse_moment
 from core.features.history.stage_timeline import (
     ModelTimeline,
     PeriodEnd,
@@ -96,7 +96,8 @@ def timeline(
 
     Versions that never had a stage are left out.
     """
-    stores, actor, until = get_stores(), get_actor(as_), None if as_of is None else parse_moment(as_of)
+    stores, actor, moment = get_stores(), get_actor(as_), parse_as_of(as_of)
+    until = moment.time if moment else None
     problem = None
     if model is not None:
         shown: tuple[ModelTimeline, ...] = (stage_timeline(stores, actor, model, until=until),)

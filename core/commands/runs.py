@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.options import As, Json, get_actor, get_stores, write_answer
+from core.commands.options import As, AsOf, Json, get_actor, get_stores, parse_as_of, write_answer
 from core.delta.catalog import split_version
 from core.entities import DataSource, Run, RunStatus
-from core.features.history.as_of import parse_moment
+from core.errors import BadParameter
+from core.features.history.moment import parse_moment
+from core.features.history.runs_as_of import run_at
 from core.features.runs.search import RunQuery, RunResults, search_runs
 from core.registry.search.order import RunOrder, parse_order
 
@@ -65,12 +67,17 @@ def runs(
     order: _Order = None,
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many runs.")] = 100,
     page: Annotated[int, typer.Option(min=1, help="Show this page of --limit runs.")] = 1,
+    as_of: AsOf = None,
     count: Annotated[bool, typer.Option("--count", help="Count all runs that match, however long it takes.")] = False,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Search runs, newest first. The number of runs that match is printed on stderr."""
+    moment = parse_as_of(as_of)
+    if moment is not None and status is not None:
+        raise BadParameter("--status compares the present status of a run. Do not combine it with --as-of.")
     table, version = split_version(trained_on) if trained_on else (None, None)
+    limits = [parse_moment(until)] if until else []
     query = RunQuery(
         filter=condition,
         metrics=tuple(metric or ()),
@@ -81,7 +88,7 @@ def runs(
         experiments=tuple(experiment or ()),
         status=status,
         since=parse_moment(since, is_start=True) if since else None,
-        until=parse_moment(until) if until else None,
+        until=min([*limits, *([moment.time] if moment else [])], default=None),
         table=table,
         version=version,
         model=model,
@@ -96,7 +103,8 @@ def runs(
         count_s=None if count else _COUNT_S,
         progress=_show_progress,
     )
-    write_answer([run_document(run) for run in found.runs], as_json=as_json)
+    shown = found.runs if moment is None else [run_at(run, moment) for run in found.runs]
+    write_answer([run_document(run) for run in shown], as_json=as_json)
     if not (found.is_complete and found.total == len(found.runs)):
         print(_number_of(found), file=sys.stderr)
 

@@ -44,6 +44,8 @@ events = sa.Table(
     sa.Index("events_subject", "subject", "sequence"),
     sa.Index("events_operation", "operation"),
     sa.Index("events_actor", "actor", "sequence"),
+    sa.Index("events_action", "action", "sequence"),
+    sa.Index("events_time", "time", "sequence"),
 )
 
 heads = sa.Table(

@@ -97,14 +97,22 @@ class JobStore:
         return _job(row)
 
     def list(
-        self, *, kind: str | None = None, live_only: bool = False, limit: int = 100, offset: int = 0
+        self,
+        *,
+        kind: str | None = None,
+        live_only: bool = False,
+        until: datetime | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> tuple[Job, ...]:
-        """Return jobs, newest first, without the *offset* newest."""
+        """Return jobs, newest first, without the *offset* newest; with *until* those submitted by then."""
         query = sa.select(jobs).order_by(jobs.c.created.desc(), jobs.c.id).limit(limit).offset(offset)
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
         if live_only:
             query = query.where(jobs.c.status.in_(_LIVE))
+        if until is not None:
+            query = query.where(jobs.c.created <= until)
         with self._database.read() as connection:
             return tuple(_job(row) for row in connection.execute(query).mappings())
 

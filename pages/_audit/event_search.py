@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import streamlit as st
 
 from core.access.permissions import Action
 from core.entities import Actor, Event, Outcome
 from core.features.evidence.search_events import search_audit
+from core.features.history.moment import Moment
 from core.features.stores import Stores
 from pages._audit import event_views
-from pages._history import as_of
 from pages._ui.texts import t, tn
 
 _PAGE = 200
 
 
-def search(stores: Stores, actor: Actor, limit: datetime | None) -> None:
-    """Draw the filters and show the events until *limit* that match, newest first."""
+def search(stores: Stores, actor: Actor, moment: Moment | None) -> None:
+    """Draw the filters and show the events until *moment* that match, newest first."""
     with st.expander(t("Filters"), expanded=True, icon=":material/filter_alt:"):
         row = st.columns(4)
         text = row[0].text_input(t("Contains"), key="audit_text", bind="query-params", icon=":material/search:")
@@ -46,9 +44,9 @@ def search(stores: Stores, actor: Actor, limit: datetime | None) -> None:
         event_action=action,
         outcome=outcome,
         since=event_views.day_start(since),
-        until=as_of.earlier_of(event_views.day_end(until), limit),
+        until=event_views.day_end(until),
         text=(text or "").strip() or None,
-        before_sequence=before,
+        before_sequence=min(filter(None, (before, moment.before_sequence if moment else None)), default=None),
         limit=_PAGE + 1,
     )
     if not events:

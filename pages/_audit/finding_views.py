@@ -93,7 +93,7 @@ def count_badge(findings: Sequence[Finding], at: datetime | None = None) -> None
 def empty_state(at: datetime | None) -> None:
     """Explain an empty list of findings."""
     if at is not None:
-        st.info(t("No finding was open on that day."))
+        st.info(t("No finding was open at that moment."))
         return
     st.info(
         t(
@@ -264,24 +264,23 @@ def related_links(finding: Finding, run_id: str | None = None) -> None:
 def summary(findings: Sequence[Finding], *, most: int = 3, border: bool = False, at: datetime | None = None) -> None:
     """Show the first *most* findings, each as a line with a link (with *border* as a card), then how many there are.
 
-    Seen from *at* (default: now): the links lead to the state at that date.
+    *at* is the time from which the due dates are seen (default: now).
     """
     moment = at or datetime.now(UTC)
-    address = {"as_of": f"{at:%Y-%m-%d}"} if at else {}
     for finding in findings[:most]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", border=border):
             messages.badge(finding.severity)
             st.markdown(messages.plain(title(finding)), width="content")
             remaining = due(finding, moment)
             st.caption(remaining if finding.is_overdue(moment) else t("due {time}", time=remaining), width="content")
-            link(finding, t("Show finding"), **address)
+            link(finding, t("Show finding"))
     if len(findings) > most:
-        links.link("audit", t("All {number} open findings", number=len(findings)), audit_tab=t("Findings"), **address)
+        links.link("audit", t("All {number} open findings", number=len(findings)), audit_tab=t("Findings"))
 
 
-def link(finding: Finding, label: str, **address: str) -> None:
+def link(finding: Finding, label: str) -> None:
     """Draw a link to the finding. *label* is Markdown."""
-    links.link("audit", label, audit_tab=t("Findings"), finding=finding.id, **address)
+    links.link("audit", label, audit_tab=t("Findings"), finding=finding.id)
 
 
 def open_label(findings: Iterable[Finding]) -> str | None:

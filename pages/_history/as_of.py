@@ -1,17 +1,13 @@
-"""As of a date: the date picker, and the state at that date as each page shows it."""
+"""The state at an earlier moment, as Overview, Models and Lineage show it."""
 
 from __future__ import annotations
-
-from datetime import date, datetime
 
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor
-from core.features.history.as_of import ModelAsOf, StageDecision, StateAsOf, end_of_day, state_at
+from core.features.history.as_of import ModelAsOf, StageDecision, StateAsOf
 from core.features.history.lineage_as_of import lineage_of_state
 from core.features.monitoring.findings import findings_about_model, findings_about_version
-from core.features.stores import Stores
 from pages._audit import finding_views
 from pages._lineage import lineage_graph
 from pages._runs.metric_columns import metric_cells
@@ -19,58 +15,13 @@ from pages._runs.run_tables import metric_names
 from pages._ui import escaping, messages, pickers
 from pages._ui.texts import t
 
-_KEY = "as_of"
 # More models than this are a table.
 _CARDS = 3
 
 
-def date_picker() -> datetime | None:
-    """Return the end of the chosen day in UTC, so that a link shows everybody the same; None for today."""
-    with st.sidebar:
-        day = st.date_input(
-            t("As of (end of the day, UTC)"),
-            value=None,
-            format="YYYY-MM-DD",
-            max_value="today",
-            key=_KEY,
-            bind="query-params",
-            help=t("Shows the state at the end of that day, from the audit log. Without a date: the present state."),
-        )
-    return end_of_day(day) if isinstance(day, date) else None
-
-
-def date_limit() -> datetime | None:
-    """Draw the same picker on a page that shows the log itself, and a line that names the end of the events."""
-    limit = date_picker()
-    if limit is not None:
-        st.info(
-            t("Events until the end of {date:%Y-%m-%d} (UTC), and findings as they were then.", date=limit),
-            icon=":material/history:",
-        )
-    return limit
-
-
-def state(stores: Stores, actor: Actor) -> StateAsOf | None:
-    """Return the state on the chosen day, and show a line that explains it; None where no day is chosen."""
-    chosen = date_picker()
-    if chosen is None:
-        return None
-    state = state_at(stores, actor, chosen)
-    st.info(
-        t(
-            "State at the end of {date:%Y-%m-%d} (UTC), computed from the audit log up to event {event}. Changes made "
-            "outside ModelLedger are not included. Clear the date in the sidebar to see today.",
-            date=chosen,
-            event=state.events,
-        ),
-        icon=":material/history:",
-    )
-    return state
-
-
 def show_overview(state: StateAsOf) -> None:
     """Show what was in Production, which requests were pending, which findings were open and what had been scored."""
-    st.subheader(t("In Production on that day"))
+    st.subheader(t("In Production at that moment"))
     if not state.models:
         st.caption(t("No model had been trained."))
     if len(state.models) > _CARDS:
@@ -99,8 +50,8 @@ def show_overview(state: StateAsOf) -> None:
     st.subheader(t("Open findings"))
     if not state.findings:
         st.caption(t("No finding was open."))
-    finding_views.summary(state.findings, border=True, at=state.moment)
-    st.subheader(t("Predictions up to that day"))
+    finding_views.summary(state.findings, border=True, at=state.moment.time)
+    st.subheader(t("Predictions until then"))
     _table(
         [
             {
@@ -120,7 +71,7 @@ def show_overview(state: StateAsOf) -> None:
 
 
 def show_models(state: StateAsOf) -> None:
-    """Show the versions of one model at that date, with the decision that gave each its stage."""
+    """Show the versions of one model at that moment, with the decision that gave each its stage."""
     if not state.models:
         st.caption(t("No model had been trained."))
         return
@@ -129,7 +80,7 @@ def show_models(state: StateAsOf) -> None:
     if model is None:
         return
     _production(model)
-    finding_views.summary(findings_about_model(state.findings, model.name), at=state.moment)
+    finding_views.summary(findings_about_model(state.findings, model.name), at=state.moment.time)
     # The log keeps an undefined value as the text NaN, Infinity or -Infinity.
     measured = [{name: float(value) for name, value in version.metrics.items()} for version in model.versions]
     _table(
@@ -155,22 +106,17 @@ def show_models(state: StateAsOf) -> None:
 
 
 def show_lineage(state: StateAsOf) -> None:
-    """Show the lineage of a model version at that date: its data, its decision and its predictions."""
+    """Show the lineage of a model version at that moment: its data, its decision and its predictions."""
     keys = {str(version.key): version.key for model in state.models for version in model.versions}
     chosen = pickers.choose(t("Model version"), list(keys), "as_of_lineage")
     if chosen is None:
         st.caption(t("No model had been trained."))
         return
-    finding_views.summary(findings_about_version(state.findings, keys[chosen]), at=state.moment)
+    finding_views.summary(findings_about_version(state.findings, keys[chosen]), at=state.moment.time)
     graph = lineage_of_state(state, keys[chosen])
     lineage_graph.draw(graph, key="as_of_graph")
     st.subheader(t("Lineage as a table"))
     escaping.table(lineage_graph.table(graph), key="as_of_words")
-
-
-def earlier_of(first: datetime | None, second: datetime | None) -> datetime | None:
-    """Return the earlier of two limits; None stands for no limit."""
-    return min((limit for limit in (first, second) if limit is not None), default=None)
 
 
 def _production(model: ModelAsOf) -> None:

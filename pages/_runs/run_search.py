@@ -13,6 +13,7 @@ from core.delta.catalog import split_version
 from core.entities import Actor, RunStatus
 from core.errors import BadFilter
 from core.escaping import visible
+from core.features.history.moment import Moment
 from core.features.runs.runs import list_experiments
 from core.features.runs.search import (
     RunOrder,
@@ -52,9 +53,12 @@ class _Filters:
     is_set: bool
 
 
-def results(stores: Stores, actor: Actor) -> RunResults:
-    """Draw the search and return the page of runs that it finds; draw a message where there are none."""
-    filters = _filters(stores, actor)
+def results(stores: Stores, actor: Actor, moment: Moment | None = None) -> RunResults:
+    """Draw the search and return the page of runs that it finds; draw a message where there are none.
+
+    With *moment*, only runs that had started by then are found.
+    """
+    filters = _filters(stores, actor, moment)
     names = field_names(stores, actor, filters.query)
     row = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
     order = _order(names, row[0])
@@ -87,7 +91,7 @@ def results(stores: Stores, actor: Actor) -> RunResults:
     return found
 
 
-def _filters(stores: Stores, actor: Actor) -> _Filters:
+def _filters(stores: Stores, actor: Actor, moment: Moment | None) -> _Filters:
     first = st.columns([3, 3, 3, 2])
     name = first[0].text_input(t("Name contains"), key="runs_text", bind="query-params") or ""
     data = first[1].text_input(
@@ -107,6 +111,7 @@ def _filters(stores: Stores, actor: Actor) -> _Filters:
         placeholder=t("any"),
         key="runs_status",
         bind="query-params",
+        disabled=moment is not None,
     )
     nested = st.toggle(
         t("Nested runs"),
@@ -143,7 +148,12 @@ def _filters(stores: Stores, actor: Actor) -> _Filters:
         model=model,
         nested=nested,
     )
-    return _Filters(query, replace(query, nested=True) != RunQuery())
+    is_set = replace(query, nested=True) != RunQuery()
+    if moment is not None:
+        # MLflow knows only the present status.
+        until = min(filter(None, (query.until, moment.time)))
+        query = replace(query, until=until, status=None)
+    return _Filters(query, is_set)
 
 
 def _start(day: object) -> datetime | None:

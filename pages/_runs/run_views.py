@@ -20,6 +20,8 @@ DIFFERENCES, BARS, SCATTER = text("Differences"), text("Bars"), text("Scatter")
 PARALLEL, OVER_VERSIONS, DETAILS = text("Parallel coordinates"), text("Over data versions"), text("One run")
 PICTURES = text("Pictures")
 VIEWS = (DIFFERENCES, BARS, SCATTER, PARALLEL, OVER_VERSIONS, PICTURES, DETAILS)
+# What MLflow says about one run, its pictures included, is the present record.
+EARLIER_VIEWS = (DIFFERENCES, BARS, SCATTER, PARALLEL, OVER_VERSIONS)
 
 
 def linked_runs() -> list[str]:

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from pages._ui.moment import chosen
+
 _ICONS = {
     "tables": ":material/table:",
     "sql": ":material/terminal:",
@@ -21,8 +23,9 @@ _ICONS = {
 
 
 def link(page: str, label: str, **address: str) -> None:
-    """Draw a link to *page*. *label* is Markdown: data in it goes through messages.plain."""
+    """Draw a link to *page*, at the moment that this page shows. *label* is Markdown: use messages.plain for data."""
     icon = _ICONS[page]
+    address |= chosen.address()
     try:
         st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=address)
     except StreamlitPageNotFoundError:

@@ -18,10 +18,12 @@ from core.entities import Actor
 from core.errors import CoreError, Forbidden
 from core.features.admin.doctor import engine_problem
 from core.features.admin.sign_in import refuse_demo
+from core.features.history.moment import Moment
 from core.features.stores import Stores
 from core.logs import start_request
 from core.settings import Settings, load_settings
 from pages._ui import messages, navigation, sign_in
+from pages._ui.moment import chosen, views
 from pages._ui.texts import t
 
 # Set while app.py runs a page, after app.py has drawn the banner and the identity. A page opened cold draws its own.
@@ -41,6 +43,7 @@ def app_run() -> Iterator[Actor]:
         _refuse(error)
     _run.actor = actor
     _bind_ids(actor)
+    views.chooser()
     try:
         yield actor
     finally:
@@ -50,7 +53,7 @@ def app_run() -> Iterator[Actor]:
 def require(action: Action) -> Actor:
     """Return the actor who may do *action*; otherwise show the refusal and end the page.
 
-    This guard is the first line of every page.
+    This guard is the first line of every page. Where an earlier moment is chosen, a banner names it.
     """
     actor: Actor | None = getattr(_run, "actor", None)
     if actor is None:
@@ -60,12 +63,20 @@ def require(action: Action) -> Actor:
         except CoreError as error:
             _refuse(error)
         _bind_ids(actor)
+        views.chooser()
     try:
         _require_once(actor, action)
     except CoreError as error:
         messages.show_error(error)
         st.stop()
+    with messages.stop_on_error():
+        views.banner(_opened_stores())
     return actor
+
+
+def moment() -> Moment | None:
+    """Return the earlier moment that the page shows, after `require`; None for the present state."""
+    return chosen.moment()
 
 
 def may(actor: Actor, action: Action) -> bool:

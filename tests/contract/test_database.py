@@ -119,7 +119,7 @@ def test_database_of_the_released_0_1_0_opens_and_its_schema_is_that_of_a_new_da
     database = Database(pristine_url)
     migrated = definitions(engine)
     with engine.connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0011"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0012"]
     (event,) = AuditLog(database).events()
     assert (event.subject, event.reason, event.after) == ("sales@0", "monthly", {"rows": 50})
     assert AuditLog(database).verify().ok

@@ -19,6 +19,7 @@ _CLOCKS = (
     "core.features.promotion.apply_decision",
     "core.features.scoring.score",
     "core.features.monitoring.findings",
+    "core.features.history.moment",
 )
 
 

@@ -17,7 +17,8 @@ from core.cli import main
 from core.commands.options import get_stores
 from core.entities import Actor, ModelVersionKey, Role, Stage, TableVersion
 from core.errors import BadParameter, EvidenceChanged, Forbidden
-from core.features.history.as_of import StateAsOf, parse_moment, state_at
+from core.features.history.as_of import StateAsOf, state_at
+from core.features.history.moment import moment_at, parse_moment
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring.findings import INSPECTOR, inspect_registry
 from core.features.promotion.decide import approve, reject
@@ -67,7 +68,7 @@ def history(home: Path, history_home: Path, day: Day) -> Stores:
 
 
 def on(stores: Stores, actor: Actor, day: Day, number: int) -> StateAsOf:
-    return state_at(stores, actor, day(number) + timedelta(hours=1))
+    return state_at(stores, actor, moment_at(stores, day(number) + timedelta(hours=1)))
 
 
 def stages(state: StateAsOf) -> dict[int, Stage]:
@@ -116,11 +117,15 @@ def test_the_registry_of_today_is_not_asked(history: Stores, auditor: Actor, day
 def test_rows_that_were_deleted_by_hand_still_stood_then(history: Stores, auditor: Actor, day: Day) -> None:
     """Requests, approvals and findings can be deleted by whoever owns the database; the log tells them all the same."""
     before = {number: on(history, auditor, day, number) for number in range(6)}
-    asked = {number: requests_at(history, auditor, day(number) + timedelta(hours=1)) for number in range(6)}
+    moments = [moment_at(history, day(number) + timedelta(hours=1)) for number in range(6)]
+    asked = [requests_at(history, auditor, moment) for moment in moments]
     by_hand(history, "DELETE FROM approvals; DELETE FROM requests; DELETE FROM findings;")
     assert history.decisions.list() == ()
     assert {number: on(history, auditor, day, number) for number in range(6)} == before
-    assert {n: requests_at(history, auditor, day(n) + timedelta(hours=1)) for n in range(6)} == asked
+    without: dict[str, Any] = {"evidence": {}, "decision_evidence": None}
+    assert [requests_at(history, auditor, moment) for moment in moments] == [
+        tuple(replace(one, request=replace(one.request, **without)) for one in then) for then in asked
+    ]
     (waiting,) = before[2].waiting
     assert (waiting.requested_by, waiting.request_reason, waiting.to) == ("scientist", "better", Stage.PRODUCTION)
     assert waiting.gates
@@ -129,7 +134,7 @@ def test_rows_that_were_deleted_by_hand_still_stood_then(history: Stores, audito
 
 def test_requests_stood_as_they_were_decided_by_then(history: Stores, auditor: Actor, day: Day) -> None:
     def stood(number: int) -> list[tuple[int, str, str | None, str | None]]:
-        then = requests_at(history, auditor, day(number) + timedelta(hours=1), model=MODEL)
+        then = requests_at(history, auditor, moment_at(history, day(number) + timedelta(hours=1)), model=MODEL)
         return [(o.request.version, o.request.status.value, o.request.decided_by, o.request.reason) for o in then]
 
     first = (1, "approved", "manager", "good enough")
@@ -139,8 +144,8 @@ def test_requests_stood_as_they_were_decided_by_then(history: Stores, auditor: A
     assert stood(3) == [(3, "approved", "manager", "better indeed"), first]
     assert stood(4)[0] == (1, "approved", "manager", "complaints")
     now = {one.id: one for one in history.decisions.list()}
-    for one in requests_at(history, auditor, day(5)):
-        left_out: dict[str, Any] = {"gates": (), "evidence": {}, "decision_evidence": None, "checked_at": None}
+    for one in requests_at(history, auditor, moment_at(history, day(5))):
+        left_out: dict[str, Any] = {"gates": (), "checked_at": None}
         assert replace(one.request, **left_out) == replace(now[one.request.id], **left_out)
         assert [(a.by, a.reason) for a in one.approvals] == [
             (a.by, a.reason) for a in history.decisions.approvals(one.request.id)
@@ -188,8 +193,8 @@ def test_a_version_that_was_trained_elsewhere_stood_from_when_a_pass_saw_it(
 
 
 def test_before_anything_happened_there_was_nothing(history: Stores, auditor: Actor) -> None:
-    state = state_at(history, auditor, datetime(2001, 1, 1, tzinfo=UTC))
-    assert (state.events, state.models, state.waiting, state.batches) == (0, (), (), ())
+    state = state_at(history, auditor, moment_at(history, datetime(2001, 1, 1, tzinfo=UTC)))
+    assert (state.moment.sequence, state.models, state.waiting, state.batches) == (0, (), (), ())
     assert state.version(ModelVersionKey(model=MODEL, version=1)) is None
 
 
@@ -204,7 +209,7 @@ def test_a_rejected_request_changes_no_stage(sample_stores: Stores, scientist: A
 
 def test_somebody_without_a_role_is_refused(sample_stores: Stores) -> None:
     with pytest.raises(Forbidden):
-        state_at(sample_stores, Actor(name="nobody", roles=frozenset()), datetime.now(UTC))
+        state_at(sample_stores, Actor(name="nobody", roles=frozenset()), moment_at(sample_stores, datetime.now(UTC)))
 
 
 @pytest.mark.parametrize(
@@ -255,5 +260,5 @@ def test_the_log_is_read_a_constant_number_of_times(
     calls = []
     search = AuditLog.search
     monkeypatch.setattr(AuditLog, "search", lambda self, **named: calls.append(named) or search(self, **named))
-    state_at(history, auditor, datetime.now(UTC) + timedelta(days=9))
+    state_at(history, auditor, moment_at(history, datetime.now(UTC) + timedelta(days=9)))
     assert len(calls) <= 8

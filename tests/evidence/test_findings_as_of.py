@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -12,8 +12,9 @@ from core.cli import main
 from core.commands.options import get_stores
 from core.entities import Actor, Finding, Severity, Stage
 from core.errors import Forbidden, NotFound
-from core.features.history.as_of import end_of_day, state_at
+from core.features.history.as_of import state_at
 from core.features.history.findings_as_of import findings_at, show_finding_at
+from core.features.history.moment import Moment, end_of_day, moment_at
 from core.features.monitoring.findings import (
     INSPECTOR,
     assign_finding,
@@ -26,7 +27,7 @@ from core.features.stores import Stores
 from tests.evidence.by_hand import by_hand
 from tests.evidence.conftest import Day
 
-Moment = Callable[[int], datetime]
+Evening = Callable[[int], Moment]
 
 
 @pytest.fixture
@@ -48,12 +49,12 @@ def finding(sample_stores: Stores, auditor: Actor, manager: Actor, day: Day) -> 
 
 
 @pytest.fixture
-def evening(day: Day) -> Moment:
-    return lambda number: end_of_day(day(number).date())
+def evening(sample_stores: Stores, day: Day) -> Evening:
+    return lambda number: moment_at(sample_stores, end_of_day(day(number).date()))
 
 
 def test_each_day_has_its_owner_and_due_date(
-    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Evening
 ) -> None:
     stood = {number: findings_at(sample_stores, auditor, evening(number)) for number in (0, 1, 2, 3, 4, 5)}
     assert (stood[0], stood[5]) == ((), ())
@@ -65,7 +66,7 @@ def test_each_day_has_its_owner_and_due_date(
         4: ("ben", week),
     }
     assert all(one.is_open and one.closed_by is None and one.reason is None for one in stood[4])
-    assert [one.is_overdue(evening(4)) for one in stood[4]] == [False]
+    assert [one.is_overdue(evening(4).time) for one in stood[4]] == [False]
     (closed,) = findings_at(sample_stores, auditor, evening(5), include_closed=True)
     assert (closed.closed_by, closed.reason) == ("manager", "the rows are right")
     assert findings_at(sample_stores, auditor, evening(6), include_closed=True) == list_findings(
@@ -74,7 +75,7 @@ def test_each_day_has_its_owner_and_due_date(
 
 
 def test_one_is_shown_with_its_events_until_then(
-    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Evening
 ) -> None:
     view = show_finding_at(sample_stores, auditor, finding.id, evening(2))
     assert (view.finding.owner, view.finding.closed_at) == ("ana", None)
@@ -84,7 +85,7 @@ def test_one_is_shown_with_its_events_until_then(
 
 
 def test_what_no_pass_saw_any_more_was_still_seen_before(
-    sample_stores: Stores, auditor: Actor, evening: Moment, day: Day
+    sample_stores: Stores, auditor: Actor, evening: Evening, day: Day
 ) -> None:
     """A finding of the pass itself: there on day 1, gone since day 4, back on day 5."""
     day(1)
@@ -102,7 +103,7 @@ def test_what_no_pass_saw_any_more_was_still_seen_before(
 
 
 def test_what_was_deleted_by_hand_still_stood_then(
-    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Evening
 ) -> None:
     before = {n: findings_at(sample_stores, auditor, evening(n), include_closed=True) for n in (1, 2, 3, 5)}
     by_hand(sample_stores, "DELETE FROM findings;")
@@ -114,24 +115,26 @@ def test_what_was_deleted_by_hand_still_stood_then(
 
 
 def test_the_state_of_a_day_has_its_findings(
-    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Moment
+    sample_stores: Stores, auditor: Actor, finding: Finding, evening: Evening
 ) -> None:
     assert [one.owner for one in state_at(sample_stores, auditor, evening(2)).findings] == ["ana"]
     assert state_at(sample_stores, auditor, evening(6)).findings == ()
 
 
-def test_somebody_without_a_role_is_refused(sample_stores: Stores, evening: Moment) -> None:
+def test_somebody_without_a_role_is_refused(sample_stores: Stores, evening: Evening) -> None:
     with pytest.raises(Forbidden):
         findings_at(sample_stores, Actor(name="nobody", roles=frozenset()), evening(1))
 
 
-def test_the_command_line_shows_the_same(finding: Finding, evening: Moment, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_shows_the_same(
+    finding: Finding, evening: Evening, capsys: pytest.CaptureFixture[str]
+) -> None:
     get_stores.cache_clear()
-    assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--json"]) == 0
+    assert main(["findings", "--as-of", f"{evening(2).time:%Y-%m-%d}", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["id"], told["owner"], told["closed_by"]) == (finding.id, "ana", None)
-    assert main(["findings", "--as-of", f"{evening(6):%Y-%m-%d}", "--json"]) == 0
+    assert main(["findings", "--as-of", f"{evening(6).time:%Y-%m-%d}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
-    assert main(["findings", "--as-of", f"{evening(2):%Y-%m-%d}", "--look"]) == 1
+    assert main(["findings", "--as-of", f"{evening(2).time:%Y-%m-%d}", "--look"]) == 1
     assert "--as-of only shows findings" in capsys.readouterr().err
     get_stores.cache_clear()

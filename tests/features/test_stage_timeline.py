@@ -14,6 +14,7 @@ from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
 from core.errors import ModelNotFound, RegistryUnavailable
 from core.features.history.as_of import state_at
+from core.features.history.moment import moment_at
 from core.features.history.stage_timeline import ModelTimeline, PeriodEnd, stage_timeline, stage_timelines
 from core.features.monitoring.findings import INSPECTOR, inspect_registry
 from core.features.promotion.decide import approve, reject
@@ -255,7 +256,14 @@ def test_at_each_event_the_timeline_shows_the_stages_that_the_log_gives(
         timelines = stage_timelines(sample_stores, auditor, until=event.time)
         timeline = timelines.of(MODEL)
         shown = {} if timeline is None else {v.version: v.stage for v in timeline.versions if v.stage}
-        then = next((m for m in state_at(sample_stores, auditor, event.time).models if m.name == MODEL), None)
+        then = next(
+            (
+                m
+                for m in state_at(sample_stores, auditor, moment_at(sample_stores, event.time)).models
+                if m.name == MODEL
+            ),
+            None,
+        )
         staged = {v.version: v.stage for v in then.versions if v.stage is not Stage.NONE} if then else {}
         assert {number: stage for number, stage in shown.items() if stage is not Stage.NONE} == staged, event.sequence
 

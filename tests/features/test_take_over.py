@@ -14,6 +14,7 @@ from core.errors import AlreadyDecided, GatesFailed, JobCancelled, ModelNotFound
 from core.features.evidence.collect import collect_evidence
 from core.features.evidence.dossier import build_dossier
 from core.features.history.as_of import state_at
+from core.features.history.moment import moment_of_event
 from core.features.lineage.build_graph import lineage_of_model
 from core.features.monitoring.findings import INSPECTOR, close_finding, inspect_registry
 from core.features.monitoring.reconcile import find_differences
@@ -271,11 +272,11 @@ def test_the_past_the_lineage_and_the_dossier_show_the_acceptance(
     sample_stores: Stores, theirs: PlainRegistry, manager: Actor, auditor: Actor
 ) -> None:
     inspect_registry(sample_stores, INSPECTOR)
-    before = sample_stores.audit.search(limit=1)[0].time
+    before = sample_stores.audit.search(limit=1)[0].sequence
     accept_registry(sample_stores, manager, reason="reviewed")
-    after = sample_stores.audit.search(limit=1)[0].time
-    then = state_at(sample_stores, auditor, before).version(_key("churn", 2))
-    now = state_at(sample_stores, auditor, after).version(_key("churn", 2))
+    after = sample_stores.audit.search(limit=1)[0].sequence
+    then = state_at(sample_stores, auditor, moment_of_event(sample_stores, before)).version(_key("churn", 2))
+    now = state_at(sample_stores, auditor, moment_of_event(sample_stores, after)).version(_key("churn", 2))
     assert then is not None
     assert then.decision is None
     assert now is not None

@@ -129,7 +129,7 @@ def test_an_auditor_sees_settings_and_is_told_who_issues(opened: Opened, stores:
     given(stores, admin, "nightly")
     test = opened("admin", "auditor")
     assert "Only admins can issue, list and revoke tokens" in said(test)
-    assert not test.button
+    assert not test.main.button
     assert not any("Issued by" in one.value for one in test.dataframe)
 
 

@@ -135,7 +135,7 @@ def test_a_version_is_made_again_and_its_verdict_stays(opened: Opened, sample_st
 def test_an_admin_is_told_who_makes_models_again(opened: Opened, sample_stores: Stores) -> None:
     test = opened("models", "admin", models_model="iris_classifier", models_tab="Reproduce")
     assert "Only these roles can reproduce a model version: auditor, scientist, manager" in said(test)
-    assert not test.button
+    assert not test.main.button
 
 
 def test_two_versions_are_compared_on_the_same_rows(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:

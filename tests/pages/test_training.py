@@ -36,7 +36,7 @@ def test_the_fields_have_the_type_and_range_of_the_parameter(opened: Opened, sam
 
 def test_an_auditor_sees_recipes_and_no_form(opened: Opened, sample_stores: Stores) -> None:
     test = opened("training", "auditor")
-    assert not test.button
+    assert not test.main.button
     assert list(test.dataframe[0].value["Recipe"]) == ["diabetes_progression", "iris_classifier"]
 
 
@@ -65,7 +65,7 @@ def test_a_finished_job_leads_to_its_model_and_run(opened: Opened, sample_stores
 def test_a_running_job_is_cancelled_by_those_who_may(opened: Opened, sample_stores: Stores, scientist: Actor) -> None:
     job = sample_stores.jobs.submit("train", {"recipe": "x"}, scientist)
     sample_stores.jobs.claim("worker")
-    assert not opened("training", "auditor", training_job=job.id).button
+    assert not opened("training", "auditor", training_job=job.id).main.button
     test = opened("training", "scientist", training_job=job.id)
     press(test, "Cancel")
     assert sample_stores.jobs.get(job.id).cancel_requested

@@ -265,6 +265,7 @@ CONTROLS: dict[str, tuple[str, str, dict[str, str]]] = {
 FREE = {"Newest", "Older", "Download", "Sign in", "Sign in with {provider}", "Sign out", "All rows as CSV"}
 # The last one holds the texts, joined by a comma; it changes the choice in the form, not the table.
 FREE |= {"Read again", "Add to the filter", "Clear the selection", "Treat {texts} as null", ", "}
+FREE |= {"Show this moment", "Back to now", "Show every page as of this event"}
 # Asked by tests of their own: "Save as a new version" and "Check bundle" come after an upload, "Resolve" after a
 # decision that died.
 ELSEWHERE = {

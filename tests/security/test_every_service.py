@@ -21,7 +21,15 @@ from core.features.admin import sign_in, tokens
 from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
 from core.features.head_to_head import evaluate, head_to_head
-from core.features.history import as_of, findings_as_of, lineage_as_of, requests_as_of, stage_timeline
+from core.features.history import (
+    as_of,
+    findings_as_of,
+    lineage_as_of,
+    requests_as_of,
+    stage_timeline,
+    training_as_of,
+)
+from core.features.history.moment import Moment, moment_at
 from core.features.jobs import jobs, run_job, schedules
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
@@ -42,19 +50,28 @@ UNKNOWN = ModelVersionKey(model=MODEL, version=99)
 NOW = datetime.now(UTC)
 Call = Callable[[Ground, Actor], Any]
 
+
+def moment(ground: Ground) -> Moment:
+    """Tomorrow, after everything that the ground recorded."""
+    return moment_at(ground.stores, NOW + timedelta(days=1))
+
+
 # Each service with its action and a call. What takes long (training, loading) is asked of what is not there: that
 # is told only to those who may.
 SERVICES: dict[str, tuple[str, Call]] = {
-    "as_of.state_at": ("model.read", lambda g, a: as_of.state_at(g.stores, a, NOW)),
-    "findings_as_of.findings_at": ("reconcile.read", lambda g, a: findings_as_of.findings_at(g.stores, a, NOW)),
+    "as_of.state_at": ("model.read", lambda g, a: as_of.state_at(g.stores, a, moment(g))),
+    "findings_as_of.findings_at": ("reconcile.read", lambda g, a: findings_as_of.findings_at(g.stores, a, moment(g))),
     "findings_as_of.show_finding_at": (
         "reconcile.read",
-        lambda g, a: findings_as_of.show_finding_at(g.stores, a, g.finding, NOW + timedelta(days=1)),
+        lambda g, a: findings_as_of.show_finding_at(g.stores, a, g.finding, moment(g)),
     ),
-    "requests_as_of.requests_at": ("promotion.read", lambda g, a: requests_as_of.requests_at(g.stores, a, NOW)),
+    "training_as_of.jobs_at": ("job.read", lambda g, a: training_as_of.jobs_at(g.stores, a, moment(g), kind="train")),
+    "training_as_of.schedules_at": ("job.read", lambda g, a: training_as_of.schedules_at(g.stores, a, moment(g))),
+    "training_as_of.recipes_at": ("run.read", lambda g, a: training_as_of.recipes_at(g.stores, a, moment(g))),
+    "requests_as_of.requests_at": ("promotion.read", lambda g, a: requests_as_of.requests_at(g.stores, a, moment(g))),
     "lineage_as_of.lineage_at": (
         "lineage.read",
-        lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, NOW + timedelta(days=1)),
+        lambda g, a: lineage_as_of.lineage_at(g.stores, a, KEY, moment(g)),
     ),
     "stage_timeline.stage_timeline": (
         "model.read",

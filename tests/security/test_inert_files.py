@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 import zlib
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -118,7 +119,7 @@ COMMANDS = [
     ("sql", "SELECT * FROM texts"),
     ("sql", "SELECT * FROM columns"),
     ("models",),
-    ("models", "--as-of", "2099-01-01"),
+    ("models", "--as-of", f"{datetime.now(UTC):%Y-%m-%d}"),
     ("runs",),
     ("lineage", f"{NAMED}/1"),
     ("lineage", "learned/1"),

@@ -18,8 +18,9 @@ from core.delta.catalog import Catalog
 from core.delta.engine import DeltaEngine
 from core.delta.sql.functions import translate
 from core.delta.sql.parser import named_columns, parse, tables_of
+from core.delta.version_at import version_at
 from core.entities import Table, TableVersion
-from core.errors import BadQuery, CoreError, VersionNotFound, first_line
+from core.errors import BadQuery, CoreError, first_line
 
 _TIMEOUT_S = 60.0
 
@@ -35,16 +36,24 @@ class QueryResult:
 
 
 def run_query(
-    engine: DeltaEngine, catalog: Catalog, sql: str, *, max_rows: int = 10_000, timeout_s: float = _TIMEOUT_S
+    engine: DeltaEngine,
+    catalog: Catalog,
+    sql: str,
+    *,
+    max_rows: int = 10_000,
+    timeout_s: float = _TIMEOUT_S,
+    at: datetime | None = None,
 ) -> QueryResult:
     """One SELECT in Databricks SQL; FROM t VERSION AS OF n and TIMESTAMP AS OF 'time' read older versions.
+
+    A table without such words is read at its newest version by the time *at*; None stands for now.
 
     It runs in DuckDB with no access to files, network or settings; every table is read through the engine.
     Raises BadQuery (one sentence), TableNotFound, VersionNotFound, DataUnreadable.
     """
     query = parse(sql)
     sources = tables_of(query)
-    pinned = [_pin(engine, catalog, source) for source in sources]
+    pinned = [_pin(engine, catalog, source, at) for source in sources]
     names = [f"source_{number}" for number in range(len(sources))]
     for name, source in zip(names, sources, strict=True):
         source.replace(_placed(source, name, source.alias or source.name))
@@ -94,16 +103,16 @@ def _in_duckdb(query: exp.Query) -> str:
         raise BadQuery("The query cannot run here: {reason}.", reason=first_line(error)) from error
 
 
-def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table) -> tuple[Table, int]:
+def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table, at: datetime | None) -> tuple[Table, int]:
     table = catalog.resolve(source.name, registered_only=True)
     asked = source.args.get("version")
     if asked is None:
-        return table, engine.latest_version(table)
+        return table, engine.latest_version(table) if at is None else version_at(engine, table, at)
     literal = asked.expression
     if not isinstance(literal, exp.Literal) or str(asked.args.get("kind")).upper() != "AS OF":
         raise BadQuery("Write VERSION AS OF 3 or TIMESTAMP AS OF '2026-01-31'.")
     if asked.name.upper() == "TIMESTAMP":
-        return table, _version_at(engine, table, literal.name)
+        return table, version_at(engine, table, _time(literal.name), shown=literal.name)
     if not literal.name.isdigit():
         raise BadQuery("{text} is not a version. Write VERSION AS OF with a whole number.", text=repr(literal.name))
     version = int(literal.name)
@@ -111,28 +120,15 @@ def _pin(engine: DeltaEngine, catalog: Catalog, source: exp.Table) -> tuple[Tabl
     return table, version
 
 
-def _version_at(engine: DeltaEngine, table: Table, text: str) -> int:
-    """The newest version that was there at a time; a time without a zone is UTC."""
+def _time(text: str) -> datetime:
+    """A time without a zone is in UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise BadQuery(
             "{text} is not a time. Write TIMESTAMP AS OF '2026-01-31' or '2026-01-31T12:00:00'.", text=repr(text)
         ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    commits = engine.history(table)
-    versions = [commit.version for commit in commits if commit.timestamp <= moment]
-    if not versions:
-        oldest = min(commit.timestamp for commit in commits)
-        raise VersionNotFound(
-            "{table} had no version at {time}. Its oldest known version is of {oldest:%Y-%m-%d %H:%M:%S} UTC.",
-            table=table.name,
-            time=text,
-            oldest=oldest,
-        )
-    if versions[0] == commits[0].version:
-        return engine.latest_version(table)  # refused if a commit after this one is missing
-    return max(versions)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _placed(source: exp.Table, name: str, alias: str) -> exp.Table:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 import pyarrow as pa
 
 from core.access.permissions import Action
 from core.delta.diff import diff_versions
 from core.delta.sql.query import QueryResult, run_query
+from core.delta.version_at import version_at
 from core.delta.wide_times import with_text_for_wide_times
 from core.entities import Actor, Commit, ReadVerdict, Snapshot, Table, TableDiff
 from core.errors import CoreError, DataUnreadable
+from core.features.history.moment import Moment
 from core.features.stores import Stores
 from core.redact import masked
 
@@ -43,22 +46,38 @@ class VersionView:
     sample: pa.Table | None
 
 
-def list_tables(stores: Stores, actor: Actor) -> tuple[TableSummary, ...]:
-    """Return the registered tables by name. A table that cannot be opened is listed with its problem."""
+def list_tables(stores: Stores, actor: Actor, *, at: Moment | None = None) -> tuple[TableSummary, ...]:
+    """Return the registered tables by name, now or at the version that each had at a moment.
+
+    A table that cannot be opened, or that had no version then, is listed with its problem. Tables that were
+    registered later are listed too: their commits have times, their registration has none.
+    """
     stores.audit.require(actor, Action.DATA_READ)
-    return tuple(_summary(stores, table) for table in stores.catalog.tables())
+    return tuple(_summary(stores, table, at) for table in stores.catalog.tables())
 
 
-def table_history(stores: Stores, actor: Actor, table: str, *, limit: int | None = None) -> tuple[Commit, ...]:
-    """Return the commits of *table*, newest first. Raises TableNotFound, LogCorrupt."""
+def table_history(
+    stores: Stores, actor: Actor, table: str, *, limit: int | None = None, at: Moment | None = None
+) -> tuple[Commit, ...]:
+    """Return the commits of *table* until now or until a moment, newest first. Raises TableNotFound, LogCorrupt."""
     stores.audit.require(actor, Action.DATA_READ, table)
-    return stores.engine.history(stores.catalog.resolve(table), limit=limit)
+    resolved = stores.catalog.resolve(table)
+    if at is None:
+        return stores.engine.history(resolved, limit=limit)
+    commits = (commit for commit in stores.engine.history(resolved) if commit.timestamp <= at.time)
+    return tuple(islice(commits, limit))
 
 
-def table_snapshots(stores: Stores, actor: Actor, table: str, *, newest: int | None = None) -> tuple[Snapshot, ...]:
-    """Return rows, files and schema of each of the *newest* versions, newest first, from the log alone."""
+def table_snapshots(
+    stores: Stores, actor: Actor, table: str, *, newest: int | None = None, at: Moment | None = None
+) -> tuple[Snapshot, ...]:
+    """Return rows, files and schema of each of the *newest* versions, newest first, from the log alone.
+
+    With *at*, those of these versions that existed at a moment.
+    """
     stores.audit.require(actor, Action.DATA_READ, table)
-    return stores.engine.snapshots(stores.catalog.resolve(table), newest=newest)
+    snapshots = stores.engine.snapshots(stores.catalog.resolve(table), newest=newest)
+    return tuple(snapshot for snapshot in snapshots if at is None or snapshot.timestamp <= at.time)
 
 
 def show_version(
@@ -96,19 +115,20 @@ def compare_versions(
     return diff_versions(stores.engine, stores.catalog.resolve(table), before, after, key=key)
 
 
-def query(stores: Stores, actor: Actor, sql: str, *, max_rows: int = 10_000) -> QueryResult:
+def query(stores: Stores, actor: Actor, sql: str, *, max_rows: int = 10_000, at: Moment | None = None) -> QueryResult:
     """Run one SELECT over registered tables at any version. Raises BadQuery, TableNotFound, VersionNotFound.
 
+    A table without VERSION or TIMESTAMP AS OF is read at its newest version, now or at a moment.
     Columns with times outside the years 1 to 9999 are text.
     """
     stores.audit.require(actor, Action.DATA_QUERY)
-    result = run_query(stores.engine, stores.catalog, sql, max_rows=max_rows)
+    result = run_query(stores.engine, stores.catalog, sql, max_rows=max_rows, at=at.time if at else None)
     return replace(result, rows=with_text_for_wide_times(result.rows))
 
 
-def _summary(stores: Stores, table: Table) -> TableSummary:
+def _summary(stores: Stores, table: Table, at: Moment | None) -> TableSummary:
     try:
-        snapshot = stores.engine.snapshot(table)
+        snapshot = stores.engine.snapshot(table, version=version_at(stores.engine, table, at.time) if at else None)
         rows = snapshot.rows
         if rows is None:
             rows = _count(stores, table, snapshot.version)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any
 
 from core.access.permissions import Action
@@ -23,8 +23,8 @@ from core.entities import (
     Stage,
     TableVersion,
 )
-from core.errors import BadParameter
 from core.features.history.findings_as_of import findings_at
+from core.features.history.moment import Moment
 from core.features.history.requests_as_of import DECISIONS, RequestAsOf, replay_requests
 from core.features.monitoring.baseline import SUBJECT
 from core.features.stores import Stores
@@ -106,13 +106,12 @@ class BatchAsOf:
 
 @dataclass(frozen=True, kw_only=True)
 class StateAsOf:
-    """The whole state at *moment*. *events* is the number of the last event that it was computed from.
+    """The whole state at *moment*.
 
     *waiting* are the open requests, newest first; *findings* the open findings, by due date.
     """
 
-    moment: datetime
-    events: int
+    moment: Moment
     models: tuple[ModelAsOf, ...]
     waiting: tuple[PromotionRequest, ...]
     batches: tuple[BatchAsOf, ...]
@@ -125,37 +124,10 @@ class StateAsOf:
         )
 
 
-def parse_moment(text: str, *, is_start: bool = False) -> datetime:
-    """Parse a day (2027-03-31, UTC) as its end, or its start with *is_start*, or a time in ISO 8601.
-
-    A time without a zone is in UTC.
-
-    Raises:
-        BadParameter: *text* is neither.
-    """
-    try:
-        if len(text) <= len("2027-03-31"):
-            day = date.fromisoformat(text)
-            return datetime.combine(day, time.min, tzinfo=UTC) if is_start else end_of_day(day)
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadParameter(
-            "{value!r} is not a valid date. Write a day in UTC (2027-03-31) or a time (2027-03-31T12:00:00Z).",
-            value=text,
-            name="as-of",
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def end_of_day(day: date) -> datetime:
-    """Return the last moment of a day in UTC."""
-    return datetime.combine(day, time.max, tzinfo=UTC)
-
-
-def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
+def state_at(stores: Stores, actor: Actor, moment: Moment) -> StateAsOf:
     """Compute the state at *moment* with a constant number of reads of the log, whatever the number of models."""
     stores.audit.require(actor, Action.MODEL_READ)
-    events = stores.audit.search(actions=_READ, until=moment, limit=None)[::-1]
+    events = stores.audit.search(actions=_READ, before_sequence=moment.before_sequence, limit=None)[::-1]
     requests = replay_requests(event for event in events if event.action in _DECIDE)
     versions: dict[str, dict[int, VersionAsOf]] = {}
     for event in events:
@@ -172,10 +144,8 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
             _accept_stages(versions, acceptance)
         elif event.action in _DECIDE:
             _apply_stages(versions, event, requests)
-    newest = stores.audit.search(until=moment, limit=1)
     return StateAsOf(
         moment=moment,
-        events=newest[0].sequence if newest else 0,
         models=tuple(
             ModelAsOf(name=model, versions=tuple(by_number[number] for number in sorted(by_number, reverse=True)))
             for model, by_number in sorted(versions.items())
@@ -196,6 +166,15 @@ def state_at(stores: Stores, actor: Actor, moment: datetime) -> StateAsOf:
         ),
         findings=findings_at(stores, actor, moment),
     )
+
+
+def trained_on_at(state: StateAsOf, table: str) -> dict[int, tuple[ModelVersionKey, ...]]:
+    """Return the model versions that existed, by the version of *table* that each was trained on."""
+    trained: dict[int, list[ModelVersionKey]] = {}
+    for version in (version for model in state.models for version in model.versions):
+        if version.data is not None and version.data.table == table:
+            trained.setdefault(version.data.version, []).append(version.key)
+    return {number: tuple(keys) for number, keys in trained.items()}
 
 
 def _add_facts(versions: dict[str, dict[int, VersionAsOf]], new: VersionAsOf) -> None:

@@ -11,6 +11,7 @@ from core.access.permissions import Action
 from core.audit.row_snapshots import snapshot_row
 from core.entities import Actor, Event, Finding, Outcome, Severity
 from core.errors import NotFound
+from core.features.history.moment import Moment
 from core.features.history.requests_as_of import DECISIONS
 from core.features.monitoring.findings import FindingView, view_finding
 from core.features.stores import Stores
@@ -19,11 +20,11 @@ _FINDING_ACTIONS = (*DECISIONS, Action.FINDING_OPEN, Action.RECONCILE_READ)
 _TIMES = ("due", "opened_at", "closed_at", "gone")
 
 
-def findings_at(stores: Stores, actor: Actor, moment: datetime, *, include_closed: bool = False) -> tuple[Finding, ...]:
+def findings_at(stores: Stores, actor: Actor, moment: Moment, *, include_closed: bool = False) -> tuple[Finding, ...]:
     """Return the findings open at *moment*, by due date; with *include_closed* also those closed by then, newest first.
 
     Findings that were deleted from the database since are included. The log does not hold every time at which a
-    finding was seen: *last_seen* is the last time until now, at most *moment*.
+    finding was seen: *last_seen* is the last time until now, at most the time of *moment*.
     """
     stores.audit.require(actor, Action.RECONCILE_READ)
     findings = _replay(stores, moment).values()
@@ -32,7 +33,7 @@ def findings_at(stores: Stores, actor: Actor, moment: datetime, *, include_close
     return (*opened, *closed) if include_closed else tuple(opened)
 
 
-def show_finding_at(stores: Stores, actor: Actor, finding_id: str, moment: datetime) -> FindingView:
+def show_finding_at(stores: Stores, actor: Actor, finding_id: str, moment: Moment) -> FindingView:
     """Return one finding as it was at *moment*, with its events until then.
 
     Raises:
@@ -42,20 +43,26 @@ def show_finding_at(stores: Stores, actor: Actor, finding_id: str, moment: datet
     finding = _replay(stores, moment).get(finding_id)
     if finding is None:
         stores.findings.get(finding_id)  # raises NotFound where the finding never existed
-        raise NotFound("Finding {finding_id} was opened after {moment:%Y-%m-%d}.", finding_id=finding_id, moment=moment)
+        raise NotFound(
+            "Finding {finding_id} was opened after {moment:%Y-%m-%d %H:%M} UTC.",
+            finding_id=finding_id,
+            moment=moment.time,
+        )
     view = view_finding(stores, finding)
-    return replace(view, events=tuple(event for event in view.events if event.time <= moment))
+    return replace(view, events=tuple(event for event in view.events if event.sequence <= moment.sequence))
 
 
-def _replay(stores: Stores, moment: datetime) -> dict[str, Finding]:
+def _replay(stores: Stores, moment: Moment) -> dict[str, Finding]:
     """Compute the findings, by id, that the events until *moment* leave behind."""
     findings: dict[str, Finding] = {}
-    for event in reversed(stores.audit.search(actions=_FINDING_ACTIONS, until=moment, limit=None)):
+    for event in reversed(
+        stores.audit.search(actions=_FINDING_ACTIONS, before_sequence=moment.before_sequence, limit=None)
+    ):
         if event.outcome is not Outcome.INTENT:
             _apply_event(findings, event)
     last_seen = {row.id: row.last_seen for row in stores.findings.list(include_closed=True)}
     return {
-        finding.id: replace(finding, last_seen=min(last_seen.get(finding.id, finding.last_seen), moment))
+        finding.id: replace(finding, last_seen=min(last_seen.get(finding.id, finding.last_seen), moment.time))
         for finding in findings.values()
     }
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from core.access.permissions import Action
 from core.entities import Actor, Edge, Lineage, ModelVersionKey, Node, NodeKind
 from core.errors import ModelVersionNotFound
 from core.features.history.as_of import StateAsOf, VersionAsOf, state_at
+from core.features.history.moment import Moment
 from core.features.lineage.build_graph import batch_node, model_node
 from core.features.stores import Stores
 from core.learning.kpis import metric_text
 from core.texts import text
 
 
-def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: datetime) -> tuple[VersionAsOf, Lineage]:
+def lineage_at(stores: Stores, actor: Actor, key: ModelVersionKey, moment: Moment) -> tuple[VersionAsOf, Lineage]:
     """Return a version and its lineage as they were at *moment*.
 
     Raises:
@@ -36,7 +35,7 @@ def lineage_of_state(state: StateAsOf, key: ModelVersionKey) -> Lineage:
     version = state.version(key)
     if version is None:
         raise ModelVersionNotFound(
-            "{key} did not exist at {moment:%Y-%m-%d %H:%M} UTC.", key=str(key), moment=state.moment
+            "{key} did not exist at {moment:%Y-%m-%d %H:%M} UTC.", key=str(key), moment=state.moment.time
         )
     root = model_node(key)
     nodes = [

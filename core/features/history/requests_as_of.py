@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.access.permissions import Action
-from core.audit.row_snapshots import SNAPSHOT, snapshot_row
+from core.audit.row_snapshots import SNAPSHOT, hash_of, snapshot_row
 from core.entities import (
     Actor,
     Approval,
@@ -20,6 +20,7 @@ from core.entities import (
     RequestStatus,
     Stage,
 )
+from core.features.history.moment import Moment
 from core.features.stores import Stores
 
 # Actions whose events change a request.
@@ -34,26 +35,46 @@ _PENDING = (RequestStatus.OPEN, RequestStatus.UNFINISHED)
 
 @dataclass(frozen=True, kw_only=True)
 class RequestAsOf:
-    """A request and its approvals at a given time. The request's *evidence* is empty: the log holds only its hash."""
+    """A request and its approvals at a given time.
+
+    The log holds only hashes of the evidence, *evidence_hash* and *decision_evidence_hash*. `requests_at` adds the
+    evidence from the request's row where it still has these hashes; otherwise it is empty.
+    """
 
     request: PromotionRequest
     approvals: tuple[Approval, ...] = ()
+    evidence_hash: str | None = None
+    decision_evidence_hash: str | None = None
 
     @property
     def is_pending(self) -> bool:
         return self.request.status in _PENDING
 
 
-def requests_at(stores: Stores, actor: Actor, moment: datetime, *, model: str | None = None) -> tuple[RequestAsOf, ...]:
+def requests_at(stores: Stores, actor: Actor, moment: Moment, *, model: str | None = None) -> tuple[RequestAsOf, ...]:
     """Return the requests made by *moment*, newest first, as they were then.
 
     Requests that were deleted from the database since are included.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model or "")
-    events = stores.audit.search(actions=DECISIONS, until=moment, limit=None)
+    events = stores.audit.search(actions=DECISIONS, before_sequence=moment.before_sequence, limit=None)
     requests = replay_requests(reversed(events)).values()
-    selected = [state for state in requests if model in (None, state.request.model)]
+    rows = {row.id: row for row in stores.decisions.list(model=model)}
+    selected = [
+        _with_evidence(state, rows.get(state.request.id)) for state in requests if model in (None, state.request.model)
+    ]
     return tuple(sorted(selected, key=lambda state: state.request.requested_at, reverse=True))
+
+
+def _with_evidence(state: RequestAsOf, row: PromotionRequest | None) -> RequestAsOf:
+    """Add the evidence of *row*, the request as it is now, where the log proves that it is the evidence of then."""
+    request = state.request
+    if row is not None and hash_of(row.evidence) == state.evidence_hash:
+        request = replace(request, evidence=row.evidence)
+    decided = row.decision_evidence if row is not None else None
+    if decided is not None and hash_of(decided) == state.decision_evidence_hash:
+        request = replace(request, decision_evidence=decided)
+    return replace(state, request=request)
 
 
 def replay_requests(events: Iterable[Event]) -> dict[str, RequestAsOf]:
@@ -93,7 +114,7 @@ def _first_state(event: Event, intent: Event, request_id: str) -> RequestAsOf | 
         requested_at=datetime.fromisoformat(row["requested_at"]),
         request_reason=intent.reason,
     )
-    return RequestAsOf(request=request)
+    return RequestAsOf(request=request, evidence_hash=row.get("evidence"))
 
 
 def _next_state(state: RequestAsOf, event: Event, intent: Event) -> RequestAsOf:
@@ -116,8 +137,11 @@ def _next_state(state: RequestAsOf, event: Event, intent: Event) -> RequestAsOf:
             changes[name] = dict(row[name])
     if isinstance(row.get("previous"), int):
         changes["previous"] = row["previous"]
-    return RequestAsOf(
-        request=replace(request, **changes), approvals=(*state.approvals, *_new_approvals(state, event, intent))
+    return replace(
+        state,
+        request=replace(request, **changes),
+        approvals=(*state.approvals, *_new_approvals(state, event, intent)),
+        decision_evidence_hash=row.get("decision_evidence") or state.decision_evidence_hash,
     )
 
 

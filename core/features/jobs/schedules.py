@@ -18,6 +18,8 @@ from core.jobs.triggers import next_due
 
 CRON = "cron"
 NEW_DATA = "new data"
+# How the reason of the event begins that turns a schedule off.
+TURNED_OFF = "turned off: "
 
 # Operations that write a version without changing rows, though some of them write files.
 _MAINTENANCE = frozenset(
@@ -170,7 +172,12 @@ def _turn_off(stores: Stores, trigger: Trigger, error: CoreError) -> None:
     stores.jobs.triggers.advance(stores.jobs.triggers.get(trigger.id), enabled=False)
     subject = f"schedule of {trigger.arguments.get('recipe')}"
     stores.audit.append(
-        _owner(trigger), Action.TRIGGER_WRITE.value, subject, Outcome.FAILED, reason=f"turned off: {error}"
+        _owner(trigger),
+        Action.TRIGGER_WRITE.value,
+        subject,
+        Outcome.FAILED,
+        reason=f"{TURNED_OFF}{error}",
+        before={"trigger": trigger.id},
     )
 
 

@@ -10,6 +10,9 @@ from enum import Enum
 from core.access.permissions import Action, require
 from core.entities import Actor, ModelVersion, Run, Stage
 from core.errors import RunNotFound
+from core.features.history.as_of import state_at
+from core.features.history.moment import Moment
+from core.features.history.runs_as_of import run_at, versions_at
 from core.features.lineage.version_data import with_data
 from core.features.runs.runs import run_notes
 from core.features.runs.version_metrics import VersionMetrics, read_version_metrics
@@ -53,20 +56,27 @@ class Comparison:
     versions: Mapping[str, tuple[ModelVersion, ...]] = field(default_factory=dict)
 
 
-def compare_runs(stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None) -> Comparison:
+def compare_runs(
+    stores: Stores, actor: Actor, run_ids: Sequence[str], baseline: str | None = None, *, at: Moment | None = None
+) -> Comparison:
     """Compare runs and model versions with *baseline*, or with the version in Production of their own model.
 
-    *run_ids* and *baseline* are run ids or MODEL/N. Deleted runs are compared too, with a note.
+    *run_ids* and *baseline* are run ids or MODEL/N. Deleted runs are compared too, with a note. With *at*, runs and
+    stages are those of that moment.
 
     Raises:
         RunNotFound: `missing` names all runs that do not exist, and all versions without a run.
     """
     require(actor, Action.RUN_READ)
     ids = list(dict.fromkeys(run_ids))
-    versions = stores.models.versions()
+    versions: Sequence[ModelVersion] = stores.models.versions()
+    if at is not None:
+        versions = versions_at(versions, state_at(stores, actor, at))
     registered = _versions_by_run(versions)
     all_ids = [*ids, *([baseline] if baseline else [])]
     read, version_notes = _read(stores, all_ids, versions)
+    if at is not None:
+        read = {run_id: run_at(run, at) for run_id, run in read.items() if run.started and run.started <= at.time}
     missing = tuple(run_id for run_id in all_ids if run_id not in read)
     if missing:
         raise RunNotFound(

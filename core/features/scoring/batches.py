@@ -7,17 +7,27 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from core.access.permissions import Action
-from core.entities import Actor, Commit, Outcome, PredictionBatch, Table, TableVersion
+from core.entities import Actor, Commit, Event, Outcome, PredictionBatch, Table, TableVersion
 from core.errors import BatchNotFound
+from core.features.history.moment import Moment
 from core.features.scoring.batch_metadata import BATCH
 from core.features.stores import Stores
 
 
-def list_batches(stores: Stores, actor: Actor, *, into: str | None = None) -> tuple[PredictionBatch, ...]:
-    """Return all batches, newest first, from the metadata of their commits; no rows are read."""
+def list_batches(
+    stores: Stores, actor: Actor, *, into: str | None = None, at: Moment | None = None
+) -> tuple[PredictionBatch, ...]:
+    """Return all batches, newest first, from the metadata of their commits; no rows are read.
+
+    With *at*, those whose scoring was recorded by that moment.
+    """
     stores.audit.require(actor, Action.PREDICTION_READ, into or "")
-    names = {into} if into else _scored_tables(stores)
+    scored = _scorings(stores, at)
+    names = {into} if into else {str(event.after["into"]).rpartition("@")[0] for event in scored}
     batches = [batch for name in sorted(names) for batch in _batches_of(stores, name)]
+    if at is not None:
+        recorded = {event.after.get("batch") for event in scored}
+        batches = [batch for batch in batches if batch.batch_id in recorded]
     return tuple(sorted(batches, key=lambda batch: batch.time, reverse=True))
 
 
@@ -29,10 +39,15 @@ def find_batch(stores: Stores, actor: Actor, batch_id: str) -> PredictionBatch:
     raise BatchNotFound("There is no prediction batch {batch!r}; choose a batch from the list.", batch=batch_id)
 
 
-def _scored_tables(stores: Stores) -> set[str]:
-    """Return the names of all tables that a scoring wrote to, from the audit log."""
-    scored = stores.audit.search(action=Action.PREDICTION_SCORE.value, outcome=Outcome.SUCCESS.value, limit=None)
-    return {str(event.after["into"]).rpartition("@")[0] for event in scored if event.after.get("into")}
+def _scorings(stores: Stores, at: Moment | None) -> list[Event]:
+    """Return the events of all scorings that wrote to a table."""
+    scored = stores.audit.search(
+        action=Action.PREDICTION_SCORE.value,
+        outcome=Outcome.SUCCESS.value,
+        before_sequence=at.before_sequence if at else None,
+        limit=None,
+    )
+    return [event for event in scored if event.after.get("into")]
 
 
 def _batches_of(stores: Stores, name: str) -> Iterator[PredictionBatch]:

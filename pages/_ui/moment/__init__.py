@@ -1,0 +1,1 @@
+"""The moment that the pages show: chosen in the sidebar, kept in the address and through the navigation."""
