@@ -12,10 +12,10 @@ import typer
 
 from core.commands import (
     audit,
+    comparisons,
     data,
     evidence,
     findings,
-    head_to_head,
     models,
     promotions,
     registry,
@@ -39,7 +39,7 @@ app = typer.Typer(
 data.add_to(app)
 models.add_to(app)
 runs.add_to(app)
-head_to_head.add_to(app)
+comparisons.add_to(app)
 promotions.add_to(app)
 audit.add_to(app)
 findings.add_to(app)

@@ -45,6 +45,7 @@ CoreError
 │   ├── NothingInProduction
 │   └── AddressRefused
 ├── TrainingFailed
+├── NotReproducible
 ├── ModelUnloadable
 ├── Unavailable
 │   ├── RegistryUnavailable
@@ -246,6 +247,10 @@ class AddressRefused(Refused):
 
 class TrainingFailed(CoreError):
     """The estimator refused the data. The reason is the library's message, in one line."""
+
+
+class NotReproducible(CoreError):
+    """The model version cannot be trained again. The message says what is missing."""
 
 
 class ModelUnloadable(CoreError):

@@ -21,6 +21,7 @@ from pages._models import (
     model_views,
     reproduction,
     version_tables,
+    why_moved,
 )
 from pages._runs import pictures
 from pages._ui import links, messages, pickers, session
@@ -69,12 +70,13 @@ with messages.stop_on_error():
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
     evidence_downloads.draw(stores, actor, key)
-    evidence, drawn, differences, compared, reproduce, signature, files, texts = st.tabs(
+    evidence, drawn, differences, compared, moved, reproduce, signature, files, texts = st.tabs(
         [
             t("Evidence"),
             t("Pictures"),
             t("Compare versions"),
             t("Head to head"),
+            t("Why did the KPI move?"),
             t("Reproduce"),
             t("Signature and requirements"),
             t("Files"),
@@ -98,6 +100,9 @@ with messages.stop_on_error():
     if compared.open:
         with compared:
             head_to_head.head_to_head(stores, actor, model, key)
+    if moved.open:
+        with moved:
+            why_moved.why_moved(stores, actor, model, key)
     if reproduce.open:
         with reproduce:
             reproduction.reproduction(stores, actor, key)

@@ -25,6 +25,7 @@ NOT_TEXTS: dict[str, set[str]] = {
     "pages/_models/edit_texts.py": {"Shown"},
     "pages/_models/model_views.py": {"deleted in MLflow"},
     "pages/_models/version_tables.py": {"Rows"},
+    "pages/_models/why_moved.py": {"top center"},
     "pages/_promotions/evidence_view.py": {"TestRows"},
     # Where plotly writes the value of a mark.
     "pages/_promotions/kpi_bars.py": {"middle right"},

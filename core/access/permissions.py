@@ -22,6 +22,7 @@ class Action(str, Enum):
     MODEL_COMPARE = "model.compare"
     MODEL_EDIT = "model.edit"
     MODEL_EVALUATE = "model.evaluate"
+    MODEL_EXPLAIN = "model.explain"
     PROMOTION_READ = "promotion.read"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
@@ -68,6 +69,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.MODEL_REPRODUCE,
         Action.MODEL_COMPARE,
         Action.MODEL_EVALUATE,
+        Action.MODEL_EXPLAIN,
         Action.SETTINGS_READ,
     },
     Role.SCIENTIST: _READ
@@ -78,6 +80,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.MODEL_COMPARE,
         Action.MODEL_EDIT,
         Action.MODEL_EVALUATE,
+        Action.MODEL_EXPLAIN,
         Action.RECIPE_WRITE,
         Action.PROMOTION_REQUEST,
         Action.PREDICTION_SCORE,
@@ -94,6 +97,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         Action.MODEL_COMPARE,
         Action.MODEL_EDIT,
         Action.MODEL_EVALUATE,
+        Action.MODEL_EXPLAIN,
         Action.AUDIT_EXPORT,
         Action.JOB_CANCEL,
     },

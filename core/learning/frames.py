@@ -77,8 +77,12 @@ def order_rows(rows: pa.Table) -> pa.Table:
     names = tuple(sorted(field.name for field in rows.schema if column_kind(field.type)))
     if not names or rows.num_rows < 2:
         return rows
-    hashes = pd.util.hash_pandas_object(features_frame(rows, names), index=False).to_numpy()
-    return rows.take(pa.array(np.argsort(hashes, kind="stable")))
+    return rows.take(pa.array(np.argsort(hash_rows(rows, names), kind="stable")))
+
+
+def hash_rows(rows: pa.Table, columns: tuple[str, ...]) -> np.ndarray:
+    """Return a hash (rows,) of each row's values in *columns*; equal values have equal hashes in every table."""
+    return pd.util.hash_pandas_object(features_frame(rows, columns), index=False).to_numpy()
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -28,6 +28,7 @@ _VERBS: dict[str, str] = {
     Action.MODEL_COMPARE: text("compared"),
     Action.MODEL_EDIT: text("edited"),
     Action.MODEL_EVALUATE: text("evaluated"),
+    Action.MODEL_EXPLAIN: text("explained the KPIs of"),
     Action.PROMOTION_REQUEST: text("requested promotion"),
     Action.PROMOTION_DECIDE: text("decided"),
     Action.PROMOTION_ROLLBACK: text("rolled back"),

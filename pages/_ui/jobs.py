@@ -23,6 +23,7 @@ _KINDS = {
     "reproduce": text("Reproduction"),
     "head-to-head": text("Comparison"),
     "evaluate": text("Evaluation"),
+    "why-moved": text("Change of KPIs"),
     "accept": text("Acceptance"),
 }
 _LINES = 300
@@ -115,6 +116,9 @@ def link(job: Job, label: str) -> None:
     elif job.kind == "head-to-head":
         version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
         links.link("models", label, models_tab=t("Head to head"), models_compared=job.id, **version)
+    elif job.kind == "why-moved":
+        version = {"models_model": str(job.arguments["model"]), "models_version": str(job.arguments["model_version"])}
+        links.link("models", label, models_tab=t("Why did the KPI move?"), models_moved=job.id, **version)
     elif job.kind == "accept":
         links.link("promotions", label, promotions_tab=t("Differences"), promotions_accept=job.id)
 

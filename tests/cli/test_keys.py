@@ -183,6 +183,29 @@ KEYS: dict[str, Any] = {
         "pictures": {"task": str, "confusion": {"labels": [str]}, "importance": [{"column": str, "mean": float}]},
         "notes": [str],
     },
+    "why-moved": {
+        "kpi": str,
+        "answer": str,
+        "first": str,
+        "second": str,
+        "data": str,
+        "rows": int,
+        "left_out": int,
+        "factors": [{"name": str, "before": str, "after": str}],
+        "inseparable": list,
+        "metrics": {
+            "f1": {
+                "first_logged": float,
+                "second_logged": float,
+                "parts": [{"name": str, "difference": float, "low": float, "high": float}],
+                "not_explained": {"difference": float, "low": float, "high": float},
+                "total": {"difference": float, "low": float, "high": float},
+                "test_rows": float,
+            }
+        },
+        "coalitions": [{"second": list, "metrics": dict}],
+        "notes": [str],
+    },
     "audit log": [
         {
             "sequence": int,
@@ -269,6 +292,7 @@ def test_every_command_answers_with_the_keys_that_stay(
     assert command("impact", f"{TABLE}@1", "--json").json["predictions"]
     ask("reproduce", "iris_classifier/2")
     ask("head-to-head", "iris_classifier/1", "iris_classifier/3", "--table", "iris_training_data@2")
+    ask("why-moved", "iris_classifier/1", "iris_classifier/3", "--repeats", "0")
     ask("evaluate", "iris_classifier/1", "--table", "iris_training_data@2")
 
     ask("compare-versions", "iris_classifier/1", "iris_classifier/3")

@@ -21,6 +21,7 @@ TABLE = {
     "model.compare": "x x x .",
     "model.edit": ". x x .",
     "model.evaluate": "x x x .",
+    "model.explain": "x x x .",
     "promotion.read": "x x x x",
     "promotion.request": ". x . .",
     "promotion.decide": ". . x .",

@@ -167,6 +167,28 @@ def test_pictures_are_drawn_on_a_chosen_table_version(opened: Opened, sample_sto
     assert f"**accuracy** {result['metrics']['accuracy']:.4g}" in words
 
 
+def test_the_change_of_a_kpi_is_explained(opened: Opened, sample_stores: Stores, auditor: Actor) -> None:
+    address = {"models_model": "iris_classifier", "models_version": "3", "models_tab": "Why did the KPI move?"}
+    test = opened("models", "auditor", models_moved_from="1", **address)
+    assert "No change of a KPI was explained yet" in said(test)
+    differs = next(frame.value for frame in test.dataframe if "Differs" in frame.value)
+    assert differs["iris_classifier/1"].tolist() == ["iris_training_data@0"]
+    test.number_input[0].set_value(0)
+    next(button for button in test.button if button.label == "Explain the change").click().run()
+    (job,) = sample_stores.jobs.list(kind="why-moved")
+    assert (job.arguments["against_version"], job.arguments["model_version"], job.arguments["repeats"]) == (1, 3, 0)
+    result = run_service(sample_stores, auditor, job.kind, job.arguments, Silent())
+    test = opened("models", "manager", models_moved_kpi="accuracy", **address)
+    assert not test.exception
+    values = result["metrics"]["accuracy"]
+    assert f"Of {values['logged_difference']:+.3g} accuracy" in said(test).replace("\\", "")
+    parts = next(frame.value for frame in test.dataframe if "Step" in frame.value).set_index("Step")["accuracy"]
+    assert parts.iloc[0] + parts.iloc[1:-1].sum() == pytest.approx(parts.iloc[-1])
+    chart = json.loads(test.get("plotly_chart")[0].proto.spec)
+    bars = [bar["x"] for bar in chart["data"] if bar["type"] == "bar"]
+    assert bars == [[values["parts"][0]["difference"]], [0.0], [values["test_rows"]]]
+
+
 def test_pictures_of_a_version_stand_beside_those_of_production(opened: Opened, sample_stores: Stores) -> None:
     sample_stores.models.set_stages("iris_classifier", {1: Stage.PRODUCTION})
     test = opened("models", models_model="iris_classifier", models_version="3", models_tab="Pictures")

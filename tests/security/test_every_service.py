@@ -31,6 +31,7 @@ from core.features.history import (
 )
 from core.features.history.moment import Moment, moment_at
 from core.features.jobs import jobs, run_job, schedules
+from core.features.kpi_change import what_differs, why_moved
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.notifications import status
@@ -258,6 +259,13 @@ SERVICES: dict[str, tuple[str, Call]] = {
     ),
     "evaluate.evaluate": ("model.evaluate", lambda g, a: evaluate.evaluate(g.stores, a, UNKNOWN, table=IRIS)),
     "evaluate.past_evaluations": ("model.read", lambda g, a: evaluate.past_evaluations(g.stores, a, KEY)),
+    "what_differs.what_differs": ("model.read", lambda g, a: what_differs.what_differs(g.stores, a, KEY, UNKNOWN)),
+    "why_moved.submit_why_moved": (
+        "model.explain",
+        lambda g, a: why_moved.submit_why_moved(g.stores, a, KEY, UNKNOWN),
+    ),
+    "why_moved.why_moved": ("model.explain", lambda g, a: why_moved.why_moved(g.stores, a, KEY, UNKNOWN)),
+    "why_moved.past_answers": ("model.read", lambda g, a: why_moved.past_answers(g.stores, a, KEY)),
     "reproduce.past_reproductions": ("model.read", lambda g, a: reproduce.past_reproductions(g.stores, a, KEY)),
     "runs.show_run": ("run.read", lambda g, a: runs.show_run(g.stores, a, str(g.batch.run_id))),
     "schedules.list_triggers": ("job.read", lambda g, a: schedules.list_triggers(g.stores, a)),

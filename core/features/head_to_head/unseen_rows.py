@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from core.entities import ModelVersionKey, Run, TableVersion
@@ -12,7 +11,7 @@ from core.features.lineage.provenance import data_sources
 from core.features.lineage.version_data import identities_of
 from core.features.stores import Stores
 from core.features.training.logged_recipe import logged_recipe
-from core.learning.frames import column_kind, features_frame
+from core.learning.frames import column_kind, hash_rows
 from core.learning.safety.inspect_model import ModelInfo
 from core.learning.training import training_rows
 from core.texts import joined, text
@@ -69,16 +68,15 @@ def is_unseen(
 
 def is_among(rows: pa.Table, trained: pa.Table) -> np.ndarray:
     """Return which of *rows* have the values of a row of *trained* in the columns that both have: a mask (rows,)."""
-    columns = tuple(
-        sorted(name for name in rows.column_names if name in trained.column_names and _usable(rows, trained, name))
-    )
-    return np.isin(_hashes(rows, columns), _hashes(trained, columns))
+    columns = shared_columns(rows, trained)
+    return np.isin(hash_rows(rows, columns), hash_rows(trained, columns))
 
 
-def _usable(rows: pa.Table, trained: pa.Table, name: str) -> bool:
-    kinds = {column_kind(table.schema.field(name).type) for table in (rows, trained)}
-    return len(kinds) == 1 and None not in kinds
+def shared_columns(*tables: pa.Table) -> tuple[str, ...]:
+    """Return the names of the columns that all *tables* have in one kind, and that can be hashed."""
 
+    def is_shared(name: str) -> bool:
+        kinds = {column_kind(table.schema.field(name).type) for table in tables if name in table.column_names}
+        return all(name in table.column_names for table in tables) and len(kinds) == 1 and None not in kinds
 
-def _hashes(rows: pa.Table, columns: tuple[str, ...]) -> np.ndarray:
-    return pd.util.hash_pandas_object(features_frame(rows, columns), index=False).to_numpy()
+    return tuple(sorted(filter(is_shared, tables[0].column_names)))

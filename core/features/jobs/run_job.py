@@ -13,6 +13,8 @@ from core.features.head_to_head.evaluate import JOB_KIND as EVALUATE
 from core.features.head_to_head.evaluate import evaluate
 from core.features.head_to_head.head_to_head import head_to_head
 from core.features.head_to_head.result import serialize as head_to_head_result
+from core.features.kpi_change.result import serialize as why_moved_result
+from core.features.kpi_change.why_moved import why_moved
 from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.takeover.accept_registry import JOB_KIND as ACCEPT
@@ -83,12 +85,21 @@ def _evaluate(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progre
     }
 
 
+def _why_moved(stores: Stores, actor: Actor, arguments: Mapping[str, Any], progress: Progress) -> Mapping[str, Any]:
+    options = dict(arguments)
+    second = ModelVersionKey(model=options.pop("model"), version=options.pop("model_version"))
+    first = ModelVersionKey(model=options.pop("against"), version=options.pop("against_version"))
+    result = why_moved_result(why_moved(stores, actor, first, second, progress=progress, **options))
+    return {name: result[name] for name in ("first", "second", "data", "rows", "left_out", "factors", "metrics")}
+
+
 HANDLERS: dict[str, Handler] = {
     "train": _train,
     "score": _score,
     "reproduce": _reproduce,
     "head-to-head": _head_to_head,
     EVALUATE: _evaluate,
+    "why-moved": _why_moved,
     ACCEPT: _accept,
 }
 
@@ -99,6 +110,7 @@ ACTIONS = {
     ACCEPT: Action.REGISTRY_ACCEPT,
     "head-to-head": Action.MODEL_COMPARE,
     EVALUATE: Action.MODEL_EVALUATE,
+    "why-moved": Action.MODEL_EXPLAIN,
 }
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from core.access.permissions import Action
-from core.delta.content_hash import content_sha256
 from core.entities import (
     Actor,
     DataSource,
@@ -23,46 +21,26 @@ from core.entities import (
     Reproduced,
     Reproduction,
     Run,
-    Table,
-    TableVersion,
 )
-from core.errors import (
-    BadParameter,
-    CoreError,
-    DataUnreadable,
-    EngineFailed,
-    ModelUnloadable,
-    NotFound,
-    RecipeNotFound,
-    TrainingFailed,
-)
-from core.features.lineage.identity import identity_of
+from core.errors import BadParameter, CoreError, NotFound, NotReproducible, TrainingFailed
 from core.features.lineage.provenance import data_sources
-from core.features.lineage.version_data import recorded_data, run_of, why_not_opened
+from core.features.lineage.version_data import run_of
 from core.features.runs.version_metrics import metrics_of_version
 from core.features.stores import Stores
 from core.features.training.git_commit import code_tags
-from core.features.training.logged_recipe import logged_recipe, refuse_external
 from core.features.training.reproduction_verdict import judge, pair_metrics
+from core.features.training.retraining import pinned_training, read_artifact, read_training_data, recipe_of
 from core.jobs.progress import Progress, Silent
 from core.learning.packaging import requirements
-from core.learning.safety.inspect_model import ModelInfo, inspect_model
+from core.learning.safety.inspect_model import ModelInfo
 from core.learning.scoring import predict
 from core.learning.training import Fitted, Split, evaluate, fit, split
-from core.texts import joined, text
+from core.texts import text
 
 if TYPE_CHECKING:
     import numpy as np
 
 TOLERANCE = 1e-3
-
-
-class _NotReproducible(Exception):
-    """The version cannot be trained again, for the reason *why*. It becomes a verdict and never leaves this file."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 def submit_reproduction(
@@ -101,12 +79,11 @@ def reproduce(
         version = stores.models.version(key)
         run = run_of(stores, version)
         sources = [source for source in data_sources(stores, run, version) if source.is_training]
-        source = sources[0]
         try:
             logged = metrics_of_version(stores, version, run).values
             reproduction = _train_again(stores, key, run, logged, sources, tolerance, watch)
-        except _NotReproducible as error:
-            reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=error.why, data=source.key)
+        except NotReproducible as error:
+            reproduction = Reproduction(model=key, verdict=Reproduced.IMPOSSIBLE, why=str(error), data=sources[0].key)
         record.after = serialize(reproduction)
         watch.report(1.0, text("{model}: {verdict}", model=key, verdict=reproduction.verdict.value))
     return reproduction
@@ -143,27 +120,12 @@ def _train_again(
     tolerance: float,
     watch: Progress,
 ) -> Reproduction:
-    if run is None:
-        raise _NotReproducible(text("The run is not in MLflow, so its parameters are unknown."))
-    source = sources[0]
-    if source.claimed is None and source.version is None:
-        raise _NotReproducible(text("The run names no data version, so the training rows are unknown."))
-    table, data = source.resolved, source.key
-    if table is None or data is None:
-        raise _NotReproducible(why_not_opened(source))
-    try:
-        refuse_external(run, data)
-    except RecipeNotFound as error:
-        raise _NotReproducible(str(error)) from error
-    _require_training_data(stores, key, run, sources)
-    watch.report(0.02, text("reading {data}", data=data))
-    rows = _rows(stores, run, table, data, watch)
+    training = pinned_training(stores, key, run, sources)
+    watch.report(0.02, text("reading {data}", data=training.data))
+    rows = read_training_data(stores, training, watch)
     with tempfile.TemporaryDirectory(prefix="modelledger-") as folder:
-        artifact, info = _artifact(stores, key, Path(folder))
-        try:
-            recipe = logged_recipe(run, key, data, info)
-        except RecipeNotFound as error:
-            raise _NotReproducible(str(error)) from error
+        artifact, info = read_artifact(stores, key, Path(folder))
+        recipe = recipe_of(training, info)
         watch.checkpoint()
         watch.report(0.2, text("fitting {estimator}", estimator=recipe.estimator))
         try:
@@ -175,61 +137,21 @@ def _train_again(
                 "TestRows": len(data_split.test),
             }
         except (TrainingFailed, BadParameter, NotFound) as error:
-            raise _NotReproducible(text("The training fails now: {reason}", reason=str(error))) from error
+            raise NotReproducible("The training fails now: {reason}", reason=str(error)) from error
         watch.report(0.9, text("comparing the predictions"))
         answers, problem = _compare_predictions(artifact, fitted, data_split)
     metrics = pair_metrics(logged, again)
     verdict, why = judge(metrics, answers, problem, tolerance)
     watch.line(why)
     return Reproduction(
-        model=key, verdict=verdict, why=why, data=data, metrics=metrics, answers=answers, changed=_changed(run, info)
+        model=key,
+        verdict=verdict,
+        why=why,
+        data=training.data,
+        metrics=metrics,
+        answers=answers,
+        changed=_changed(training.run, info),
     )
-
-
-def _require_training_data(stores: Stores, key: ModelVersionKey, run: Run, sources: Sequence[DataSource]) -> None:
-    """Raise if a table is not the one of the training. Another table passes if its rows are equal."""
-    for source, recorded in recorded_data(run, stores.models.version(key), sources):
-        if source.resolved is None or source.version is None:
-            continue
-        identity = identity_of(stores, source.resolved, source.version, recorded)
-        if identity is None or not identity.is_contradicted:
-            continue
-        with suppress(DataUnreadable, EngineFailed):  # then what the log says counts
-            identity = identity_of(stores, source.resolved, source.version, recorded, with_content=True) or identity
-        if identity.is_contradicted:
-            raise _NotReproducible(joined(identity.contradictions))
-
-
-def _rows(stores: Stores, run: Run, table: Table, data: TableVersion, watch: Progress) -> pa.Table:
-    try:
-        verdict = stores.engine.readable(table, data.version)
-        if not verdict.is_readable:
-            raise _NotReproducible(text("{data} can no longer be read: {reason}", data=data, reason=verdict.reason))
-        rows = stores.engine.read(table, version=data.version)
-    except (NotFound, DataUnreadable, EngineFailed) as error:
-        raise _NotReproducible(text("{data} cannot be read: {reason}", data=data, reason=str(error))) from error
-    digest, logged = content_sha256(rows.schema, rows.to_batches()), run.tags.get("delta.content_sha256")
-    watch.line(text("{rows} rows, content SHA-256 {digest}", rows=rows.num_rows, digest=digest))
-    if logged is not None and logged != digest:
-        raise _NotReproducible(
-            text(
-                "{data} no longer holds the training rows: their content SHA-256 was {logged}, and now it is {digest}.",
-                data=data,
-                logged=logged,
-                digest=digest,
-            )
-        )
-    return rows
-
-
-def _artifact(stores: Stores, key: ModelVersionKey, folder: Path) -> tuple[Path, ModelInfo]:
-    try:
-        artifact = stores.models.download(key, folder)
-        return artifact, inspect_model(artifact)
-    except (NotFound, ModelUnloadable) as error:
-        raise _NotReproducible(
-            text("The artifact cannot be read, so there is no model to compare with: {reason}", reason=str(error))
-        ) from error
 
 
 def _report(watch: Progress, fraction: float, line: str) -> None:

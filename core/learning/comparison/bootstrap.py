@@ -6,6 +6,7 @@ one resampling of the sums serves all KPIs of both models. The rows stay paired:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -79,6 +80,24 @@ def resample_cells(cells: np.ndarray, counts: np.ndarray, *, resamples: int = RE
     for start, stop in _steps(resamples, len(counts)):
         sums[start:stop] = random.multinomial(count, counts / count, size=stop - start) @ cells
     return Resampled(observed=counts @ cells, resamples=sums)
+
+
+def poisson_counts(keys: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return how often each row is drawn (rows,): counts with the Poisson distribution of mean 1.
+
+    *keys* (rows,) are the rows' 64-bit hashes. A count depends on the key and on *seed* alone, so a row that two tables
+    share is drawn equally often from both.
+
+    Source: Hanley and MacGibbon, Creating non-parametric bootstrap samples using Poisson frequencies, Computer Methods
+    and Programs in Biomedicine 83, 2006. The mixing is the output function of SplitMix64 (Steele, Lea and Flood, 2014).
+    """
+    with np.errstate(over="ignore"):
+        mixed = keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    uniform = ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    chances = [math.exp(-1.0) / math.factorial(count) for count in range(18)]
+    return np.searchsorted(np.cumsum(chances), uniform, side="right")
 
 
 def _steps(resamples: int, size: int) -> list[tuple[int, int]]:

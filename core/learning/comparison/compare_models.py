@@ -87,7 +87,7 @@ def compare_classifiers(
     if first.probabilities is not None and second.probabilities is not None:
         area = compare_areas(actual, first.probabilities, second.probabilities, labels)
         differences.append(_difference("roc_auc", values, (area.low, area.high)))
-        losses = _log_losses(actual, (first.probabilities, second.probabilities), labels)
+        losses = log_losses(actual, (first.probabilities, second.probabilities), labels)
         interval = (
             (math.nan, math.nan)
             if losses is None
@@ -209,10 +209,11 @@ class _Cells:
         return np.asarray(np.divide(right, below, out=np.zeros(np.shape(right)), where=below > 0))
 
 
-def _log_losses(
-    actual: np.ndarray, probabilities: tuple[np.ndarray, np.ndarray], labels: np.ndarray
-) -> np.ndarray | None:
-    """Return the loss of each row for both models (rows, 2); None if a class has no probability."""
+def log_losses(actual: np.ndarray, probabilities: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray | None:
+    """Return the loss of each row for each model (rows, models); None if a class has no probability.
+
+    *probabilities* has a table (rows, classes) per model, in the order of *labels*.
+    """
     order = np.argsort(labels)
     position = order[np.searchsorted(labels, actual, sorter=order).clip(max=len(labels) - 1)]
     if not (labels[position] == actual).all() or len(labels) < 2:

@@ -49,8 +49,8 @@ def compare_areas(
     areas, terms = np.zeros(2), np.zeros(len(actual))
     for column in columns:
         member = members[column]
-        area_first, terms_first = _area(member, first[:, column])
-        area_second, terms_second = _area(member, second[:, column])
+        area_first, terms_first = area_terms(member, first[:, column])
+        area_second, terms_second = area_terms(member, second[:, column])
         areas += np.array([area_first, area_second]) / len(columns)
         terms += (terms_second - terms_first) / len(columns)
     error = math.sqrt(_variance(terms, members[1]) if len(classes) == 2 else float(np.sum(terms**2)))
@@ -67,8 +67,11 @@ def compare_areas(
     )
 
 
-def _area(member: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the area and, for each row, its deviation from the area divided by the number of rows of its kind."""
+def area_terms(member: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the area and, for each row, its deviation from the area divided by the number of rows of its kind.
+
+    *member* (rows,) says which rows are of the class that *scores* (rows,) predicts.
+    """
     from scipy.stats import rankdata
 
     positive, negative = scores[member], scores[~member]

@@ -1,0 +1,1 @@
+"""KPI change: why a KPI moved between two model versions."""
