@@ -19,6 +19,8 @@ from core.errors import AddressRefused, BadSettings, NotDelivered, first_line
 from core.texts import text
 
 CONNECT_TIMEOUT_S = 5.0
+# A name can have any number of addresses, and each can take the whole timeout.
+_MOST_TRIED = 3
 _Address = IPv4Address | IPv6Address
 
 # No setting allows these. 169.254.0.0/16 holds the metadata services of AWS, Azure, Google Cloud and OpenStack.
@@ -145,7 +147,7 @@ def connect(host: str, port: int, allowed: Allowed, *, is_encrypted: bool = True
         AddressRefused, NotDelivered.
     """
     failure: OSError | None = None
-    for address in resolve(host, port, allowed, is_encrypted=is_encrypted):
+    for address in resolve(host, port, allowed, is_encrypted=is_encrypted)[:_MOST_TRIED]:
         try:
             return socket.create_connection((address, port), timeout=CONNECT_TIMEOUT_S)
         except OSError as error:

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,9 +24,10 @@ from core.database.engine import Database
 from core.database.tables import notification_channels
 from core.delivery.progress import NotificationProgress
 from core.entities import Actor, Event, Outcome, Severity, Stage
-from core.errors import BadSettings, NotDelivered, NotFound
+from core.errors import AlreadyDecided, BadSettings, EvidenceChanged, NotDelivered, NotFound
 from core.features.admin.doctor import run_checks
 from core.features.monitoring.findings import assign_finding, open_finding
+from core.features.monitoring.reconcile import resolve_request
 from core.features.notifications import sender
 from core.features.notifications.channels import read_channels
 from core.features.notifications.messages import Kind, read_messages
@@ -36,6 +39,8 @@ from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
 from core.settings import load_settings
 from tests.features.forked import start
+from tests.features.test_evidence import edit_metric, left
+from tests.features.test_worker import until
 from tests.receivers import SECRET, Hook, certificate, hook, mailbox
 
 HOOK = {"name": "hook", "kind": "webhook", "url_env": "HOOK_URL", "secret_env": "HOOK_SECRET"}
@@ -311,6 +316,31 @@ def send_and_die(home: str) -> None:
         Sender(open_stores(load_settings(home=Path(home)))).send_due()
 
 
+@pytest.mark.slow
+def test_a_real_worker_sends_is_killed_and_the_next_one_repeats_and_ends_in_the_middle_of_a_delivery(
+    configure: Callable[..., Stores], receiver: Hook
+) -> None:
+    stores = configure(inspect_every_s="0", head_every_h="0")
+    command = [sys.executable, "-m", "core", "worker"]
+    with subprocess.Popen(command) as first:
+        until(lambda: progress(stores))
+        receiver.silent = True
+        ask(stores, 1)
+        until(lambda: receiver.received)
+        first.kill()
+    receiver.silent = False
+    change_row(stores, lease_expires=datetime.now(UTC) - timedelta(seconds=1))
+    with subprocess.Popen(command) as second:
+        until(lambda: progress(stores).last_sent)
+        assert len(receiver.ids) == 2
+        assert len(set(receiver.ids)) == 1
+        receiver.silent = True
+        ask(stores, 2)
+        until(lambda: len(receiver.received) == 3)
+        second.terminate()
+        assert second.wait(30) == 0
+
+
 def test_a_receiver_that_never_answers_holds_up_no_decision(
     configure: Callable[..., Stores], receiver: Hook, sample: Path, scientist: Actor, manager: Actor
 ) -> None:
@@ -384,23 +414,38 @@ def test_events_of_real_services_become_the_sentences(
     ]
 
 
-def test_a_request_that_expired_at_its_decision_is_a_decision(
-    configure: Callable[..., Stores],
+def test_a_request_that_expires_at_its_decision_is_reported_once(
+    configure: Callable[..., Stores], sample: Path, scientist: Actor, manager: Actor
 ) -> None:
-    stores = configure()
-    actor = Actor(name="manager", roles=frozenset(), channel="test")
-    event = stores.audit.append(
-        actor,
-        "promotion.decide",
-        "churn/2",
-        Outcome.DENIED,
-        reason="Request r has expired: the evidence changed.",
-        before={"request": "r", "status": "open"},
-        after={"binds": {"request": {"status": "expired"}}},
-    )
-    (message,) = read_messages(event)
-    assert (message.kind, message.text) == (Kind.DECISION, "The request for churn/2 has expired.")
+    stores = configure(policies={"*": [{"gate": "stage_changes"}]})
+    request = request_promotion(stores, scientist, model=MODEL, version=2, to=Stage.STAGING, reason="look")
+    begin = stores.audit.head()[0]
+    edit_metric(stores, 2)
+    with pytest.raises(EvidenceChanged):
+        approve(stores, manager, request.id, reason="fine")
+    with pytest.raises(AlreadyDecided):
+        approve(stores, manager, request.id, reason="once more")
+    (message,) = [message for event in stores.audit.events(after_sequence=begin) for message in read_messages(event)]
+    assert (message.kind, message.text) == (Kind.DECISION, "The request for iris_classifier/2 has expired.")
     assert message.facts["status"] == "expired"
+    assert "request it again" in message.reason
+
+
+def test_an_interrupted_decision_is_reported_when_it_is_resolved(
+    configure: Callable[..., Stores],
+    sample: Path,
+    scientist: Actor,
+    manager: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores = configure(policies={"*": [{"gate": "stage_changes"}]})
+    request = request_promotion(stores, scientist, model=MODEL, version=2, to=Stage.STAGING, reason="look")
+    begin = stores.audit.head()[0]
+    left(stores, manager, request, monkeypatch, moved=1)
+    resolve_request(stores, manager, request.id, reason="restart")
+    (message,) = [message for event in stores.audit.events(after_sequence=begin) for message in read_messages(event)]
+    assert message.text == "manager resolved the unfinished decision on iris_classifier/2: approved."
+    assert message.facts["status"] == "approved"
 
 
 def test_an_approval_of_two_is_for_managers(configure: Callable[..., Stores]) -> None:
@@ -498,7 +543,7 @@ def test_a_mistake_in_the_settings_is_one_sentence(
 
 def test_settings_come_from_the_file_too(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    (tmp_path / ".env").write_text(f"HOOK_SECRET={SECRET}\n")
     (tmp_path / "modelledger.toml").write_text(
         """
 base_url = "https://ledger.bank.example"
@@ -519,7 +564,9 @@ host = "mail.bank.example"
 from = "ledger@bank.example"
 """
     )
-    channels = read_channels(load_settings(home=home))
+    settings = load_settings(home=home)
+    channels = read_channels(settings)
+    assert {SECRET, "https://hooks.bank.example/c4nary"} <= set(settings.secret_values)
     assert [(channel.name, channel.place) for channel in channels] == [
         ("managers", "hooks.bank.example"),
         ("post", "ann@bank.example"),
