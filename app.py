@@ -1,4 +1,4 @@
-"""ModelLedger: page configuration, the session's actor, and the navigation. It reads no data and decides nothing."""
+"""ModelLedger: page configuration, the session's actor, and the navigation with counts of what is pending."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._live import live
 from pages._server import heap
 from pages._ui import navigation, session
 from pages._ui.texts import t
@@ -22,7 +23,8 @@ st.logo(str(_IMAGES / "logo.svg"), icon_image=str(_IMAGES / "favicon.png"), size
 
 
 with session.app_run() as actor:
-    page = navigation.for_actor(actor)
+    page, title = navigation.for_actor(actor, live.counts(actor))
+    st.set_page_config(page_title=title)
     try:
         page.run()
     finally:

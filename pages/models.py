@@ -69,6 +69,8 @@ with messages.stop_on_error():
     with st.container(horizontal=True):
         links.link("runs", t("Compare newest versions"), runs=ids)
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
+        if key.version == model.production and session.may(actor, Action.PROMOTION_ROLLBACK):
+            links.link("promotions", t("Roll back"), promotions_tab=t("Roll back"), promotions_back=key.model)
     evidence_downloads.draw(stores, actor, key)
     evidence, drawn, differences, compared, moved, reproduce, signature, files, texts = st.tabs(
         [

@@ -13,6 +13,7 @@ from core.features.monitoring.overview import Overview
 from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQUEST
 from pages._audit import event_views, finding_views
 from pages._history import as_of
+from pages._live import live
 from pages._overview import cards, model_table
 from pages._promotions import takeover_view
 from pages._ui import cached_readers, escaping, jobs, links, messages, session
@@ -84,6 +85,7 @@ with messages.stop_on_error():
     if (moment := session.moment()) is not None:
         as_of.show_overview(state_at(stores, actor, moment))
         st.stop()
+    live.watch(stores, actor)
     overview = cached_readers.overview(stores, actor)
 if not overview.tables and not overview.serving:
     st.info(t("No tables yet. Ingest a CSV or Parquet file on the page **Tables**, then train a model on it."))

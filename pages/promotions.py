@@ -13,11 +13,9 @@ from core.features.head_to_head.comparison_of_check import comparison_of_check
 from core.features.monitoring.findings import list_findings
 from core.features.open_requests.present_gates import present_gates, present_gates_of
 from core.features.promotion.request_promotion import list_requests
-from core.features.promotion.roll_back import roll_back
-from core.features.promotion.rollback_checks import list_rollback_targets
-from core.features.runs.models import list_models
 from core.texts import text
 from pages._audit import finding_forms, finding_views
+from pages._live import live
 from pages._promotions import (
     differences_view,
     gate_views,
@@ -26,7 +24,7 @@ from pages._promotions import (
     request_detail,
     request_form,
     requests_table,
-    stages_table,
+    roll_back,
 )
 from pages._promotions.single_press import SinglePressForm
 from pages._runs import pictures
@@ -98,39 +96,11 @@ def _next_step(request: PromotionRequest, emergency: Finding | None) -> Callable
     return None
 
 
-def roll_back_form() -> None:
-    """Return to an earlier version, after a check that it loads and its data is readable."""
-    models = [model for model in list_models(stores, actor) if model.versions]
-    models.sort(key=lambda model: model.production is None)
-    name = pickers.model(models, "promotions_back")
-    model = next((model for model in models if model.name == name), None)
-    if model is None:
-        st.info(t("No model versions yet. Train one on the page **Training**."))
-        return
-    stages_table.stages_table({str(version.version): version.stage.value for version in model.versions})
-    if not session.may(actor, Action.PROMOTION_ROLLBACK):
-        st.info(t("Only managers can roll back."))
-        return
-    targets = list_rollback_targets(stores, actor, model.name)
-    if not targets:
-        st.info(t("No version to roll back to: no version was in Production before, and none is older."))
-        return
-    promotion_forms.show_rollback_policy(stores, model.name)
-    seen_decisions = promotion_forms.decisions_when_drawn(stores, actor, model.name, "back")
-    with st.form("promotions_back_form"):
-        to = promotion_forms.target_picker(targets)
-        reason = promotion_forms.reason_field()
-        if st.form_submit_button(t("Roll back"), type="primary", icon=":material/undo:"):
-            with st.spinner(t("Checking that the model loads and its data is readable")):
-                rollback = roll_back(stores, actor, model.name, to=to, reason=reason, seen_decisions=seen_decisions)
-            messages.notify(promotion_forms.rollback_message(stores, rollback))
-            st.rerun()
-
-
 st.title(t("Promotions"))
 messages.show_notification()
 if (moment := session.moment()) is not None:
     promotions_as_of.draw(stores, actor, moment)
+live.watch(stores, actor)
 tabs = st.tabs(
     (t("Requests"), t("Request promotion"), t("Roll back"), t("Differences")),
     key="promotions_tab",
@@ -140,7 +110,7 @@ tabs = st.tabs(
 bodies: tuple[Callable[[], None], ...] = (
     requests,
     partial(request_form.draw, stores, actor),
-    roll_back_form,
+    partial(roll_back.draw, stores, actor),
     partial(differences_view.draw, stores, actor),
 )
 for tab, body in zip(tabs, bodies, strict=True):

@@ -17,6 +17,7 @@ from core.access.permissions import Action
 from core.access.permissions import require as require_permission
 from core.audit.canonical_json import canonical, storable
 from core.audit.hash_chain import GENESIS, chain_fault, event_hash
+from core.audit.latest_change import LatestChange
 from core.audit.open_operations import OpenIntents
 from core.audit.row_snapshots import SNAPSHOT, Rows, RowSnapshot
 from core.database.engine import Database
@@ -51,6 +52,7 @@ class AuditLog:
         """*redact* masks secrets in subjects, in reasons (which may be error messages), in *before* and *after*."""
         self._database = database
         self._redact = redact or redactor()
+        self.latest_change = LatestChange(database)
         self._open = OpenIntents(
             head=self.head, scan=self._scan_unfinished, after=lambda number: self.events(after_sequence=number)
         )

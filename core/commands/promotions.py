@@ -22,11 +22,11 @@ from core.commands.options import (
 from core.entities import Actor, Approval, Finding, GateCheck, GateResult, PromotionRequest, RequestStatus, Stage
 from core.features.history.requests_as_of import requests_at
 from core.features.monitoring import reconcile
-from core.features.monitoring.decision_findings import findings_of_decision
+from core.features.monitoring.decision_findings import About, findings_of_decision
 from core.features.monitoring.findings import list_findings
 from core.features.open_requests.present_gates import PresentGates, present_gates_of
 from core.features.promotion import decide, request_promotion
-from core.features.promotion.roll_back import roll_back
+from core.features.promotion.roll_back import RollbackPreview, preview_rollback, roll_back
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Request id.")]
 
@@ -70,14 +70,22 @@ def reject(request_id: RequestId, as_: Decider, reason: Reason, as_json: Json = 
 def rollback(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Registered model.")],
     as_: Decider,
-    reason: Reason,
+    reason: OptionalReason = "",
     to: Annotated[
         int | None,
         typer.Option("--to", min=1, metavar="N", help="Version to roll back to. Default: the previous one."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run the checks and show the consequences. Change nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put an earlier version back into Production."""
+    """Put an earlier version back into Production. The rollback needs a reason; a dry run needs none."""
+    if dry_run:
+        actor = get_actor(as_)
+        preview = preview_rollback(get_stores(), actor, model, to=to)
+        write_answer(_preview_document(actor, preview), as_json=as_json)
+        return
     decision = roll_back(get_stores(), get_actor(as_), model, to=to, reason=reason)
     write_answer(request_document(decision), as_json=as_json)
 
@@ -165,18 +173,44 @@ def _findings_document(
     """What `requests` adds for an open request: the open findings about the candidate, its data and its rival."""
     check = present.check if present else request.at_request
     found = findings_of_decision(findings, request, check) if request.status is RequestStatus.OPEN else ()
+    return {"findings": _found_documents(found)}
+
+
+def _found_documents(found: tuple[tuple[About, Finding], ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": finding.id,
+            "about": about.value.replace(" ", "_"),
+            "kind": finding.kind,
+            "subject": finding.subject,
+            "severity": finding.severity,
+            "detail": finding.detail,
+        }
+        for about, finding in found
+    ]
+
+
+def _preview_document(actor: Actor, preview: RollbackPreview) -> dict[str, Any]:
+    """The answer of `rollback --dry-run`: what would happen, and the checks with their results now."""
+    candidate = preview.check.evidence["candidate"] if preview.check.evidence else {}
+    findings = list_findings(get_stores(), actor)
     return {
-        "findings": [
-            {
-                "id": finding.id,
-                "about": about.value.replace(" ", "_"),
-                "kind": finding.kind,
-                "subject": finding.subject,
-                "severity": finding.severity,
-                "detail": finding.detail,
-            }
-            for about, finding in found
-        ]
+        "model": preview.key.model,
+        "version": preview.key.version,
+        "stages": {str(number): stage for number, stage in preview.stages.items()},
+        "passed": preview.check.passed,
+        "checked_at": preview.check.at,
+        "gates": _gates(preview.check.gates or ()),
+        "compared_with": preview.check.compared_with,
+        "kpis": {
+            kpi.name: {"value": kpi.value, "production": kpi.production, "difference": kpi.difference}
+            for kpi in preview.kpis
+        },
+        "kpi_caveat": preview.kpi_caveat,
+        "data": candidate.get("data"),
+        "data_verdict": candidate.get("data_verdict"),
+        "review": preview.review,
+        "findings": _found_documents(findings_of_decision(findings, preview, preview.check)),
     }
 
 

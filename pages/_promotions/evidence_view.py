@@ -69,7 +69,7 @@ def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:
     candidate, production = found.get("candidate", {}), found.get("production", {})
     artifact = candidate.get("artifact", {})
     facts = {
-        t("Data version"): (_data(candidate.get("data")), _data(production.get("data"))),
+        t("Data version"): (data_label(candidate.get("data")), data_label(production.get("data"))),
         t("Rows"): (candidate.get("data_verdict"), None),
         t("SHA-256 of the rows"): (candidate.get("data_content_sha256"), None),
         t("Run"): (candidate.get("run_id"), None),
@@ -81,7 +81,8 @@ def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:
     return [{t("Field"): name, t("Candidate"): mine, t("Production"): theirs} for name, (mine, theirs) in facts.items()]
 
 
-def _data(found: Mapping[str, Any] | None) -> str | None:
+def data_label(found: Mapping[str, Any] | None) -> str | None:
+    """Return TABLE@N of the data in an evidence; None where it is unknown."""
     if not found or found.get("table") is None or found.get("version") is None:
         return None
     return f"{found['table']}@{found['version']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from core.features.monitoring.reconcile import close_action, resolve_request
 from core.features.promotion.decide import approve, reject
 from core.features.promotion.four_eyes import may_be_same_person
 from core.features.promotion.request_promotion import count_decisions, list_approvals
-from core.features.promotion.review import approvals_needed, needs_review, production_approvals_needed
+from core.features.promotion.review import approvals_needed, needs_review
 from core.features.stores import Stores
 from pages._promotions.single_press import SinglePressForm
 from pages._ui import messages, session
@@ -35,15 +35,6 @@ def own_decision(stores: Stores, actor: Actor, name: str) -> str | None:
     if may_be_same_person(stores, name, actor.name):
         return t("{name}, who may be the same person as you,", name=messages.plain(name))
     return None
-
-
-def decisions_when_drawn(stores: Stores, actor: Actor, model: str, form: str) -> int:
-    """Return the number of decisions on *model* when *form* was last drawn: the state that its reader saw."""
-    key = f"promotions_sight_{form}_{model}"
-    now = count_decisions(stores, actor, model)
-    before = int(st.session_state.get(key, now))
-    st.session_state[key] = now
-    return before
 
 
 def decide_form(stores: Stores, actor: Actor, request: PromotionRequest) -> None:
@@ -94,37 +85,6 @@ def _result(request: PromotionRequest) -> str:
         version=request.key,
         stage=messages.word(request.to),
         status=messages.word(request.status),
-    )
-
-
-def show_rollback_policy(stores: Stores, model: str) -> None:
-    """Explain a rollback by one person where the policy asks for several approvals."""
-    needed = production_approvals_needed(stores, model)
-    if needed > 1:
-        st.info(
-            t(
-                "A promotion to Production needs {needed} approvals. In an emergency you can roll back alone: the "
-                "rollback is marked as done by one person, and another manager must review it.",
-                needed=needed,
-            ),
-            icon=":material/group:",
-        )
-
-
-def target_picker(targets: Mapping[int, bool]) -> int | None:
-    """Return the version to roll back to. *targets* maps each allowed version to whether it was once approved."""
-    labels = {
-        version: t("{version} · approved for Production", version=version)
-        if was_approved
-        else t("{version} · never approved; another manager must review the rollback", version=version)
-        for version, was_approved in targets.items()
-    }
-    return st.selectbox(
-        t("Version"),
-        list(targets),
-        index=None,
-        placeholder=t("The version that was in Production before"),
-        format_func=lambda version: labels[version],
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
 from core.errors import CoreError
 from pages._ui import messages
+
+_Seen = TypeVar("_Seen")
 
 
 class SinglePressForm:
@@ -41,7 +43,7 @@ class SinglePressForm:
         self._place = st.empty()
         self._is_pressed = False
         self._notices = messages.notices()
-        self._now: int | None = None
+        self._now: Any = None
 
     def __enter__(self) -> SinglePressForm:
         answers = self._state["answers"]
@@ -66,10 +68,11 @@ class SinglePressForm:
         self._is_pressed = self._is_pressed or is_pressed
         return is_pressed
 
-    def seen(self, now: int) -> int:
+    def seen(self, now: _Seen) -> _Seen:
         """Return the value of *now* when the form was last drawn for a reader. Call it before the form ends."""
         self._now = now
-        return int(self._state.get("seen", now))
+        seen: _Seen = self._state.get("seen", now)
+        return seen
 
     @contextmanager
     def answer(self, doing: str) -> Iterator[None]:

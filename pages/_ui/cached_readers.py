@@ -5,17 +5,23 @@ The page's guard has checked the permission before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor, PredictionBatch
+from core.entities import Actor, PredictionBatch, Stage
 from core.features.monitoring import overview as service
+from core.features.open_requests.pending_for import latest_change
+from core.features.promotion.roll_back import RollbackPreview, preview_rollback
 from core.features.scoring.batch_rows import batch_sample as read_sample
 from core.features.stores import Stores
 
 # Every action in ModelLedger changes the log's head, which is part of the key. A change made directly in MLflow does
 # not; it appears after this many seconds.
 _TTL_S = 5
+# The files of models and tables change without a sign in log or registry.
+_CHECKED_S = 60
 # Immutable data can still be lost (vacuumed); the loss appears after this many seconds.
 _KEPT_S = 300
 
@@ -33,6 +39,26 @@ def _overview(
 ) -> service.Overview:
     """*_actor* is not in the key: every actor has passed the page's guard, and all see the same."""
     return service.overview(_stores, _actor)
+
+
+def rollback_preview(stores: Stores, actor: Actor, model: str, to: int, stages: Mapping[int, Stage]) -> RollbackPreview:
+    """Return the preview of a rollback. Its checks load the model, so they run once a minute or after a change."""
+    change = latest_change(stores, actor)
+    return _rollback_preview(stores, actor, stores.settings.database, change, model, to, tuple(stages.items()))
+
+
+@st.cache_data(ttl=_CHECKED_S, max_entries=32, show_spinner=False)
+def _rollback_preview(
+    _stores: Stores,
+    _actor: Actor,
+    database: str,
+    change: int,
+    model: str,
+    to: int,
+    stages: tuple[tuple[int, Stage], ...],
+) -> RollbackPreview:
+    """*_actor* is not in the key, as in `_overview`."""
+    return preview_rollback(_stores, _actor, model, to=to)
 
 
 def batch_sample(

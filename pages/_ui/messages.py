@@ -179,10 +179,14 @@ def notices() -> list[str]:
 
 
 def show_notification() -> None:
-    """Show the sentences that `notify` kept, once."""
+    """Show the sentences that `notify` kept, once.
+
+    The container keeps the place of what follows: a form that moves up loses the cursor of who is typing in it.
+    """
     kept = notices()
-    for sentence in kept:
-        st.success(plain(sentence), icon=":material/check:")
+    with st.container():
+        for sentence in kept:
+            st.success(plain(sentence), icon=":material/check:")
     kept.clear()
 
 

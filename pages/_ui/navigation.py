@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import streamlit as st
 from core.access.permissions import Action, is_allowed
 from core.entities import Actor
 from core.texts import text
-from pages._ui.texts import translated
+from pages._ui.texts import t, translated
 
 _FOLDER = Path(__file__).resolve().parent.parent
 
@@ -25,10 +26,11 @@ class Screen:
     action: Action
     section: str = ""
 
-    def page(self, *, visible: bool, default: bool = False) -> st.Page:
+    def page(self, *, visible: bool, default: bool = False, count: int = 0) -> st.Page:
+        title = translated(self.title)
         return st.Page(
             _FOLDER / f"{self.name}.py",
-            title=translated(self.title),
+            title=t("{page} ({count})", page=title, count=count) if count else title,
             icon=self.icon,
             # The default page is served at "/" and keeps the address that other pages link to.
             url_path="home" if default else self.name,
@@ -60,17 +62,23 @@ FRONT = SCREENS[0]
 _RESTARTED = "navigation.restarted"
 
 
-def for_actor(actor: Actor) -> st.Page:
-    """Draw the navigation for *actor* and return the page that the address names.
+def for_actor(actor: Actor, counts: Mapping[str, int]) -> tuple[st.Page, str]:
+    """Draw the navigation for *actor*; return the page that the address names, and the title of the browser's tab.
 
-    A screen that the navigation does not offer keeps its address: its guard refuses and records the attempt.
+    *counts* says how much is pending on a screen, by its name. A screen that the navigation does not offer keeps its
+    address: its guard refuses and records the attempt.
     """
-    return st.navigation(_sections(actor))
+    page = st.navigation(_sections(actor, counts))
+    screen = next((screen for screen in SCREENS if screen.name == page.url_path), FRONT)
+    values = {"page": translated(screen.title), "count": sum(counts.values())}
+    if values["count"]:
+        return page, t("({count}) {page} · ModelLedger", **values)
+    return page, t("{page} · ModelLedger", **values)
 
 
 def for_nobody() -> None:
     """Draw no navigation, but register every address, so that Streamlit reports none as missing."""
-    st.navigation(_sections(None), position="hidden")
+    st.navigation(_sections(None, {}), position="hidden")
 
 
 def go_through_app() -> None:
@@ -87,12 +95,12 @@ def go_through_app() -> None:
         st.rerun()
 
 
-def _sections(actor: Actor | None) -> dict[str, list[st.Page]]:
+def _sections(actor: Actor | None, counts: Mapping[str, int]) -> dict[str, list[st.Page]]:
     sections: dict[str, list[st.Page]] = {}
     for screen in SCREENS:
         offered = actor is not None and is_allowed(actor, screen.action)
         sections.setdefault(translated(screen.section), []).append(
-            screen.page(default=screen is FRONT, visible=offered)
+            screen.page(default=screen is FRONT, visible=offered, count=counts.get(screen.name, 0))
         )
     # The front page also has an address with its own name.
     sections[translated(FRONT.section)].append(FRONT.page(visible=False))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 
 from core.entities import Actor, PromotionRequest, RequestKind, RequestStatus, Stage
 from core.errors import GatesFailed, ModelVersionNotFound, NothingInProduction, Overtaken, Refused, RegistryUnavailable
@@ -14,7 +15,7 @@ from core.features.monitoring.findings import close_finding
 from core.features.promotion import evaluate_gates as appraising
 from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import count_decisions, list_requests, request_promotion
-from core.features.promotion.roll_back import roll_back
+from core.features.promotion.roll_back import preview_rollback, roll_back
 from core.features.promotion.rollback_checks import list_rollback_targets
 from core.features.stores import Stores
 
@@ -57,6 +58,42 @@ def test_rollback_goes_to_the_version_that_was_in_production_before(
     assert (event.actor, event.reason, event.subject) == ("manager", "complaints", f"{MODEL}/1")
 
 
+def logged(stores: Stores, version: int) -> dict[str, float]:
+    """The metrics of the run behind a version, read from MLflow's own client."""
+    client = MlflowClient(stores.settings.tracking_uri)
+    run_id = client.get_model_version(MODEL, str(version)).run_id
+    return dict(client.get_run(run_id).data.metrics)
+
+
+def test_preview_names_what_the_rollback_then_does(sample_stores: Stores, manager: Actor, promote: Promote) -> None:
+    promote(1)
+    promote(3)
+    before = stages(sample_stores), sample_stores.audit.head()
+    strict = replace(sample_stores, settings=sample_stores.settings.model_copy(update={"approvals": {MODEL: 2}}))
+    preview = preview_rollback(sample_stores, manager, MODEL)
+    assert (stages(sample_stores), sample_stores.audit.head()) == before
+    assert (str(preview.key), preview.review) == (f"{MODEL}/1", None)
+    assert preview.check.compared_with == f"{MODEL}/3"
+    assert preview.check.evidence is not None
+    assert preview.check.evidence["candidate"]["data"] == {"table": "iris_training_data", "version": 0}
+    first, third = logged(sample_stores, 1), logged(sample_stores, 3)
+    precision = next(kpi for kpi in preview.kpis if kpi.name == "precision")
+    assert (precision.value, precision.production) == (first["precision"], third["precision"])
+    assert precision.difference == pytest.approx(first["precision"] - third["precision"], abs=0)
+    assert "TestRows" not in {kpi.name for kpi in preview.kpis}
+    assert preview.kpi_caveat is not None  # /1 was tested on 15 rows, /3 on 45
+    assert "their KPIs do not compare" in preview.kpi_caveat
+    assert preview_rollback(strict, manager, MODEL).review == "a promotion to Production needs 2 approvals"
+    never_approved = preview_rollback(sample_stores, manager, MODEL, to=2)
+    assert never_approved.review == f"{MODEL}/2 was never approved for Production"
+
+    done = roll_back(sample_stores, manager, MODEL, reason="complaints")
+    assert preview.check.gates == done.gates
+    assert preview.key == done.key
+    assert {n: s.value for n, s in preview.stages.items()} == {1: "Production", 3: "Archived"}
+    assert stages(sample_stores) == {1: "Production", 2: "None", 3: "Archived"}
+
+
 def test_rollback_to_an_earlier_version_that_nobody_approved_waits_for_a_review(
     sample_stores: Stores, manager: Actor, manager2: Actor, promote: Promote
 ) -> None:
@@ -81,13 +118,20 @@ def test_rollback_to_an_earlier_version_that_nobody_approved_waits_for_a_review(
 def test_rollback_is_no_way_around_a_promotion(sample_stores: Stores, manager: Actor, promote: Promote) -> None:
     with pytest.raises(NothingInProduction, match="ever in Production"):
         roll_back(sample_stores, manager, MODEL, to=2, reason="complaints")
+    with pytest.raises(NothingInProduction, match="Choose the version"):
+        preview_rollback(sample_stores, manager, MODEL)
     promote(1)
     assert list_rollback_targets(sample_stores, manager, MODEL) == {}
+    with pytest.raises(Refused, match="Request its promotion"):
+        preview_rollback(sample_stores, manager, MODEL, to=3)
+    with pytest.raises(Refused, match="in Production already"):
+        preview_rollback(sample_stores, manager, MODEL, to=1)
     with pytest.raises(Refused, match="Request its promotion"):
         roll_back(sample_stores, manager, MODEL, to=3, reason="complaints")
     assert stages(sample_stores) == {1: "Production", 2: "None", 3: "None"}
     promote(3)
-    assert list_rollback_targets(sample_stores, manager, MODEL) == {2: False, 1: True}
+    # The version that was in Production before is first.
+    assert list(list_rollback_targets(sample_stores, manager, MODEL).items()) == [(1, True), (2, False)]
     roll_back(sample_stores, manager, MODEL, reason="complaints")
     assert list_rollback_targets(sample_stores, manager, MODEL) == {3: True}
 
@@ -99,8 +143,14 @@ def test_rollback_to_a_version_whose_files_are_not_those_that_were_approved_is_r
     promote(3)
     for file in sample_stores.settings.artifact_root.rglob("requirements.txt"):
         file.write_text(file.read_text() + "# one more line\n")
-    with pytest.raises(GatesFailed, match=r"unchanged since approval: Changed since decision .*: model files"):
+    preview = preview_rollback(sample_stores, manager, MODEL)
+    assert preview.check.passed is False
+    (failed,) = [gate for gate in preview.check.gates or () if not gate.passed]
+    with pytest.raises(
+        GatesFailed, match=r"unchanged since approval: Changed since decision .*: model files"
+    ) as refused:
         roll_back(sample_stores, manager, MODEL, reason="complaints")
+    assert failed.detail in str(refused.value)
     assert stages(sample_stores)[3] == "Production"
 
 

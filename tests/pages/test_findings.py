@@ -362,7 +362,7 @@ def test_rollback_by_one_person_is_announced_marked_and_reviewed_by_another(
     for version in (1, 3):
         serve(two_needed, scientist, version, manager, manager2)
     test = opened("promotions", "manager", promotions_tab="Roll back", promotions_back=MODEL)
-    assert "In an emergency you can roll back alone" in said(test)
+    assert "Another manager must review the rollback, because a promotion to Production needs 2 approvals" in said(test)
     test = press(test, "Roll back", Reason="it is down")
     assert not test.error
     assert "another manager must review the rollback" in said(test)

@@ -71,6 +71,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "approve": ("promotion.decide", ("none", "--reason", "r")),
     "reject": ("promotion.decide", ("none", "--reason", "r")),
     "rollback": ("promotion.rollback", ("none", "--reason", "r")),
+    "rollback --dry-run": ("promotion.read", ("none",)),
     "requests": ("promotion.read", ()),
     "reconcile": ("reconcile.read", ()),
     "reconcile --resolve": ("reconcile.resolve", ("REQUEST", "--reason", "r")),

@@ -35,7 +35,7 @@ from core.features.kpi_change import what_differs, why_moved
 from core.features.lineage import build_graph, impact, origin, trained_on
 from core.features.monitoring import findings, overview, reconcile
 from core.features.notifications import status
-from core.features.open_requests import present_gates
+from core.features.open_requests import pending_for, present_gates
 from core.features.promotion import decide, request_promotion, roll_back, rollback_checks
 from core.features.runs import compare, compare_versions, edit_model, models, pictures, runs, search
 from core.features.scoring import batch_rows, batches, score
@@ -147,6 +147,12 @@ SERVICES: dict[str, tuple[str, Call]] = {
         "promotion.rollback",
         lambda g, a: roll_back.roll_back(g.stores, a, MODEL, to=99, reason="r"),
     ),
+    "roll_back.preview_rollback": (
+        "promotion.read",
+        lambda g, a: roll_back.preview_rollback(g.stores, a, MODEL, to=99),
+    ),
+    "pending_for.latest_change": ("promotion.read", lambda g, a: pending_for.latest_change(g.stores, a)),
+    "pending_for.pending_for": ("promotion.read", lambda g, a: pending_for.pending_for(g.stores, a)),
     "export_evidence.export_dossier": (
         "audit.export",
         lambda g, a: export_evidence.export_dossier(g.stores, a, KEY, as_="html"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
-from core.entities import Finding, GateCheck, PromotionRequest, Severity
+from core.entities import Finding, GateCheck, ModelVersionKey, Severity
 from core.features.monitoring.findings import findings_about_model
 
 
@@ -21,8 +21,15 @@ class About(str, Enum):
     OTHER_VERSION = "another version"
 
 
+class AboutVersion(Protocol):
+    """A request for a model version, or the preview of a rollback to it."""
+
+    @property
+    def key(self) -> ModelVersionKey: ...
+
+
 def findings_of_decision(
-    findings: Iterable[Finding], request: PromotionRequest, check: GateCheck
+    findings: Iterable[Finding], request: AboutVersion, check: GateCheck
 ) -> tuple[tuple[About, Finding], ...]:
     """Return the open findings that matter for a decision on *request*, by severity and then by what they are about.
 
@@ -35,14 +42,14 @@ def findings_of_decision(
         **dict.fromkeys(_data_subjects(production.get("data")), About.RIVAL_DATA),
         **dict.fromkeys(_data_subjects(candidate.get("data")), About.CANDIDATE_DATA),
         **({check.compared_with: About.RIVAL} if check.compared_with else {}),
-        request.model: About.MODEL,
+        request.key.model: About.MODEL,
         str(request.key): About.CANDIDATE,
     }
     opened = [finding for finding in findings if finding.is_open]
     found = [(subjects[finding.subject], finding) for finding in opened if finding.subject in subjects]
     found += [
         (About.OTHER_VERSION, finding)
-        for finding in findings_about_model(opened, request.model)
+        for finding in findings_about_model(opened, request.key.model)
         if finding.subject not in subjects and finding.severity is Severity.HIGH
     ]
     severities, order = list(Severity), list(About)

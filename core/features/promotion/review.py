@@ -42,13 +42,23 @@ def was_approved(stores: Stores, request: PromotionRequest) -> bool:
 
 
 def needs_review(stores: Stores, request: PromotionRequest) -> bool:
-    """Return whether a rollback by one person needs a review.
+    """Return whether a rollback by one person needs a review."""
+    return request.kind is RequestKind.ROLLBACK and review_reason(stores, request.key) is not None
+
+
+def review_reason(stores: Stores, key: ModelVersionKey) -> str | None:
+    """Return why a rollback to *key* by one person needs a review by another, or None where it needs none.
 
     It does where the policy asks for several approvals, or where the version was never approved.
     """
-    if request.kind is not RequestKind.ROLLBACK:
-        return False
-    return production_approvals_needed(stores, request.model) > 1 or not was_approved(stores, request)
+    if production_approval(stores, key) is None:
+        if was_accepted_in_production(find_acceptance(stores, key.model), key):
+            return text(
+                "{version} was in Production when the model was taken over, but never approved", version=str(key)
+            )
+        return text("{version} was never approved for Production", version=str(key))
+    needed = production_approvals_needed(stores, key.model)
+    return text("a promotion to Production needs {needed} approvals", needed=needed) if needed > 1 else None
 
 
 def open_review_finding(stores: Stores, request: PromotionRequest) -> None:

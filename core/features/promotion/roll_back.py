@@ -1,27 +1,93 @@
-"""Rolls back: puts an earlier version of a model back into Production."""
+"""Rolls back: puts an earlier version of a model back into Production, or previews what a rollback would do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from core.access.permissions import Action
 from core.audit.row_snapshots import request_snapshot
-from core.entities import Actor, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, RequestStatus, Stage
+from core.entities import (
+    Actor,
+    GateCheck,
+    GateResult,
+    ModelVersion,
+    ModelVersionKey,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+    Stage,
+)
 from core.errors import ModelVersionNotFound, NothingInProduction, Refused
 from core.features.promotion.apply_decision import (
     apply_decision,
     begin_decision,
+    intended_stages,
     refuse_while_unfinished,
     stage_names,
     stages_of,
 )
 from core.features.promotion.decide import logged_gates, refuse_overtaken, require_gates
-from core.features.promotion.evaluate_gates import evaluate_gates
+from core.features.promotion.evaluate_gates import GateEvaluation, evaluate_gates
+from core.features.promotion.fair_gates import SameTestRows
 from core.features.promotion.reason import require_reason
-from core.features.promotion.review import needs_review
-from core.features.promotion.rollback_checks import check_rollback, require_rollback_target
+from core.features.promotion.review import needs_review, review_reason
+from core.features.promotion.rollback_checks import check_rollback, previous_version, require_rollback_target
 from core.features.stores import Stores
+from core.learning.kpis import CLASSIFICATION_METRICS, REGRESSION_METRICS, is_kpi
+
+
+@dataclass(frozen=True, kw_only=True)
+class KpiChange:
+    """One KPI of the target beside Production's; *difference* is None where either value is missing."""
+
+    name: str
+    value: float | None
+    production: float | None
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.value is None or self.production is None else self.value - self.production
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackPreview:
+    """What a rollback would do, and the checks that it would run, with their results now.
+
+    *stages* are the stages that change. *check* names the version that the KPIs are compared with. *review* says why
+    another person must review the rollback; None where nobody must. *kpi_caveat* says why the KPIs do not compare.
+    """
+
+    key: ModelVersionKey
+    stages: Mapping[int, Stage]
+    check: GateCheck
+    kpis: tuple[KpiChange, ...]
+    kpi_caveat: str | None
+    review: str | None
+
+
+def preview_rollback(stores: Stores, actor: Actor, model: str, *, to: int | None = None) -> RollbackPreview:
+    """Run the checks of `roll_back` without rolling back. Changes nothing.
+
+    Raises:
+        NothingInProduction, ModelVersionNotFound, Refused, RegistryUnavailable: as `roll_back`.
+    """
+    stores.audit.require(actor, Action.PROMOTION_READ, model)
+    refuse_while_unfinished(stores, model)
+    versions = stores.models.versions(model)
+    key = _target(stores, model, to, versions)
+    evaluation, gates = _check_target(stores, key, versions)
+    same_rows = SameTestRows().check(evaluation.gate_evidence)
+    return RollbackPreview(
+        key=key,
+        stages=intended_stages(versions, key.version, Stage.PRODUCTION),
+        check=GateCheck(at=datetime.now(UTC), gates=gates, evidence=evaluation.evidence),
+        kpis=_kpi_changes(evaluation),
+        kpi_caveat=None if same_rows.passed else same_rows.detail,
+        review=review_reason(stores, key),
+    )
 
 
 def roll_back(
@@ -60,17 +126,9 @@ def roll_back(
             versions = stores.models.versions(model)
             stages = stages_of(versions)
             record.before["stages"] = stage_names(stages)
-            number = _previous_version(stores, model, versions) if to is None else to
-            key = ModelVersionKey(model=model, version=number)
+            key = _target(stores, model, to, versions)
             record.subject = str(key)
-            evaluation = evaluate_gates(stores, key, Stage.PRODUCTION)
-            if evaluation.version.stage is Stage.PRODUCTION:
-                raise Refused(
-                    "{model_version} is in Production already, so there is nothing to roll back.",
-                    model_version=str(key),
-                )
-            require_rollback_target(stores, key, versions)
-            gates = check_rollback(stores, evaluation)
+            evaluation, gates = _check_target(stores, key, versions)
             require_gates(key, Stage.PRODUCTION, gates, request_id=None)
             request = PromotionRequest(
                 id=request_id,
@@ -102,17 +160,38 @@ def roll_back(
     return done
 
 
-def _previous_version(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int:
-    """Find, in the decisions, the version that was in Production before the present one."""
-    current = next((v.version for v in versions if v.stage is Stage.PRODUCTION), None)
-    existing = {v.version for v in versions}
-    for decision in stores.decisions.list(model=model, statuses=(RequestStatus.APPROVED,)):
-        if decision.to is Stage.PRODUCTION and decision.version == current and decision.previous in existing:
-            return int(decision.previous)
+def _target(stores: Stores, model: str, to: int | None, versions: tuple[ModelVersion, ...]) -> ModelVersionKey:
+    number = previous_version(stores, model, versions) if to is None else to
+    if number is not None:
+        return ModelVersionKey(model=model, version=number)
+    current = next((version.version for version in versions if version.stage is Stage.PRODUCTION), None)
     if current is None:
-        raise NothingInProduction("No version of {model} is in Production. Name a version with --to N.", model=model)
+        raise NothingInProduction(
+            "No version of {model} is in Production. Choose the version to roll back to.", model=model
+        )
     raise ModelVersionNotFound(
-        "No version of {model} was in Production before version {current}. Name a version with --to N.",
+        "No version of {model} was in Production before version {current}. Choose the version to roll back to.",
         model=model,
         current=current,
     )
+
+
+def _check_target(
+    stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]
+) -> tuple[GateEvaluation, tuple[GateResult, ...]]:
+    """Require that *key* is a target of a rollback, and return its evidence and the results of the checks."""
+    evaluation = evaluate_gates(stores, key, Stage.PRODUCTION)
+    if evaluation.version.stage is Stage.PRODUCTION:
+        raise Refused(
+            "{model_version} is in Production already, so there is nothing to roll back.", model_version=str(key)
+        )
+    require_rollback_target(stores, key, versions)
+    return evaluation, check_rollback(stores, evaluation)
+
+
+def _kpi_changes(evaluation: GateEvaluation) -> tuple[KpiChange, ...]:
+    """The KPIs of both versions, the usual ones first."""
+    mine, theirs = evaluation.gate_evidence.metrics, evaluation.gate_evidence.production_metrics
+    usual = [name for name in (*CLASSIFICATION_METRICS, *REGRESSION_METRICS) if name in mine or name in theirs]
+    others = sorted(filter(is_kpi, (mine.keys() | theirs.keys()) - set(usual)))
+    return tuple(KpiChange(name=name, value=mine.get(name), production=theirs.get(name)) for name in (*usual, *others))

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from core.access.permissions import Action
 from core.audit.canonical_json import settled
-from core.entities import Actor, GateResult, ModelVersion, ModelVersionKey, PromotionRequest, RequestKind, Stage
+from core.entities import (
+    Actor,
+    GateResult,
+    ModelVersion,
+    ModelVersionKey,
+    PromotionRequest,
+    RequestKind,
+    RequestStatus,
+    Stage,
+)
 from core.errors import CoreError, NothingInProduction, Refused
 from core.features.promotion.evaluate_gates import GateEvaluation
 from core.features.promotion.gates import NoHighFinding
@@ -20,14 +29,28 @@ from core.texts import text
 
 
 def list_rollback_targets(stores: Stores, actor: Actor, model: str) -> dict[int, bool]:
-    """Return the versions to which *model* can be rolled back, newest first, each with whether it was once approved.
+    """Return the versions to which *model* can be rolled back, each with whether it was once approved.
+
+    The version that was in Production before is first, then the newest.
 
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
     stores.audit.require(actor, Action.PROMOTION_READ, model)
-    accepted = find_acceptance(stores, model)
-    return _targets(production_decisions(stores, model), accepted, stores.models.versions(model))
+    versions = stores.models.versions(model)
+    targets = _targets(production_decisions(stores, model), find_acceptance(stores, model), versions)
+    previous = previous_version(stores, model, versions)
+    return dict(sorted(targets.items(), key=lambda target: (target[0] != previous, -target[0])))
+
+
+def previous_version(stores: Stores, model: str, versions: tuple[ModelVersion, ...]) -> int | None:
+    """Find, in the decisions, the version that was in Production before the present one; None where none was."""
+    current = next((version.version for version in versions if version.stage is Stage.PRODUCTION), None)
+    existing = {version.version for version in versions}
+    for decision in stores.decisions.list(model=model, statuses=(RequestStatus.APPROVED,)):
+        if decision.to is Stage.PRODUCTION and decision.version == current and decision.previous in existing:
+            return decision.previous
+    return None
 
 
 def require_rollback_target(stores: Stores, key: ModelVersionKey, versions: tuple[ModelVersion, ...]) -> None:
@@ -66,7 +89,7 @@ def _targets(
     newest = _newest_in_production(decisions, accepted, versions)
     return {
         version.version: version.version in approved
-        for version in sorted(versions, key=lambda version: version.version, reverse=True)
+        for version in versions
         if version.stage is not Stage.PRODUCTION
         and (version.version in in_production_before or (newest is not None and version.version < newest))
     }

@@ -1,0 +1,1 @@
+"""Parts of every screen that stay up to date while the screen is open."""
