@@ -281,7 +281,7 @@ def _comparison(found: comparing.VersionComparison) -> dict[str, Any]:
                 "use": pair.use,
                 "first": _data_side(pair.first),
                 "second": _data_side(pair.second),
-                "differs": pair.differs,
+                "comparison": pair.comparison,
             }
             for pair in found.data
         ],

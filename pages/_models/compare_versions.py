@@ -12,7 +12,15 @@ from plotly.subplots import make_subplots
 
 from core.entities import Actor, DataUse, IdentityVerdict, ModelVersionKey, Readability
 from core.features.runs.compare import Direction
-from core.features.runs.compare_versions import DataPair, DataSide, MetricPair, Pair, Part, VersionComparison
+from core.features.runs.compare_versions import (
+    DataComparison,
+    DataPair,
+    DataSide,
+    MetricPair,
+    Pair,
+    Part,
+    VersionComparison,
+)
 from core.features.runs.compare_versions import compare_versions as compare
 from core.features.runs.models import ModelSummary
 from core.features.stores import Stores
@@ -38,6 +46,12 @@ _ROLES = {
     ColumnRole.INPUT: text("input"),
     ColumnRole.OUTPUT: text("output"),
     ColumnRole.PARAMETER: text("parameter"),
+}
+_COMPARISONS = {
+    DataComparison.SAME: text("same version"),
+    DataComparison.DIFFERENT: text("different version"),
+    DataComparison.ONE_ONLY: text("only one of them"),
+    DataComparison.UNKNOWN: text("unknown"),
 }
 _MOST_DRAWN = 12
 # A tag can hold the JSON of a whole model.
@@ -65,8 +79,9 @@ def show(found: VersionComparison) -> None:
     _signature_verdict(found)
     for note in found.notes:
         st.warning(messages.plain(translated(note)), icon=":material/difference:")
-    for unknown in found.unknown:
-        st.warning(messages.plain(translated(unknown)), icon=":material/help:")
+    if found.unknown:
+        unknown = [messages.plain(translated(sentence)) for sentence in found.unknown]
+        st.warning("\n\n".join(unknown), icon=":material/help:")
     _kpis(found)
     _data(found)
     _signature(found)
@@ -212,13 +227,14 @@ def _dumbbells(metrics: Sequence[MetricPair], names: tuple[str, str]) -> go.Figu
                 y=[label],
                 name=charts.plain(names[place]),
                 mode="markers+text",
-                text=[run_tables.number(value)],
+                # Two equal values have one label.
+                text=["" if place == 0 and metric.first == metric.second else run_tables.number(value)],
                 textposition="middle left" if is_leftmost else "middle right",
                 marker={
                     "size": 12,
                     "color": colour,
                     "symbol": "circle-open" if place == 0 else "circle",
-                    "line": {"width": 3},
+                    "line": {"width": 3, "color": colour},
                 },
                 hovertemplate=f"{charts.plain(names[place])} %{{x:.6g}}<extra>{label}</extra>",
                 legendgroup=str(place),
@@ -242,7 +258,7 @@ def _data(found: VersionComparison) -> None:
             t("Use"): t("training") if pair.use is DataUse.TRAINING else t("evaluation"),
             str(found.first.version.key): _data_side(pair.first),
             str(found.second.version.key): _data_side(pair.second),
-            t("Comparison"): t("different or unknown") if pair.differs else t("same version"),
+            t("Comparison"): translated(_COMPARISONS[pair.comparison]),
         }
         for pair in found.data
     ]
@@ -279,9 +295,11 @@ def _data_side(side: DataSide | None) -> str | None:
     if side is None:
         return None
     view = side.view
+    if view.source.version is None:
+        return t("version unknown")
     return " · ".join(
         (
-            t("version {version}", version=t("unknown") if view.source.version is None else view.source.version),
+            t("version {version}", version=view.source.version),
             t("unknown number of rows") if side.rows is None else tn("{n:,} row", "{n:,} rows", side.rows),
             messages.word(view.verdict.verdict if view.verdict else Readability.UNKNOWN),
             messages.label(view.identity.verdict if view.identity else IdentityVerdict.UNPROVEN),
@@ -328,6 +346,8 @@ def _pair_row(pair: Pair, names: dict[str, str]) -> dict[str, object]:
 
 
 def _cut(value: str | None) -> str | None:
+    """Return *value* as a cell shows it: the pin of a package would be escaped as a formula."""
+    value = value.removeprefix("==") if value is not None else None
     if value is None or len(value) <= _LONGEST_CELL:
         return value
     return t("{start}… ({length:,} characters)", start=value[:_LONGEST_CELL], length=len(value))

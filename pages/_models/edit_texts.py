@@ -93,17 +93,20 @@ def _tags_table(stores: Stores, texts: Texts) -> None:
     if not texts.tags:
         st.caption(t("No tags yet."))
         return
-    rows = []
-    for name, value in sorted(texts.tags.items(), key=lambda tag: (why_protected(stores, tag[0]) is not None, tag)):
-        shown = value if len(value) <= _LONGEST_CELL else f"{value[:_LONGEST_CELL]}…"
-        why = why_protected(stores, name)
-        rows.append({t("Tag"): name, t("Value"): shown, t("Can be edited"): t("no") if why else t("yes")})
+    protected = {name: why_protected(stores, name) is not None for name in texts.tags}
+    rows = [
+        {t("Tag"): name, t("Value"): _cut(value), t("Can be edited"): t("no") if protected[name] else t("yes")}
+        for name, value in sorted(texts.tags.items(), key=lambda tag: (protected[tag[0]], tag))
+    ]
     escaping.table(
         pd.DataFrame(rows), height=min(36 * (len(rows) + 1) + 3, 360), alt=t("Tags of {subject}", subject=texts.subject)
     )
-    st.caption(
-        t("MLflow and ModelLedger write the tags that cannot be edited, or read from them what a model was trained on.")
-    )
+    if any(protected.values()):
+        st.caption(t("Tags of MLflow and ModelLedger and tags that name the training data cannot be edited."))
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST_CELL else f"{value[:_LONGEST_CELL]}…"
 
 
 def _tag_form(stores: Stores, actor: Actor, texts: Texts) -> None:

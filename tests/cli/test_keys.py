@@ -173,7 +173,7 @@ KEYS: dict[str, Any] = {
         "second": str,
         "metrics": {"f1": {"first": float, "second": float, "difference": float, "verdict": str}},
         "signature": {"verdict": str, "problems": list, "unknown": list, "columns": [{"role": str, "name": str}]},
-        "data": [{"table": str, "use": str, "first": DATA_SIDE, "second": DATA_SIDE, "differs": bool}],
+        "data": [{"table": str, "use": str, "first": DATA_SIDE, "second": DATA_SIDE, "comparison": str}],
         "version": [FACT],
         "params": [FACT],
         "artifact": [FACT],

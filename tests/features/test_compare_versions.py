@@ -52,7 +52,7 @@ def test_versions_trained_here_are_compared_in_every_part(sample_stores: Stores,
     assert pair(found, Part.TAGS, "delta.version").is_own
     assert found.signature.verdict is Compatibility.COMPATIBLE
     (data,) = found.data
-    assert (data.table, data.use, data.differs) == ("iris_training_data", DataUse.TRAINING, True)
+    assert (data.table, data.use, data.comparison.value) == ("iris_training_data", DataUse.TRAINING, "different")
     assert data.first is not None
     assert data.second is not None
     assert (data.first.rows, data.second.rows, data.versions_to_diff) == (50, 150, (0, 2))
@@ -77,6 +77,7 @@ def test_versions_of_two_models_are_compared(sample_stores: Stores, auditor: Act
     assert found.signature.verdict is Compatibility.INCOMPATIBLE
     assert "The output species was removed." in found.signature.problems
     assert [(data.first is None, data.second is None) for data in found.data] == [(False, True), (True, False)]
+    assert {data.comparison.value for data in found.data} == {"one_only"}
     assert all(data.versions_to_diff is None for data in found.data)
     f1 = next(metric for metric in found.metrics if metric.name == "f1")
     assert (f1.second, f1.delta) == (None, None)
@@ -126,7 +127,7 @@ def test_foreign_versions_show_what_is_known_and_say_what_is_not(
     assert pair(found, Part.RUN_TAGS, "team").second is None
     assert pair(found, Part.CODE, "repository").first == "https://ana:***@git.example/x"
     assert pair(found, Part.CODE, "git commit").second is None
-    assert all(data.differs for data in found.data), "unknown data is not the same data"
+    assert [data.comparison.value for data in found.data] == ["unknown"], "unknown data is not the same data"
     assert any("It is not known on which rows" in note for note in found.notes)
 
     lost = compare_versions(stores, auditor, key(1, "m"), key(3, "m"))

@@ -74,6 +74,15 @@ class MetricPair:
         return repr(self.first) != repr(self.second)
 
 
+class DataComparison(str, Enum):
+    """Whether both versions used the same data. UNKNOWN: a version is not known, or the table was replaced."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    ONE_ONLY = "one_only"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSide:
     """Data of one version. *rows* is the number of rows of the table version, None where it is not known."""
@@ -92,16 +101,17 @@ class DataPair:
     second: DataSide | None
 
     @property
-    def differs(self) -> bool:
-        """Whether the data differs, or is not known to be the same."""
+    def comparison(self) -> DataComparison:
         if self.first is None or self.second is None:
-            return True
+            return DataComparison.ONE_ONLY
         first, second = self.first.view, self.second.view
         if None in (self.table, first.source.version, second.source.version):
-            return True
+            return DataComparison.UNKNOWN
+        if first.source.version != second.source.version:
+            return DataComparison.DIFFERENT
         ids = {source.table_id for source in (first.source, second.source) if source.table_id}
         is_doubtful = first.is_other_data or second.is_other_data or len(ids) > 1
-        return is_doubtful or first.source.version != second.source.version
+        return DataComparison.UNKNOWN if is_doubtful else DataComparison.SAME
 
     @property
     def versions_to_diff(self) -> tuple[int, int] | None:
