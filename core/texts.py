@@ -86,6 +86,14 @@ def languages() -> tuple[str, ...]:
     return (SOURCE_LANGUAGE, *translated)
 
 
+def language_name(language: str) -> str:
+    """Return the name of *language* in itself."""
+    # Imported late, as below.
+    from babel import Locale
+
+    return str(Locale.parse(language).get_display_name(language)).capitalize()
+
+
 def _formatted(template: str, values: dict[str, Any]) -> str:
     return template.format(**values) if values else template
 

@@ -12,7 +12,9 @@ from core.errors import BadFile
 from core.escaping import line
 from core.features.evidence import export_evidence
 from core.features.evidence.export_evidence import ExportedFile
+from core.texts import SOURCE_LANGUAGE
 
+Language = Annotated[str, typer.Option("--language", metavar="CODE", help="Language of the dossier: en or es.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL/N", help="Model version, or MODEL@ALIAS.")]
 
 
@@ -27,28 +29,26 @@ def dossier(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Output file: HTML if the name ends in .html, else PDF.")
     ],
+    language: Language = SOURCE_LANGUAGE,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Write a report on a model version as PDF or HTML."""
     kind: export_evidence.Format = "html" if file.suffix.lower() in (".html", ".htm") else "pdf"
-    _write(
-        export_evidence.export_dossier(get_stores(), get_actor(as_), parse_model_version(model), as_=kind),
-        file,
-        as_json=as_json,
-    )
+    stores, actor, key = get_stores(), get_actor(as_), parse_model_version(model)
+    _write(export_evidence.export_dossier(stores, actor, key, as_=kind, language=language), file, as_json=as_json)
 
 
 def bundle(
     model: Model,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Output file (ZIP).")],
+    language: Language = SOURCE_LANGUAGE,
     as_: As = None,
     as_json: Json = False,
 ) -> None:
     """Write an evidence bundle that can be verified without ModelLedger."""
-    _write(
-        export_evidence.export_bundle(get_stores(), get_actor(as_), parse_model_version(model)), file, as_json=as_json
-    )
+    stores, actor, key = get_stores(), get_actor(as_), parse_model_version(model)
+    _write(export_evidence.export_bundle(stores, actor, key, language=language), file, as_json=as_json)
 
 
 def verify_bundle(

@@ -8,22 +8,32 @@ from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey
 from core.features.evidence.export_evidence import Format, export_bundle, export_dossier, file_name
 from core.features.stores import Stores
+from core.texts import language_name, languages
 from pages._ui import downloads, session
-from pages._ui.texts import t
+from pages._ui.texts import preferred_language, t
 
 
 def draw(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
-    """Draw a button for each of three files; each export is recorded."""
+    """Draw the language of the dossier and a button for each of three files; each export is recorded."""
     if not session.may(actor, Action.AUDIT_EXPORT):
         st.caption(t("Only auditors and managers can export the dossier and the evidence bundle of this version."))
         return
 
     def dossier(as_: Format) -> bytes:
-        return export_dossier(stores, actor, key, as_=as_).data
+        return export_dossier(stores, actor, key, as_=as_, language=language).data
 
     downloads.show_failures()
     name = file_name(key)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choices = languages()
+        language = st.selectbox(
+            t("Language of the dossier"),
+            choices,
+            index=choices.index(preferred_language()),
+            format_func=language_name,
+            key="models_dossier_language",
+            width=200,
+        )
         st.download_button(
             t("Dossier (PDF)"),
             downloads.on_demand(lambda: dossier("pdf")),
@@ -44,7 +54,7 @@ def draw(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
         )
         st.download_button(
             t("Evidence bundle"),
-            downloads.on_demand(lambda: export_bundle(stores, actor, key).data),
+            downloads.on_demand(lambda: export_bundle(stores, actor, key, language=language).data),
             f"{name}-bundle.zip",
             mime="application/zip",
             icon=":material/folder_zip:",

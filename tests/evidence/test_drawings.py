@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
 
-from core.entities import Task
+from core.entities import Stage, Task
 from core.features.evidence.drawings.kpi_bars import draw_kpis
 from core.features.evidence.drawings.model_pictures import draw_model, has_many_classes
+from core.features.evidence.drawings.stage_bars import draw_stages, production_periods
 from core.features.evidence.section import Picture
+from core.features.history.as_of import StageDecision
+from core.features.history.stage_periods import ModelTimeline, PeriodSource, StagePeriod, VersionTimeline
 from core.learning.pictures.pictures import ConfusionMatrix, Curve, Histogram, Pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -98,3 +102,49 @@ def test_many_classes_are_not_drawn() -> None:
 
 def test_same_numbers_give_the_same_bytes() -> None:
     assert draw_model([("a/2", MEASURED)], "en") == draw_model([("a/2", MEASURED)], "en")
+
+
+DAYS = [datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day) for day in range(11)]
+DECISION = StageDecision(sequence=1, time=DAYS[0], action="promotion.decide", decided_by=("max",), reason="")
+
+
+def timeline(*, moment: datetime) -> ModelTimeline:
+    """Version 1 was in Production from day 0 to 4 and is archived; version 2 follows; version 3 was never decided."""
+    served = StagePeriod(
+        stage=Stage.PRODUCTION, start=DAYS[0], end=DAYS[4], source=PeriodSource.DECISION, decision=DECISION
+    )
+    archived = StagePeriod(stage=Stage.ARCHIVED, start=DAYS[4], source=PeriodSource.DECISION, decision=DECISION)
+    serves = StagePeriod(stage=Stage.PRODUCTION, start=DAYS[4], source=PeriodSource.ACCEPTED, decision=DECISION)
+    # The registry only says that the version has the stage now, at the moment of reading.
+    found = StagePeriod(stage=Stage.STAGING, start=moment, source=PeriodSource.REGISTRY, is_start_exact=False)
+    periods = {3: (found,), 2: (serves,), 1: (served, archived)}
+    versions = [
+        VersionTimeline(model="a", version=number, registered=DAYS[0], periods=entries)
+        for number, entries in periods.items()
+    ]
+    return ModelTimeline(model="a", moment=moment, versions=tuple(versions))
+
+
+def test_stages_are_bars_as_long_as_they_lasted() -> None:
+    picture = draw_stages(timeline(moment=DAYS[10]), 2, DAYS[8], "en")
+    assert picture is not None
+    widths = bars(picture)
+    assert widths == [1.5, 275.0, 275.0, 275.0]  # staged just now; 4 of 8 days each, on a room of 550
+    assert "2026-03-01 00:00 UTC" in words(picture)
+    assert "2026-03-09 00:00 UTC" in words(picture)
+
+
+def test_picture_of_stages_does_not_depend_on_when_it_is_drawn() -> None:
+    first, second = (draw_stages(timeline(moment=moment), 2, DAYS[8], "en") for moment in (DAYS[9], DAYS[10]))
+    assert first == second
+
+
+def test_who_was_in_production_is_said_with_whose_decision_it_was() -> None:
+    assert production_periods(timeline(moment=DAYS[10]), DAYS[8]) == [
+        "a/1 was in Production from 2026-03-01 00:00:00 UTC until 2026-03-05 00:00:00 UTC, by decision of max.",
+        "a/2 was in Production from 2026-03-05 00:00:00 UTC up to the state of this dossier: max accepted it as found.",
+    ]
+
+
+def test_model_without_a_stage_has_no_picture_of_stages() -> None:
+    assert draw_stages(ModelTimeline(model="a", moment=DAYS[0], versions=()), 1, DAYS[0], "en") is None

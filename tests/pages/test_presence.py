@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +72,29 @@ LABELS = [
 def test_who_is_signed_in_gets_the_file(made: Made, stores: Stores) -> None:
     assert sorted(made) == sorted(LABELS)
     assert b"audit.export" in made["All events as CSV"]()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_dossier_starts_in_the_language_of_the_viewer(
+    claims: dict[str, Any], stores: Stores, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    offered: list[str] = []
+    monkeypatch.setattr(evidence_downloads, "preferred_language", lambda: language)
+    monkeypatch.setattr(
+        st,
+        "selectbox",
+        lambda _, choices, *, index, format_func, **__: offered.extend(map(format_func, choices)) or choices[index],
+    )
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        evidence_downloads, "export_bundle", lambda *_, **facts: made.append(facts) or SimpleNamespace(data=b"")
+    )
+    monkeypatch.setattr(
+        st, "download_button", lambda label, make, *_, **__: make() if label == "Evidence bundle" else None
+    )
+    evidence_downloads.draw(stores, ADA, ModelVersionKey(model="none", version=1))
+    assert offered == ["English", "Español"]
+    assert made == [{"language": language}]
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from core.access.permissions import Action
 from core.entities import (
@@ -30,6 +31,7 @@ from core.entities import (
 from core.errors import CoreError
 from core.features.evidence.section import recorded
 from core.features.evidence.words import word
+from core.features.history.stage_timeline import ModelTimeline, stage_timeline
 from core.features.lineage.identity import compare_identity
 from core.features.lineage.version_data import DataView
 from core.features.monitoring.reconcile import find_differences
@@ -74,7 +76,8 @@ class ModelEvidence:
     """All evidence about a model version. *differences* are those without an open finding.
 
     *acceptance* is set where the version was there before ModelLedger and its model's state as found was accepted.
-    *pictures* and *rival_pictures* are those of the version and of the version that it was compared with.
+    *pictures* and *rival_pictures* are those of the version and of the version that it was compared with. *timeline*
+    has the stages of all versions, None where it could not be read.
     """
 
     view: ModelVersionView
@@ -91,10 +94,23 @@ class ModelEvidence:
     pictures: Pictures | None = None
     rival_pictures: Pictures | None = None
     pictures_problems: tuple[str, ...] = ()
+    timeline: ModelTimeline | None = None
 
     @property
     def key(self) -> ModelVersionKey:
         return self.view.version.key
+
+    @property
+    def as_of(self) -> datetime:
+        """The time of the newest fact."""
+        times: list[datetime | None] = [self.view.version.created]
+        times += [event.time for event in self.events]
+        times += [batch.time for batch in self.batches]
+        times += [request.decided_at or request.requested_at for request in self.requests]
+        times += list(self.view.late_metrics.values())
+        if self.view.run is not None:
+            times.append(self.view.run.ended)
+        return max(time for time in times if time is not None)
 
     @property
     def training_data(self) -> list[DataEvidence]:
@@ -115,6 +131,11 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         batches = tuple(batch for batch in list_batches(stores, actor) if batch.key == key)
     except CoreError as error:
         problems.append(text("The predictions could not be read: {problem}", problem=recorded(str(error))))
+    timeline: ModelTimeline | None = None
+    try:
+        timeline = stage_timeline(stores, actor, key.model)
+    except CoreError as error:
+        problems.append(text("The timeline of stages could not be read: {problem}", problem=recorded(str(error))))
     requests = tuple(
         r for r in stores.decisions.list(model=key.model) if r.version == key.version or _changed_stage(r, key)
     )
@@ -141,6 +162,7 @@ def collect_evidence(stores: Stores, actor: Actor, key: ModelVersionKey) -> Mode
         ),
         events=related_events(stores, key, used),
         problems=tuple(problems),
+        timeline=timeline,
         acceptance=acceptance if acceptance is not None and key.version in acceptance.stages else None,
     )
     return _with_pictures(stores, actor, evidence)

@@ -57,7 +57,7 @@ def build_dossier(evidence: ModelEvidence, language: str = SOURCE_LANGUAGE) -> D
     return Dossier(
         key=evidence.key,
         title=title,
-        as_of=_as_of(evidence),
+        as_of=evidence.as_of,
         language=language,
         sections=tuple(localized(section, language) for section in sections),
     )
@@ -81,14 +81,3 @@ def _recorded_facts(evidence: ModelEvidence) -> frozenset[Fact]:
         Fact.HISTORY: len(evidence.model.versions) > 1,
     }
     return frozenset(fact for fact, is_recorded in facts.items() if is_recorded)
-
-
-def _as_of(evidence: ModelEvidence) -> datetime:
-    times: list[datetime | None] = [evidence.view.version.created]
-    times += [event.time for event in evidence.events]
-    times += [batch.time for batch in evidence.batches]
-    times += [request.decided_at or request.requested_at for request in evidence.requests]
-    times += list(evidence.view.late_metrics.values())
-    if evidence.view.run is not None:
-        times.append(evidence.view.run.ended)
-    return max(time for time in times if time is not None)

@@ -116,7 +116,7 @@ def _roc(sides: Sequence[Side], say: Say) -> Picture | None:
 def _curve_panel(
     drawing: Drawing, x: float, y: float, size: float, curve: Curve, rival: Curve | None, say: Say
 ) -> None:
-    drawing.text(x - 20, y - 18, say(text("ROC curve: {label}", label=curve.label)), is_bold=True, width=size + 20)
+    drawing.text(x - 20, y - 20, say(text("ROC curve: {label}", label=curve.label)), is_bold=True, width=size + 20)
     areas = [metric_text(shown.summary) for shown in (curve, rival) if shown is not None and shown.summary is not None]
     if areas:
         drawing.text(x - 20, y - 6, say(text("area under the curve: {areas}", areas=" / ".join(areas))), size=9)

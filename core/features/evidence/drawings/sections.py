@@ -1,17 +1,18 @@
-"""The sections of a dossier that hold pictures, in the order of reading: KPIs, test rows, stages."""
+"""The sections of a dossier that hold pictures, in the order of reading: KPIs, stages, test rows."""
 
 from __future__ import annotations
 
 from core.features.evidence.collect import ModelEvidence, compare_kpis, compared
 from core.features.evidence.drawings.kpi_bars import draw_kpis
 from core.features.evidence.drawings.model_pictures import MOST_CLASSES, draw_model, has_many_classes
+from core.features.evidence.drawings.stage_bars import draw_stages, production_periods
 from core.features.evidence.section import Section, make_section
 from core.texts import text
 
 
 def pictures(evidence: ModelEvidence, language: str) -> tuple[Section, ...]:
     """Draw the evidence in *language*; the words within a picture cannot be translated afterwards."""
-    return (_kpis(evidence, language), _test_rows(evidence, language))
+    return (_kpis(evidence, language), _stages(evidence, language), _test_rows(evidence, language))
 
 
 def _kpis(evidence: ModelEvidence, language: str) -> Section:
@@ -21,6 +22,18 @@ def _kpis(evidence: ModelEvidence, language: str) -> Section:
     return make_section(
         text("KPIs beside Production"),
         *([] if picture else [text("The version has no KPI that can be drawn.")]),
+        pictures=[picture] if picture else [],
+        is_annex=False,
+    )
+
+
+def _stages(evidence: ModelEvidence, language: str) -> Section:
+    timeline = evidence.timeline
+    picture = draw_stages(timeline, evidence.key.version, evidence.as_of, language) if timeline else None
+    return make_section(
+        text("Stages over time"),
+        *([] if picture else [text("No version of the model ever had a stage, as far as it is known.")]),
+        points=production_periods(timeline, evidence.as_of) if timeline else [],
         pictures=[picture] if picture else [],
         is_annex=False,
     )
