@@ -23,6 +23,7 @@ from pages._models import (
     version_tables,
     why_moved,
 )
+from pages._promotions import request_form
 from pages._runs import pictures
 from pages._ui import links, messages, pickers, session
 from pages._ui.texts import t
@@ -71,6 +72,7 @@ with messages.stop_on_error():
         links.link("lineage", t("Lineage"), lineage_model=key.model, lineage_version=str(key.version))
         if key.version == model.production and session.may(actor, Action.PROMOTION_ROLLBACK):
             links.link("promotions", t("Roll back"), promotions_tab=t("Roll back"), promotions_back=key.model)
+        request_form.link(stores, actor, key, view.version.stage)
     evidence_downloads.draw(stores, actor, key)
     evidence, drawn, differences, compared, moved, reproduce, signature, files, texts = st.tabs(
         [

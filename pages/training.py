@@ -33,7 +33,7 @@ def start() -> None:
         st.subheader(t("Training job"))
         job = jobs.watch(stores, actor, job_id, key="training")
         if job is not None:
-            training_forms.next_steps(job)
+            training_forms.next_steps(stores, actor, job)
 
 
 def history() -> None:
@@ -47,7 +47,7 @@ def history() -> None:
         if chosen:
             job = jobs.watch(stores, actor, chosen, key="training_past")
             if job is not None:
-                training_forms.next_steps(job)
+                training_forms.next_steps(stores, actor, job)
 
 
 def schedules() -> None:

@@ -124,14 +124,19 @@ def _evidence(
     if request.stages:
         st.markdown(f"**{t('Stages after the decision')}**")
         stages_table.stages_table(request.stages)
-    if check is not request.at_request and check != request.at_request:
-        with st.expander(t("Gates at the request")):
-            gate_views.verdict(request.at_request)
-            gate_views.moment(request.at_request, t("Gates at the request"))
-            evidence_view.kpis(request.at_request, key="promotions_asked")
-            if request.at_request.gates:
-                gate_views.gates_table(request.at_request.gates)
-            evidence_view.facts(request.at_request)
+    asked = request.at_request
+    if check == asked:
+        return
+    with st.expander(t("Gates at the request")):
+        gate_views.verdict(asked)
+        gate_views.moment(asked, t("Gates at the request"))
+        if (asked.gates, asked.evidence) == (check.gates, check.evidence):
+            st.caption(t("Gates and evidence were the same as above."))
+            return
+        evidence_view.kpis(asked, key="promotions_asked")
+        if asked.gates:
+            gate_views.gates_table(asked.gates)
+        evidence_view.facts(asked)
 
 
 def _review(emergency: Finding) -> None:

@@ -11,6 +11,7 @@ from core.entities import Actor
 from core.features.runs.compare import Comparison, is_version
 from core.features.runs.runs import RunView, show_run
 from core.features.stores import Stores
+from pages._promotions import request_form
 from pages._runs import run_metrics, run_relations, run_tables
 from pages._runs.run_tables import number, run_label
 from pages._ui import escaping, links, messages, pickers
@@ -26,7 +27,7 @@ def details(stores: Stores, actor: Actor, found: Comparison) -> None:
     if is_version(run_id):
         run_id = found.versions[run_id][0].run_id or run_id
     view = show_run(stores, actor, run_id)
-    _headline(view)
+    _headline(stores, actor, view)
     run_relations.children(view)
     left, right = st.columns(2)
     left.markdown(f"**{t('Parameters')}**")
@@ -44,7 +45,7 @@ def details(stores: Stores, actor: Actor, found: Comparison) -> None:
         st.caption(t("The run logged no files, or its files were deleted."))
 
 
-def _headline(view: RunView) -> None:
+def _headline(stores: Stores, actor: Actor, view: RunView) -> None:
     run = view.run
     with st.container(horizontal=True, vertical_alignment="center"):
         messages.badge(run.status)
@@ -64,6 +65,7 @@ def _headline(view: RunView) -> None:
                 models_model=version.model,
                 models_version=str(version.version),
             )
+            request_form.link(stores, actor, version.key, version.stage)
     run_relations.parent(view)
     for note in view.notes:
         st.warning(messages.plain(note), icon=":material/warning:")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.entities import Actor, Job, JobStatus, Recipe, Task, Trigger
+from core.entities import Actor, Job, JobStatus, ModelVersionKey, Recipe, Task, Trigger
 from core.escaping import visible
 from core.features.admin.sign_in import is_provider_enabled
 from core.features.data.browse import list_tables, show_version, table_history
@@ -21,6 +21,7 @@ from core.learning.estimators import ESTIMATORS, Parameter, estimators_for
 from core.learning.external_training import is_project
 from core.learning.projects.declaration import ProjectParameter
 from core.texts import text
+from pages._promotions import request_form
 from pages._ui import escaping, jobs, links, messages, pickers
 from pages._ui.texts import t, translated
 
@@ -206,8 +207,8 @@ def job_label(job: Job) -> str:
     return jobs.label(t("{recipe} on {data}", recipe=job.arguments.get("recipe"), data=data), job)
 
 
-def next_steps(job: Job) -> None:
-    """Show the model version that a finished training made, with links to it and its run."""
+def next_steps(stores: Stores, actor: Actor, job: Job) -> None:
+    """Show the model version that a finished training made, with links to it, its run and its promotion."""
     result = dict(job.result)
     if job.status is not JobStatus.FINISHED or not result.get("model"):
         return
@@ -216,6 +217,7 @@ def next_steps(job: Job) -> None:
         st.badge(f"{messages.plain(result['model'])}/{version}", icon=":material/check:", color="green")
         links.link("models", t("Show model version"), models_model=result["model"], models_version=version)
         links.link("runs", t("Compare run"), runs=result["run_id"])
+        request_form.link(stores, actor, ModelVersionKey(model=result["model"], version=int(version)))
 
 
 def _description(recipe: Recipe) -> str:

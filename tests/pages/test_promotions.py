@@ -13,7 +13,7 @@ from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import request_promotion
 from core.features.promotion.roll_back import roll_back
 from core.features.stores import Stores
-from tests.pages.conftest import Opened, said
+from tests.pages.conftest import Opened, links, said
 
 MODEL = "iris_classifier"
 ASK, BACK, DIFFER = "Request promotion", "Roll back", "Differences"
@@ -278,3 +278,43 @@ def test_registry_that_is_down_leaves_the_requests_readable(
     test = press(test, "Approve", "now")
     assert test.warning, "the page says that MLflow does not answer"
     assert sample_stores.decisions.get(asked.id).status is RequestStatus.OPEN
+
+
+def test_the_verdict_names_the_gates_that_fail_before_the_form(
+    opened: Opened, sample_stores: Stores, scientist: Actor, manager2: Actor
+) -> None:
+    approve(sample_stores, manager2, ask(sample_stores, scientist, 3).id, reason="first")
+    asked = ask(sample_stores, scientist, 2)
+    test = opened("promotions", "manager", promotions_request=asked.id)
+    # iris_classifier/2 has 0.970 of precision and 0.967 of f1, /3 has 0.979 and 0.978.
+    failing = ["precision not worse than Production", "f1 not worse than Production"]
+    lines = ["**2 of 7 gates fail**", *(f"- **{name}**" for name in failing)]
+    assert test.error[0].value == "\n".join(lines)
+    (bars,) = [chart.proto.alt for chart in test.get("plotly_chart")]
+    assert bars.startswith(f"KPIs of {MODEL}/2 / {MODEL}/3: precision 0.9697 / 0.9792 gate: ≥ 0.9792;")
+    assert "f1 0.9666 / 0.9778 gate: ≥ 0.9778" in bars
+
+
+def test_a_version_offers_its_promotion_where_it_is_shown(
+    opened: Opened, sample_stores: Stores, scientist: Actor, manager: Actor
+) -> None:
+    run_id = str(sample_stores.models.versions(MODEL)[0].run_id)
+    (version,) = [v.version for v in sample_stores.models.versions(MODEL) if v.run_id == run_id]
+    places = (
+        ("models", {"models_model": MODEL, "models_version": str(version)}),
+        ("runs", {"runs": run_id, "runs_view": "One run", "runs_detail": run_id}),
+    )
+    tab = f"/promotions?promotions_tab=Request+promotion&promotions_ask={MODEL}&promotions_version={version}"
+    for page, address in places:
+        assert links(opened(page, "scientist", **address))[ASK] == tab
+        assert ASK not in links(opened(page, "manager", **address))
+    asked = ask(sample_stores, scientist, version)
+    for page, address in places:
+        shown = links(opened(page, "manager", **address))
+        assert shown["Show request"] == f"/promotions?promotions_request={asked.id}"
+        assert ASK not in shown
+    form = opened("promotions", "scientist", promotions_tab=ASK, promotions_ask=MODEL, promotions_version=str(version))
+    assert "scientist already made this request; it is open." in said(form)
+    assert ASK not in labels(form)
+    approve(sample_stores, manager, asked.id, reason="good")
+    assert not {ASK, "Show request"} & set(links(opened("models", "scientist", **places[0][1])))
