@@ -85,20 +85,16 @@ def test_a_resample_without_a_value_leaves_the_interval_undefined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("both", "only_first", "only_second", "neither", "p_value"),
+    ("only_first", "only_second", "p_value"),
     [
         # Approval of a prime minister by the same 1,600 people (Agresti, Categorical Data Analysis, table 10.1).
-        (794, 150, 86, 570, 3.715936139571387e-05),
-        (10, 3, 9, 8, 0.14599609375),
-        (5, 0, 0, 5, 1.0),
+        (150, 86, 3.715936139571387e-05),
+        (3, 9, 0.14599609375),
+        (0, 0, 1.0),
     ],
 )
-def test_mcnemar_is_the_exact_test_of_statsmodels(
-    both: int, only_first: int, only_second: int, neither: int, p_value: float
-) -> None:
-    first = np.repeat([True, True, False, False], [both, only_first, only_second, neither])
-    second = np.repeat([True, False, True, False], [both, only_first, only_second, neither])
-    result = mcnemar(first, second)
+def test_mcnemar_is_the_exact_test_of_statsmodels(only_first: int, only_second: int, p_value: float) -> None:
+    result = mcnemar(only_first, only_second)
     assert (result.only_first, result.only_second) == (only_first, only_second)
     assert result.p_value == pytest.approx(p_value, rel=1e-9)
 

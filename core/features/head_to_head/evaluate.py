@@ -117,7 +117,7 @@ def evaluate(
             watch.checkpoint()
             watch.report(0.1, text("reading {data}", data=data))
             rows = stores.engine.read(source, version=data.version)
-            column = target_column(rows, data, [side], target)
+            column = target_column(rows.column_names, data, [side], target)
             rows, left_out, notes = unseen_rows(stores, rows, data, [side], column)
             watch.report(0.2, text("scoring {rows} rows", rows=rows.num_rows))
             actual, answers = target_values(rows, column), predict_rows(side.folder, rows)

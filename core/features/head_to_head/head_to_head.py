@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from core.access.permissions import Action
-from core.entities import Actor, Event, Job, ModelVersionKey, Outcome
+from core.delta.table_features import SPARK
+from core.entities import Actor, Event, Job, ModelVersionKey, Outcome, Table, TableVersion
 from core.errors import BadParameter, ColumnNotFound
+from core.features.head_to_head import judged_rows
 from core.features.head_to_head.judged_rows import (
     Side,
     open_side,
@@ -19,14 +20,15 @@ from core.features.head_to_head.judged_rows import (
     target_column,
     unseen_rows,
 )
-from core.features.head_to_head.result import HeadToHead, serialize
+from core.features.head_to_head.result import Compared, HeadToHead, serialize
 from core.features.stores import Stores
 from core.jobs.progress import Progress, Silent
 from core.learning.artifact_files import folder_sha256
 from core.learning.comparison.answers import align_classes, is_classification, predict_rows
 from core.learning.comparison.compare_models import Comparison, compare_classifiers, compare_regressions
-from core.learning.comparison.slices import SLICE_RESAMPLES, Slice, compare_slices
+from core.learning.comparison.slices import SLICE_RESAMPLES, compare_slices
 from core.learning.frames import target_values
+from core.learning.safety.inspect_model import SPARK_ML
 from core.texts import text
 
 _MOST_SLICED = 12
@@ -107,26 +109,30 @@ def head_to_head(
             ]
             watch.checkpoint()
             watch.report(0.1, text("reading {data}", data=data))
-            rows = stores.engine.read(source, version=data.version)
-            column = target_column(rows, data, sides, target)
-            sliced = _sliced(rows, sides, slices)
-            rows, left_out, notes = unseen_rows(stores, rows, data, sides, column)
-            watch.report(0.2, text("scoring {rows} rows", rows=rows.num_rows))
-            comparison, parts = _compare(rows, column, sides, sliced, watch)
+            rows = stores.engine.snapshot(source, version=data.version)
+            names = [column.name for column in rows.schema]
+            column, sliced = target_column(names, data, sides, target), _sliced(names, sides, slices)
+            if _is_for_spark(stores, sides, rows.rows):
+                # pyspark is an extra, and only its engine needs it.
+                from core.features.head_to_head.compare_on_spark import compare_on_spark
+
+                compared = compare_on_spark(stores, source, data, sides, column, sliced, Path(folder), watch)
+            else:
+                compared = _compare(stores, source, data, sides, column, sliced, watch)
             artifacts = {str(side.key): folder_sha256(side.folder) for side in sides}
         outcome = HeadToHead(
             first=first,
             second=second,
             data=data,
             target=column,
-            left_out=left_out,
-            comparison=comparison,
-            slices=parts,
-            notes=notes,
+            left_out=compared.left_out,
+            comparison=compared.comparison,
+            slices=compared.slices,
+            notes=compared.notes,
             artifacts=artifacts,
         )
         record.after = serialize(outcome)
-        watch.report(1.0, text("compared on {rows} rows", rows=comparison.rows))
+        watch.report(1.0, text("compared on {rows} rows", rows=compared.comparison.rows))
     return outcome
 
 
@@ -148,9 +154,23 @@ def _check(first: ModelVersionKey, second: ModelVersionKey) -> None:
         raise BadParameter("Both are {model}. Name two versions.", model=str(first))
 
 
+def _is_for_spark(stores: Stores, sides: Sequence[Side], rows: int | None) -> bool:
+    """Return whether Spark compares: for many rows, and for models that only Spark can load."""
+    is_large = rows is None or rows > judged_rows.MOST_READ
+    return stores.engine.name == SPARK and (is_large or any(side.info.format == SPARK_ML for side in sides))
+
+
 def _compare(
-    rows: pa.Table, column: str, sides: list[Side], sliced: tuple[str, ...], watch: Progress
-) -> tuple[Comparison, tuple[Slice, ...]]:
+    stores: Stores,
+    source: Table,
+    data: TableVersion,
+    sides: list[Side],
+    column: str,
+    sliced: tuple[str, ...],
+    watch: Progress,
+) -> Compared:
+    rows, left_out, notes = unseen_rows(stores, stores.engine.read(source, version=data.version), data, sides, column)
+    watch.report(0.2, text("scoring {rows} rows", rows=rows.num_rows))
     actual = target_values(rows, column)
     answers = []
     for number, side in enumerate(sides, start=1):
@@ -169,19 +189,20 @@ def _compare(
 
     whole = compare_classifiers(actual, first, second) if is_classifier else compare_regressions(actual, first, second)
     watch.report(0.85, text("comparing slices"))
-    return whole, compare_slices(rows, sliced, compare)
+    slices = compare_slices(rows, sliced, compare)
+    return Compared(comparison=whole, slices=slices, left_out=left_out, notes=notes)
 
 
-def _sliced(rows: pa.Table, sides: list[Side], slices: Sequence[str] | None) -> tuple[str, ...]:
+def _sliced(columns: Sequence[str], sides: list[Side], slices: Sequence[str] | None) -> tuple[str, ...]:
     """Return the columns to slice by: the chosen ones, or the first that both models read."""
     if slices is None:
         inputs = [{column.name for column in side.info.inputs} for side in sides]
-        return tuple(name for name in rows.column_names if all(name in names for names in inputs))[:_MOST_SLICED]
+        return tuple(name for name in columns if all(name in names for names in inputs))[:_MOST_SLICED]
     for name in slices:
-        if name not in rows.column_names:
+        if name not in columns:
             raise ColumnNotFound(
                 "The data has no column {column!r} to slice by; its columns are {columns}.",
                 column=name,
-                columns=", ".join(rows.column_names),
+                columns=", ".join(columns),
             )
     return tuple(slices)

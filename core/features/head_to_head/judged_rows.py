@@ -19,6 +19,8 @@ from core.learning.frames import has_value
 from core.learning.safety.inspect_model import ModelInfo, inspect_model
 from core.texts import text
 
+# On Spark more rows than these are not read to this process.
+MOST_READ = 1_000_000
 _FEWEST_ROWS = 10
 
 
@@ -40,7 +42,7 @@ def open_side(stores: Stores, key: ModelVersionKey, place: Path) -> Side:
     return Side(key=key, run=run_of(stores, version), folder=folder, info=inspect_model(folder))
 
 
-def target_column(rows: pa.Table, data: TableVersion, sides: Sequence[Side], target: str) -> str:
+def target_column(columns: Sequence[str], data: TableVersion, sides: Sequence[Side], target: str) -> str:
     """Return the column with the true values: *target*, or the parameter `target` of the runs."""
     logged = [side.run.params["target"] for side in sides if side.run and "target" in side.run.params]
     if not target and len(set(logged)) > 1:
@@ -51,12 +53,12 @@ def target_column(rows: pa.Table, data: TableVersion, sides: Sequence[Side], tar
     column = target or (logged[0] if logged else "")
     if not column:
         raise BadParameter("No run logged its target. Name the column with the true values.")
-    if column not in rows.column_names:
+    if column not in columns:
         raise ColumnNotFound(
             "{table} has no column {column!r}; its columns are {columns}.",
             table=str(data),
             column=column,
-            columns=", ".join(rows.column_names),
+            columns=", ".join(columns),
         )
     return column
 
@@ -76,17 +78,21 @@ def unseen_rows(
         unseen, note = is_unseen(stores, rows, data, side.key, side.run, side.info, read=read)
         kept &= unseen
         notes.append(note)
-    left = int(kept.sum())
+    require_rows(int(kept.sum()), rows.num_rows, data)
+    return rows.filter(pa.array(kept)), rows.num_rows - int(kept.sum()), tuple(notes)
+
+
+def require_rows(left: int, rows: int, data: TableVersion) -> None:
+    """Require that enough rows of *data* are left to judge a version on. Raises BadParameter."""
     if left < _FEWEST_ROWS:
         raise BadParameter(
             "{left} of {rows} rows of {data} are left that no version was trained on; at least {needed} "
             "are needed. Name a data version with other rows.",
             left=left,
-            rows=rows.num_rows,
+            rows=rows,
             data=str(data),
             needed=_FEWEST_ROWS,
         )
-    return rows.filter(pa.array(kept)), rows.num_rows - left, tuple(notes)
 
 
 def require_same_kind(side: Side, answers: Answers, actual: np.ndarray, column: str) -> None:

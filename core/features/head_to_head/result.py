@@ -13,6 +13,16 @@ from core.learning.comparison.slices import SLICE_RESAMPLES, Slice
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The comparison on all rows and on the slices. *left_out* rows were not compared, for the reasons in *notes*."""
+
+    comparison: Comparison
+    slices: tuple[Slice, ...]
+    left_out: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeadToHead:
     """Two versions on the same rows of *data*. A difference is *second* minus *first*.
 

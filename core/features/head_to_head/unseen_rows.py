@@ -33,19 +33,9 @@ def is_unseen(
     rows are unknown excludes none, and the note says so. *read* keeps what was read for the next call.
     """
     everything = np.ones(rows.num_rows, dtype=bool)
-    sources = data_sources(stores, run)
-    trained_on = sources[0].key
+    trained_on, note = training_data(stores, data, key, run)
     if run is None or trained_on is None:
-        return everything, text("Which rows {model} was trained on is unknown; none was left out.", model=key)
-    if trained_on.table != data.table:
-        return everything, text("{model} was trained on {trained_on}.", model=key, trained_on=trained_on)
-    for source, identity in identities_of(stores, run, None, sources):
-        if source == sources[0] and identity.is_contradicted:
-            return everything, text(
-                "Which rows {model} was trained on is unknown, so none was left out: {reason}",
-                model=key,
-                reason=joined(identity.contradictions),
-            )
+        return everything, note
     try:
         recipe = logged_recipe(run, key, trained_on, info)
         table = stores.catalog.resolve(trained_on.table, registered_only=True)
@@ -53,17 +43,39 @@ def is_unseen(
             read[trained_on] = stores.engine.read(table, version=trained_on.version)
         trained = training_rows(read[trained_on], recipe)
     except CoreError as error:
-        return everything, text(
-            "Which rows {model} was trained on is unknown, so none was left out: {reason}", model=key, reason=str(error)
-        )
+        return everything, unknown(key, str(error))
     seen = is_among(rows, trained)
-    note = text(
-        "{count} of {rows} rows were training rows of {model} and were left out.",
-        count=int(seen.sum()),
-        rows=rows.num_rows,
-        model=key,
+    return ~seen, left_out(key, int(seen.sum()), rows.num_rows)
+
+
+def training_data(
+    stores: Stores, data: TableVersion, key: ModelVersionKey, run: Run | None
+) -> tuple[TableVersion | None, str]:
+    """Return the version of the table of *data* on which *key* was trained; None and a note if there is none."""
+    sources = data_sources(stores, run)
+    trained_on = sources[0].key
+    if run is None or trained_on is None:
+        return None, text("Which rows {model} was trained on is unknown; none was left out.", model=key)
+    if trained_on.table != data.table:
+        return None, text("{model} was trained on {trained_on}.", model=key, trained_on=trained_on)
+    for source, identity in identities_of(stores, run, None, sources):
+        if source == sources[0] and identity.is_contradicted:
+            return None, unknown(key, joined(identity.contradictions))
+    return trained_on, ""
+
+
+def unknown(key: ModelVersionKey, reason: str) -> str:
+    """Return the note that no row was left out, because the training rows of *key* are unknown."""
+    return text(
+        "Which rows {model} was trained on is unknown, so none was left out: {reason}", model=key, reason=reason
     )
-    return ~seen, note
+
+
+def left_out(key: ModelVersionKey, count: int, rows: int) -> str:
+    """Return the note that *count* of *rows* rows were training rows of *key*."""
+    return text(
+        "{count} of {rows} rows were training rows of {model} and were left out.", count=count, rows=rows, model=key
+    )
 
 
 def is_among(rows: pa.Table, trained: pa.Table) -> np.ndarray:

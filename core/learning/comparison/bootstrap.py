@@ -100,6 +100,18 @@ def poisson_counts(keys: np.ndarray, *, seed: int) -> np.ndarray:
     return np.searchsorted(np.cumsum(chances), uniform, side="right")
 
 
+def resample_moments(
+    means: np.ndarray, covariance: np.ndarray, rows: int, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Resampled:
+    """Return the same for rows of which only aggregates are known: *means* (columns,) and *covariance* (columns,
+    columns).
+
+    The sums of many rows are normally distributed (central limit theorem), so this is for large tables.
+    """
+    drawn = np.random.default_rng(seed).multivariate_normal(means, covariance / rows, size=resamples, method="eigh")
+    return Resampled(observed=means * rows, resamples=drawn * rows)
+
+
 def _steps(resamples: int, size: int) -> list[tuple[int, int]]:
     step = max(1, _NUMBERS_PER_STEP // max(size, 1))
     return [(start, min(start + step, resamples)) for start in range(0, resamples, step)]

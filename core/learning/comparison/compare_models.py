@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -15,6 +15,8 @@ from core.learning.comparison.delong import compare_areas
 from core.learning.comparison.mcnemar import McNemar, mcnemar
 from core.learning.evaluation import evaluate_classes, evaluate_numbers
 from core.learning.kpis import is_lower_better
+
+_COUNTED = ("precision", "recall", "f1", "accuracy")
 
 
 class Verdict(str, Enum):
@@ -77,28 +79,43 @@ def compare_classifiers(
     The KPIs are those of learning/evaluation.py. The interval of roc_auc is DeLong's, all others are bootstrapped.
     """
     labels = np.array(first.classes, dtype=object if actual.dtype == object else None)
-    cells = _Cells.of(actual, first.predicted, second.predicted)
-    sums = resample_cells(cells.columns(), cells.counts, resamples=resamples)
+    compared = compare_counts(actual, first.predicted, second.predicted, resamples=resamples)
     values = [class_values(actual, answers, labels) for answers in (first, second)]
-    differences = [
-        _difference(name, values, sums.interval(cells.macro(name)))
-        for name in ("precision", "recall", "f1", "accuracy")
-    ]
+    differences = list(compared.differences)
     if first.probabilities is not None and second.probabilities is not None:
         area = compare_areas(actual, first.probabilities, second.probabilities, labels)
-        differences.append(_difference("roc_auc", values, (area.low, area.high)))
+        differences.append(make_difference("roc_auc", values, (area.low, area.high)))
         losses = log_losses(actual, (first.probabilities, second.probabilities), labels)
         interval = (
             (math.nan, math.nan)
             if losses is None
             else resample_rows(losses, resamples=resamples).interval(_mean_difference(len(actual)))
         )
-        differences.append(_difference("log_loss", values, interval))
+        differences.append(make_difference("log_loss", values, interval))
+    return replace(compared, differences=tuple(differences))
+
+
+def compare_counts(
+    actual: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    counts: np.ndarray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Compare two classifiers by the KPIs that need no probability.
+
+    *actual*, *first* and *second* are the classes of the rows and the predictions. An entry stands for one row, or for
+    as many as *counts* says.
+    """
+    cells = _Cells.of(actual, first, second, counts)
+    sums = resample_cells(cells.columns(), cells.counts, resamples=resamples)
+    values = [cells.values(sums.observed, model) for model in (1, 2)]
     return Comparison(
-        rows=len(actual),
-        differences=tuple(differences),
+        rows=int(cells.counts.sum()),
+        differences=tuple(make_difference(name, values, sums.interval(cells.macro(name))) for name in _COUNTED),
         classes=tuple(cells.part(index, sums) for index in range(len(cells.labels)) if cells.actual_rows(index)),
-        mcnemar=mcnemar(first.predicted == actual, second.predicted == actual),
+        mcnemar=cells.mcnemar(),
     )
 
 
@@ -107,23 +124,27 @@ def compare_regressions(
 ) -> Comparison:
     """Compare two regressions on the rows with the numbers *actual* (rows,)."""
     actual = np.asarray(actual, dtype=np.float64)
-    rows = len(actual)
-    columns = [np.ones(rows), actual, actual**2]
+    columns = [np.ones(len(actual)), actual, actual**2]
     for answers in (first, second):
         error = np.asarray(answers.predicted, dtype=np.float64) - actual
         with np.errstate(divide="ignore", invalid="ignore"):
             columns += [error**2, np.abs(error), np.abs(error / actual)]
     sums = resample_rows(np.column_stack(columns), resamples=resamples)
     values = [evaluate_numbers(actual, answers.predicted) for answers in (first, second)]
-    return Comparison(
-        rows=rows,
-        differences=tuple(
-            _difference(name, values, sums.interval(_NUMBERS[name])) for name in ("rmse", "mae", "mape", "r2")
-        ),
-    )
+    return compare_sums(sums, values)
 
 
-def _difference(name: str, values: Sequence[dict[str, float]], interval: tuple[float, float]) -> Difference:
+def compare_sums(sums: Resampled, values: Sequence[dict[str, float]]) -> Comparison:
+    """Compare two regressions by sums of their rows, and their KPIs on all rows.
+
+    The columns of *sums* are 1, the actual value and its square, and for each model the squared error, the absolute
+    error, and the absolute error divided by the actual value.
+    """
+    differences = (make_difference(name, values, sums.interval(statistic)) for name, statistic in _NUMBERS.items())
+    return Comparison(rows=int(sums.observed[0]), differences=tuple(differences))
+
+
+def make_difference(name: str, values: Sequence[dict[str, float]], interval: tuple[float, float]) -> Difference:
     return Difference(metric=name, first=values[0][name], second=values[1][name], low=interval[0], high=interval[1])
 
 
@@ -145,10 +166,11 @@ class _Cells:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, actual: np.ndarray, first: np.ndarray, second: np.ndarray) -> _Cells:
+    def of(cls, actual: np.ndarray, first: np.ndarray, second: np.ndarray, counts: np.ndarray | None) -> _Cells:
         labels, codes = np.unique(np.concatenate([actual, first, second]), return_inverse=True)
         parts, size = codes.reshape(3, len(actual)), len(labels)
-        cells, counts = np.unique((parts[0] * size + parts[1]) * size + parts[2], return_counts=True)
+        cells, place = np.unique((parts[0] * size + parts[1]) * size + parts[2], return_inverse=True)
+        counts = np.bincount(place, weights=counts).astype(np.int64)
         codes = np.column_stack([cells // size**2, cells // size % size, cells % size])
         return cls(labels=labels, codes=codes, counts=counts)
 
@@ -163,20 +185,25 @@ class _Cells:
         return np.concatenate(parts, axis=1).astype(np.float64)
 
     def macro(self, name: str) -> Statistic:
-        """Return the statistic "second minus first" of a KPI: a mean over the actual and the predicted classes."""
+        """Return the statistic "second minus first" of a KPI."""
+        return lambda sums: self._macro(name, sums, 2) - self._macro(name, sums, 1)
 
-        def difference(sums: np.ndarray) -> np.ndarray:
-            values = []
-            for model in (1, 2):
-                if name == "accuracy":
-                    actual, _, right = self._sums(sums, model)
-                    values.append(right.sum(axis=-1) / actual.sum(axis=-1))
-                    continue
-                concerned = np.unique(self.codes[:, [0, model]])
-                values.append(self._per_class(name, sums, model)[..., concerned].mean(axis=-1))
-            return np.asarray(values[1] - values[0])
+    def values(self, sums: np.ndarray, model: int) -> dict[str, float]:
+        """Return the KPIs of the first (1) or the second (2) model."""
+        return {name: float(self._macro(name, sums, model)) for name in _COUNTED}
 
-        return difference
+    def mcnemar(self) -> McNemar:
+        is_right = [self.codes[:, 0] == self.codes[:, model] for model in (1, 2)]
+        only_first, only_second = is_right[0] & ~is_right[1], ~is_right[0] & is_right[1]
+        return mcnemar(int(self.counts[only_first].sum()), int(self.counts[only_second].sum()))
+
+    def _macro(self, name: str, sums: np.ndarray, model: int) -> np.ndarray:
+        """Return a KPI (…): a mean over the actual and the predicted classes, or the accuracy."""
+        if name == "accuracy":
+            actual, _, right = self._sums(sums, model)
+            return np.asarray(right.sum(axis=-1) / actual.sum(axis=-1))
+        concerned = np.unique(self.codes[:, [0, model]])
+        return np.asarray(self._per_class(name, sums, model)[..., concerned].mean(axis=-1))
 
     def part(self, index: int, sums: Resampled) -> Part:
         """Return the comparison of one class."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 
 @dataclass(frozen=True, kw_only=True)
 class McNemar:
@@ -16,15 +14,13 @@ class McNemar:
     p_value: float
 
 
-def mcnemar(first_is_right: np.ndarray, second_is_right: np.ndarray) -> McNemar:
-    """Return the exact two-sided test of two boolean arrays (rows,). The p-value is 1 if no row differs.
+def mcnemar(only_first: int, only_second: int) -> McNemar:
+    """Return the exact two-sided test. The p-value is 1 if no row differs.
 
     Source: McNemar, Psychometrika 12, 1947; the exact test is the binomial test of the rows that differ.
     """
     from scipy.stats import binomtest
 
-    only_first = int(np.sum(first_is_right & ~second_is_right))
-    only_second = int(np.sum(~first_is_right & second_is_right))
     differing = only_first + only_second
     p_value = float(binomtest(only_first, differing, 0.5).pvalue) if differing else 1.0
     return McNemar(only_first=only_first, only_second=only_second, p_value=p_value)

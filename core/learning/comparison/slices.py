@@ -15,8 +15,8 @@ from core.texts import text
 
 # Slices are many, and their intervals are a first look: fewer resamples are enough.
 SLICE_RESAMPLES = 2_000
-_MOST_VALUES = 20
-_FEW_NUMBERS = 10
+MOST_VALUES = 20
+FEW_NUMBERS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +58,13 @@ def _masks(rows: pa.Table, column: str) -> Iterator[tuple[str, np.ndarray]]:
 def _texts(values: np.ndarray, missing: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the 20 most frequent values, and all others together."""
     names, codes, counts = np.unique(values[~missing].astype(str), return_inverse=True, return_counts=True)
-    chosen = np.argsort(-counts, kind="stable")[:_MOST_VALUES]
+    chosen = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     position = np.flatnonzero(~missing)
     for index in chosen:
         yield str(names[index]), _mask(len(values), position[codes == index])
-    if len(names) > _MOST_VALUES:
+    if len(names) > MOST_VALUES:
         yield (
-            text("{count} other values", count=len(names) - _MOST_VALUES),
+            text("{count} other values", count=len(names) - MOST_VALUES),
             _mask(len(values), position[~np.isin(codes, chosen)]),
         )
 
@@ -72,7 +72,7 @@ def _texts(values: np.ndarray, missing: np.ndarray) -> Iterator[tuple[str, np.nd
 def _numbers(values: np.ndarray, missing: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each of at most ten numbers, or the quarters between the quartiles."""
     distinct = np.unique(values[~missing])
-    if len(distinct) <= _FEW_NUMBERS:
+    if len(distinct) <= FEW_NUMBERS:
         for number in distinct:
             yield f"{number:g}", values == number
         return

@@ -11,8 +11,10 @@ from core.learning.safety.inspect_model import require_safe
 from core.learning.safety.mlmodel import SPARK, read_mlmodel
 
 
-def with_spark_predictions(frame: Any, folder: Path, scratch: Path) -> Any:
+def with_spark_predictions(frame: Any, folder: Path, scratch: Path, *, all_classes: bool = False) -> Any:
     """Return *frame* with the columns `prediction` and `probability` by the Spark ML pipeline in *folder*.
+
+    With *all_classes* the map `probabilities` follows, as in scoring.with_predictions.
 
     Nothing is computed yet; *scratch* must outlive the Spark job.
 
@@ -37,7 +39,13 @@ def with_spark_predictions(frame: Any, folder: Path, scratch: Path) -> Any:
     if "__probability" in scored.columns:
         probability = f.array_max(vector_to_array("__probability"))
     columns = [scored[quote_spark(name)] for name in frame.columns]
-    return scored.select(*columns, prediction.alias("prediction"), probability.alias("probability"))
+    columns += [prediction.alias("prediction"), probability.alias("probability")]
+    if all_classes:
+        chances: Any = f.lit(None).cast("map<string,double>")
+        if "__probability" in scored.columns and labels:
+            chances = f.map_from_arrays(f.array(*[f.lit(label) for label in labels]), vector_to_array("__probability"))
+        columns.append(chances.alias("probabilities"))
+    return scored.select(*columns)
 
 
 def _load(session: Any, folder: Path, description: dict[str, Any], scratch: Path) -> Any:

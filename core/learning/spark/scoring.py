@@ -19,7 +19,7 @@ from core.identifiers import quote_spark
 from core.learning.artifact_files import files_below
 from core.learning.frames import ColumnKind, column_kind
 from core.learning.safety.inspect_model import SPARK_ML, ModelInfo, require_safe
-from core.learning.safety.model_process import CLASSES, PREDICTION, PROBABILITY
+from core.learning.safety.model_process import CLASSES, PREDICTION, PROBABILITIES, PROBABILITY
 from core.learning.scoring import check_signature, predict
 from core.learning.spark.models import with_spark_predictions
 
@@ -37,6 +37,7 @@ _SPARK_TYPES = {
 }
 # A column that no table has, for the probabilities of all classes.
 _CHANCES = "__chances"
+_MAP = "map<string,double>"
 _STAMP_TYPES = {pa.string(): "string", pa.int64(): "bigint"}
 
 # This process forbids MLflow to load any model (registry/connection.py). Executors may load this copy, because
@@ -44,11 +45,12 @@ _STAMP_TYPES = {pa.string(): "string", pa.int64(): "bigint"}
 _MAY_LOAD = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def with_predictions(frame: Any, folder: Path, *, scratch: Path) -> Any:
+def with_predictions(frame: Any, folder: Path, *, scratch: Path, all_classes: bool = False) -> Any:
     """Return *frame* with `prediction` and `probability` (of the predicted class; null for a regression).
 
     Nothing is computed yet, and the predictions are those of scoring.predict. One row is scored here first, so that a
     model that does not load or does not fit the data fails before the cluster starts. *scratch* must outlive the job.
+    With *all_classes* the map `probabilities` follows, by class; null for a model without probabilities.
 
     Raises:
         ModelUnloadable: the model is not safe to load or is damaged.
@@ -58,7 +60,7 @@ def with_predictions(frame: Any, folder: Path, *, scratch: Path) -> Any:
     sample = frame.limit(1).toArrow()
     columns = check_signature(info, sample.schema)
     if info.format == SPARK_ML:
-        return with_spark_predictions(frame, folder, scratch)
+        return with_spark_predictions(frame, folder, scratch, all_classes=all_classes)
     answer = _score_one(folder, sample)
     udf_type, column_type = _types(answer, info)
     inputs = _inputs(frame, columns, sample.schema)
@@ -67,19 +69,17 @@ def with_predictions(frame: Any, folder: Path, *, scratch: Path) -> Any:
 
     if classes is None:
         predictions = _udf(frame.sparkSession, _safe_copy(folder, info, scratch, "predict"), udf_type)
-        return frame.withColumns(
-            {PREDICTION: predictions(inputs).cast(column_type), PROBABILITY: f.lit(None).cast("double")}
-        )
+        answers = {PREDICTION: predictions(inputs).cast(column_type), PROBABILITY: f.lit(None).cast("double")}
+        return frame.withColumns(answers | ({PROBABILITIES: f.lit(None).cast(_MAP)} if all_classes else {}))
     probabilities = _udf(frame.sparkSession, _safe_copy(folder, info, scratch, "predict_proba"), "array<double>")
     labels = f.array(*[f.lit(label).cast(column_type) for label in json.loads(classes)])
     chances = f.col(_CHANCES)
     # As numpy.argmax does: the first of equal probabilities.
     best = f.array_position(chances, f.array_max(chances)).cast("int")
-    return (
-        frame.withColumn(_CHANCES, probabilities(inputs))
-        .withColumns({PREDICTION: f.element_at(labels, best), PROBABILITY: f.array_max(chances)})
-        .drop(_CHANCES)
-    )
+    answers = {PREDICTION: f.element_at(labels, best), PROBABILITY: f.array_max(chances)}
+    if all_classes:
+        answers[PROBABILITIES] = f.map_from_arrays(labels.cast("array<string>"), chances)
+    return frame.withColumn(_CHANCES, probabilities(inputs)).withColumns(answers).drop(_CHANCES)
 
 
 def with_stamp(frame: Any, stamp: Mapping[str, pa.Scalar], *, then: tuple[str, ...]) -> Any:
