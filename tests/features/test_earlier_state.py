@@ -17,8 +17,6 @@ from core.features.jobs.schedules import delete_trigger, fire_due, save_trigger
 from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import request_promotion
 from core.features.runs.compare import compare_runs
-from core.features.scoring.batches import list_batches
-from core.features.scoring.score import score
 from core.features.stores import Stores
 from core.features.training.recipes import find_recipe, save_recipe
 from tests.clock import datetime_at
@@ -164,17 +162,3 @@ def test_schedules_and_recipes_follow_the_log(
         [],
         [("mine", "scientist", TABLE)],
     ]
-
-
-def test_batches_count_from_the_event_that_recorded_them(
-    sample_stores: Stores, scientist: Actor, manager: Actor, auditor: Actor
-) -> None:
-    asked = request_promotion(sample_stores, scientist, model=MODEL, version=1, to=Stage.PRODUCTION, reason="r")
-    approve(sample_stores, manager, asked.id, reason="r")
-    moments = [now(sample_stores)]
-    for version in (0, 1):
-        score(sample_stores, scientist, model=MODEL, table=TABLE, version=version, into="scored")
-        moments.append(now(sample_stores))
-    listed = [[b.source.version for b in list_batches(sample_stores, auditor, at=moment)] for moment in moments]
-    assert listed == [[], [0], [1, 0]]
-    assert [b.source.version for b in list_batches(sample_stores, auditor)] == [1, 0]

@@ -141,6 +141,17 @@ def test_tables_and_sql_read_the_version_of_the_moment(opened: Opened, sample_st
     assert rf"read from iris\_training\_data@{newest.version}" in said(now)
 
 
+def test_predictions_show_the_batches_that_were_recorded_by_then(opened: Opened, used: Stores) -> None:
+    """Two batches were scored, on version 0 and then on version 2."""
+    second, first = used.audit.search(action="prediction.score", outcome="success")
+    for moment, sources in ((first.sequence - 1, []), (first.sequence, ["@0"]), (second.sequence, ["@2", "@0"])):
+        test = opened("predictions", "scientist", as_of=f"event-{moment}")
+        assert not test.exception
+        shown = list(test.dataframe[0].value["Data version"]) if test.dataframe else []
+        assert shown == [f"{IRIS}{source}" for source in sources]
+        assert ("Nothing had been scored by then." in said(test)) is (not sources)
+
+
 def test_who_may_export_takes_dossier_and_bundle_from_models(opened: Opened, served: Stores) -> None:
     test = opened("models", "auditor", models_model=MODEL)
     assert not test.exception
