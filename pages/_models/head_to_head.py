@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -183,7 +184,7 @@ def _numbers(values: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     return {
         str(after["first"]): _number(values["first"]),
         str(after["second"]): _number(values["second"]),
-        t("Difference"): _number(values["difference"], "+"),
+        t("Difference"): values["difference"] if isinstance(values["difference"], int | float) else math.nan,
         t("Interval"): f"[{_number(values['low'], '+')}, {_number(values['high'], '+')}]",
         t("Verdict"): _verdict(values["verdict"]),
     }
@@ -204,7 +205,8 @@ def _parts(parts: list[Mapping[str, Any]], after: Mapping[str, Any], title: str,
 
 
 def _table(rows: list[dict[str, Any]], alt: str) -> None:
-    escaping.table(pd.DataFrame(rows), placeholder="–", alt=alt)
+    signed = st.column_config.NumberColumn(format="%+.4g")
+    escaping.table(pd.DataFrame(rows), placeholder="–", column_config={t("Difference"): signed}, alt=alt)
 
 
 def _verdict(value: str) -> str:

@@ -218,6 +218,7 @@ def _error(bar: Step) -> Mapping[str, Any]:
         "symmetric": False,
         "array": [bar.high - bar.value],
         "arrayminus": [bar.value - bar.low],
+        "color": charts.ink(),
         "thickness": 2,
         "width": 6,
     }

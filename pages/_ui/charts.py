@@ -28,9 +28,14 @@ def colours() -> tuple[str, ...]:
     return DARK if is_dark() else LIGHT
 
 
+def ink() -> str:
+    """Return the colour of texts and error bars in the viewer's theme."""
+    return "#E6EBF0" if is_dark() else "#17212B"
+
+
 def template() -> go.layout.Template:
     """Return the template of all charts: a light grid, a transparent background, the colours of the theme."""
-    ink, grid = ("#E6EBF0", "#33414E") if is_dark() else ("#17212B", "#E3E8ED")
+    grid = "#33414E" if is_dark() else "#E3E8ED"
     axis = {
         "gridcolor": grid,
         "zerolinecolor": grid,
@@ -42,7 +47,7 @@ def template() -> go.layout.Template:
     return go.layout.Template(
         layout={
             "colorway": list(colours()),
-            "font": {"color": ink, "size": 13, "family": "Source Sans, Source Sans Pro, sans-serif"},
+            "font": {"color": ink(), "size": 13, "family": "Source Sans, Source Sans Pro, sans-serif"},
             "title": {"font": {"size": 15}, "x": 0, "xanchor": "left"},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from core.access.permissions import Action
-from core.entities import Actor, ModelVersionKey, Outcome
+from core.entities import Actor, ModelVersionKey, Outcome, RunStatus
 from core.errors import BadParameter, ColumnNotFound, Forbidden, JobCancelled, NotReproducible
 from core.features.admin.sample import DIABETES_TABLE
 from core.features.admin.sample import IRIS_TABLE as TABLE
@@ -24,6 +24,17 @@ from tests.features.test_train import Watched
 
 MODEL = "iris_classifier"
 FIRST, SECOND, THIRD, FOURTH = (ModelVersionKey(model=MODEL, version=number) for number in (1, 2, 3, 4))
+
+
+def _registered_elsewhere(stores: Stores, params: dict[str, str]) -> ModelVersionKey:
+    """Register the files of /3 from a run that names its data and logged only *params*."""
+    known = stores.models.version(THIRD)
+    tags = stores.runs.get(str(known.run_id)).tags
+    data = {name: value for name, value in tags.items() if name.startswith("delta.")}
+    run_id = stores.runs.start(stores.settings.experiment, "elsewhere", "somebody", data)
+    stores.runs.log(run_id, params=params)
+    stores.runs.end(run_id, RunStatus.FINISHED)
+    return stores.models.register(MODEL, source=str(known.source), run_id=run_id, tags={}).key
 
 
 def test_where_only_the_data_differs_the_whole_change_comes_from_the_data(
@@ -151,6 +162,14 @@ def test_what_cannot_be_explained_is_refused_in_a_sentence(sample_stores: Stores
     version = stores.models.register(MODEL, source=str(stores.models.version(THIRD).source), run_id=None, tags={})
     with pytest.raises(NotReproducible, match=f"{version.key} cannot be trained again, .* The run is not in MLflow"):
         why_moved(stores, scientist, FIRST, version.key)
+    for params, why in (
+        ({"estimator": "pyspark.ml.classification.LogisticRegression"}, "LogisticRegression trained this version"),
+        ({"depth": "3"}, "did not log estimator, target, test_fraction, seed"),
+    ):
+        foreign = _registered_elsewhere(stores, params)
+        with pytest.raises(NotReproducible, match=f"{foreign} cannot be trained again, .*{why}"):
+            why_moved(stores, scientist, FIRST, foreign)
+
     for folder in Path(stores.catalog.resolve(TABLE).uri.removeprefix("file://")).glob("*.parquet"):
         folder.unlink()
     with pytest.raises(NotReproducible, match=f"{FIRST} cannot be trained again, .*{TABLE}@0 can no longer be read"):
