@@ -18,14 +18,16 @@ from pages._models import (
     evaluation,
     evidence_downloads,
     head_to_head,
+    kpi_picture,
     model_views,
     reproduction,
+    stage_timeline,
     version_tables,
     why_moved,
 )
 from pages._promotions import request_form
 from pages._runs import pictures
-from pages._ui import links, messages, pickers, session
+from pages._ui import cached_readers, links, messages, pickers, session
 from pages._ui.texts import t
 
 actor = session.require(Action.MODEL_READ)
@@ -34,10 +36,18 @@ stores = session.stores()
 
 def pick_version(model: ModelSummary) -> ModelVersionKey | None:
     """Show the versions of a model and return the chosen one. The default is Production, or else the newest."""
-    version_tables.versions_table(model, findings)
     if not model.versions:
         st.info(t("This model has no versions yet. Train it on the page **Training**."))
         return None
+    timelines = cached_readers.stage_timelines(stores, actor)
+    timeline, kpi = timelines.of(model.name), kpi_picture.choose_kpi(model)
+    left, right = st.columns(2, gap="large") if kpi else (st.container(), None)
+    with left:
+        stage_timeline.draw(timeline, timelines.registry_problem)
+    if kpi and right:
+        with right:
+            kpi_picture.draw(model, timeline, kpi)
+    version_tables.versions_table(model, findings, kpi)
     numbers = [str(version.version) for version in model.versions]
     labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in model.versions}
     default = numbers.index(str(model.production)) if model.production is not None else 0
@@ -48,7 +58,9 @@ def pick_version(model: ModelSummary) -> ModelVersionKey | None:
 st.title(t("Models"))
 with messages.stop_on_error():
     if (moment := session.moment()) is not None:
-        as_of.show_models(state_at(stores, actor, moment))
+        name = as_of.show_models(state_at(stores, actor, moment))
+        timelines = cached_readers.stage_timelines(stores, actor, moment)
+        stage_timeline.draw(timelines.of(name or ""), timelines.registry_problem)
         st.stop()
     findings = list_findings(stores, actor)
     models = list_models(stores, actor)

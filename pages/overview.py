@@ -14,7 +14,7 @@ from core.features.monitoring.reconcile import UNFINISHED_ACTION, UNFINISHED_REQ
 from pages._audit import event_views, finding_views
 from pages._history import as_of
 from pages._live import live
-from pages._overview import cards, model_table
+from pages._overview import cards, model_table, production_timeline
 from pages._promotions import takeover_view
 from pages._ui import cached_readers, escaping, jobs, links, messages, session
 from pages._ui.texts import t
@@ -84,9 +84,11 @@ st.title(t("Overview"))
 with messages.stop_on_error():
     if (moment := session.moment()) is not None:
         as_of.show_overview(state_at(stores, actor, moment))
+        production_timeline.draw(cached_readers.stage_timelines(stores, actor, moment))
         st.stop()
     live.watch(stores, actor)
     overview = cached_readers.overview(stores, actor)
+    timelines = cached_readers.stage_timelines(stores, actor)
 if not overview.tables and not overview.serving:
     st.info(t("No tables yet. Ingest a CSV or Parquet file on the page **Tables**, then train a model on it."))
 takeover_view.notice(overview.untaken)
@@ -106,4 +108,5 @@ else:
         requests(overview)
         findings(overview)
         risks(overview)
+production_timeline.draw(timelines)
 activity(overview.changes)

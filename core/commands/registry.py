@@ -96,8 +96,7 @@ def timeline(
 
     Versions that never had a stage are left out.
     """
-    stores, actor, moment = get_stores(), get_actor(as_), parse_as_of(as_of)
-    until = moment.time if moment else None
+    stores, actor, until = get_stores(), get_actor(as_), parse_as_of(as_of)
     problem = None
     if model is not None:
         shown: tuple[ModelTimeline, ...] = (stage_timeline(stores, actor, model, until=until),)

@@ -70,15 +70,15 @@ def show_overview(state: StateAsOf) -> None:
     )
 
 
-def show_models(state: StateAsOf) -> None:
-    """Show the versions of one model at that moment, with the decision that gave each its stage."""
+def show_models(state: StateAsOf) -> str | None:
+    """Show the versions of one model at that moment, with the decision that gave each its stage. Return its name."""
     if not state.models:
         st.caption(t("No model had been trained."))
-        return
+        return None
     name = pickers.choose(t("Model"), [model.name for model in state.models], "models_model")
     model = next((model for model in state.models if model.name == name), None)
     if model is None:
-        return
+        return None
     _production(model)
     finding_views.summary(findings_about_model(state.findings, model.name), at=state.moment.time)
     # The log keeps an undefined value as the text NaN, Infinity or -Infinity.
@@ -103,6 +103,7 @@ def show_models(state: StateAsOf) -> None:
         times=(t("Trained"), t("Decided")),
         key="as_of_versions",
     )
+    return model.name
 
 
 def show_lineage(state: StateAsOf) -> None:

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+import streamlit as st
+from pandas.io.formats.style import Styler
 
 from core.entities import Finding, ModelVersionKey
 from core.features.monitoring.findings import findings_about_version
+from core.features.runs.compare import direction
 from core.features.runs.models import ModelSummary
+from core.features.runs.version_deltas import TestedOn, VersionDelta, deltas_to_production
+from core.texts import text
 from pages._audit import finding_views
 from pages._runs import run_tables
 from pages._runs.metric_columns import metric_cells, metric_config
-from pages._runs.run_tables import number
+from pages._runs.run_tables import delta_label, number
 from pages._ui import escaping, messages, paging
-from pages._ui.texts import t
+from pages._ui.texts import t, translated
 
 PAGE_VERSIONS = 200
+_TESTED_ON = {
+    TestedOn.SAME: text("Production's test rows"),
+    TestedOn.OTHER: text("▲ other rows"),
+    TestedOn.UNKNOWN: text("○ rows not known"),
+}
 
 
 def models_table(models: tuple[ModelSummary, ...]) -> None:
@@ -42,8 +52,11 @@ def models_table(models: tuple[ModelSummary, ...]) -> None:
     )
 
 
-def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
-    """Show one line per version, newest first, page by page, with the number of its open *findings*."""
+def versions_table(model: ModelSummary, findings: Sequence[Finding], kpi: str | None) -> None:
+    """Show one line per version, newest first, page by page, with the number of its open *findings*.
+
+    Where a version is in Production, each line has its difference in *kpi* and says whether it compares.
+    """
     last = paging.last_page(len(model.versions), PAGE_VERSIONS) or 1
     page = min(paging.requested_page("models_page", of=model.name), last)
     shown = model.versions[(page - 1) * PAGE_VERSIONS : page * PAGE_VERSIONS]
@@ -53,7 +66,9 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         )
         for version in shown
     }
-    created = t("Created")
+    created, against = t("Created"), t("{metric} against Production", metric=kpi)
+    deltas = deltas_to_production(model)
+    is_compared = kpi is not None and any(kpi in delta.deltas for delta in deltas.values())
     measured = [version.metrics for version in shown]
     names = sorted({name for metrics in measured for name in metrics}, key=_position)
     rows = [
@@ -61,6 +76,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
             t("Version"): version.version,
             t("Stage"): messages.label(version.stage),
             **({t("Findings"): open_findings[version.version]} if any(open_findings.values()) else {}),
+            **(_comparison(deltas.get(version.version), str(kpi), against) if is_compared else {}),
             t("Data version"): run_tables.data_labels(version.data) or t("no data version"),
             **cells,
             t("Run"): version.run_name,
@@ -75,7 +91,7 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
     ]
     escaping.table(
         pd.DataFrame(rows),
-        style=messages.coloured,
+        style=lambda frame: _style(frame, against),
         placeholder="–",
         height=min(36 * (len(rows) + 1) + 3, 360),
         column_config={
@@ -84,8 +100,32 @@ def versions_table(model: ModelSummary, findings: Sequence[Finding]) -> None:
         },
         alt=t("Versions of {model}, newest first", model=model.name),
     )
+    if is_compared and any(delta.tested_on is not TestedOn.SAME for delta in deltas.values()):
+        st.caption(
+            t(
+                "KPIs compare exactly only if they were measured on the same test rows. **Head to head** compares two "
+                "versions on the same rows."
+            )
+        )
     if last > 1:
         paging.page_box("models_page", page, last=last, of=model.name)
+
+
+def _comparison(delta: VersionDelta | None, kpi: str, against: str) -> dict[str, str | None]:
+    """Return the difference from Production and whether it compares; nothing for the version in Production."""
+    if delta is None:
+        return {against: None, t("Tested on"): None}
+    value = delta.deltas.get(kpi)
+    return {
+        # A cell that begins with + or - would be a formula in a spreadsheet.
+        against: None if value is None else f"Δ {delta_label(value, direction(kpi, value))}",
+        t("Tested on"): translated(_TESTED_ON[delta.tested_on]),
+    }
+
+
+def _style(rows: pd.DataFrame, against: str) -> Styler:
+    styled = messages.coloured(rows)
+    return styled.map(run_tables.better_or_worse, subset=[against]) if against in rows.columns else styled
 
 
 def _kpis(values: Mapping[str, float]) -> str:

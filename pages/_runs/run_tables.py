@@ -128,10 +128,11 @@ def comparison_rows(found: Comparison, *, only_differences: bool) -> pd.DataFram
 
 def coloured(rows: pd.DataFrame) -> Styler:
     """Colour the cells that are marked better or worse, readable on light and on dark."""
-    return rows.style.map(_colour)
+    return rows.style.map(better_or_worse)
 
 
-def _colour(cell: object) -> str:
+def better_or_worse(cell: object) -> str:
+    """Return the style of a cell with a `delta_label`."""
     if isinstance(cell, str) and cell.endswith(translated(_DIRECTIONS[Direction.BETTER])):
         return f"color: {BETTER_COLOUR}; font-weight: 600"
     if isinstance(cell, str) and cell.endswith(translated(_DIRECTIONS[Direction.WORSE])):

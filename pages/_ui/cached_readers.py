@@ -11,6 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from core.entities import Actor, PredictionBatch, Stage
+from core.features.history.moment import Moment
+from core.features.history.stage_timeline import Timelines
+from core.features.history.stage_timeline import stage_timelines as read_timelines
 from core.features.monitoring import overview as service
 from core.features.open_requests.pending_for import latest_change
 from core.features.promotion.roll_back import RollbackPreview, preview_rollback
@@ -59,6 +62,20 @@ def _rollback_preview(
 ) -> RollbackPreview:
     """*_actor* is not in the key, as in `_overview`."""
     return preview_rollback(_stores, _actor, model, to=to)
+
+
+def stage_timelines(stores: Stores, actor: Actor, until: Moment | None = None) -> Timelines:
+    """Return the stages of all models as of the log's head, up to *until*. They are the same for everybody."""
+    sequence, head = stores.audit.head()
+    return _stage_timelines(stores, actor, stores.settings.database, sequence, head, until)
+
+
+@st.cache_data(ttl=_TTL_S, max_entries=32, show_spinner=False)
+def _stage_timelines(
+    _stores: Stores, _actor: Actor, database: str, sequence: int, head: str, until: Moment | None
+) -> Timelines:
+    """*_actor* is not in the key, as in `_overview`."""
+    return read_timelines(_stores, _actor, until=until)
 
 
 def batch_sample(

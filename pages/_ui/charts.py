@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -64,6 +65,21 @@ def show(figure: go.Figure, *, alt: str, key: str | None = None, height: int = 3
     """Draw *figure* with the template; *alt* describes it in words."""
     figure.update_layout(template=template(), height=height)
     st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=visible(alt))
+
+
+def show_selectable(figure: go.Figure, *, alt: str, key: str, height: int) -> list[Any]:
+    """Draw *figure* as `show` does, and return the custom data of the marks that the viewer chose by a click."""
+    figure.update_layout(template=template(), height=height)
+    event = st.plotly_chart(
+        figure,
+        theme=None,
+        key=key,
+        config=_CONFIG,
+        alt=visible(alt),
+        on_select="rerun",
+        selection_mode="points",
+    )
+    return [point["customdata"] for point in event["selection"]["points"] if point.get("customdata")]
 
 
 def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") -> go.Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
+from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 
 from pages._ui.moment import chosen
 
@@ -31,3 +31,11 @@ def link(page: str, label: str, **address: str) -> None:
     except StreamlitPageNotFoundError:
         # The page was opened by its own address before the front page: there is no navigation yet.
         st.link_button(label, f"/{page}?{urlencode(address)}", icon=icon, type="tertiary")
+
+
+def go(page: str, label: str, **address: str) -> None:
+    """Open *page*, as a click on its link does. Without navigation a link with *label* is drawn instead."""
+    try:
+        st.switch_page(f"pages/{page}.py", query_params=address | chosen.address())
+    except StreamlitAPIException:
+        link(page, label, **address)

@@ -14,7 +14,7 @@ from core.bootstrap import open_stores
 from core.entities import Actor, PromotionRequest, RequestStatus, Stage
 from core.errors import ModelNotFound, RegistryUnavailable
 from core.features.history.as_of import state_at
-from core.features.history.moment import moment_at
+from core.features.history.moment import moment_at, moment_of_event
 from core.features.history.stage_timeline import ModelTimeline, PeriodEnd, stage_timeline, stage_timelines
 from core.features.monitoring.findings import INSPECTOR, inspect_registry
 from core.features.promotion.decide import approve, reject
@@ -160,6 +160,20 @@ def test_a_decision_shows_what_was_changed_outside_before(
     assert told(timeline, 1)[1:] == [("Production", "decision", "decision"), ("Archived", "decision", None)]
 
 
+def test_a_finding_that_a_later_decision_settled_changes_no_stage(
+    sample_stores: Stores, outside: PlainRegistry, promote: Promote, auditor: Actor
+) -> None:
+    """The inspection after the decision no longer sees the finding's fact, because it compares with that decision."""
+    promote(1)
+    outside.move(MODEL, 3, "Staging")
+    inspect_registry(sample_stores, INSPECTOR)
+    promote(2)
+    before = stage_timeline(sample_stores, auditor, MODEL)
+    inspect_registry(sample_stores, INSPECTOR)
+    assert stage_timeline(sample_stores, auditor, MODEL).versions == before.versions
+    assert told(before, 3)[-1] == ("Staging", "registry", None)
+
+
 def test_an_unfinished_decision_is_not_a_change_outside(
     sample_stores: Stores, outside: PlainRegistry, promote: Promote, scientist: Actor, auditor: Actor
 ) -> None:
@@ -226,7 +240,7 @@ def test_the_time_of_an_alias_is_unknown(sample: Path, tmp_path: Path, auditor: 
     (seen,) = stage_timeline(stores, auditor, "churn").versions[0].periods
     assert created < seen.start < timeline.moment + timedelta(minutes=1)
     assert seen.sequence is not None, "the inspection is in the log"
-    earlier = stage_timeline(stores, auditor, "churn", until=timeline.moment)
+    earlier = stage_timeline(stores, auditor, "churn", until=moment_at(stores, timeline.moment))
     assert (earlier.versions, earlier.unknown) == ((), 1)
 
 
@@ -253,13 +267,13 @@ def test_at_each_event_the_timeline_shows_the_stages_that_the_log_gives(
     for version in (1, 2, 3):
         promote(version)
     for event in sample_stores.audit.search(limit=None):
-        timelines = stage_timelines(sample_stores, auditor, until=event.time)
+        timelines = stage_timelines(sample_stores, auditor, until=moment_of_event(sample_stores, event.sequence))
         timeline = timelines.of(MODEL)
         shown = {} if timeline is None else {v.version: v.stage for v in timeline.versions if v.stage}
         then = next(
             (
                 m
-                for m in state_at(sample_stores, auditor, moment_at(sample_stores, event.time)).models
+                for m in state_at(sample_stores, auditor, moment_of_event(sample_stores, event.sequence)).models
                 if m.name == MODEL
             ),
             None,

@@ -11,6 +11,9 @@ import pytest
 
 from core.entities import Actor, ModelVersionKey, Stage
 from core.features.jobs.run_job import run_service
+from core.features.promotion.decide import approve
+from core.features.promotion.request_promotion import request_promotion
+from core.features.runs.models import list_models
 from core.features.stores import Stores
 from core.jobs.progress import Silent
 from pages._models import version_tables
@@ -49,6 +52,40 @@ def test_many_versions_are_listed_page_by_page(
     assert first.subheader[0].value == "iris\\_classifier/1"
     beyond = opened("models", models_model="iris_classifier", models_page="99")
     assert list(beyond.dataframe[1].value["Version"]) == [1]
+
+
+def test_the_stages_of_versions_over_time_and_a_kpi_are_drawn(
+    opened: Opened, sample_stores: Stores, scientist: Actor, manager: Actor
+) -> None:
+    """1 was in Production until 2 was; 3 never had a stage. 1 and 3 were tested on other rows than 2."""
+    requests = []
+    for version in (1, 2):
+        request = request_promotion(
+            sample_stores, scientist, model="iris_classifier", version=version, to=Stage.PRODUCTION, reason="r"
+        )
+        requests.append(approve(sample_stores, manager, request.id, reason=f"<b>{version}</b> is good"))
+    test = opened("models", models_model="iris_classifier", models_kpi="precision")
+    assert not test.exception
+    stages, kpis = (json.loads(chart.proto.spec) for chart in test.get("plotly_chart")[:2])
+    bars = {trace["name"]: trace for trace in stages["data"]}
+    assert stages["layout"]["yaxis"]["ticktext"] == ["2", "1"]
+    assert {name: trace["y"] for name, trace in bars.items()} == {"None": [0, 1], "Archived": [1], "Production": [0, 1]}
+    (first, second) = bars["Production"]["hovertext"]
+    assert first.startswith("<b>iris_classifier/2 · Production</b>")
+    assert "and still<br>approved by manager<br>requested by scientist<br><i>&lt;b&gt;2&lt;/b&gt; is good</i>" in first
+    assert "<i>&lt;b&gt;1&lt;/b&gt; is good</i>" in second
+    assert "1 version that never had a stage is left out." in said(test)
+    points = {trace["name"]: trace["x"] for trace in kpis["data"]}
+    assert (points["was in Production"], points["in Production now"]) == ([1], [2])
+    assert (points["Production's test rows"], points["other test rows"]) == ([2], [1, 3])
+    versions = next(frame.value for frame in test.dataframe if "Tested on" in frame.value).set_index("Version")
+    metrics = {v.version: v.metrics["precision"] for v in list_models(sample_stores, scientist)[1].versions}
+    assert versions["precision against Production"].to_dict() == {
+        3: f"Δ {metrics[3] - metrics[2]:+.3g} ▲ better",
+        2: None,
+        1: f"Δ {metrics[1] - metrics[2]:+.3g} ▼ worse",
+    }
+    assert versions["Tested on"].to_dict() == {3: "▲ other rows", 2: None, 1: "▲ other rows"}
 
 
 def test_signature_and_requirements_are_read_without_loading(opened: Opened, sample_stores: Stores) -> None:
@@ -184,7 +221,7 @@ def test_the_change_of_a_kpi_is_explained(opened: Opened, sample_stores: Stores,
     assert f"Of {values['logged_difference']:+.3g} accuracy" in said(test).replace("\\", "")
     parts = next(frame.value for frame in test.dataframe if "Step" in frame.value).set_index("Step")["accuracy"]
     assert parts.iloc[0] + parts.iloc[1:-1].sum() == pytest.approx(parts.iloc[-1])
-    chart = json.loads(test.get("plotly_chart")[0].proto.spec)
+    chart = json.loads(test.get("plotly_chart")[-1].proto.spec)
     bars = [bar["x"] for bar in chart["data"] if bar["type"] == "bar"]
     assert bars == [[values["parts"][0]["difference"]], [0.0], [values["test_rows"]]]
 
@@ -196,7 +233,8 @@ def test_pictures_of_a_version_stand_beside_those_of_production(opened: Opened, 
     words = said(test).replace("\\", "")
     assert "iris_classifier/3: 45 test rows · iris_classifier/1 in Production: 15 test rows" in words
     assert "tested on different rows" in words
-    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    layouts = [json.loads(chart.proto.spec)["layout"] for chart in test.get("plotly_chart")]
+    titles = [layout["title"]["text"] for layout in layouts if "title" in layout]
     # AppTest lists the left column before the right one.
     assert sorted(titles) == [
         "Calibration",

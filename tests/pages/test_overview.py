@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from core.access.permissions import Action
@@ -29,6 +30,15 @@ def test_what_serves_is_shown_with_its_decision_and_data(opened: Opened, used: S
     assert "approved by manager" in told
     assert "trained on iris_training_data@0" in told
     assert links(test)["Show versions"].startswith("/models?models_model=")
+
+
+def test_which_version_was_in_production_when_is_drawn(opened: Opened, used: Stores) -> None:
+    test = opened("overview", "auditor")
+    chart = json.loads(test.get("plotly_chart")[-1].proto.spec)
+    assert chart["layout"]["yaxis"]["ticktext"] == ["iris_classifier"]
+    (bars,) = chart["data"]
+    assert (bars["name"], bars["text"]) == ("Production", ["1"])
+    assert "1 model never had a version in Production" in said(test)
 
 
 def test_what_changed_lately_is_told_in_words(opened: Opened, used: Stores) -> None:

@@ -16,6 +16,7 @@ from core.audit.findings import Change
 from core.entities import Actor, Event, ModelVersion, Outcome, RequestStatus, Stage
 from core.errors import CoreError, ModelNotFound
 from core.features.history.as_of import acceptance_decision, stage_decision
+from core.features.history.moment import Moment
 from core.features.history.requests_as_of import DECISIONS, RequestAsOf, replay_requests
 from core.features.history.stage_periods import (
     ModelTimeline,
@@ -61,7 +62,7 @@ class Timelines:
         return next((timeline for timeline in self.models if timeline.model == model), None)
 
 
-def stage_timelines(stores: Stores, actor: Actor, *, until: datetime | None = None) -> Timelines:
+def stage_timelines(stores: Stores, actor: Actor, *, until: Moment | None = None) -> Timelines:
     """Return the stages of all models up to *until*, by default up to now.
 
     The registry is read once, and the log and the decisions once each, whatever the number of models.
@@ -81,7 +82,7 @@ def stage_timelines(stores: Stores, actor: Actor, *, until: datetime | None = No
     return Timelines(models=tuple(by_change), registry_problem=problem)
 
 
-def stage_timeline(stores: Stores, actor: Actor, model: str, *, until: datetime | None = None) -> ModelTimeline:
+def stage_timeline(stores: Stores, actor: Actor, model: str, *, until: Moment | None = None) -> ModelTimeline:
     """Return the stages of the versions of one model up to *until*, by default up to now.
 
     Raises:
@@ -105,23 +106,29 @@ class _Log:
 
     stores: Stores
     versions: Sequence[ModelVersion]
-    until: datetime | None
+    until: Moment | None
     only: str | None = None
     is_registry_read: bool = True
     records: dict[str, dict[int, StageRecord]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.moment = self.until or datetime.now(UTC)
+        self.moment = self.until.time if self.until is not None else datetime.now(UTC)
         self._names = {name: logged_name(self.stores, name) for name in dict.fromkeys(v.model for v in self.versions)}
         self._shown = {logged: name for name, logged in self._names.items()}
         self._only = None if self.only is None else logged_name(self.stores, self.only)
-        self._findings: dict[str, tuple[Stage, Stage]] = {}
+        # By finding the version, the expected and the found stage; without them where a later decision is compared.
+        self._findings: dict[str, tuple[tuple[str, int], Stage, Stage] | None] = {}
         self._unknown: dict[str, int] = {}
         for version in self.versions:
-            if self.until is None or version.created <= self.until:
+            if self.until is None or version.created <= self.moment:
                 self._record(self._names[version.model], version.version).registered = version.created
-        self._replay(self.stores.audit.search(actions=_READ, until=self.until, limit=None)[::-1])
+        self._replay(self._events())
         self._compare_with_registry()
+
+    def _events(self) -> tuple[Event, ...]:
+        """Return the events up to the moment, oldest first: by their number, as the state as of a moment does."""
+        before = None if self.until is None else self.until.before_sequence
+        return self.stores.audit.search(actions=_READ, before_sequence=before, limit=None)[::-1]
 
     def timeline(self, name: str) -> ModelTimeline:
         """Return the timeline of the model that the log calls *name*."""
@@ -151,6 +158,7 @@ class _Log:
                 self._inspected(event)
             elif (acceptance := acceptance_of(event)) is not None:
                 if self._is_wanted(acceptance.model):
+                    self._supersede_findings(acceptance.model)
                     for number, stage in acceptance.stages.items():
                         self._record(acceptance.model, number).decide(stage, acceptance_decision(acceptance))
             elif event.action in _DECIDE:
@@ -180,9 +188,8 @@ class _Log:
                     record.observe(Stage(facts["stage"]), event.time, sequence=event.sequence)
             return
         finding = str(event.after.get("finding"))
-        key = _version_of(event.subject)
-        if key is not None and finding in self._findings and self._is_wanted(key[0]):
-            expected, found = self._findings[finding]
+        if (stages := self._findings.get(finding)) is not None:
+            key, expected, found = stages
             stage = {Change.GONE.value: expected, Change.BACK.value: found}.get(event.reason)
             if stage is not None:
                 self._record(*key).observe(stage, event.time, sequence=event.sequence, finding=finding)
@@ -195,7 +202,7 @@ class _Log:
             return
         if kind == reconcile.STAGE and finding not in self._findings:
             expected, found = Stage(event.after["expected"]), Stage(event.after["found"])
-            self._findings[finding] = expected, found
+            self._findings[finding] = key, expected, found
             self._record(*key).observe(found, event.time, sequence=event.sequence, finding=finding)
         elif kind in _GONE_KINDS:
             self._record(*key).delete(event.time, sequence=event.sequence, finding=finding)
@@ -206,6 +213,7 @@ class _Log:
         stages = event.after.get("stages")
         if not isinstance(stages, Mapping) or not stages or not self._is_wanted(name):
             return
+        self._supersede_findings(name)
         decision = stage_decision(event, requests)
         state = requests.get(decision.request or "")
         intended = state.request.intended if state is not None else {}
@@ -220,16 +228,22 @@ class _Log:
             else:
                 record.observe(Stage(stage), event.time, sequence=event.sequence)
 
+    def _supersede_findings(self, name: str) -> None:
+        """Forget the stages of earlier findings: that their fact is gone then says nothing about the stage."""
+        for finding, stages in self._findings.items():
+            if stages is not None and stages[0][0] == name:
+                self._findings[finding] = None
+
     def _compare_with_registry(self) -> None:
         """Add what the registry says now, as far as this was already so at the moment of the timeline."""
         decisions = self.stores.decisions.list(statuses=(RequestStatus.UNFINISHED,))
         unfinished = {request.model for request in decisions}
         is_dated = not self.stores.models.is_stage_an_alias
         for version in self.versions:
-            if self.until is not None and version.created > self.until:
+            if self.until is not None and version.created > self.moment:
                 continue
             record = self._record(self._names[version.model], version.version)
-            if self.until is not None and (not is_dated or version.updated > self.until):
+            if self.until is not None and (not is_dated or version.updated > self.moment):
                 if not record.periods:
                     self._unknown[self._names[version.model]] = self._unknown.get(self._names[version.model], 0) + 1
                 continue
