@@ -264,11 +264,6 @@ def _data(found: VersionComparison) -> None:
     ]
     escaping.table(pd.DataFrame(rows), style=messages.coloured, placeholder="–", alt=t("Data of both versions"))
     for pair in found.data:
-        for side in (pair.first, pair.second):
-            if side is not None and side.view.is_other_data:
-                doubts = " ".join(translated(doubt) for doubt in side.view.doubts)
-                st.error(messages.plain(f"{side.view.source}: {doubts}"), icon=":material/swap_horiz:")
-    for pair in found.data:
         _diff_link(pair)
 
 

@@ -12,7 +12,7 @@ from core.entities import GateCheck
 from core.features.runs.compare import direction
 from pages._promotions import kpi_bars
 from pages._runs.run_tables import coloured, delta_label, metric_names, number
-from pages._ui import escaping
+from pages._ui import escaping, links
 from pages._ui.texts import t
 
 
@@ -36,6 +36,8 @@ def kpis(check: GateCheck, comparison: Mapping[str, Any] | None = None, *, key: 
         kpi_bars.draw_intervals(check, comparison, rival=rival, key=f"{key}_intervals")
     with right:
         _table(mine, theirs, candidate=name, rival=rival)
+        if production.get("model_version"):
+            _compare_link(name, str(production["model_version"]))
         if theirs and (candidate.get("data"), mine.get("TestRows")) != (production.get("data"), theirs.get("TestRows")):
             st.caption(
                 t(
@@ -63,6 +65,19 @@ def _table(mine: Mapping[str, float], theirs: Mapping[str, float], *, candidate:
         escaping.table(rows, style=coloured, alt=t("KPIs of the candidate beside those of Production"))
     else:
         st.info(t("The run logged no metrics."))
+
+
+def _compare_link(candidate: str, production: str) -> None:
+    """Lead to all differences of the two versions, as they are now."""
+    model, _, version = candidate.rpartition("/")
+    links.link(
+        "models",
+        t("Compare versions"),
+        models_model=model,
+        models_version=version,
+        models_tab=t("Compare versions"),
+        models_other=production.rpartition("/")[2],
+    )
 
 
 def _facts(found: Mapping[str, Any]) -> list[dict[str, object]]:

@@ -31,6 +31,10 @@ CALLS: dict[str, Callable[[str], object]] = {
     "versions": lambda uri: StageRegistry(uri, timeout_s=1.0).versions("m"),
     "version": lambda uri: StageRegistry(uri, timeout_s=1.0).version(ModelVersionKey(model="m", version=1)),
     "set_stages": lambda uri: StageRegistry(uri, timeout_s=1.0).set_stages("m", {1: Stage.PRODUCTION}),
+    "model": lambda uri: StageRegistry(uri, timeout_s=1.0).model("m"),
+    "describe": lambda uri: StageRegistry(uri, timeout_s=1.0).describe("m", 1, "text"),
+    "set_tag": lambda uri: StageRegistry(uri, timeout_s=1.0).set_tag("m", None, "owner", "ana"),
+    "delete_tag": lambda uri: StageRegistry(uri, timeout_s=1.0).delete_tag("m", 1, "owner"),
     "artifacts": lambda uri: StageRegistry(uri, timeout_s=1.0).artifacts(ModelVersionKey(model="m", version=1)),
 }
 

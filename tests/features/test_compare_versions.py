@@ -136,3 +136,13 @@ def test_foreign_versions_show_what_is_known_and_say_what_is_not(
     assert "m/3: There is no artifact" in words
     assert lost.signature.unknown == ("The files of m/3 cannot be read.",)
     assert pair(lost, Part.ARTIFACT, "SHA-256 of the files").second is None
+
+
+def test_a_table_that_was_replaced_since_is_not_the_same_data(sample_stores: Stores, auditor: Actor) -> None:
+    run_id = str(sample_stores.models.version(key(3)).run_id)
+    sample_stores.runs.log(run_id, tags={"delta.table_id": "another", "delta.version": "0"})
+    found = compare_versions(sample_stores, auditor, key(1), key(3))
+    assert [data.comparison.value for data in found.data] == ["unknown"]
+    assert any(
+        note.startswith("iris_classifier/3 did not use the present iris_training_data@0: ") for note in found.notes
+    )

@@ -22,7 +22,7 @@ from core.learning.comparison.requirements import pins
 from core.learning.comparison.signatures import SignatureComparison, compare_signatures
 from core.learning.kpis import is_kpi
 from core.redact import masked
-from core.texts import text
+from core.texts import joined, text
 
 # Shown as code and as "trained by".
 _SHOWN_ELSEWHERE = frozenset({*CODE_TAGS, "mlflow.user", "mlflow.runName"})
@@ -270,7 +270,7 @@ def _side(stores: Stores, view: DataView | None) -> DataSide | None:
 
 
 def _notes(a: ModelVersionView, b: ModelVersionView) -> Iterator[str]:
-    """Say what a reader must know before comparing the KPIs."""
+    """Say what a reader must know before comparing: other test rows, replaced data, KPIs of the run only."""
     if any(is_kpi(name) for name in a.metrics.keys() & b.metrics.keys()):
         first, second = _test_rows(a), _test_rows(b)
         keys = {"first": a.version.key, "second": b.version.key}
@@ -285,6 +285,14 @@ def _notes(a: ModelVersionView, b: ModelVersionView) -> Iterator[str]:
                 second_rows=second or text("unknown rows"),
             )
     for view in (a, b):
+        for used in view.data:
+            if used.is_other_data and used.identity is not None:
+                yield text(
+                    "{version} did not use the present {data}: {reason}",
+                    version=view.version.key,
+                    data=str(used.source),
+                    reason=joined(used.identity.contradictions),
+                )
         for note in view.measured.notes:
             yield text("{version}: {note}.", version=view.version.key, note=note)
 
