@@ -109,6 +109,7 @@ def show_models(state: StateAsOf) -> str | None:
 def show_lineage(state: StateAsOf) -> None:
     """Show the lineage of a model version at that moment: its data, its decision and its predictions."""
     keys = {str(version.key): version.key for model in state.models for version in model.versions}
+    st.caption(t("At an earlier moment, lineage starts from a model version."))
     chosen = pickers.choose(t("Model version"), list(keys), "as_of_lineage")
     if chosen is None:
         st.caption(t("No model had been trained."))

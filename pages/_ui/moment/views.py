@@ -84,7 +84,7 @@ def banner(stores: Stores) -> None:
         _back_to_now()
         st.stop()
     chosen.keep(moment)
-    left, right = st.columns([6, 1], vertical_alignment="center")
+    left, right = st.columns([4, 1], vertical_alignment="center")
     left.info(_sentence(stores, moment), icon=":material/history:")
     with right:
         _back_to_now()
