@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.entities import Actor, Severity, Stage
 from core.features.monitoring.findings import assign_finding, open_finding
@@ -13,7 +14,7 @@ from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from pages._ui.navigation import SCREENS
 from tests.clock import datetime_at
-from tests.pages.conftest import IRIS, MODEL, Opened, said
+from tests.pages.conftest import IRIS, MODEL, ROOT, Opened, said
 
 ALL = sorted(screen.name for screen in SCREENS)
 # The pages that show the state from the audit log alone.
@@ -186,3 +187,21 @@ def test_findings_are_shown_as_they_stood_and_links_keep_the_moment(
     overview = opened("overview", "auditor", as_of=moment)
     urls = [link.proto.url for link in overview.get("link_button")]
     assert f"/audit?audit_tab=Findings&finding={one.id}&as_of={moment}" in urls
+
+
+def test_navigation_keeps_the_moment_and_an_earlier_address_of_the_page_ends_it(
+    opened: Opened, sample_stores: Stores
+) -> None:
+    """A click in the navigation leaves out the parameters of the address, as the browser does here."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=90)
+    app.query_params["as_of"] = "event-2"
+    app.run()
+    for page in ("tables", "audit", "overview"):
+        app.query_params.clear()
+        app.switch_page(f"pages/{page}.py").run()
+        assert app.query_params["as_of"] == "event-2"
+        assert "State right after event 2" in said(app)
+    app.query_params.clear()
+    app.run()
+    assert "as_of" not in app.query_params
+    assert "State right after event 2" not in said(app)
