@@ -8,6 +8,7 @@ import pytest
 
 from core.bootstrap import open_stores
 from core.entities import Actor, ModelVersionKey
+from core.features.head_to_head.evaluate import evaluate
 from core.features.head_to_head.head_to_head import head_to_head
 from core.features.stores import Stores
 from core.features.training.recipes import save_recipe
@@ -101,3 +102,7 @@ def test_versions_of_spark_ml_are_compared_on_the_rows_that_neither_was_trained_
             assert difference.second == pytest.approx(second.metrics[difference.metric], **exact), difference.metric
         assert sum(entry.part.rows for entry in result.slices) == result.comparison.rows
         assert len(result.slices) == 4
+        evaluation = evaluate(stores, person, second.model, table=TABLE, version=1)
+        for name, value in evaluation.metrics.items():
+            assert value == pytest.approx(second.metrics[name], rel=1e-6), name
+        assert {entry.column for entry in evaluation.pictures.importance} == set(recipe.features)

@@ -12,7 +12,7 @@ from core.errors import CoreError, RecipeNotFound
 from core.features.head_to_head import judged_rows
 from core.features.head_to_head.judged_rows import Side, require_rows
 from core.features.head_to_head.result import Compared
-from core.features.head_to_head.unseen_rows import left_out, training_data, unknown
+from core.features.head_to_head.unseen_rows import training_data, training_rows_note, unknown
 from core.features.stores import Stores
 from core.features.training.logged_recipe import logged_recipe
 from core.jobs.progress import Progress
@@ -44,26 +44,13 @@ def compare_on_spark(
     assert isinstance(engine, SparkEngine), "head_to_head() calls this function only if Spark is the engine"
 
     def compare() -> Compared:
-        frame = engine.frame(source, version=data.version)
-        rows = frame.count()
-        kept = with_target(frame, target)
-        valued = kept.count()
-        notes: list[str] = []
-        if valued < rows:
-            notes.append(
-                text("{count} rows have no value of {column} and were left out.", count=rows - valued, column=target)
-            )
-        for side in sides:
-            kept, note = _unseen(stores, kept, frame, data, side)
-            notes.append(note)
-        left = kept.count()
-        require_rows(left, rows, data)
+        kept, left_out, notes = unseen_frame(stores, source, data, sides, target)
         first, second = sides
         comparison, parts = compare_on_frame(
             kept, target, (first.folder, second.folder), columns=slices, scratch=folder
         )
-        notes.append(text("Compared on Spark by aggregates; probabilities are put into 512 bins for roc_auc."))
-        return Compared(comparison=comparison, slices=parts, left_out=rows - left, notes=tuple(notes))
+        method = text("Compared on Spark by aggregates; probabilities are put into 512 bins for roc_auc.")
+        return Compared(comparison=comparison, slices=parts, left_out=left_out, notes=(*notes, method))
 
     return engine.watch(
         compare,
@@ -72,6 +59,32 @@ def compare_on_spark(
         step=text("comparing on {data}", data=data),
         table=source,
     )
+
+
+def unseen_frame(
+    stores: Stores, source: Table, data: TableVersion, sides: Sequence[Side], target: str
+) -> tuple[Any, int, tuple[str, ...]]:
+    """Return the rows that no version was trained on as a frame, how many were left out, and notes.
+
+    Raises BadParameter.
+    """
+    engine = stores.engine
+    assert isinstance(engine, SparkEngine), "only Spark has frames"
+    frame = engine.frame(source, version=data.version)
+    rows = frame.count()
+    kept = with_target(frame, target)
+    valued = kept.count()
+    notes: list[str] = []
+    if valued < rows:
+        notes.append(
+            text("{count} rows have no value of {column} and were left out.", count=rows - valued, column=target)
+        )
+    for side in sides:
+        kept, note = _unseen(stores, kept, frame, data, side)
+        notes.append(note)
+    left = kept.count()
+    require_rows(left, rows, data)
+    return kept, rows - left, tuple(notes)
 
 
 def _unseen(stores: Stores, kept: Any, frame: Any, data: TableVersion, side: Side) -> tuple[Any, str]:
@@ -84,7 +97,7 @@ def _unseen(stores: Stores, kept: Any, frame: Any, data: TableVersion, side: Sid
     except CoreError as error:
         return kept, unknown(side.key, str(error))
     rows = frame.count()
-    return without(kept, trained), left_out(side.key, rows - without(frame, trained).count(), rows)
+    return without(kept, trained), training_rows_note(side.key, rows - without(frame, trained).count(), rows)
 
 
 def _training_frame(stores: Stores, session: Any, trained_on: TableVersion, side: Side, run: Run) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from core.access.permissions import Action
-from core.entities import Actor, Event, Job, ModelVersionKey, Outcome, TableVersion, Task
+from core.delta.table_features import SPARK
+from core.entities import Actor, Event, Job, ModelVersionKey, Outcome, Table, TableVersion, Task
 from core.features.head_to_head.judged_rows import (
     Side,
     open_side,
@@ -34,9 +36,12 @@ from core.learning.pictures.classification import classification_pictures
 from core.learning.pictures.importance import permutation_importance
 from core.learning.pictures.pictures import Importance, Pictures, from_json
 from core.learning.pictures.regression import regression_pictures
+from core.learning.safety.inspect_model import SPARK_ML
 from core.texts import text
 
 JOB_KIND = "evaluate"
+
+_Predict = Callable[[pa.Table], Answers]
 _MOST_EVENTS = 20
 
 
@@ -116,15 +121,15 @@ def evaluate(
             side = open_side(stores, key, Path(folder, "model"))
             watch.checkpoint()
             watch.report(0.1, text("reading {data}", data=data))
-            rows = stores.engine.read(source, version=data.version)
-            column = target_column(rows.column_names, data, [side], target)
-            rows, left_out, notes = unseen_rows(stores, rows, data, [side], column)
+            names = [field.name for field in stores.engine.snapshot(source, version=data.version).schema]
+            column = target_column(names, data, [side], target)
+            rows, left_out, notes, predict = _open_rows(stores, source, data, side, column, Path(folder))
             watch.report(0.2, text("scoring {rows} rows", rows=rows.num_rows))
-            actual, answers = target_values(rows, column), predict_rows(side.folder, rows)
+            actual, answers = target_values(rows, column), predict(rows)
             require_same_kind(side, answers, actual, column)
             watch.checkpoint()
             watch.report(0.5, text("drawing the pictures"))
-            metrics, pictures = _judge(side, rows, actual, answers)
+            metrics, pictures = _judge(side, rows, actual, answers, predict)
             artifact = folder_sha256(side.folder)
         evaluation = Evaluation(
             model=key,
@@ -161,7 +166,32 @@ def serialize(evaluation: Evaluation) -> dict[str, Any]:
     return {**document, "metrics": dict(evaluation.metrics), "pictures": _shortened(document["pictures"])}
 
 
-def _judge(side: Side, rows: pa.Table, actual: np.ndarray, answers: Answers) -> tuple[dict[str, float], Pictures]:
+def _open_rows(
+    stores: Stores, source: Table, data: TableVersion, side: Side, target: str, folder: Path
+) -> tuple[pa.Table, int, tuple[str, ...], _Predict]:
+    """Return the rows that *side* was not trained on, how many were left out, notes, and how *side* predicts rows.
+
+    A model predicts in a process of its own, or on Spark if only Spark can load it.
+    """
+    if stores.engine.name != SPARK or side.info.format != SPARK_ML:
+        rows = stores.engine.read(source, version=data.version)
+        return *unseen_rows(stores, rows, data, [side], target), partial(predict_rows, side.folder)
+    # pyspark is an extra, and only its engine needs it.
+    from core.features.head_to_head.compare_on_spark import unseen_frame
+    from core.learning.spark.answers import predict_rows_on_spark
+
+    frame, left_out, notes = unseen_frame(stores, source, data, [side], target)
+
+    def predict(rows: pa.Table) -> Answers:
+        scratch = Path(tempfile.mkdtemp(dir=folder))
+        return predict_rows_on_spark(frame.sparkSession, side.folder, rows, scratch=scratch)
+
+    return frame.toArrow(), left_out, notes, predict
+
+
+def _judge(
+    side: Side, rows: pa.Table, actual: np.ndarray, answers: Answers, predict: _Predict
+) -> tuple[dict[str, float], Pictures]:
     """Return the KPIs and the pictures; a model without probabilities has fewer of both."""
     if is_classification(actual, answers):
         labels = np.array(answers.classes, dtype=object if actual.dtype == object else None)
@@ -170,18 +200,20 @@ def _judge(side: Side, rows: pa.Table, actual: np.ndarray, answers: Answers) -> 
         pictures = classification_pictures(actual, answers)
     else:
         metrics, pictures = evaluate_numbers(actual, answers.predicted), regression_pictures(actual, answers.predicted)
-    return metrics, replace(pictures, importance=_importance(side, rows, actual, pictures.task))
+    return metrics, replace(pictures, importance=_importance(side, rows, actual, pictures.task, predict))
 
 
-def _importance(side: Side, rows: pa.Table, actual: np.ndarray, task: Task) -> tuple[Importance, ...]:
+def _importance(
+    side: Side, rows: pa.Table, actual: np.ndarray, task: Task, predict: _Predict
+) -> tuple[Importance, ...]:
     """Return the importance of the model's inputs. The positions of the rows are shuffled, so no type is converted."""
     positions = pd.DataFrame({column.name: np.arange(rows.num_rows) for column in side.info.inputs})
 
-    def predict(shuffled: pd.DataFrame) -> np.ndarray:
+    def predict_shuffled(shuffled: pd.DataFrame) -> np.ndarray:
         columns = {name: rows.column(name).take(pa.array(shuffled[name])) for name in shuffled.columns}
-        return predict_rows(side.folder, pa.table(columns)).predicted
+        return predict(pa.table(columns)).predicted
 
-    return permutation_importance(positions, actual, predict, task)
+    return permutation_importance(positions, actual, predict_shuffled, task)
 
 
 def _shortened(value: Any) -> Any:

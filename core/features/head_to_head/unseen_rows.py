@@ -45,7 +45,7 @@ def is_unseen(
     except CoreError as error:
         return everything, unknown(key, str(error))
     seen = is_among(rows, trained)
-    return ~seen, left_out(key, int(seen.sum()), rows.num_rows)
+    return ~seen, training_rows_note(key, int(seen.sum()), rows.num_rows)
 
 
 def training_data(
@@ -71,7 +71,7 @@ def unknown(key: ModelVersionKey, reason: str) -> str:
     )
 
 
-def left_out(key: ModelVersionKey, count: int, rows: int) -> str:
+def training_rows_note(key: ModelVersionKey, count: int, rows: int) -> str:
     """Return the note that *count* of *rows* rows were training rows of *key*."""
     return text(
         "{count} of {rows} rows were training rows of {model} and were left out.", count=count, rows=rows, model=key
