@@ -97,30 +97,17 @@ def result(event: Event) -> None:
 
 
 def _form(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersionKey) -> None:
-    others = [version for version in model.versions if version.version != key.version]
-    if not others:
-        st.info(t("This model has no other version to compare with."))
-        return
     left, middle, right = st.columns([3, 3, 4])
-    labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in others}
-    production = str(model.production)
-    against = pickers.choose(
-        t("Compare with"),
-        list(labels),
-        "models_against",
-        labels=labels,
-        at=left,
-        index=list(labels).index(production) if production in labels else 0,
-        of=str(key),
-    )
+    rival = pickers.other_version(model, key, "models_against", label=t("Compare with"), at=left)
+    if rival is None:
+        return
     chosen = pick_rows(stores, actor, model, key, "models_rows", at=(middle, right))
-    if chosen is None or against is None:
+    if chosen is None:
         return
     with st.form("models_head_to_head", border=False):
         target = st.text_input(t("Column with the true values (default: the target of the runs)"), max_chars=200)
         reason = st.text_input(t("Reason (kept in the audit log)"), max_chars=500)
         if st.form_submit_button(t("Compare versions"), type="primary", icon=":material/compare_arrows:"):
-            rival = ModelVersionKey(model=key.model, version=int(against))
             table, version = chosen
             job = submit_head_to_head(
                 stores, actor, rival, key, table=table, version=version, target=target.strip(), reason=reason

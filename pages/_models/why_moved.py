@@ -50,23 +50,9 @@ def why_moved(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersi
 
 
 def _question(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersionKey) -> None:
-    others = [version for version in model.versions if version.version != key.version]
-    if not others:
-        st.info(t("This model has no other version to compare with."))
+    rival = pickers.other_version(model, key, "models_moved_from", label=t("Changed from"))
+    if rival is None:
         return
-    labels = {str(v.version): f"{v.version} · {messages.label(v.stage)}" for v in others}
-    production = str(model.production)
-    chosen = pickers.choose(
-        t("Changed from"),
-        list(labels),
-        "models_moved_from",
-        labels=labels,
-        index=list(labels).index(production) if production in labels else 0,
-        of=str(key),
-    )
-    if chosen is None:
-        return
-    rival = ModelVersionKey(model=key.model, version=int(chosen))
     _differences(what_differs(stores, actor, rival, key))
     if not session.may(actor, Action.MODEL_EXPLAIN):
         roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_EXPLAIN))

@@ -75,6 +75,24 @@ def model_version(
     return None if chosen is None else ModelVersionKey(model=summary.name, version=int(chosen))
 
 
+def other_version(
+    summary: ModelSummary, than: ModelVersionKey, key: str, *, label: str, at: DeltaGenerator | None = None
+) -> ModelVersionKey | None:
+    """Return another version of the model *than* the given one; Production is the default. None if there is none."""
+    labels = {
+        str(v.version): f"{v.version} · {messages.label(v.stage)}"
+        for v in summary.versions
+        if v.version != than.version
+    }
+    if not labels:
+        st.info(t("This model has no other version to compare with."))
+        return None
+    production = str(summary.production)
+    index = list(labels).index(production) if production in labels else 0
+    chosen = choose(label, list(labels), key, labels=labels, at=at, index=index, of=str(than))
+    return None if chosen is None else ModelVersionKey(model=summary.name, version=int(chosen))
+
+
 def choose(
     label: str,
     options: Sequence[str],

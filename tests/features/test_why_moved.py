@@ -186,3 +186,16 @@ def test_a_cancelled_job_ends_and_the_log_says_so(sample_stores: Stores, scienti
 def test_an_admin_may_not_explain(sample_stores: Stores, admin: Actor) -> None:
     with pytest.raises(Forbidden, match=Action.MODEL_EXPLAIN.value):
         why_moved(sample_stores, admin, FIRST, THIRD)
+
+
+def test_other_packages_are_the_environment(
+    sample_stores: Stores, scientist: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.learning.packaging.requirements", lambda: ("scikit-learn==1.0.2", "skops==0.16.0"))
+    train(sample_stores, scientist, recipe=MODEL, table=TABLE, version=2, params={"C": 0.1})
+    differences = what_differs(sample_stores, scientist, THIRD, FOURTH)
+    assert [factor.name for factor in differences.factors] == ["C"]
+    (environment,) = differences.inseparable
+    assert environment.name == "environment"
+    assert "scikit-learn==1.0.2" in environment.after
+    assert "numpy –" in environment.after

@@ -16,6 +16,7 @@ from core.features.lineage.version_data import run_of
 from core.features.runs.version_metrics import metrics_of_version
 from core.features.stores import Stores
 from core.features.training.retraining import PinnedTraining, pinned_training, read_artifact, recipe_of
+from core.learning.comparison.requirements import pins
 from core.learning.kpis import is_kpi
 from core.learning.recipes import check_params
 from core.texts import text
@@ -165,7 +166,7 @@ def _side(stores: Stores, key: ModelVersionKey, folder: Path) -> Side:
         recipe=replace(recipe, params=check_params(recipe)),
         logged={name: value for name, value in logged.items() if is_kpi(name)},
         folder=artifact,
-        requirements=dict(line.split("==", 1) for line in info.requirements if "==" in line),
+        requirements=pins(info.requirements),
     )
 
 
@@ -246,7 +247,7 @@ def _inseparable(first: Side, second: Side) -> tuple[Differing, ...]:
         differences.append(Differing(name="code", before=commits[0], after=commits[1]))
     before, after = first.requirements, second.requirements
     if changed := sorted(name for name in {*before, *after} if before.get(name) != after.get(name)):
-        versions = [_list(f"{name} {side.get(name, '–')}" for name in changed) for side in (before, after)]
+        versions = [_list(f"{name}{side.get(name, ' –')}" for name in changed) for side in (before, after)]
         differences.append(Differing(name="environment", before=versions[0], after=versions[1]))
     return tuple(differences)
 
