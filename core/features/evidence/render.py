@@ -24,12 +24,13 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --accent: #56B4E9; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { color: var(--accent); line-height: 1.2; }
+h1, h2, h3, p, li { overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem 0.3rem 0; border-bottom: 1px solid var(--line); }
 td { overflow-wrap: anywhere; }
 .table { overflow-x: auto; }
-figure { margin: 1rem 0; max-width: 48rem; }
-svg { width: 100%; height: auto; }
+figure { margin: 1rem 0; max-width: 48rem; overflow-x: auto; }
+svg { width: 100%; min-width: 34rem; height: auto; }
 svg text { font-family: system-ui, sans-serif; }
 h3 { line-height: 1.2; }
 """

@@ -130,7 +130,7 @@ def _curve_panel(
                 is_dashed=is_dashed,
             )
     for value in (0.0, 1.0):
-        drawing.text(x + size * value, y + size + 11, f"{value:g}", anchor="middle", size=9)
+        drawing.text(x + size * value, y + size + 11, f"{value:g}", anchor="end" if value else "start", size=9)
         drawing.text(x - 4, y + size * (1 - value) + 4, f"{value:g}", anchor="end", size=9)
     drawing.text(x + size / 2, y + size + 11, say(text("false positive rate")), anchor="middle", size=9)
     drawing.text(x + size / 2, y + size + 23, say(text("(upwards: true positive rate)")), anchor="middle", size=9)
