@@ -1,4 +1,4 @@
-"""p95 of a rerun with 100 open browser sessions, as websocket clients on loopback, beside a bare Streamlit script."""
+"""Reruns and ticks of live pages with 100 open browser sessions, as websocket clients on loopback."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import psutil
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.measure import Measurement
+from pages._live.live import EVERY_S
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS", "100"))
 RERUNS = 5
 _ROOT = Path(__file__).resolve().parent.parent
 _GOAL = 10.0
+# Live pages of all sessions may take this part of one core.
+_LIVE_GOAL = 0.1
 
 # The cost of any Streamlit page: a title and a small table, with the libraries of ModelLedger imported and frozen.
 _BARE = """
@@ -48,9 +52,10 @@ def run() -> list[Measurement]:
         )
         bare = Path(folder, "bare.py")
         bare.write_text(_BARE)
-        with _serving("pages/_server/server.py", environment) as port:
+        with _serving("pages/_server/server.py", environment) as (port, pid):
             ours = asyncio.run(_reruns(port))
-        with _serving(str(bare), environment) as port:
+            tick_s = asyncio.run(_ticks(port, pid))
+        with _serving(str(bare), environment) as (port, _):
             baseline = asyncio.run(_reruns(port))
     return [
         Measurement(
@@ -60,12 +65,46 @@ def run() -> list[Measurement]:
             ours_s=_p95(ours),
             baseline_s=_p95(baseline),
             note=f"Overview on the sample workspace against a bare script; median {statistics.median(ours):.2f} s",
-        )
+        ),
+        Measurement(
+            name=f"CPU of live pages, {SESSIONS} sessions, against {_LIVE_GOAL:.0%} of a core",
+            ratio=tick_s * SESSIONS / EVERY_S / _LIVE_GOAL,
+            goal=1.0,
+            ours_s=tick_s,
+            baseline_s=_LIVE_GOAL * EVERY_S / SESSIONS,
+            note=f"one tick per session in {EVERY_S:g} s; the seconds are those of one tick",
+        ),
     ]
 
 
 async def _reruns(port: int) -> list[float]:
     """Return the seconds of each rerun of all sessions, after one warm-up rerun per session."""
+    async with _sessions(port) as sessions:
+        await asyncio.gather(*(_rerun(session) for session in sessions))
+        seconds: list[float] = []
+        for _ in range(RERUNS):
+            seconds += await asyncio.gather(*(_rerun(session) for session in sessions))
+        return seconds
+
+
+async def _ticks(port: int, pid: int) -> float:
+    """Return the server's CPU seconds per tick: each session ticks in its turn, as pages opened at different times."""
+    async with _sessions(port) as sessions:
+        fragments = [await _live_fragment(session) for session in sessions]
+        before = _cpu_s(pid)
+        for _ in range(RERUNS):
+            for session, fragment in zip(sessions, fragments, strict=True):
+                await _rerun(session, fragment)
+        return (_cpu_s(pid) - before) / (RERUNS * len(sessions))
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+@asynccontextmanager
+async def _sessions(port: int) -> AsyncIterator[list[ClientConnection]]:
     headers = {"Origin": f"http://127.0.0.1:{port}"}
     sessions = [
         await connect(
@@ -77,32 +116,50 @@ async def _reruns(port: int) -> list[float]:
         for _ in range(SESSIONS)
     ]
     try:
-        await asyncio.gather(*(_rerun(session) for session in sessions))
-        seconds: list[float] = []
-        for _ in range(RERUNS):
-            seconds += await asyncio.gather(*(_rerun(session) for session in sessions))
-        return seconds
+        yield sessions
     finally:
         for session in sessions:
             await session.close()
 
 
-async def _rerun(session: ClientConnection) -> float:
+async def _rerun(session: ClientConnection, fragment: str = "") -> float:
+    """Rerun the page, or one fragment of it as the browser's timer does."""
     message = BackMsg()
     message.rerun_script.query_string = ""
+    if fragment:
+        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
     started = time.perf_counter()
     await session.send(message.SerializeToString())
-    async for frame in session:
-        forward = ForwardMsg()
-        forward.ParseFromString(frame if isinstance(frame, bytes) else frame.encode())
+    async for forward in _messages(session):
         if forward.WhichOneof("type") == "script_finished":
             return time.perf_counter() - started
     raise ConnectionError("the server closed the session before the rerun was finished")
 
 
+async def _live_fragment(session: ClientConnection) -> str:
+    """Run the page in a new session and return the id of the fragment that the browser is to rerun by itself."""
+    message = BackMsg()
+    message.rerun_script.query_string = ""
+    await session.send(message.SerializeToString())
+    fragment = ""
+    async for forward in _messages(session):
+        if forward.WhichOneof("type") == "auto_rerun":
+            fragment = forward.auto_rerun.fragment_id
+        elif fragment and forward.WhichOneof("type") == "script_finished":
+            return fragment
+    raise ConnectionError("the server closed the session before the page was drawn")
+
+
+async def _messages(session: ClientConnection) -> AsyncIterator[ForwardMsg]:
+    async for frame in session:
+        forward = ForwardMsg()
+        forward.ParseFromString(frame if isinstance(frame, bytes) else frame.encode())
+        yield forward
+
+
 @contextmanager
-def _serving(script: str, environment: dict[str, str]) -> Iterator[int]:
-    """Run a Streamlit server for *script* on a free loopback port and stop it by its process id."""
+def _serving(script: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Run a Streamlit server for *script*, yield its loopback port and process id, and stop it by its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -113,7 +170,7 @@ def _serving(script: str, environment: dict[str, str]) -> Iterator[int]:
     server = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_healthy(port)
-        yield port
+        yield port, server.pid
     finally:
         server.terminate()
         server.wait(20)

@@ -39,8 +39,11 @@ class SinglePressForm:
     def __init__(self, key: str) -> None:
         self._key = key
         # A plain dict: unlike st.session_state, a change of it never ends the run of the script.
-        self._state: dict[str, Any] = st.session_state.setdefault(f"{key}.press", {"presses": 0, "answers": 0})
-        self._place = st.empty()
+        self._state: dict[str, Any] = st.session_state.setdefault(
+            f"{key}.press", {"presses": 0, "answers": 0, "buttons": set()}
+        )
+        # st.empty() would take the form off the page for a moment at each rerun, and the cursor of who is typing.
+        self._place = st.empty() if self._was_pressed() else st.container()
         self._is_pressed = False
         self._notices = messages.notices()
         self._now: Any = None
@@ -64,6 +67,7 @@ class SinglePressForm:
     def button(self, label: str, **options: Any) -> bool:
         """Draw a button that sends the form, and return whether it was pressed."""
         key = f"{self._key}.{label}.{self._state['presses']}"
+        self._state["buttons"].add(key)
         is_pressed = st.form_submit_button(label, key=key, **options)
         self._is_pressed = self._is_pressed or is_pressed
         return is_pressed
@@ -74,12 +78,17 @@ class SinglePressForm:
         seen: _Seen = self._state.get("seen", now)
         return seen
 
+    def _was_pressed(self) -> bool:
+        """Return whether this run of the page is that of a press."""
+        return any(st.session_state.get(key) for key in self._state["buttons"])
+
     @contextmanager
     def answer(self, doing: str) -> Iterator[None]:
         """Replace the form with the line *doing*, take the block's answer, and run the page again."""
         with self._place.container(border=True):
             st.markdown(f":material/hourglass_top: {messages.plain(doing)}…")
         self._state["presses"] += 1
+        self._state["buttons"].clear()
         try:
             yield
             self._state["answers"] += 1

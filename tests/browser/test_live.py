@@ -1,4 +1,4 @@
-"""An open page of Promotions shows what others do within 15 seconds and keeps what a person is typing."""
+"""An open page of Promotions shows what others do within 15 seconds, and disturbs nobody who types or decides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Served, go
+from core.bootstrap import open_stores
+from core.settings import load_settings
+from pages._live.live import EVERY_S
+from tests.browser.conftest import Served, go, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -23,7 +26,13 @@ def ask(served: Served, version: int) -> str:
     return str(json.loads(answer.stdout)["id"])
 
 
-def test_request_and_finding_appear_while_a_reason_is_typed(page: Page, served: Served) -> None:
+def find(served: Served, version: int) -> None:
+    arguments = ("--open", f"{MODEL}/{version}", "--severity", "high", "--as", "auditor", "--reason", "leak")
+    answer = served.command("findings", *arguments)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_change_is_shown_and_disturbs_neither_typing_nor_a_decision(page: Page, served: Served) -> None:
     first = ask(served, 1)
     go(page, served, "promotions", "manager", promotions_request=first)
     expect(page).to_have_title("(1) Promotions · ModelLedger")
@@ -36,22 +45,34 @@ def test_request_and_finding_appear_while_a_reason_is_typed(page: Page, served: 
     expect(page).to_have_title("(2) Promotions · ModelLedger", timeout=WITHIN_MS)
     expect(page.get_by_role("link", name="Promotions (2)")).to_be_visible()
     page.keyboard.type("mat")  # the cursor stays where it is
-    expect(reason).to_have_value("I looked at the confusion mat")
     assert f"promotions_request={first}" in page.url
 
-    # A finding adds lines above or below the form.
-    found = served.command(
-        "findings", "--open", f"{MODEL}/1", "--severity", "high", "--as", "auditor", "--reason", "leak"
-    )
-    assert found.returncode == 0, found.stderr
+    find(served, 1)  # adds lines above the evidence
     expect(page).to_have_title("(3) Promotions · ModelLedger", timeout=WITHIN_MS)
     expect(page.get_by_text("Findings of high severity are open").first).to_be_visible()
-    reason.click()
-    page.keyboard.press("Control+End")
+    settled(page)
     page.keyboard.type("rix")
     expect(reason).to_have_value("I looked at the confusion matrix")
     page.get_by_role("button", name="Reject", exact=True).click()
     expect(page.get_by_text("Request rejected").first).to_be_visible(timeout=60_000)
-    decided = {one["id"]: one for one in json.loads(served.command("requests", "--json").stdout)}
-    assert (decided[first]["status"], decided[first]["reason"]) == ("rejected", "I looked at the confusion matrix")
-    assert decided[second]["status"] == "open"
+
+    # A decision waits for the lock of its model while a change is logged and the page would look for changes.
+    go(page, served, "promotions", "manager", promotions_request=second)
+    page.get_by_label(re.compile("^Reason")).first.fill("fine")
+    stores = open_stores(load_settings(home=served.home))
+    with stores.decisions.lock(MODEL):
+        page.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.get_by_text("Evaluating the gates again")).to_be_visible()
+        find(served, 2)
+        page.wait_for_timeout(1_000 * EVERY_S + 2_000)
+        expect(page.get_by_text("Evaluating the gates again")).to_be_visible()
+    expect(page.get_by_text("Request approved").first).to_be_visible(timeout=60_000)
+    decided = stores.audit.search(subject=f"{MODEL}/3", action="promotion.decide")
+    assert [event.outcome.value for event in decided] == ["success", "intent"]
+    reasons = {request.id: request.reason for request in stores.decisions.list()}
+    assert reasons == {first: "I looked at the confusion matrix", second: "fine"}
+
+    go(page, served, "promotions", "manager", promotions_tab="Roll back", promotions_back=MODEL, promotions_back_to="1")
+    button = page.get_by_role("button", name="Roll back", exact=True)
+    expect(page.get_by_text(f"Roll back to {MODEL}/1")).to_be_visible(timeout=60_000)
+    expect(button).to_be_disabled()  # a version that was never approved has a finding of high severity

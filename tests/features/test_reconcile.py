@@ -14,6 +14,8 @@ from core.access.permissions import Action
 from core.bootstrap import open_stores
 from core.entities import Actor, Difference, Outcome, PromotionRequest, RequestStatus, Stage
 from core.errors import AlreadyDecided, Forbidden, ReasonMissing, RegistryUnavailable, RequestNotFound
+from core.features.monitoring import reconcile
+from core.features.monitoring.findings import inspect_registry
 from core.features.monitoring.reconcile import (
     MISSING,
     SEVERAL,
@@ -175,3 +177,17 @@ def test_registry_that_does_not_answer_is_told_not_guessed(
     monkeypatch.setattr(sample_stores.models, "versions", down)
     with pytest.raises(RegistryUnavailable):
         find_differences(sample_stores, auditor)
+
+
+def test_action_that_ends_during_an_inspection_is_no_finding(
+    sample_stores: Stores, scientist: Actor, auditor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = reconcile.find_changes
+
+    def while_somebody_ingests(stores: Stores) -> tuple[Difference, ...]:
+        with stores.audit.recording(scientist, Action.DATA_INGEST, "sales"):
+            return find(stores)
+
+    monkeypatch.setattr(reconcile, "find_changes", while_somebody_ingests)
+    assert inspect_registry(sample_stores, auditor) == ()
+    assert sample_stores.findings.list() == ()

@@ -131,11 +131,12 @@ def inspect_registry(stores: Stores, actor: Actor) -> tuple[Finding, ...]:
         *data_watch.find_replaced_data(stores),
     )
     now = datetime.now(UTC)
-    running = {event.operation for event in stores.audit.unfinished() if now - event.time < _RUNNING_TIME}
+    # Read after the differences: an action that has ended meanwhile is not unfinished.
+    unfinished = {event.operation for event in stores.audit.unfinished() if now - event.time >= _RUNNING_TIME}
     seen = [
         _finding(difference, now)
         for difference in differences
-        if difference.kind != reconcile.UNFINISHED_ACTION or difference.request_id not in running
+        if difference.kind != reconcile.UNFINISHED_ACTION or difference.request_id in unfinished
     ]
     inspector = INSPECTOR
     if actor != INSPECTOR:
