@@ -29,6 +29,8 @@ _REASON_WIDTH = 60
 _ROW, _AROUND = 26, 96
 # A bar is drawn at least this wide, as a part of the whole width, so that it can be seen and clicked.
 _NARROWEST = 0.006
+# What a click opens: the page by the parameter that names the decision or the event there.
+_PAGES = {"promotions_request": "promotions", "audit_event": "audit", "finding": "audit"}
 _SOURCES = {
     PeriodSource.DECISION: text("decision"),
     PeriodSource.ACCEPTED: text("accepted as found"),
@@ -45,14 +47,12 @@ class Bar:
     word: str
 
     @property
-    def target(self) -> tuple[str, dict[str, str]] | None:
-        """The page and the address of what a click opens."""
+    def target(self) -> list[str]:
+        """The parameter of an address, and its value: what a click opens. Both are empty where there is nothing."""
         decision, period = self.period.decision, self.period
         if decision is not None and decision.request is not None:
-            return "promotions", {"promotions_request": decision.request}
-        if period.sequence is not None:
-            return "audit", {"audit_event": str(period.sequence)}
-        return None
+            return ["promotions_request", decision.request]
+        return ["", ""] if period.sequence is None else ["audit_event", str(period.sequence)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +72,17 @@ def hatched_note(rows: Sequence[Row]) -> str:
 
 def draw(rows: Sequence[Row], *, moment: datetime, key: str, alt: str) -> None:
     """Draw *rows* from the first time that they know to *moment*. A click on a bar opens its decision or its event."""
-    figure = _figure(rows, moment)
-    picked = charts.show_selectable(figure, alt=alt, key=key, height=_AROUND + _ROW * len(rows))
-    for place in picked:
-        row, bar = place
-        target = rows[row].bars[bar].target
-        if target is None:
-            st.caption(t("Only the registry shows this stage, so there is no decision to open."))
-        else:
-            links.go(target[0], t("Show the decision"), **target[1])
+    # A figure that stays the same for a minute is not drawn anew with each run of the page.
+    end = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    picked = charts.show_selectable(_figure(rows, end), alt=alt, key=key, height=_AROUND + _ROW * len(rows))
+    if picked is None:
+        return
+    name, value = picked
+    if name in _PAGES:
+        tab = {"audit_tab": t("Findings")} if name == "finding" else {}
+        links.go(_PAGES[name], t("Show the decision"), **tab, **{name: str(value)})
+    else:
+        st.caption(t("Only the registry shows this stage, so there is no decision to open."))
 
 
 def words(rows: Sequence[Row], *, key: str) -> None:
@@ -123,12 +125,7 @@ def _figure(rows: Sequence[Row], moment: datetime) -> go.Figure:
     figure = go.Figure()
     _add_unknown(figure, rows, zone)
     for stage in (Stage.NONE, Stage.ARCHIVED, Stage.STAGING, Stage.PRODUCTION):
-        part = [
-            (place, number, bar)
-            for place, row in enumerate(rows)
-            for number, bar in enumerate(row.bars)
-            if bar.period.stage is stage
-        ]
+        part = [(place, bar) for place, row in enumerate(rows) for bar in row.bars if bar.period.stage is stage]
         if part:
             _add_bars(figure, stage, part, moment, span, zone)
     _add_outside(figure, rows, zone)
@@ -156,7 +153,7 @@ def _figure(rows: Sequence[Row], moment: datetime) -> go.Figure:
 def _add_bars(
     figure: go.Figure,
     stage: Stage,
-    part: Sequence[tuple[int, int, Bar]],
+    part: Sequence[tuple[int, Bar]],
     moment: datetime,
     span: float,
     zone: ZoneInfo,
@@ -165,23 +162,23 @@ def _add_bars(
         orientation="h",
         width=0.72,
         name=messages.word(stage),
-        y=[place for place, _, _ in part],
-        base=[_local(bar.period.start, zone) for _, _, bar in part],
+        y=[place for place, _ in part],
+        base=[_local(bar.period.start, zone) for _, bar in part],
         x=[
             max(((bar.period.end or moment) - bar.period.start).total_seconds(), span * _NARROWEST) * 1000
-            for _, _, bar in part
+            for _, bar in part
         ],
-        text=[charts.plain(bar.word) for _, _, bar in part],
+        text=[charts.plain(bar.word) for _, bar in part],
         textposition="inside",
         insidetextanchor="middle",
         textangle=0,
-        hovertext=[_words(bar) for _, _, bar in part],
+        hovertext=[_words(bar) for _, bar in part],
         hoverinfo="text",
-        customdata=[[place, number] for place, number, _ in part],
+        customdata=[bar.target for _, bar in part],
         marker={
             "color": _colour(stage),
             "line": {"width": 1, "color": "rgba(128,138,147,0.9)"},
-            "pattern": {"shape": ["/" if _is_hatched(bar.period) else "" for _, _, bar in part], "solidity": 0.25},
+            "pattern": {"shape": ["/" if _is_hatched(bar.period) else "" for _, bar in part], "solidity": 0.25},
         },
     )
 
@@ -219,9 +216,9 @@ def _add_unknown(figure: go.Figure, rows: Sequence[Row], zone: ZoneInfo) -> None
 def _add_outside(figure: go.Figure, rows: Sequence[Row], zone: ZoneInfo) -> None:
     """Mark where a stage was changed, or a version deleted, outside ModelLedger."""
     part = [
-        (place, number, bar)
+        (place, bar)
         for place, row in enumerate(rows)
-        for number, bar in enumerate(row.bars)
+        for bar in row.bars
         if bar.period.ended_by in (PeriodEnd.OUTSIDE, PeriodEnd.DELETED) and bar.period.end
     ]
     if not part:
@@ -229,12 +226,12 @@ def _add_outside(figure: go.Figure, rows: Sequence[Row], zone: ZoneInfo) -> None
     figure.add_scatter(
         name=t("changed outside"),
         mode="markers",
-        x=[_local(bar.period.end, zone) for _, _, bar in part if bar.period.end],
-        y=[place for place, _, _ in part],
+        x=[_local(bar.period.end, zone) for _, bar in part if bar.period.end],
+        y=[place for place, _ in part],
         marker={"symbol": "x", "size": 9, "color": _OUTSIDE_COLOUR[charts.is_dark()]},
-        hovertext=[_words(bar) for _, _, bar in part],
+        hovertext=[_words(bar) for _, bar in part],
         hoverinfo="text",
-        customdata=[[place, number] for place, number, _ in part],
+        customdata=[["finding", bar.period.finding] if bar.period.finding else bar.target for _, bar in part],
     )
 
 

@@ -67,19 +67,27 @@ def show(figure: go.Figure, *, alt: str, key: str | None = None, height: int = 3
     st.plotly_chart(figure, theme=None, key=key, config=_CONFIG, alt=visible(alt))
 
 
-def show_selectable(figure: go.Figure, *, alt: str, key: str, height: int) -> list[Any]:
-    """Draw *figure* as `show` does, and return the custom data of the marks that the viewer chose by a click."""
+def show_selectable(figure: go.Figure, *, alt: str, key: str, height: int) -> list[Any] | None:
+    """Draw *figure* as `show` does. Return the custom data of the mark that the viewer clicked just now, or None."""
+    picked = f"{key}.picked"
+
+    def keep() -> None:
+        # Streamlit forgets the selection of a figure that has changed by the next run; here it is still known.
+        points = st.session_state[key]["selection"]["points"]
+        st.session_state[picked] = points[0].get("customdata") if points else None
+
     figure.update_layout(template=template(), height=height)
-    event = st.plotly_chart(
+    st.plotly_chart(
         figure,
         theme=None,
         key=key,
         config=_CONFIG,
         alt=visible(alt),
-        on_select="rerun",
+        on_select=keep,
         selection_mode="points",
     )
-    return [point["customdata"] for point in event["selection"]["points"] if point.get("customdata")]
+    data: list[Any] | None = st.session_state.pop(picked, None)
+    return data
 
 
 def bar(values: Mapping[str, float], *, title: str, x: str = "", y: str = "") -> go.Figure:

@@ -17,7 +17,7 @@ from core.features.runs.models import list_models
 from core.features.stores import Stores
 from core.jobs.progress import Silent
 from pages._models import version_tables
-from tests.pages.conftest import Opened, said
+from tests.pages.conftest import Opened, links, said
 
 KEY = ModelVersionKey(model="iris_classifier", version=1)
 
@@ -74,6 +74,9 @@ def test_the_stages_of_versions_over_time_and_a_kpi_are_drawn(
     assert first.startswith("<b>iris_classifier/2 · Production</b>")
     assert "and still<br>approved by manager<br>requested by scientist<br><i>&lt;b&gt;2&lt;/b&gt; is good</i>" in first
     assert "<i>&lt;b&gt;1&lt;/b&gt; is good</i>" in second
+    assert bars["Production"]["customdata"] == [["promotions_request", request.id] for request in requests[::-1]]
+    test.session_state["models_timeline_chart.picked"] = bars["Production"]["customdata"][1]  # as a click does
+    assert links(test.run())["Show the decision"] == f"/promotions?promotions_request={requests[0].id}"
     assert "1 version that never had a stage is left out." in said(test)
     points = {trace["name"]: trace["x"] for trace in kpis["data"]}
     assert (points["was in Production"], points["in Production now"]) == ([1], [2])
