@@ -20,8 +20,11 @@ from pages._ui.texts import t
 def link(stores: Stores, actor: Actor, key: ModelVersionKey, stage: Stage | None = None) -> None:
     """Draw a link that requests the promotion of *key*, or shows its open request. Nothing for other roles.
 
-    *stage* is the present stage of *key*, None where it is not known: a version in Production has no such link.
+    *stage* is the present stage of *key*, None where it is not known: a version in Production has no such link. A page
+    that shows an earlier moment has none.
     """
+    if session.moment() is not None:
+        return
     request = _open_request(stores, actor, key)
     if request is not None:
         links.link("promotions", t("Show request"), promotions_request=request.id)

@@ -20,7 +20,7 @@ from core.errors import CoreError, Forbidden
 from core.features.admin import sign_in, tokens
 from core.features.data import browse, export_rows, ingest
 from core.features.evidence import export_evidence, search_events, sign_head
-from core.features.head_to_head import evaluate, head_to_head
+from core.features.head_to_head import comparison_of_check, evaluate, head_to_head
 from core.features.history import (
     as_of,
     findings_as_of,
@@ -259,6 +259,10 @@ SERVICES: dict[str, tuple[str, Call]] = {
         lambda g, a: head_to_head.head_to_head(g.stores, a, KEY, UNKNOWN, table=IRIS),
     ),
     "head_to_head.past_comparisons": ("model.read", lambda g, a: head_to_head.past_comparisons(g.stores, a, KEY)),
+    "comparison_of_check.comparison_of_check": (
+        "model.read",
+        lambda g, a: comparison_of_check.comparison_of_check(g.stores, a, KEY, g.request.at_request),
+    ),
     "evaluate.submit_evaluation": (
         "model.evaluate",
         lambda g, a: evaluate.submit_evaluation(g.stores, a, UNKNOWN, table=IRIS),

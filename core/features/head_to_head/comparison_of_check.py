@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from core.access.permissions import Action
 from core.entities import Actor, GateCheck, ModelVersionKey
-from core.features.head_to_head.head_to_head import past_comparisons
+from core.features.head_to_head.head_to_head import comparisons_of
 from core.features.stores import Stores
 
 
@@ -21,10 +22,11 @@ def comparison_of_check(
     Raises:
         Forbidden.
     """
+    stores.audit.require(actor, Action.MODEL_READ, str(key))
     if check.evidence is None or check.compared_with is None:
         return None
     artifact = (check.evidence.get("candidate") or {}).get("artifact") or {}
-    for event in past_comparisons(stores, actor, key):
+    for event in comparisons_of(stores, key):
         after = event.after
         if (
             after.get("first") == check.compared_with
