@@ -22,10 +22,13 @@ from pages._ui.texts import t
 LONGEST_REASON = 4_000
 
 
-def reason_field(label: str | None = None, *, key: str | None = None) -> str:
+def reason_field(label: str | None = None, *, key: str | None = None, height: int = 122) -> str:
     """Draw the field for the reason that every decision needs, and return its text."""
     placeholder = t("Kept permanently in the audit log")
-    return st.text_area(label or t("Reason"), max_chars=LONGEST_REASON, placeholder=placeholder, key=key) or ""
+    field = st.text_area(
+        label or t("Reason"), max_chars=LONGEST_REASON, placeholder=placeholder, key=key, height=height
+    )
+    return field or ""
 
 
 def own_decision(stores: Stores, actor: Actor, name: str) -> str | None:
@@ -58,7 +61,7 @@ def decide_form(stores: Stores, actor: Actor, request: PromotionRequest) -> None
         return
     form = SinglePressForm(decide_key(request.id))
     with form:
-        reason = reason_field()
+        reason = reason_field(height=80)
         with st.container(horizontal=True):
             is_approved = form.button(t("Approve"), type="primary", icon=":material/check:")
             is_rejected = form.button(t("Reject"), icon=":material/close:")

@@ -16,6 +16,8 @@ from pages._ui.texts import t, tn
 
 # So many changes stand beside the form; more of them are folded.
 _MOST_CHANGES = 3
+# A reason of so many characters stands in the line of who made the request.
+_SHORT = 60
 
 
 def request_detail(
@@ -44,6 +46,8 @@ def request_detail(
             st.caption(t("rolled back by {name}, {time}", name=requester, time=when), width="content")
         else:
             st.caption(t("requested by {name}, {time}", name=requester, time=when), width="content")
+        if _is_short(request.request_reason):
+            escaping.text(request.request_reason, width="content")
     if form is None:
         _summary(request, emergency, present, findings)
     else:
@@ -60,12 +64,13 @@ def _summary(
 ) -> None:
     check = gate_views.last_check(request, present)
     gate_views.verdict(check)
-    gate_views.moment(check, _moment(request, present))
     if present is not None:
         _changes(present)
+    gate_views.moment(check, _moment(request, present))
     if request.status is RequestStatus.OPEN:
         findings_view.warning(findings, request, check)
-    _quote(request.request_reason)
+    if not _is_short(request.request_reason):
+        _quote(request.request_reason)
     if emergency is not None:
         _review(emergency)
     if request.decided_by and request.kind is RequestKind.PROMOTION:
@@ -99,9 +104,9 @@ def _changes(present: PresentGates) -> None:
             ),
             icon=":material/schedule:",
         )
-    lines = [f"- {messages.plain(change)}" for change in present.changes]
+    lines = [f"- :orange[:material/difference:] :small[{messages.plain(change)}]" for change in present.changes]
     if lines:
-        st.warning("\n".join(lines[:_MOST_CHANGES]), icon=":material/difference:")
+        st.markdown("\n".join(lines[:_MOST_CHANGES]))
     if lines[_MOST_CHANGES:]:
         with st.expander(tn("{n} more change", "{n} more changes", len(lines) - _MOST_CHANGES)):
             st.markdown("\n".join(lines[_MOST_CHANGES:]))
@@ -114,7 +119,6 @@ def _evidence(
     comparison: Mapping[str, Any] | None,
 ) -> None:
     check = gate_views.last_check(request, present)
-    st.markdown(f"**{t('Evidence: candidate and Production')}**")
     evidence_view.kpis(check, comparison, key="promotions_check")
     if check.gates:
         gate_views.gates_table(check.gates)
@@ -146,6 +150,11 @@ def _review(emergency: Finding) -> None:
         finding_views.link(emergency, t("Show finding"))
     if not emergency.is_open:
         _quote(emergency.reason or "")
+
+
+def _is_short(reason: str) -> bool:
+    """Whether the reason fits into the line of its request."""
+    return 0 < len(reason) <= _SHORT and "\n" not in reason
 
 
 def _quote(reason: str) -> None:

@@ -203,6 +203,11 @@ def _choose_by_value(
         st.session_state[box] = linked
     elif st.session_state.get(box) not in options or not is_same:
         st.session_state[box] = None if index is None else options[index]
+    text = labels.get(st.session_state[box] or "")
+    if text != st.session_state.get(f"{key}.text", text):
+        # The browser keeps the text of a choice until the choice is set: a request was open, and is rejected now.
+        st.session_state[box] = st.session_state[box]
+    st.session_state[f"{key}.text"] = text
     chosen: str | None = (at or st).selectbox(
         label, options, format_func=lambda value: visible(labels.get(value, value)), key=box
     )
