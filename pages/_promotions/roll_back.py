@@ -125,7 +125,7 @@ def _kpis(preview: RollbackPreview) -> None:
                 None if kpi.difference is None else f"{kpi.difference:+.3g}",
                 delta_color=_COLOURS[direction(kpi.name, kpi.difference)],
                 border=True,
-                width=128,
+                width=122,
             )
     st.caption(gate_views.compared_with(preview.check))
     if preview.kpi_caveat is not None:
