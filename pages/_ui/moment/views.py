@@ -40,7 +40,8 @@ def chooser() -> None:
             args=(time_name(at) if at else "",),
             key="moment_show",
         )
-        st.caption(t("Every page then shows the state at that moment. An event of the audit log can be chosen there."))
+        st.caption(t("Every page then shows the state at that moment."))
+        st.caption(t("To name an event instead, open it on the page **Audit log**."))
 
 
 def _chosen_time(day: date, clock: time | None, zone: str) -> datetime | None:
