@@ -110,7 +110,9 @@ def show_lineage(state: StateAsOf) -> None:
     """Show the lineage of a model version at that moment: its data, its decision and its predictions."""
     keys = {str(version.key): version.key for model in state.models for version in model.versions}
     st.caption(t("At an earlier moment, lineage starts from a model version."))
-    chosen = pickers.choose(t("Model version"), list(keys), "as_of_lineage")
+    linked = _linked_version(state)
+    index = list(keys).index(linked) if linked in keys else 0
+    chosen = pickers.choose(t("Model version"), list(keys), "as_of_lineage", index=index, of=linked)
     if chosen is None:
         st.caption(t("No model had been trained."))
         return
@@ -119,6 +121,14 @@ def show_lineage(state: StateAsOf) -> None:
     lineage_graph.draw(graph, key="as_of_graph")
     st.subheader(t("Lineage as a table"))
     escaping.table(lineage_graph.table(graph), key="as_of_words")
+
+
+def _linked_version(state: StateAsOf) -> str:
+    """Return the model version that a link to the lineage of a version or of a prediction batch names."""
+    address = st.query_params
+    scored = {batch.batch_id: batch.model_version for batch in state.batches}
+    version = f"{address.get('lineage_model', '')}/{address.get('lineage_version', '')}"
+    return scored.get(address.get("lineage_batch", ""), version)
 
 
 def _production(model: ModelAsOf) -> None:

@@ -14,7 +14,7 @@ from core.features.promotion.request_promotion import request_promotion
 from core.features.stores import Stores
 from pages._ui.navigation import SCREENS
 from tests.clock import datetime_at
-from tests.pages.conftest import IRIS, MODEL, ROOT, Opened, said
+from tests.pages.conftest import BATCHES, IRIS, MODEL, ROOT, Opened, said
 
 ALL = sorted(screen.name for screen in SCREENS)
 # The pages that show the state from the audit log alone.
@@ -151,6 +151,13 @@ def test_predictions_show_the_batches_that_were_recorded_by_then(opened: Opened,
         shown = list(test.dataframe[0].value["Data version"]) if test.dataframe else []
         assert shown == [f"{IRIS}{source}" for source in sources]
         assert ("Nothing had been scored by then." in said(test)) is (not sources)
+
+
+def test_links_to_a_lineage_lead_to_their_model_version(opened: Opened, used: Stores) -> None:
+    moment = f"event-{used.audit.head()[0]}"
+    for address in ({"lineage_batch": BATCHES[0]}, {"lineage_model": MODEL, "lineage_version": "1"}):
+        test = opened("lineage", "auditor", as_of=moment, **address)
+        assert test.query_params["as_of_lineage"] == f"{MODEL}/1"
 
 
 def test_who_may_export_takes_dossier_and_bundle_from_models(opened: Opened, served: Stores) -> None:
