@@ -266,6 +266,12 @@ def test_head_to_head_is_told_with_its_interval(evidence: ModelEvidence, verdict
     assert any("head-to-head" in point for point in missing)
 
 
+def test_comparison_without_a_request_is_a_comparison(evidence: ModelEvidence) -> None:
+    said, _ = sentences(replace(evidence, events=(comparison_event("better"),)))
+    assert "so it is better." in said
+    assert "was not compared" not in said
+
+
 def test_gates_that_did_not_pass_are_named(evidence: ModelEvidence) -> None:
     rejected = request(RequestStatus.REJECTED, decision_gates=FAILED)
     said, missing = sentences(replace(evidence, requests=(rejected,)))

@@ -17,7 +17,10 @@ from core.texts import text
 def comparison(evidence: ModelEvidence) -> Iterator[str]:
     """Yield the main KPI of both at the decision, and the newest head-to-head comparison."""
     check = compared(evidence)
-    if check is None:
+    measured = head_to_head(evidence)
+    if check is None and measured is not None:
+        pass  # the sentence below says how it compares
+    elif check is None:
         yield text("The version was not compared with another one, because no promotion to Production was requested.")
     elif check.evidence is None:
         yield text("The evidence of the comparison was not kept.")
@@ -38,7 +41,6 @@ def comparison(evidence: ModelEvidence) -> Iterator[str]:
                 own=data[0],
                 other=data[1],
             )
-    measured = head_to_head(evidence)
     if measured is not None:
         yield _interval(measured)
 
