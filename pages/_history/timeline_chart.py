@@ -239,7 +239,7 @@ def _words(bar: Bar) -> str:
     """Return what a bar says on hover, as plotly's HTML."""
     period, decision = bar.period, bar.period.decision
     since = messages.local_time(period.start)
-    lines = [f"<b>{charts.plain(bar.version.key)} · {charts.plain(messages.word(period.stage))}</b>"]
+    lines = [f"{charts.plain(bar.version.key)} · {charts.plain(messages.word(period.stage))}"]
     if period.is_start_exact:
         lines.append(t("from {time}", time=since))
     else:
@@ -258,7 +258,7 @@ def _words(bar: Bar) -> str:
         if decision.requested_by:
             lines.append(t("requested by {name}", name=charts.plain(decision.requested_by)))
     reason = textwrap.shorten(decision.reason, _LONGEST_REASON, placeholder=" …")
-    lines += [f"<i>{charts.plain(line)}</i>" for line in textwrap.wrap(reason, _REASON_WIDTH)]
+    lines += [charts.plain(line) for line in textwrap.wrap(f"“{reason}”", _REASON_WIDTH)]
     return "<br>".join(lines)
 
 

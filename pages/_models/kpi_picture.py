@@ -128,7 +128,7 @@ def _tested_on(version: VersionSummary, deltas: Mapping[int, VersionDelta]) -> T
 def _words(version: VersionSummary, kpi: str, delta: VersionDelta | None, periods: Sequence[StagePeriod]) -> str:
     """Return what a point says on hover, as plotly's HTML."""
     lines = [
-        f"<b>{t('version {version}', version=version.version)}</b>",
+        t("version {version}", version=version.version),
         f"{charts.plain(kpi)} {number(version.metrics[kpi])}",
     ]
     if delta is not None and kpi in delta.deltas:

@@ -71,9 +71,9 @@ def test_the_stages_of_versions_over_time_and_a_kpi_are_drawn(
     assert stages["layout"]["yaxis"]["ticktext"] == ["2", "1"]
     assert {name: trace["y"] for name, trace in bars.items()} == {"None": [0, 1], "Archived": [1], "Production": [0, 1]}
     (first, second) = bars["Production"]["hovertext"]
-    assert first.startswith("<b>iris_classifier/2 · Production</b>")
-    assert "and still<br>approved by manager<br>requested by scientist<br><i>&lt;b&gt;2&lt;/b&gt; is good</i>" in first
-    assert "<i>&lt;b&gt;1&lt;/b&gt; is good</i>" in second
+    assert first.startswith("iris_classifier/2 · Production<br>")
+    assert "and still<br>approved by manager<br>requested by scientist<br>“&lt;b&gt;2&lt;/b&gt; is good”" in first
+    assert "“&lt;b&gt;1&lt;/b&gt; is good”" in second
     assert bars["Production"]["customdata"] == [["promotions_request", request.id] for request in requests[::-1]]
     test.session_state["models_timeline_chart.picked"] = bars["Production"]["customdata"][1]  # as a click does
     assert links(test.run())["Show the decision"] == f"/promotions?promotions_request={requests[0].id}"
