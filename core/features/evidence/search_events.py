@@ -13,8 +13,9 @@ from typing import IO, Any
 from core.access.permissions import Action
 from core.audit.canonical_json import canonical, settled
 from core.entities import Actor, Event
-from core.errors import BadFile, NotFound
+from core.errors import BadFile
 from core.escaping import cell, in_json
+from core.features.history.find_event import find_event
 from core.features.stores import Stores
 
 
@@ -64,14 +65,7 @@ def show_event(stores: Stores, actor: Actor, sequence: int) -> tuple[Event, tupl
         NotFound: there is no event with this number.
     """
     stores.audit.require(actor, Action.AUDIT_READ)
-    newest = stores.audit.search(before_sequence=sequence + 1, limit=1)
-    if not newest or newest[0].sequence != sequence:
-        raise NotFound(
-            "There is no event {sequence}. The newest event is {newest}.",
-            sequence=sequence,
-            newest=stores.audit.head()[0],
-        )
-    event = newest[0]
+    event = find_event(stores, sequence)
     others = stores.audit.search(operation=event.operation, limit=20)
     return event, tuple(sorted((e for e in others if e.sequence != sequence), key=lambda e: e.sequence))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-from core.errors import BadParameter, NotFound
+from core.errors import BadParameter
+from core.features.history.find_event import find_event
 from core.features.stores import Stores
 
 _EVENT = re.compile(r"event-(?P<sequence>[1-9]\d{0,17})")
@@ -67,14 +68,7 @@ def moment_of_event(stores: Stores, sequence: int) -> Moment:
     Raises:
         NotFound: there is no event with this number.
     """
-    newest = stores.audit.search(before_sequence=sequence + 1, limit=1)
-    if not newest or newest[0].sequence != sequence:
-        raise NotFound(
-            "There is no event {sequence}. The newest event is {newest}.",
-            sequence=sequence,
-            newest=stores.audit.head()[0],
-        )
-    return Moment(time=newest[0].time, sequence=sequence, event=sequence)
+    return Moment(time=find_event(stores, sequence).time, sequence=sequence, event=sequence)
 
 
 def event_name(sequence: int) -> str:
