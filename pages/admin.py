@@ -43,7 +43,9 @@ def tokens() -> None:
 
 def settings() -> None:
     """Show every setting with its source."""
-    st.caption(t("Environment variables or lines of .env, read when the app starts. Secrets are masked."))
+    st.caption(
+        t("Environment variables, lines of .env, or modelledger.toml, read when the app starts. Secrets are masked.")
+    )
     rows = [
         {t("Setting"): setting.name, t("Value"): setting.detail, t("Source"): setting.source}
         for setting in list_settings(stores.settings)

@@ -78,7 +78,10 @@ def model_version(
 def other_version(
     summary: ModelSummary, than: ModelVersionKey, key: str, *, label: str, at: DeltaGenerator | None = None
 ) -> ModelVersionKey | None:
-    """Return another version of the model *than* the given one; Production is the default. None if there is none."""
+    """Return another version of the model *than* the given one; None if there is none.
+
+    The default is the version in Production, or else the version before the given one.
+    """
     labels = {
         str(v.version): f"{v.version} · {messages.label(v.stage)}"
         for v in summary.versions
@@ -87,8 +90,9 @@ def other_version(
     if not labels:
         st.info(t("This model has no other version to compare with."))
         return None
+    before = next((number for number in labels if int(number) < than.version), next(iter(labels)))
     production = str(summary.production)
-    index = list(labels).index(production) if production in labels else 0
+    index = list(labels).index(production if production in labels else before)
     chosen = choose(label, list(labels), key, labels=labels, at=at, index=index, of=str(than))
     return None if chosen is None else ModelVersionKey(model=summary.name, version=int(chosen))
 
