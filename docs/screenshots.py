@@ -15,8 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.access.identity import demo_actor
 from core.bootstrap import open_stores
-from core.entities import Stage
+from core.entities import ModelVersionKey, Stage
 from core.features.admin.sample import build_sample
+from core.features.head_to_head.head_to_head import head_to_head
+from core.features.kpi_change.why_moved import why_moved
 from core.features.promotion.decide import approve
 from core.features.promotion.request_promotion import request_promotion
 from core.features.scoring.score import score
@@ -26,6 +28,7 @@ from tests.chromium import CHROMIUM, QUIET
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 WIDTH = 1360
+_VERSION_3 = "models?models_model=iris_classifier&models_version=3"
 # File, address, identity, colour scheme.
 SCREENSHOTS = (
     ("overview", "", "manager", "light"),
@@ -36,7 +39,13 @@ SCREENSHOTS = (
     ("runs", "runs?runs_text=iris", "scientist", "light"),
     ("runs-bars", "runs?runs_text=iris&runs_view=Bars", "scientist", "dark"),
     ("models", "models?models_model=iris_classifier&models_version=2", "auditor", "light"),
+    ("pictures", f"{_VERSION_3}&models_tab=Pictures", "scientist", "light"),
+    ("pictures-dark", f"{_VERSION_3}&models_tab=Pictures", "scientist", "dark"),
+    ("head-to-head", f"{_VERSION_3}&models_tab=Head+to+head", "scientist", "light"),
+    ("why-moved-dark", f"{_VERSION_3}&models_tab=Why+did+the+KPI+move%3F", "scientist", "dark"),
     ("promotions", "promotions?promotions_status=waiting", "manager", "light"),
+    ("promotions-dark", "promotions?promotions_status=waiting", "manager", "dark"),
+    ("roll-back", "promotions?promotions_tab=Roll+back", "manager", "light"),
     ("predictions", "predictions", "scientist", "light"),
     (
         "lineage",
@@ -73,6 +82,9 @@ def build_workspace(home: Path) -> None:
             into="iris_classifier_predictions",
             reason="Weekly scoring.",
         )
+    first, second = (ModelVersionKey(model="iris_classifier", version=version) for version in (2, 3))
+    head_to_head(stores, scientist, first, second, table="iris_training_data", version=2, reason="Before the request.")
+    why_moved(stores, scientist, first, second, reason="Is it the data?")
     request_promotion(
         stores,
         scientist,
