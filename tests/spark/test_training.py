@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from core.delta.content_hash import content_sha256
-from core.entities import Actor, ModelVersionKey, Recipe, RunStatus, TableVersion, TrainingResult
+from core.entities import Actor, ModelVersionKey, Recipe, Role, RunStatus, TableVersion, TrainingResult
 from core.errors import BadParameter, ColumnNotFound, EngineFailed, JobCancelled, TrainingFailed
+from core.features.runs.pictures import run_pictures
 from core.features.stores import Stores
 from core.features.training.recipes import save_recipe
 from core.features.training.train import train
@@ -27,6 +29,8 @@ from tests.spark.conftest import Opener
 from tests.spark.loans import AMOUNT, GRADE, GRADES, TABLE, Watched, loans
 
 pytestmark = pytest.mark.spark
+
+AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="test")
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,13 @@ def test_a_classification_is_trained_logged_and_registered_as_every_training_is(
     assert 0.4 < expected["accuracy"] < 1.0
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
+    pictures = run_pictures(stores, AUDITOR, result.run_id)
+    assert pictures is not None
+    assert pictures.confusion is not None
+    counts = confusion_matrix(rows.column("grade").to_pylist(), answers)
+    assert pictures.confusion.counts == tuple(map(tuple, counts.tolist()))
+    assert len(pictures.roc) == len(GRADES)
+
     fractions = [fraction for fraction, _ in watch.steps]
     assert fractions == sorted(fractions)
     assert any("stage" in step for _, step in watch.steps)
@@ -131,6 +142,10 @@ def test_a_regression_is_trained_on_the_version_that_was_pinned(
 ) -> None:
     result = estimated
     assert (result.data.version, result.params["DataV"]) == (1, "1")
+    pictures = run_pictures(stores, AUDITOR, result.run_id)
+    assert pictures is not None
+    assert pictures.predicted_actual is not None
+    assert pictures.rows == result.metrics["TestRows"]
     model = stores.models.download(result.model, tmp_path / "model")
     assert [(column.name, column.type) for column in inspect_model(model).outputs] == [("amount", "double")]
     rows = predicted(stores, model, AMOUNT, 1)

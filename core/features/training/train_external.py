@@ -16,6 +16,8 @@ from core.features.training.recipe_projects import project_of
 from core.jobs.progress import Progress
 from core.learning.external_training import is_spark
 from core.learning.kpis import metric_names
+from core.learning.pictures.pictures import FILE as PICTURES
+from core.learning.pictures.pictures import to_json
 from core.texts import text
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ def _on_spark(work: ExternalTraining) -> _Trained:
         trained = _watched(work, fit, (0.1, 0.85), text("fitting {estimator}", estimator=recipe.estimator))
         watch.report(0.9, text("saving the model"))
         source = work.stores.runs.log_model(work.run_id, trained.folder)
+        work.stores.runs.log_text(work.run_id, to_json(trained.pictures), PICTURES)
     rows = {"TrainRows": float(trained.train_rows), "TestRows": float(trained.test_rows)}
     watch.line(", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items()))
     return _Trained(source=source, metrics={**rows, **trained.metrics})

@@ -12,8 +12,10 @@ from typing import Any
 from core.entities import Recipe, Task
 from core.errors import BadParameter, TrainingFailed, first_line
 from core.identifiers import quote_spark, quote_spark_text
+from core.learning.pictures.pictures import Pictures
 from core.learning.spark import evaluation
 from core.learning.spark.packaging import package_spark
+from core.learning.spark.pictures import draw_pictures
 from core.learning.spark.training_rows import check_rows, count_rows, feature_columns, is_test, kind_of_column
 from core.texts import text
 
@@ -31,6 +33,7 @@ class SparkTraining:
 
     folder: Path
     metrics: dict[str, float]
+    pictures: Pictures
     train_rows: int
     test_rows: int
 
@@ -77,11 +80,12 @@ def train_on_frame(
             "{estimator} could not be fitted: {reason}.", estimator=recipe.estimator, reason=first_line(error)
         ) from error
     report(0.7, text("fitted {estimator} on {columns} columns", estimator=recipe.estimator, columns=inputs))
-    metrics = evaluation.evaluate(fitted.transform(test), recipe, labels)
+    scored = fitted.transform(test)
+    metrics, pictures = evaluation.evaluate(scored, recipe, labels), draw_pictures(scored, recipe, labels)
     report(0.85, text("saving the model"))
     # Rows that are scored later have no target: the saved model leaves the target stage out.
     model = package_spark(PipelineModel(fitted.stages[1:]), frame, columns, recipe, folder, labels)
-    return SparkTraining(folder=model, metrics=metrics, train_rows=train_rows, test_rows=test_rows)
+    return SparkTraining(folder=model, metrics=metrics, pictures=pictures, train_rows=train_rows, test_rows=test_rows)
 
 
 def _estimator(recipe: Recipe) -> Any:
