@@ -167,7 +167,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the sources in the order in which they win."""
         given = dotenv_settings() | env_settings() | init_settings()
-        values = read_settings_file(Path(given.get("home", cls.model_fields["home"].default)), cls.model_fields)
+        home = _absolute(Path(given.get("home", cls.model_fields["home"].default)))
+        values = read_settings_file(home, cls.model_fields)
         aliases = {name: field.validation_alias for name, field in cls.model_fields.items()}
         named = {str(aliases[name] or name): value for name, value in values.items()}
         return init_settings, env_settings, dotenv_settings, _SettingsFile(settings_cls, named)

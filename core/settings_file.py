@@ -22,7 +22,7 @@ def settings_file(home: Path) -> Path | None:
     if MODELLEDGER_CONFIG names a file that does not exist.
     """
     named = os.environ.get(VARIABLE, "").strip()
-    files = [Path(named).expanduser()] if named else [Path(NAME), home.expanduser() / NAME]
+    files = [Path(os.path.expanduser(named))] if named else [Path(NAME), home / NAME]
     if file := next(filter(Path.is_file, files), None):
         return file
     if named:
@@ -69,7 +69,7 @@ def read_settings_file(home: Path, names: Iterable[str]) -> dict[str, Any]:
                 file=file,
                 key=key,
             )
-    if "home" in values and file.parent == home.expanduser():
+    if "home" in values and file.parent == home:
         raise BadSettings(
             "{file} sets home, but is itself in home. Remove the line, or move the file to the working folder.",
             file=file,

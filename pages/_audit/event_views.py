@@ -38,6 +38,7 @@ _VERBS: dict[str, str] = {
     Action.RECONCILE_RESOLVE: text("resolved"),
     Action.REGISTRY_ACCEPT: text("accepted the state as found"),
     Action.JOB_CANCEL: text("cancelled"),
+    Action.NOTIFICATION_SEND: text("sent a notification by"),
     Action.TRIGGER_WRITE: text("changed the schedule"),
     Action.FINDING_OPEN: text("recorded a finding"),
     Action.SETTINGS_WRITE: text("changed"),

@@ -104,6 +104,23 @@ def test_a_file_that_the_variable_names_must_exist(folder: Path, monkeypatch: py
         load_settings()
 
 
+def test_a_file_of_a_user_who_is_not_there_is_not_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELLEDGER_CONFIG", "~nobody-here/ledger.toml")
+    with pytest.raises(BadSettings, match=r"MODELLEDGER_CONFIG names ~nobody-here/ledger\.toml, which is not a file"):
+        load_settings()
+
+
+def test_the_file_in_home_is_the_last_choice_and_cannot_move_home(home: Path, folder: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "modelledger.toml").write_text("upload_limit_mb = 50")
+    assert load_settings().upload_limit_mb == 50
+    (home / "modelledger.toml").write_text("home = 'elsewhere'")
+    with pytest.raises(BadSettings, match=r"sets home, but is itself in home"):
+        load_settings()
+    (folder / "modelledger.toml").write_text("upload_limit_mb = 60")
+    assert load_settings().upload_limit_mb == 60
+
+
 def test_an_error_of_the_file_quotes_no_secret(folder: Path) -> None:
     (folder / "modelledger.toml").write_text('database_url = "postgresql://a:s3cret@db/ledger" x')
     with pytest.raises(BadSettings) as caught:
