@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -
 test: check
 	$(PYTEST) -m "not slow"
 
-# Races, killed processes, memory bounds, clusters and the second database.
+# Races, killed processes, outages, memory bounds, Spark jobs, clusters and the second database.
 test-slow: setup
 	$(PYTEST) -m slow
 

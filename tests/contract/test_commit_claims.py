@@ -14,7 +14,7 @@ from core.delta.spark.engine import SparkEngine
 from core.entities import Commit, Table
 from tests.contract.engines import SPARK, opened
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ from tests.contract.mlflow_server import mlflow_server
 from tests.features.dying import expire_locks
 from tests.pages.conftest import Opened, said
 
+pytestmark = pytest.mark.slow
+
 MODEL, TABLE = "iris_classifier", "iris_training_data"
 # MLflow's own client would wait for minutes (246 s where nothing listens, 1,207 s where nothing answers).
 LONGEST_S = 100

@@ -16,7 +16,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 
 from tests.security.conftest import COOKIE_SECRET, SignedInServer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 COOKIE = "_streamlit_user"
 # What stands in the navigation for everybody, and for whom "Settings" does too: FACTS of the permission table.

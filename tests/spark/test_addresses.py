@@ -21,7 +21,7 @@ from core.delta.spark.engine import SparkEngine
 from core.entities import Readability, Table
 from core.errors import CommitConflict, TableNotFound
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 
 class Asking(SparkEngine):

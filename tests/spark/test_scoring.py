@@ -32,7 +32,7 @@ from tests.batches import rows_of_batch
 from tests.conftest import copy_sample
 from tests.spark.slow import SLOW, SLOW_CONF, Watching, on_spark
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 SCIENTIST = Actor(name="scientist", roles=frozenset({Role.SCIENTIST}), channel="test")
 

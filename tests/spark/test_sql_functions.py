@@ -15,7 +15,7 @@ from sqlglot import exp
 from core.delta.sql.functions import _RULES, VERIFIED, translate
 from core.delta.sql.parser import parse
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
 
 SOURCE = "(VALUES (1, 10.0, 'a'), (2, 15.0, 'b'), (3, 40.0, 'c'), (3, NULL, 'c'), (NULL, 1.0, NULL)) AS t(x, y, s)"
 

@@ -28,7 +28,7 @@ from core.registry.runs import failure_reason
 from tests.spark.conftest import Opener
 from tests.spark.loans import AMOUNT, GRADE, GRADES, TABLE, Watched, loans
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 AUDITOR = Actor(name="auditor", roles=frozenset({Role.AUDITOR}), channel="test")
 
