@@ -96,14 +96,14 @@ def build_workspace(home: Path) -> None:
 
 
 def take_screenshot(page: Page, url: str, file: Path) -> None:
-    """Save a screenshot of the whole page, at most 2,200 pixels high."""
+    """Save a screenshot of the whole page, at most 3,200 pixels high."""
     page.set_viewport_size({"width": WIDTH, "height": 900})
     page.goto(url)
     settled(page)
     page.wait_for_timeout(1_500)
     settled(page)
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": WIDTH, "height": max(900, min(int(height) + 8, 2_200))})
+    page.set_viewport_size({"width": WIDTH, "height": max(900, min(int(height) + 8, 3_200))})
     page.wait_for_timeout(600)
     page.screenshot(path=file)
 
