@@ -62,7 +62,7 @@ class _Client(smtplib.SMTP):
 
     def __init__(self, host: str, port: int, connection: socket.socket, context: ssl.SSLContext | None) -> None:
         self._connection, self._context = connection, context
-        # Without a name of its own, the client would ask the name server for one and wait.
+        # Without local_hostname, smtplib asks the name server for the name of this machine and waits.
         super().__init__(host, port, local_hostname="modelledger", timeout=CONNECT_TIMEOUT_S)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pandas as pd
 import streamlit as st
 
-from core.access.permissions import Action, roles_for
+from core.access.permissions import Action
 from core.entities import Actor, ModelVersionKey
 from core.features.runs.edit_model import (
     LONGEST_DESCRIPTION,
@@ -54,7 +54,7 @@ def draw(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
         if may_edit:
             _description_form(stores, actor, texts)
         else:
-            roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_EDIT))
+            roles = messages.role_names(Action.MODEL_EDIT)
             st.info(t("Only these roles can edit descriptions and tags: {roles}.", roles=roles))
             escaping.text(texts.description or t("No description yet."))
         _tags_table(stores, texts)

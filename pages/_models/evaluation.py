@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.access.permissions import Action, roles_for
+from core.access.permissions import Action
 from core.entities import Actor, Event, ModelVersionKey
 from core.features.head_to_head.evaluate import JOB_KIND, past_evaluations, pictures_of, submit_evaluation
 from core.features.runs.models import ModelSummary
@@ -31,7 +31,7 @@ def evaluation(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVers
         with messages.show_errors():
             _form(stores, actor, model, key)
     else:
-        roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_EVALUATE))
+        roles = messages.role_names(Action.MODEL_EVALUATE)
         st.info(t("Only these roles can evaluate a model version: {roles}.", roles=roles))
     jobs.watch_version(stores, actor, key, kind=JOB_KIND, address=_JOB)
     past = past_evaluations(stores, actor, key)

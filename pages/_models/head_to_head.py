@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.access.permissions import Action, roles_for
+from core.access.permissions import Action
 from core.entities import Actor, Event, ModelVersionKey
 from core.features.head_to_head.head_to_head import past_comparisons, submit_head_to_head
 from core.features.runs.models import ModelSummary
@@ -37,7 +37,7 @@ def head_to_head(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVe
         with messages.show_errors():
             _form(stores, actor, model, key)
     else:
-        roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_COMPARE))
+        roles = messages.role_names(Action.MODEL_COMPARE)
         st.info(t("Only these roles can compare model versions: {roles}.", roles=roles))
     jobs.watch_version(stores, actor, key, kind="head-to-head", address=_JOB)
     past = past_comparisons(stores, actor, key)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.access.permissions import Action, roles_for
+from core.access.permissions import Action
 from core.entities import Actor, Event, ModelVersionKey, Reproduced
 from core.features.stores import Stores
 from core.features.training.reproduce import TOLERANCE, past_reproductions, submit_reproduction
@@ -33,7 +33,7 @@ def reproduction(stores: Stores, actor: Actor, key: ModelVersionKey) -> None:
                 job = submit_reproduction(stores, actor, key, tolerance=TOLERANCE)
                 st.query_params[_JOB] = job.id
     else:
-        roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_REPRODUCE))
+        roles = messages.role_names(Action.MODEL_REPRODUCE)
         st.info(t("Only these roles can reproduce a model version: {roles}.", roles=roles))
     jobs.watch_version(stores, actor, key, kind="reproduce", address=_JOB)
     past = past_reproductions(stores, actor, key)

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.access.permissions import Action, roles_for
+from core.access.permissions import Action
 from core.delta.catalog import split_version
 from core.entities import Actor, Event, ModelVersionKey
 from core.features.kpi_change.result import Step, answer, is_number, number, steps
@@ -55,7 +55,7 @@ def _question(stores: Stores, actor: Actor, model: ModelSummary, key: ModelVersi
         return
     _differences(what_differs(stores, actor, rival, key))
     if not session.may(actor, Action.MODEL_EXPLAIN):
-        roles = ", ".join(messages.word(role) for role in roles_for(Action.MODEL_EXPLAIN))
+        roles = messages.role_names(Action.MODEL_EXPLAIN)
         st.info(t("Only these roles can explain the change of a KPI: {roles}.", roles=roles))
         return
     with st.form("models_why_moved", border=False):

@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
+from core.access.permissions import Action, roles_for
 from core.entities import (
     Agreement,
     IdentityVerdict,
@@ -133,6 +134,11 @@ def alias_badges(aliases: Iterable[str]) -> None:
 def word(value: Enum) -> str:
     """Return the word for a stage, verdict, status, outcome, severity or role in the language of the session."""
     return translated(_BY_KEY[type(value).__name__, value.value][2])
+
+
+def role_names(action: Action) -> str:
+    """Return the words for the roles that may do *action*, separated by commas."""
+    return ", ".join(word(role) for role in roles_for(action))
 
 
 def label(value: Enum) -> str:

@@ -73,7 +73,7 @@ def export_dossier(
     """Return the dossier as PDF or HTML in *language*. The export is recorded.
 
     Raises:
-        BadParameter: there is no catalogue of the language.
+        BadParameter: the language has no catalogue.
         ModelVersionNotFound, RegistryUnavailable.
     """
     what = {"what": f"dossier {as_}", "language": language}
@@ -95,7 +95,7 @@ def export_bundle(
     The export is recorded. The same state gives the same bytes.
 
     Raises:
-        BadParameter: there is no catalogue of the language.
+        BadParameter: the language has no catalogue.
         AuditBroken, ModelVersionNotFound, RegistryUnavailable.
     """
     with stores.audit.recording(

@@ -10,7 +10,7 @@ from core.delta.spark.engine import SparkEngine
 from core.entities import Recipe, Run, Table, TableVersion, Task
 from core.errors import CoreError, RecipeNotFound
 from core.features.head_to_head import judged_rows
-from core.features.head_to_head.judged_rows import Side, require_rows
+from core.features.head_to_head.judged_rows import Side, no_target_note, require_rows
 from core.features.head_to_head.result import Compared
 from core.features.head_to_head.unseen_rows import training_data, training_rows_note, unknown
 from core.features.stores import Stores
@@ -76,19 +76,17 @@ def unseen_frame(
     valued = kept.count()
     notes: list[str] = []
     if valued < rows:
-        notes.append(
-            text("{count} rows have no value of {column} and were left out.", count=rows - valued, column=target)
-        )
+        notes.append(no_target_note(rows - valued, target))
     for side in sides:
-        kept, note = _unseen(stores, kept, frame, data, side)
+        kept, note = _unseen(stores, kept, frame, rows, data, side)
         notes.append(note)
     left = kept.count()
     require_rows(left, rows, data)
     return kept, rows - left, tuple(notes)
 
 
-def _unseen(stores: Stores, kept: Any, frame: Any, data: TableVersion, side: Side) -> tuple[Any, str]:
-    """Return the rows of *kept* that are not training rows of *side*, and a note. *frame* has all rows of *data*."""
+def _unseen(stores: Stores, kept: Any, frame: Any, rows: int, data: TableVersion, side: Side) -> tuple[Any, str]:
+    """Return the rows of *kept* that are not training rows of *side*, and a note. *frame* has all *rows* of *data*."""
     trained_on, note = training_data(stores, data, side.key, side.run)
     if side.run is None or trained_on is None:
         return kept, note
@@ -96,7 +94,6 @@ def _unseen(stores: Stores, kept: Any, frame: Any, data: TableVersion, side: Sid
         trained = _training_frame(stores, frame.sparkSession, trained_on, side, side.run)
     except CoreError as error:
         return kept, unknown(side.key, str(error))
-    rows = frame.count()
     return without(kept, trained), training_rows_note(side.key, rows - without(frame, trained).count(), rows)
 
 

@@ -70,9 +70,7 @@ def unseen_rows(
     kept = has_value(rows.column(target))
     notes: list[str] = []
     if not kept.all():
-        notes.append(
-            text("{count} rows have no value of {column} and were left out.", count=int((~kept).sum()), column=target)
-        )
+        notes.append(no_target_note(int((~kept).sum()), target))
     read = {data: rows}
     for side in sides:
         unseen, note = is_unseen(stores, rows, data, side.key, side.run, side.info, read=read)
@@ -80,6 +78,11 @@ def unseen_rows(
         notes.append(note)
     require_rows(int(kept.sum()), rows.num_rows, data)
     return rows.filter(pa.array(kept)), rows.num_rows - int(kept.sum()), tuple(notes)
+
+
+def no_target_note(count: int, target: str) -> str:
+    """Return the note that *count* rows have no value of *target*."""
+    return text("{count} rows have no value of {column} and were left out.", count=count, column=target)
 
 
 def require_rows(left: int, rows: int, data: TableVersion) -> None:

@@ -27,6 +27,7 @@ from core.learning.comparison.compare_models import (
     make_difference,
 )
 from core.learning.comparison.slices import FEW_NUMBERS, MOST_VALUES, SLICE_RESAMPLES, Slice
+from core.learning.spark.evaluation import EPSILON
 from core.learning.spark.scoring import with_predictions
 from core.learning.spark.training_rows import kind_of_column
 from core.texts import text
@@ -37,8 +38,6 @@ _PREDICTIONS, _CHANCES = ("__first", "__second"), ("__first_chances", "__second_
 _BINS = 512
 # The columns of the sums of a regression that hold errors divided by the actual value.
 _RELATIVE = [5, 8]
-# scikit-learn clips probabilities to this value before the logarithm: the smallest step of a double.
-_EPSILON = 2.220446049250313e-16
 _QUANTILE_ERROR = 0.001
 
 
@@ -117,7 +116,7 @@ def _log_loss(labelled: Any, rows: int) -> Difference:
     losses = []
     for chances in _CHANCES:
         chance = f.try_element_at(chances, f.col(_ACTUAL))
-        losses.append(-f.log(f.least(f.greatest(chance, f.lit(_EPSILON)), f.lit(1.0 - _EPSILON))))
+        losses.append(-f.log(f.least(f.greatest(chance, f.lit(EPSILON)), f.lit(1.0 - EPSILON))))
     means, covariance, known = _moments(labelled, losses)
     if known < rows:
         # A model did not learn the class of a row.

@@ -12,7 +12,7 @@ from core.entities import Recipe, Task
 
 _LABEL, _PREDICTION, _PROBABILITY = "__label", "__prediction", "__probability"
 # scikit-learn clips probabilities to this value before the logarithm: the smallest step of a double.
-_EPSILON = 2.220446049250313e-16
+EPSILON = 2.220446049250313e-16
 
 
 def evaluate(scored: Any, recipe: Recipe, labels: tuple[str, ...]) -> dict[str, float]:
@@ -109,6 +109,6 @@ def _log_loss(scored: Any) -> float:
     from pyspark.sql import functions as f
 
     chance = f.get(vector_to_array(_PROBABILITY), f.col(_LABEL).cast("int"))
-    clipped = f.least(f.greatest(chance, f.lit(_EPSILON)), f.lit(1.0 - _EPSILON))
+    clipped = f.least(f.greatest(chance, f.lit(EPSILON)), f.lit(1.0 - EPSILON))
     row = scored.agg(f.avg(-f.log(clipped)).alias("loss"), f.count_if(chance.isNull()).alias("unknown")).collect()[0]
     return math.nan if row["unknown"] else float(row["loss"])
